@@ -1,0 +1,74 @@
+"""The hooks of the harness, all of them. A plugin implements any of these with `@hookimpl` under the entry-point group `harness`.
+
+Names of hooks and of their arguments are the contract; a hook may be given new arguments, and existing ones keep their meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from harness.cells import Cell, Outcome, Run
+    from harness.forecast import Batch, Forecast
+    from harness.store import Store
+    from harness.types import Metric, ModelInfo, SuiteInfo
+
+PROJECT = "harness"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_models(register: Callable[[ModelInfo, Callable[..., Any]], None]) -> None:
+    """Call `register(ModelInfo(...), factory)` for each model. Metadata only: must not import torch or the like."""
+
+
+@hookspec
+def register_suites(register: Callable[[SuiteInfo, Callable[[Path | None], Any]], None]) -> None:
+    """Call `register(SuiteInfo(...), factory)` for each suite; `factory(data)` gets the folder of `--data` or None."""
+
+
+@hookspec
+def register_metrics(register: Callable[[Metric], None]) -> None:
+    """Call `register(Metric(...))` for each metric."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to the `harness` command: `@cli.command()`. Import what is heavy inside the command."""
+
+
+@hookspec(firstresult=True)
+def open_store(path: Path, readonly: bool) -> Store | None:
+    """Open the results database at `path`. The built-in answer is DuckDB; return None for a path that is not yours."""
+
+
+@hookspec(firstresult=True)
+def predict(model: Any, batch: Batch) -> Forecast | None:
+    """Forecast a batch, in the worker. The default calls `model.predict(batch)`; wrap it with `@hookimpl(wrapper=True)`."""
+
+
+@hookspec(firstresult=True)
+def finetune(model: Any, train: Batch, budget: str, seed: int) -> Any:
+    """Fit a model, in the worker, and return the model to forecast with. The default calls `model.finetune(train, budget, seed)`."""
+
+
+@hookspec
+def run_started(run: Run) -> None:
+    """A run begins: its plan is made and no cell has started."""
+
+
+@hookspec
+def cell_finished(cell: Cell, outcome: Outcome) -> None:
+    """A cell ended, well or not, and its result is safe in the spool."""
+
+
+@hookspec
+def run_finished(run: Run) -> None:
+    """A run ended, whether complete, failed or interrupted."""

@@ -1,0 +1,168 @@
+"""Series as columns, and the windows cut from them.
+
+A dataset of items × variates is C = items · V *channels*, item-major: channel c is variate c % V of item c // V. Values stay where the
+reader mapped them; a window is a channel and a cutoff, so a million windows cost 12 bytes each and no Python object.
+Axes: C channels, N windows, H horizon. Values are float32, NaN where missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.forecast import F32, I64, Ragged
+from harness.types import Task
+
+__all__ = ["Channels", "SeriesSet", "TaskData", "rolling"]
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """C float32 vectors that lie somewhere in `chunks`: channel c is `chunks[chunk[c]][begin[c] : begin[c] + length[c]]`.
+
+    chunk int32 [C] never falls; begin, length int64 [C].
+    """
+
+    chunks: tuple[F32, ...]
+    chunk: NDArray[np.int32]
+    begin: I64
+    length: I64
+
+    @classmethod
+    def from_ragged(cls, rows: Ragged) -> Channels:
+        """Channels over one buffer."""
+        return cls((rows.values,), np.zeros(len(rows), np.int32), rows.offsets[:-1], rows.lengths)
+
+    def __len__(self) -> int:
+        return len(self.length)
+
+    def __getitem__(self, channel: int) -> F32:
+        begin = int(self.begin[channel])
+        values: F32 = self.chunks[self.chunk[channel]][begin : begin + int(self.length[channel])]
+        return values
+
+    def take(self, channel: NDArray[np.integer[Any]]) -> Channels:
+        """The channels at these positions, without copying values."""
+        return Channels(self.chunks, self.chunk[channel], self.begin[channel], self.length[channel])
+
+    def cut(self, channel: NDArray[np.integer[Any]], low: I64, high: I64) -> Ragged:
+        """Copy `[low, high)` of each named channel into one buffer."""
+        parts = []
+        for chunk, rows in self._runs(channel):
+            begin = self.begin[channel[rows]] + low[rows]
+            view = pa.LargeListViewArray.from_arrays(
+                pa.array(begin), pa.array(high[rows] - low[rows]), pa.array(self.chunks[chunk], from_pandas=False)
+            )
+            parts.append(view.flatten().to_numpy(zero_copy_only=False))
+        offsets = np.zeros(len(channel) + 1, np.int64)
+        np.cumsum(high - low, out=offsets[1:])
+        values = parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.float32)])
+        return Ragged(values, offsets)
+
+    def gather(self, channel: NDArray[np.integer[Any]], at: I64, steps: int) -> F32:
+        """Copy `steps` values from position `at` of each named channel: float32 [N, steps]."""
+        out = np.empty((len(channel), steps), np.float32)
+        ahead = np.arange(steps, dtype=np.int64)
+        for chunk, rows in self._runs(channel):
+            index = (self.begin[channel[rows]] + at[rows])[:, None] + ahead  # [N, steps]
+            np.take(self.chunks[chunk], index, out=out[rows])
+        return out
+
+    def _runs(self, channel: NDArray[np.integer[Any]]) -> list[tuple[int, slice]]:
+        """Consecutive rows whose channels lie in the same chunk."""
+        if len(channel) == 0:
+            return []
+        where = self.chunk[channel]
+        edges = [0, *(np.flatnonzero(np.diff(where)) + 1).tolist(), len(channel)]
+        return [(int(where[a]), slice(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """The series of one dataset.
+
+    Attributes:
+        item_ids: Arrow string array [items].
+        starts: datetime64[s] [items], the time of the first value.
+        freq: the step, as the data says it ("W-WED").
+        variates: V.
+        target: C = items · V channels.
+        past: items · P channels of covariates known up to the cutoff, or None.
+        fingerprint: a hash of all of the above, independent of how the files are cut into pieces.
+    """
+
+    item_ids: pa.Array | pa.ChunkedArray
+    starts: NDArray[np.datetime64]
+    freq: str
+    variates: int
+    target: Channels
+    past: Channels | None = None
+    fingerprint: str = ""
+
+    @property
+    def items(self) -> int:
+        return len(self.starts)
+
+    @property
+    def past_count(self) -> int:
+        """P, the number of past covariates of an item."""
+        return 0 if self.past is None or self.items == 0 else len(self.past) // self.items
+
+
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """A task with its data: N windows, ordered by item, variate, cutoff.
+
+    Attributes:
+        channel: int32 [N], the window's channel.
+        cut: int64 [N], the position of the first label in its channel; the context is everything before it.
+        slot: int32 [N], which of its series' windows this is, 0 the earliest.
+        index: int64 [N], the window's number in the whole task; differs from its position when the task is limited.
+    """
+
+    task: Task
+    series: SeriesSet
+    channel: NDArray[np.int32]
+    cut: I64
+    slot: NDArray[np.int32]
+    index: I64
+
+    def __post_init__(self) -> None:
+        length = self.series.target.length[self.channel]
+        short = np.flatnonzero((self.cut < 1) | (self.cut + self.task.horizon > length))
+        if len(short):
+            row = int(short[0])
+            channel = int(self.channel[row])
+            item = self.series.item_ids[channel // self.series.variates]
+            count = len(np.unique(self.channel[short]))
+            raise DataError(
+                f"{self.task.suite}:{self.task.name}: series {item} has {length[row]} values; {self.windows} windows of {self.task.horizon} "
+                f"labels need at least {self.windows * self.task.horizon + 1}. {count} series of the dataset are too short: remove them."
+            )
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    @property
+    def windows(self) -> int:
+        """W, windows per series (the largest, where series differ)."""
+        return int(self.slot.max(initial=-1)) + 1
+
+    def limited(self, items: NDArray[np.int64]) -> TaskData:
+        """Only the windows of these items."""
+        keep = np.isin(self.channel // self.series.variates, items)
+        return replace(self, channel=self.channel[keep], cut=self.cut[keep], slot=self.slot[keep], index=self.index[keep])
+
+
+def rolling(task: Task, series: SeriesSet, windows: int) -> TaskData:
+    """The last `windows` non-overlapping windows of every series: cutoffs L − H·W, L − H·(W − 1), …, L − H."""
+    count = len(series.target)
+    slot = np.tile(np.arange(windows, dtype=np.int32), count)  # [C·W]
+    channel = np.repeat(np.arange(count, dtype=np.int32), windows)
+    cut = series.target.length[channel] - task.horizon * (windows - slot.astype(np.int64))
+    return TaskData(task, series, channel, cut, slot, np.arange(len(cut), dtype=np.int64))

@@ -1,0 +1,226 @@
+"""The spool: the folder beside a results store where a finished cell is written whole before anything else happens to it.
+
+One Parquet file a cell, `<result id>.parquet`: its rows are the windows' statistics, its metadata holds the cell's record (`harness.cell`,
+JSON, the columns of `CELL_FIELDS` and "scores") and the sums per horizon step (`harness.steps`, an Arrow IPC stream). A run is
+`run-<run id>.json`. A file is written under a name that ends in `.<pid>.tmp`, flushed to the disk, then renamed: a name without
+`.tmp` is a whole file. Nothing here needs DuckDB, so a worker on any machine can write it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import StoreError
+
+__all__ = ["CELL_FIELDS", "RUN_FIELDS", "CellWriter", "finished", "read_cell", "sweep", "write_run"]
+
+CELL_FIELDS: dict[str, str] = {
+    "result_id": "VARCHAR",  # this execution; two executions of one cell share cell_id
+    "cell_id": "VARCHAR",  # hash of identity
+    "run_id": "VARCHAR",
+    "source": "VARCHAR",  # "own", or "gift-eval" and the like for imported results
+    "suite": "VARCHAR",
+    "task": "VARCHAR",
+    "model": "VARCHAR",  # with its parameters: "ttm[context=512]"
+    "model_name": "VARCHAR",
+    "params": "JSON",
+    "mode": "VARCHAR",
+    "budget": "VARCHAR",
+    "seed": "BIGINT",
+    "scope": "VARCHAR",  # "" = the whole task
+    "status": "VARCHAR",  # ok | failed | skipped
+    "failure": "VARCHAR",  # kind of failure, "" when ok
+    "reason": "VARCHAR",
+    "log": "VARCHAR",  # the end of what the worker printed, for failed cells
+    "dataset": "VARCHAR",
+    "family": "VARCHAR",
+    "domain": "VARCHAR",
+    "freq": "VARCHAR",
+    "term": "VARCHAR",
+    "horizon": "INTEGER",
+    "season_length": "INTEGER",
+    "variates": "INTEGER",
+    "quantile_levels": "DOUBLE[]",
+    "n_series": "BIGINT",
+    "n_windows": "BIGINT",
+    "dialect": "VARCHAR",
+    "protocol": "VARCHAR",
+    "scoring": "VARCHAR",  # version of the scoring code
+    "data_fingerprint": "VARCHAR",
+    "plugin": "VARCHAR",  # distribution that registers the model
+    "plugin_version": "VARCHAR",
+    "source_digest": "VARCHAR",  # hash of the plugin's source
+    "weights_digest": "VARCHAR",
+    "identity": "JSON",  # everything that went into cell_id
+    "isolation": "VARCHAR",  # process | inprocess
+    "device": "VARCHAR",
+    "threads": "INTEGER",
+    "batch_size": "INTEGER",  # the largest batch used
+    "crossings": "BIGINT",  # forecast steps whose quantiles crossed and were sorted
+    "output": "VARCHAR",  # what the model returned: quantiles | samples | points
+    "forecasts": "VARCHAR",  # file of the stored forecasts, relative to the store, or ""
+    "started_at": "TIMESTAMP",
+    "finished_at": "TIMESTAMP",
+    "load_s": "DOUBLE",
+    "fit_s": "DOUBLE",
+    "predict_s": "DOUBLE",
+    "score_s": "DOUBLE",
+    "total_s": "DOUBLE",
+    "peak_rss_mb": "DOUBLE",
+    "receipt": "JSON",  # versions, git commit, hardware, command
+}
+"""Columns of a cell's record and of the table `cells`, with their SQL types."""
+
+RUN_FIELDS: dict[str, str] = {
+    "id": "VARCHAR",
+    "started_at": "TIMESTAMP",
+    "finished_at": "TIMESTAMP",
+    "status": "VARCHAR",
+    "command": "JSON",
+    "cells": "BIGINT",
+    "host": "VARCHAR",
+    "counts": "JSON",
+}
+
+CELL_KEY = b"harness.cell"
+STEPS_KEY = b"harness.steps"
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity; a score that is undefined is null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+@contextlib.contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    """Turn what the disk says into a StoreError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise StoreError(
+            f"could not write {path}: {what}. Finished cells are safe; free or unlock the disk, then run the same command again."
+        ) from error
+
+
+class CellWriter:
+    """Streams one cell's window rows into the spool; nothing is visible there until `commit`."""
+
+    def __init__(self, folder: Path, result_id: str, schema: pa.Schema) -> None:
+        self.path = folder / f"{result_id}.parquet"
+        self._temporary = folder / f"{result_id}.{os.getpid()}.tmp"
+        with _storing(self._temporary):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append window rows."""
+        with _storing(self._temporary):
+            self._writer.write_batch(rows)
+
+    def commit(self, record: Mapping[str, Any], steps: pa.Table | None = None) -> Path:
+        """Write the record, flush to the disk, make the file visible; return its path."""
+        metadata = {CELL_KEY: json.dumps(_plain(record)).encode()}
+        if steps is not None:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, steps.schema) as stream:
+                stream.write_table(steps)
+            # Parquet metadata is text, so the bytes travel as hexadecimal.
+            metadata[STEPS_KEY] = sink.getvalue().to_pybytes().hex().encode()
+        with _storing(self._temporary):
+            self._writer.add_key_value_metadata(metadata)
+            self._writer.close()
+            _fsync(self._temporary)
+            self._temporary.replace(self.path)
+            _fsync(self.path.parent)
+        return self.path
+
+    def abort(self) -> None:
+        """Forget the cell."""
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def write_run(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write a run's record; a later one of the same run replaces it."""
+    path = folder / f"run-{record['id']}.json"
+    temporary = folder / f"run-{record['id']}.{os.getpid()}.tmp"
+    with _storing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(_plain(record)))
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(folder)
+    return path
+
+
+def read_cell(path: Path) -> tuple[dict[str, Any], pa.Table | None]:
+    """Return a spooled cell's (record, sums per step); its windows are the rows of the Parquet file itself.
+
+    Raises:
+        StoreError: not a spooled cell.
+    """
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        record = json.loads(metadata[CELL_KEY])
+        steps = metadata.get(STEPS_KEY)
+        table = pa.ipc.open_stream(bytes.fromhex(steps.decode())).read_all() if steps else None
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise StoreError(
+            f"{path} is not a finished cell ({type(error).__name__}: {error}); move it away and run the same command again"
+        ) from error
+    return record, table
+
+
+def finished(folder: Path) -> list[Path]:
+    """Whole files in the spool, oldest first: cells (.parquet) and runs (.json)."""
+    files = []
+    for path in (*folder.glob("*.parquet"), *folder.glob("run-*.json")):
+        with contextlib.suppress(FileNotFoundError):  # another process may take it in meanwhile
+            files.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(files)]
+
+
+def sweep(folder: Path) -> int:
+    """Remove unfinished files of processes that are gone; return how many."""
+    count = 0
+    for path in folder.glob("*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,37 @@
+"""What the core asks of a results store. The built-in one (DuckDB) is found by the hook `open_store`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Store"]
+
+
+class Store(Protocol):
+    """A results store at a path. It holds no lock between calls: many runs may work on one store.
+
+    Every method raises `StoreError` with what was got, what was wanted and what to type next.
+    """
+
+    path: Path
+    spool: Path  # the folder beside the store where workers leave finished cells; see `harness.spool`
+
+    def check(self) -> None:
+        """Raise now what would go wrong later: unwritable, not a database, of a newer version."""
+
+    def ingest(self, wait: float = 10.0) -> int:
+        """Take in what the spool holds; return how many cells. Waits up to `wait` seconds for another process, then leaves them."""
+
+    def find(self, cell_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Rows of `cells` (with "scores": {metric: value}) by cell id, for those that are there."""
+
+    def superseded(self, keys: Mapping[str, tuple[str, str, str, str, str, int, str]]) -> dict[str, str]:
+        """Of these current {cell id: Cell.key}, those that have an older result under another id: {cell id: the older id}."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Run one read-only SQL statement."""

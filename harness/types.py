@@ -1,0 +1,135 @@
+"""The records that travel between suites, the core and plugins. Importing this module costs no numpy.
+
+What a model sees (`Batch`) and returns (`Forecast`) is in `harness.forecast`; series and windows are in `harness.series`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from harness.forecast import Batch, Forecast
+    from harness.series import TaskData
+
+__all__ = ["DECILES", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
+
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""The quantile levels that GIFT-Eval asks for."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One dataset configuration to be forecast, as declared: nothing here needs the data.
+
+    The number of windows follows from the lengths of the series, so it is known once the task is opened (`TaskData.windows`).
+    """
+
+    suite: str
+    name: str  # unique in its suite, in the suite's own spelling: "m4_hourly/H/short"
+    dataset: str  # the part of the name that names the data: "m4_hourly"
+    family: str  # datasets of one origin share a family; intervals are clustered by it: "m4", "ett"
+    domain: str
+    freq: str  # pandas' old alias without anchor: "H", "15T", "W"
+    term: str  # "short" | "medium" | "long", or "" where a suite has no terms
+    horizon: int  # H, in steps of freq
+    season_length: int  # m of the seasonal error, in steps of freq
+    variates: int  # V: how many series share an item; each is forecast as a series of its own
+    kind: str = "forecast"
+    dialect: str = "gift-eval"
+    quantile_levels: tuple[float, ...] = DECILES
+    protocol: str = "gift-eval/1"  # changes when the same name would give other windows or scores
+
+
+@dataclass(frozen=True)
+class SuiteInfo:
+    """What `harness ls suites` shows of a suite; `baseline` is the model that its scores are divided by."""
+
+    name: str
+    summary: str = ""
+    version: str = "1"
+    license: str = ""
+    url: str = ""
+    baseline: str = "seasonal_naive"
+
+
+class Suite(Protocol):
+    """What a suite's factory returns; the factory is called with the data folder or None."""
+
+    def tasks(self) -> Sequence[Task]:
+        """All tasks, whether their data is here or not; opens no file."""
+
+    def open(self, task: Task) -> TaskData:
+        """Map the task's data.
+
+        Raises:
+            Unavailable: the data is not here; says how to fetch it.
+            DataError: the data is here and broken.
+        """
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without loading it. Only `name` is required; say what you can."""
+
+    name: str
+    version: str = ""  # "" = the version of the distribution that registers it
+    summary: str = ""
+    model_type: str = "statistical"  # statistical | deep-learning | pretrained | zero-shot | fine-tuned | agentic
+    org: str = ""
+    url: str = ""
+    license: str = ""  # of the code, SPDX
+    weights_license: str = ""
+    weights: str = ""  # where the weights come from
+    weights_digest: str = ""  # sha256 of the weights
+    parameters: int | None = None
+    output: str = "quantiles"  # native output: quantiles | samples | points
+    covariates: tuple[str, ...] = ()  # which of "past", "known", "static" it uses; only those are sent
+    max_context: int | None = None  # the parent cuts contexts to this many steps before they travel
+    max_horizon: int | None = None  # longer tasks are skipped
+    modes: tuple[str, ...] = ("zero-shot",)
+    devices: tuple[str, ...] = ("cpu",)
+    training_corpora: tuple[str, ...] = ()
+    training_cutoff: str = ""  # ISO date of the newest training observation
+    install: str = ""  # the pip line that installs what the model needs: "pip install harness-ttm"
+    batch_size: int | None = None  # windows per batch with `-b auto`; None = by memory
+    batch_dependent: bool = False  # True: outputs depend on the batch, whose size then belongs to the result's identity
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """What a model's factory returns. The factory is called with the parameters given by `-M` as keyword arguments."""
+
+    def predict(self, batch: Batch) -> Forecast:
+        """Forecast every window of the batch; raise `Unsupported(reason)` for what the model cannot do."""
+
+
+class Trainable(Model, Protocol):
+    """A model that can also learn from the part of the data that the protocol gives for training."""
+
+    def finetune(self, train: Batch, budget: str, seed: int) -> Model:
+        """Return the model to forecast with; `train` holds each series up to its first cutoff."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of any slice of windows, computed from sums over its windows.
+
+    `value` receives the slice's sums of the statistics in `harness.scoring` (arrays or numbers, keyed by name) and returns
+    the score, NaN where it is undefined. `statistics` may add per-window statistics of the metric's own: it receives a
+    `harness.scoring.Block` and returns {name: float64 [N]}; the names should carry the metric's name as a prefix.
+    """
+
+    name: str
+    value: Callable[[Mapping[str, Any]], Any]
+    summary: str = ""
+    formula: str = ""
+    direction: str = "min"  # min | max | none
+    unit: str = ""  # "" = no unit; "target" = the unit of the series
+    range: str = "[0, inf)"
+    dialect: str = "gift-eval"
+    source: str = ""
+    statistics: Callable[[Any], Mapping[str, np.ndarray]] | None = None
