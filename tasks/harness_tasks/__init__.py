@@ -1,0 +1,1 @@
+"""Suites of forecasting tasks, and the readers of the files that they come in."""

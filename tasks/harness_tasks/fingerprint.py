@@ -1,0 +1,105 @@
+"""A hash of a dataset's content, and a small cache of such hashes so that gigabytes are hashed once.
+
+The hash covers values, lengths, starts, frequency, item ids and shape; how the files are cut into shards and record batches, padded or
+compressed does not enter it. The cache is keyed by path, size and modification time of every shard; a cache that cannot be read or
+written costs time, nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.forecast import F32
+from harness.series import Channels, SeriesSet
+
+__all__ = ["cache_folder", "cached_fingerprint", "fingerprint", "runs"]
+
+VERSION = 1  # of the hash; another one makes every cached hash stale
+BLOCK = 1 << 22  # values in one piece, 16 MiB
+
+
+def runs(channels: Channels) -> Iterator[F32]:
+    """Views of the values, channel after channel, neighbours joined, in pieces of at most 4 Mi values. Copies nothing."""
+    if len(channels) == 0:
+        return
+    end = channels.begin + channels.length
+    edge = (np.diff(channels.chunk) != 0) | (channels.begin[1:] != end[:-1])  # [C - 1] where a channel does not follow on the last
+    first = np.concatenate([[0], np.flatnonzero(edge) + 1])
+    last = np.concatenate([first[1:], [len(channels)]]) - 1
+    for a, b in zip(first.tolist(), last.tolist(), strict=True):
+        values = channels.chunks[channels.chunk[a]][int(channels.begin[a]) : int(end[b])]
+        for low in range(0, len(values), BLOCK):
+            yield values[low : low + BLOCK]
+
+
+def fingerprint(series: SeriesSet) -> str:
+    """32 hexadecimal digits (blake2b); equal for equal series, whatever files they lie in. NaN and null are the same."""
+    digest = blake2b(digest_size=16)
+    ids = series.item_ids if isinstance(series.item_ids, pa.Array) else series.item_ids.combine_chunks()
+    head = {"version": VERSION, "items": series.items, "variates": series.variates, "past": series.past_count, "freq": series.freq}
+    digest.update(json.dumps(head, sort_keys=True).encode())
+    digest.update(series.starts.astype("datetime64[s]").astype("<i8").tobytes())
+    digest.update(pc.binary_length(ids).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    digest.update("".join(ids.to_pylist()).encode())
+    for channels in (series.target, series.past):
+        if channels is not None:
+            digest.update(channels.length.astype("<i8").tobytes())
+            for values in runs(channels):
+                digest.update(np.ascontiguousarray(values, "<f4").view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """`$HARNESS_CACHE`, else `$XDG_CACHE_HOME/harness`, else `~/.cache/harness`."""
+    own = os.environ.get("HARNESS_CACHE")
+    if own:
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path("~/.cache").expanduser()) / "harness"
+
+
+def cached_fingerprint(series: SeriesSet, folder: Path, files: Sequence[Path]) -> str:
+    """The fingerprint of `series`, read from `files` in `folder`; computed when a file is not the one it was computed from."""
+    path = cache_folder() / "fingerprints.json"
+    key = str(folder.resolve())
+    stats = [(file.name, file.stat()) for file in files]
+    stamp = [VERSION, *([name, stat.st_size, stat.st_mtime_ns] for name, stat in stats)]
+    entry = _load(path).get(key)
+    if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("fingerprint"), str):
+        return str(entry["fingerprint"])
+    value = fingerprint(series)
+    with contextlib.suppress(OSError):
+        _store(path, {**_load(path), key: {"stamp": stamp, "fingerprint": value}})
+    return value
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        entries = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}
+
+
+def _store(path: Path, entries: dict[str, Any]) -> None:
+    """Replace the file whole. Of two that write at once the later wins, and the other's entry is computed again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="fingerprints.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(entries, file)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

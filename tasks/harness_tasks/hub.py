@@ -1,0 +1,126 @@
+"""Fetch dataset folders from the HuggingFace hub. huggingface_hub is imported when something is fetched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import Unavailable
+from harness_tasks.gift_eval import Row
+
+__all__ = ["REPOSITORY", "Remote", "fetch", "list_remote"]
+
+REPOSITORY = "Salesforce/GiftEval"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A dataset folder on the hub, at one commit."""
+
+    row: Row
+    commit: str
+    files: tuple[tuple[str, int], ...]  # path in the repository, bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size for _, size in self.files)
+
+    def here(self, root: Path) -> bool:
+        """Whether this very commit's files are below `root`, unchanged, by the notes that huggingface_hub keeps of what it fetched.
+
+        A note's lines are commit, etag and time; where the layout of the notes is another one, the answer is no and
+        huggingface_hub looks itself.
+        """
+        for path, size in self.files:
+            note = root / ".cache" / "huggingface" / "download" / f"{path}.metadata"
+            try:
+                stat = (root / path).stat()
+                commit, _, fetched = note.read_text().splitlines()[:3]
+                if stat.st_size != size or commit != self.commit or stat.st_mtime > float(fetched) + 1:
+                    return False
+            except (OSError, ValueError):
+                return False
+        return True
+
+
+def list_remote(rows: Sequence[Row]) -> list[Remote]:
+    """What the hub has of these rows, at its newest commit.
+
+    Raises:
+        Unavailable: the hub cannot be reached, or it lacks the repository or a folder.
+    """
+    with _hub_errors(f"could not list {REPOSITORY} at {_endpoint()}", "harness data pull gift-eval"):
+        from huggingface_hub import HfApi
+        from huggingface_hub.hf_api import RepoFile
+
+        api = HfApi(endpoint=_endpoint())
+        commit = api.dataset_info(REPOSITORY).sha or "main"
+        entries = api.list_repo_tree(REPOSITORY, recursive=True, revision=commit, repo_type="dataset")
+        sizes = {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
+    remote = []
+    for row in rows:
+        files = tuple(sorted((path, size) for path, size in sizes.items() if path.rpartition("/")[0] == row.folder))
+        if not files:
+            raise Unavailable(f"{REPOSITORY} at {_endpoint()} has no folder {row.folder} (commit {commit[:12]}); nothing was fetched")
+        remote.append(Remote(row, commit, files))
+    return remote
+
+
+def fetch(item: Remote, root: Path, force: bool = False) -> None:
+    """Fetch one folder below `root`, with a progress bar per file on stderr. What was fetched stays when it fails.
+
+    Args:
+        item: what to fetch.
+        root: the folder below which it goes.
+        force: fetch also what is here already.
+
+    Raises:
+        Unavailable: the hub cannot be reached or broke off, or the disk cannot take it.
+    """
+    command = f"harness data pull gift-eval {item.row.folder}"
+    with _hub_errors(f"could not fetch {item.row.folder} from {_endpoint()} into {root}", command):
+        from huggingface_hub import hf_hub_download
+
+        for path, _ in item.files:
+            hf_hub_download(
+                REPOSITORY,
+                path,
+                repo_type="dataset",
+                revision=item.commit,
+                local_dir=root,
+                endpoint=_endpoint(),
+                force_download=force,
+                library_name="ts-harness",
+            )
+
+
+def _endpoint() -> str:
+    # huggingface_hub reads HF_ENDPOINT when it is imported; whoever set it later means it too.
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+
+
+@contextmanager
+def _hub_errors(what: str, command: str) -> Iterator[None]:
+    """Turn what the hub, the network or the disk says into Unavailable with the command that goes on."""
+    try:
+        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    except ImportError as error:
+        raise Unavailable(f"{what}: {error}", "pip install huggingface-hub") from None
+    try:
+        from httpx import HTTPError  # of huggingface_hub 1; the one before raises OSError
+    except ImportError:
+        HTTPError = OSError  # type: ignore[misc, assignment]  # noqa: N806
+    keep = "What was fetched is kept; the same command goes on from there"
+    try:
+        yield
+    except RepositoryNotFoundError:
+        raise Unavailable(f"{what}: there is no dataset {REPOSITORY} there (404); check HF_ENDPOINT", command) from None
+    except OfflineModeIsEnabled:
+        raise Unavailable(f"{what}: HF_HUB_OFFLINE is set; unset it", command) from None
+    except (HfHubHTTPError, HTTPError, OSError) as error:
+        first = (str(error).strip() or "no answer").splitlines()[0]
+        raise Unavailable(f"{what}: {type(error).__name__}: {first}. {keep}: {command}", command) from error

@@ -1,0 +1,108 @@
+"""What lies in a suite's data folder: one record a dataset folder, found by reading all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import DataError, Unavailable
+from harness_tasks.fingerprint import fingerprint, runs
+from harness_tasks.gift_eval import GiftEval, Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.series import SeriesSet
+
+__all__ = ["Finding", "inspect", "table"]
+
+
+@dataclass
+class Finding:
+    """A dataset folder as it is. `state` is "ok", "missing" (not on this machine) or "broken"."""
+
+    name: str  # the folder
+    state: str
+    items: int = 0
+    variates: int = 0
+    series: int = 0  # items × variates
+    past_covariates: int = 0
+    freq: str = ""
+    min_length: int = 0
+    max_length: int = 0
+    missing: float = 0.0  # share of the values that are NaN
+    zero: float = 0.0  # share of the values that are 0
+    infinite: int = 0
+    windows: dict[str, int] = field(default_factory=dict)  # by term, windows per series
+    fingerprint: str = ""
+    error: str = ""
+    fetch: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def inspect(suite: GiftEval, rows: Sequence[Row]) -> Iterator[Finding]:
+    """Open every row's folder with all its tasks, and read every value. The fingerprint is computed, not taken from the cache."""
+    tasks = suite.tasks()
+    for row in rows:
+        finding = Finding(row.folder, "ok")
+        try:
+            series = suite.series(row)
+            _describe(finding, series)
+            for task in tasks:
+                if suite.row(task) is row:
+                    finding.windows[task.term] = suite.open(task).windows
+        except Unavailable as error:
+            finding.state, finding.error, finding.fetch = "missing", error.reason, error.fetch
+        except DataError as error:
+            finding.state, finding.error = "broken", str(error)
+        yield finding
+
+
+def _describe(finding: Finding, series: SeriesSet) -> None:
+    length = series.target.length
+    total, missing, zero, infinite = int(length.sum()), 0, 0, 0
+    for values in runs(series.target):
+        missing += int(np.count_nonzero(np.isnan(values)))
+        zero += int(np.count_nonzero(values == 0))
+        infinite += int(np.count_nonzero(np.isinf(values)))
+    finding.items, finding.variates, finding.series = series.items, series.variates, len(series.target)
+    finding.past_covariates, finding.freq = series.past_count, series.freq
+    finding.min_length, finding.max_length = int(length.min()), int(length.max())
+    finding.missing, finding.zero, finding.infinite = missing / total, zero / total, infinite
+    finding.fingerprint = fingerprint(series)
+
+
+def table(findings: Sequence[Finding]) -> Table:
+    """The findings for people."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("dataset", "state", "freq"):
+        grid.add_column(name, no_wrap=True)
+    for name in ("items", "variates", "length", "missing", "zero"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("windows", no_wrap=True)
+    grid.add_column("fingerprint or error", overflow="fold")
+    for f in findings:
+        if f.state == "missing":
+            grid.add_row(f.name, f.state, "", "", "", "", "", "", "", Text(f.fetch))
+            continue
+        length = str(f.min_length) if f.min_length == f.max_length else f"{f.min_length}–{f.max_length}"
+        windows = " ".join(f"{term} {count}" for term, count in f.windows.items())
+        cells = [f.freq, str(f.items), str(f.variates), length, _share(f.missing), _share(f.zero), windows] if f.items else [""] * 7
+        # Text: what a stranger wrote into a file is not markup.
+        grid.add_row(f.name, f.state, *map(Text, cells), Text(f.error or f.fingerprint[:12]))
+    return grid
+
+
+def _share(share: float) -> str:
+    if share == 0:
+        return "–"
+    return f"{share:.2%}" if share >= 0.0001 else "<0.01%"
