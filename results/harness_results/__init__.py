@@ -1,0 +1,1 @@
+"""The results store (DuckDB), and import and export of published results."""

@@ -1,0 +1,155 @@
+"""Opening the database for one piece of work, among other processes that do the same.
+
+DuckDB lets one process in if it writes, or many if all read; a second one is refused at once. So nobody here keeps the database
+open: processes of the harness queue at a lock file beside it (`flock`, which the kernel frees when a process dies), and what a
+user's own shell holds is waited for by trying again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import StoreError
+from harness_results import schema
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["LockedError", "opened"]
+
+# Modest: the harness shares the machine with the models it measures.
+_CONFIG: dict[str, Any] = {"threads": 2, "memory_limit": "2GB", "python_enable_replacements": "false"}
+_WRITE = {**_CONFIG, "preserve_insertion_order": "false"}  # so that long tables stream through
+# A query is somebody's text: it reads this database and nothing else on the machine.
+_READ = {**_CONFIG, "enable_external_access": "false", "autoinstall_known_extensions": "false"}
+
+_PAUSE = 0.05  # seconds between attempts
+
+
+class LockedError(StoreError):
+    """Another process holds the database."""
+
+
+def _holder(text: str) -> str:
+    """Who holds the lock, from the lock file or from DuckDB's message."""
+    match = re.search(r"held in (.*?) \(PID (\d+)\)", text) or re.fullmatch(r"()(\d+)\s*", text)
+    if not match:
+        return "another process"
+    program = match[1] or _program(match[2])
+    return f"{program or 'another process'} (process {match[2]})"
+
+
+def _program(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _locked(path: Path, holder: str, wait: float) -> LockedError:
+    return LockedError(
+        f"{path} is held by {holder}; waited {wait:g} s. Close that program or let it end, then run the same command again "
+        "(finished cells are safe in the spool)"
+    )
+
+
+@contextlib.contextmanager
+def _queued(path: Path, write: bool, deadline: float, wait: float) -> Iterator[None]:
+    """Hold the lock file: alone for writing, together with other readers for reading."""
+    name = path.with_name(path.name + ".lock")
+    try:
+        handle = os.open(name, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        if write:
+            raise
+        yield  # a folder that cannot be written to has no writer to wait for
+        return
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, (fcntl.LOCK_EX if write else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if not isinstance(error, BlockingIOError):
+                    raise
+                if time.monotonic() >= deadline:
+                    raise _locked(path, _holder(os.pread(handle, 32, 0).decode(errors="replace")), wait) from None
+                time.sleep(_PAUSE)
+        if write:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _connect(path: Path, write: bool, deadline: float, wait: float) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=not write, config=_WRITE if write else _READ)
+        except (duckdb.IOException, duckdb.ConnectionException) as error:
+            message = str(error)
+            # The second: this very process (a notebook) has it open with settings of its own.
+            if "Could not set lock" not in message and "different configuration" not in message:
+                raise
+            if time.monotonic() >= deadline:
+                raise _locked(path, "this process" if "different" in message else _holder(message), wait) from None
+            time.sleep(_PAUSE)
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, write: bool, wait: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the database for the body of the `with`; a writer finds the current schema in place.
+
+    Args:
+        path: the database; created when `write` and absent.
+        write: alone, or together with other readers.
+        wait: seconds to wait for other processes.
+
+    Raises:
+        LockedError: still held by another process after `wait` seconds.
+        StoreError: not there, not readable, not a results database, of a newer version.
+    """
+    import duckdb
+
+    deadline = time.monotonic() + wait
+    try:
+        with _queued(path, write, deadline, wait), contextlib.closing(_connect(path, write, deadline, wait)) as con:
+            con.execute("SET enable_progress_bar = false")
+            try:
+                if write:
+                    schema.create(con)
+                else:
+                    _readable(con)
+            except StoreError as error:
+                raise StoreError(f"{path}: {error}") from None
+            yield con
+    except duckdb.Error as error:
+        raise StoreError(f"{path}: {_plainly(error)}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}; choose another place with --db") from error
+
+
+def _readable(con: duckdb.DuckDBPyConnection) -> None:
+    if schema.version(con) != schema.SCHEMA_VERSION:
+        raise StoreError("not brought to the current schema yet; run: harness db check")
+
+
+def _plainly(error: Exception) -> str:
+    text = str(error).strip()
+    if "not a valid DuckDB database" in text:
+        return "is there and is not a DuckDB database; name another file with --db, or move it away"
+    if "Could not read" in text or "checksum" in text.lower() or "orrupt" in text:
+        return f"is damaged or cut short ({text.splitlines()[0]}); restore it from a copy, or move it away and run again"
+    if "No space left" in text or "ENOSPC" in text:
+        return f"the disk is full ({text.splitlines()[0]}); free some space, then run the same command again"
+    return text

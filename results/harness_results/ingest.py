@@ -1,0 +1,219 @@
+"""Taking finished cells from the spool into the database: many in one transaction, then their files are removed.
+
+The order is what makes it safe to be killed at any moment: COMMIT first, removal second. A file whose result is already
+there is only removed, so nothing is lost and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import StoreError
+from harness.spool import finished, read_cell
+from harness_results import records, schema
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["take_in"]
+
+log = logging.getLogger(__name__)
+
+GROUP_FILES = 256
+GROUP_BYTES = 512 * 2**20
+"""One transaction takes in up to so much of the spool."""
+
+
+@dataclass(frozen=True)
+class _Spooled:
+    """A file of the spool, read and checked, but for its windows, which are streamed later."""
+
+    path: Path
+    row: dict[str, Any]
+    scores: dict[str, float | None]
+    model: dict[str, Any] | None
+    steps: pa.Table | None
+    is_run: bool = False
+
+
+def take_in(con: duckdb.DuckDBPyConnection, spool: Path) -> int:
+    """Take in all that the spool holds; return how many cells are new in the database.
+
+    A file that cannot be read is moved to `rejected/` with a warning.
+
+    Raises:
+        StoreError, duckdb.Error: the database cannot be written (full disk); the spool keeps what was not committed.
+    """
+    return sum(_group(con, spool, group) for group in _groups(finished(spool)))
+
+
+def _groups(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    group: list[Path] = []
+    size = 0
+    for path in paths:
+        if group and (len(group) >= GROUP_FILES or size >= GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(path)
+        size += path.stat().st_size
+    if group:
+        yield group
+
+
+def _read(path: Path) -> _Spooled:
+    if path.suffix == ".json":
+        try:
+            record = json.loads(path.read_text())
+        except ValueError as error:
+            raise StoreError(f"{path} is not a run's record: {error}") from error
+        if not isinstance(record, dict):
+            raise StoreError(f"{path} is not a run's record")
+        return _Spooled(path, records.run_row(record), {}, None, None, is_run=True)
+    record, steps = read_cell(path)
+    if not isinstance(record, dict):
+        raise StoreError(f"{path} holds no cell's record")
+    row = records.cell_row(record)
+    info = record.get("models")
+    model = records.model_row(info, row["model_name"], row["source"]) if isinstance(info, dict) else None
+    return _Spooled(path, row, records.scores_of(record), model, steps)
+
+
+def _reject(spool: Path, path: Path, error: Exception) -> None:
+    folder = spool / "rejected"
+    folder.mkdir(exist_ok=True)
+    path.replace(folder / path.name)
+    log.warning("%s could not be taken in and was moved to %s: %s", path.name, folder, str(error).strip().splitlines()[0])
+
+
+def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path]) -> int:
+    import duckdb
+
+    items: list[_Spooled] = []
+    for path in paths:
+        try:
+            items.append(_read(path))
+        except StoreError as error:
+            _reject(spool, path, error)
+    try:
+        count = _transaction(con, items)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if _is_disk(error):
+            raise
+        # One of them is broken inside: find out which, taking in the others.
+        count = 0
+        for item in items:
+            try:
+                count += _transaction(con, [item])
+            except (duckdb.Error, pa.ArrowException, OSError) as own:
+                if _is_disk(own):
+                    raise
+                _reject(spool, item.path, own)
+    for item in items:
+        item.path.unlink(missing_ok=True)
+    return count
+
+
+def _is_disk(error: Exception) -> bool:
+    """Whether the database is to blame (full disk, damaged file) and not the spooled file."""
+    import duckdb
+
+    if isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.OutOfMemoryException):
+        return True
+    return isinstance(error, duckdb.IOException | OSError) and not isinstance(error, pa.ArrowException)
+
+
+def _transaction(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> int:
+    cells = {item.row["result_id"]: item for item in items if not item.is_run}
+    con.execute("BEGIN")
+    try:
+        fresh = _newest(con, list(cells.values()))
+        records.insert_rows(con, "cells", [item.row for item in fresh])
+        records.insert_scores(con, ((item.row["result_id"], item.row["cell_id"], item.scores) for item in fresh))
+        for item in fresh:
+            _insert_sums(con, item)
+        _put_models(con, [item.model for item in fresh if item.model is not None])
+        _put_runs(con, [item.row for item in items if item.is_run])
+        if fresh:
+            records.refresh_superseded(con, [item.row["cell_id"] for item in fresh])
+        con.execute("COMMIT")
+    except BaseException:
+        _rollback(con)
+        raise
+    return len(fresh)
+
+
+def _rollback(con: duckdb.DuckDBPyConnection) -> None:
+    import duckdb
+
+    with contextlib.suppress(duckdb.Error):  # a fatal error has ended the transaction already
+        con.execute("ROLLBACK")
+
+
+def _age(row: dict[str, Any]) -> tuple[bool, Any]:
+    return (row["finished_at"] is not None, row["finished_at"])
+
+
+def _newest(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> list[_Spooled]:
+    """Of these, the results to store: one per cell, the newest; an older one of the same cell is deleted."""
+    newest: dict[str, _Spooled] = {}
+    for item in items:
+        other = newest.get(item.row["cell_id"])
+        if other is None or _age(item.row) >= _age(other.row):
+            newest[item.row["cell_id"]] = item
+    known = con.execute(
+        "SELECT cell_id, result_id, finished_at FROM cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[])) "
+        "OR result_id IN (SELECT unnest($2::VARCHAR[]))",
+        [list(newest), [item.row["result_id"] for item in newest.values()]],
+    ).fetchall()
+    outdated = []
+    for cell_id, result_id, finished_at in known:
+        mine = newest.get(cell_id)
+        if mine is None or mine.row["result_id"] == result_id or _age({"finished_at": finished_at}) > _age(mine.row):
+            newest.pop(cell_id, None)
+        else:
+            outdated.append(result_id)
+    records.delete_results(con, outdated)
+    return list(newest.values())
+
+
+def _insert_sums(con: duckdb.DuckDBPyConnection, item: _Spooled) -> None:
+    result_id = item.row["result_id"]
+    with pq.ParquetFile(item.path) as file:
+        if file.metadata.num_rows:
+            # Streamed: a cell may have a million windows.
+            reader = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches(batch_size=16384))
+            _append(con, "windows", reader, file.schema_arrow, result_id)
+    if item.steps is not None and item.steps.num_rows:
+        _append(con, "steps", item.steps, item.steps.schema, result_id)
+
+
+def _append(con: duckdb.DuckDBPyConnection, table: str, rows: Any, columns: pa.Schema, result_id: str) -> None:
+    names = ", ".join(f'"{name}"' for name in schema.TABLES[table] if name in columns.names and name != "result_id")
+    con.register("incoming", rows)
+    try:
+        con.execute(f"INSERT INTO {table} (result_id, {names}) SELECT $1::VARCHAR, {names} FROM incoming", [result_id])
+    finally:
+        con.unregister("incoming")
+
+
+def _put_models(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:
+    unique = {(row["name"], row["source"]): row for row in rows}
+    for name, source in unique:
+        con.execute("DELETE FROM models WHERE name = $1 AND source = $2", [name, source])
+    records.insert_rows(con, "models", list(unique.values()))
+
+
+def _put_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:
+    unique = {row["id"]: row for row in rows}
+    if unique:
+        con.execute("DELETE FROM runs WHERE id IN (SELECT unnest($1::VARCHAR[]))", [list(unique)])
+        records.insert_rows(con, "runs", list(unique.values()))

@@ -1,0 +1,19 @@
+"""What this package registers: the DuckDB store and the commands about results. Heavy imports are inside the functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+
+@hookimpl
+def open_store(path: Path, readonly: bool) -> Store | None:
+    """The answer for any path that no other plugin claims."""
+    from harness_results.store import DuckStore
+
+    return DuckStore(path, readonly=readonly)

@@ -1,0 +1,192 @@
+"""Cells' records as rows: types checked on the way in, so that one broken record is refused by itself and never stops the others."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from harness.errors import StoreError
+from harness.spool import CELL_FIELDS, RUN_FIELDS
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["cell_row", "delete_results", "insert_rows", "insert_scores", "model_row", "refresh_superseded", "run_row", "scores_of"]
+
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "DOUBLE[]": pa.list_(pa.float64()),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+MODEL_FIELDS = {
+    "name": "VARCHAR",
+    "source": "VARCHAR",
+    "model_type": "VARCHAR",
+    "org": "VARCHAR",
+    "license": "VARCHAR",
+    "testdata_leakage": "VARCHAR",
+    "link": "VARCHAR",
+    "info": "JSON",
+}
+_FIELDS = {"cells": CELL_FIELDS, "runs": RUN_FIELDS, "models": MODEL_FIELDS}
+_KEY = ("source", "suite", "task", "model", "mode", "budget", "seed", "scope")
+
+
+def _text(value: Any) -> str:
+    # A lone surrogate (half a character, from a broken file) cannot be stored.
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _moment(value: Any) -> datetime | None:
+    if not value:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _typed(value: Any, kind: str) -> Any:
+    if value is None:
+        return None
+    if kind == "JSON":
+        if isinstance(value, str):
+            json.loads(value)
+            return _text(value)
+        return json.dumps(value, default=str)
+    if kind == "VARCHAR":
+        return _text(value)
+    if kind == "TIMESTAMP":
+        return _moment(value)
+    if kind == "DOUBLE":
+        return float(value)
+    if kind == "DOUBLE[]":
+        return [float(v) for v in value]
+    number = int(value)
+    if abs(number) >= 2 ** (63 if kind == "BIGINT" else 31):
+        raise ValueError(f"{number} does not fit {kind}")
+    return number
+
+
+def _row(record: Mapping[str, Any], fields: Mapping[str, str], what: str) -> dict[str, Any]:
+    row = {}
+    for name, kind in fields.items():
+        try:
+            row[name] = _typed(record.get(name), kind)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"{what}: column {name}: got {record.get(name)!r}, wanted {kind} ({error})") from error
+    return row
+
+
+def cell_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of `cells`.
+
+    Raises:
+        StoreError: a value of a wrong type, or no result_id, cell_id, suite, task or model.
+    """
+    missing = [name for name in ("result_id", "cell_id", "suite", "task", "model") if not record.get(name)]
+    if missing:
+        raise StoreError(f"a cell's record without {', '.join(missing)}")
+    row = _row(record, CELL_FIELDS, f"cell {record['cell_id']}")
+    for name, default in (("source", "own"), ("status", "ok"), ("mode", "zero-shot"), ("budget", ""), ("scope", ""), ("seed", 0)):
+        if row[name] is None:  # parts of the cell's key are never null, so that keys compare
+            row[name] = default
+    row["model_name"] = row["model_name"] or row["model"]
+    return row
+
+
+def run_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of `runs`."""
+    if not record.get("id"):
+        raise StoreError("a run's record without an id")
+    return _row(record, RUN_FIELDS, f"run {record['id']}")
+
+
+def model_row(info: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
+    """The row of `models` from what is known of a model: `ModelInfo`'s fields or a leaderboard's config.json."""
+    extra = info.get("extra")
+    known = {**(extra if isinstance(extra, Mapping) else {}), **info}
+    record = {
+        "name": name,
+        "source": source,
+        "model_type": known.get("model_type") or "",
+        "org": known.get("org") or "",
+        "license": known.get("license") or "",
+        "testdata_leakage": known.get("testdata_leakage") or "",
+        "link": known.get("url") or known.get("model_link") or known.get("link") or known.get("code_link") or "",
+        "info": json.dumps(dict(info), default=str),
+    }
+    return _row(record, MODEL_FIELDS, f"model {name}")
+
+
+def scores_of(record: Mapping[str, Any]) -> dict[str, float | None]:
+    """A record's scores; JSON has no infinity, so it comes as text ("inf"), and NaN as null."""
+    scores: dict[str, float | None] = {}
+    for name, value in (record.get("scores") or {}).items():
+        try:
+            number = None if value is None else float(value)
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"cell {record.get('cell_id')}: score {name}: got {value!r}, wanted a number") from error
+        scores[_text(name)] = None if number is None or math.isnan(number) else number
+    return scores
+
+
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append rows (from the functions above) to `cells`, `runs` or `models`."""
+    if not rows:
+        return
+    fields = _FIELDS[table]
+    columns = {name: pa.array([row[name] for row in rows], _ARROW[kind]) for name, kind in fields.items()}
+    con.register("incoming", pa.table(columns))
+    names = ", ".join(f'"{name}"' for name in fields)
+    con.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
+    con.unregister("incoming")
+
+
+def insert_scores(con: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, str, Mapping[str, float | None]]]) -> None:
+    """Append (result id, cell id, {metric: value}) to `scores`."""
+    flat = [(result, cell, metric, value) for result, cell, scores in rows for metric, value in scores.items()]
+    if not flat:
+        return
+    result, cell, metric, value = zip(*flat, strict=True)
+    columns = {
+        "result_id": pa.array(result, pa.string()),
+        "cell_id": pa.array(cell, pa.string()),
+        "metric": pa.array(metric, pa.string()),
+        "value": pa.array(value, pa.float64()),
+    }
+    con.register("incoming", pa.table(columns))
+    con.execute("INSERT INTO scores (result_id, cell_id, metric, value) SELECT result_id, cell_id, metric, value FROM incoming")
+    con.unregister("incoming")
+
+
+def delete_results(con: duckdb.DuckDBPyConnection, result_ids: Sequence[str]) -> None:
+    """Remove results from all tables that hold rows of them."""
+    if result_ids:
+        for table in ("windows", "steps", "scores", "cells"):
+            con.execute(f"DELETE FROM {table} WHERE result_id IN (SELECT unnest($1::VARCHAR[]))", [list(result_ids)])
+
+
+def refresh_superseded(con: duckdb.DuckDBPyConnection, cell_ids: Sequence[str]) -> None:
+    """Of the results that share a key with one of these cells, leave the newest current and mark the others with its id."""
+    key = ", ".join(_KEY)
+    con.execute(
+        f"""
+        UPDATE cells SET superseded_by = ranked.mark
+        FROM (
+            SELECT result_id,
+                   CASE WHEN row_number() OVER newest = 1 THEN NULL ELSE first_value(cell_id) OVER newest END AS mark
+            FROM cells WHERE ({key}) IN (SELECT ({key}) FROM cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[])))
+            WINDOW newest AS (PARTITION BY {key} ORDER BY finished_at DESC NULLS LAST, started_at DESC NULLS LAST, result_id)
+        ) ranked
+        WHERE ranked.result_id = cells.result_id AND ranked.mark IS DISTINCT FROM cells.superseded_by
+        """,
+        [list(cell_ids)],
+    )

@@ -1,0 +1,247 @@
+"""The tables of the results database, one comment a column; `harness db schema` and the documentation are printed from here.
+
+Notable choices: no primary keys (DuckDB refuses to delete and insert one key in one transaction, which replacing a result
+needs; uniqueness is kept by `harness_results.ingest`, the only writer), sums instead of means in `windows` and `steps` (any slice
+is then one SQL aggregate), and metric values in a long table, so that a plugin's metric needs no new column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.errors import StoreError
+from harness.spool import CELL_FIELDS, RUN_FIELDS
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["MAIN_METRICS", "MIGRATIONS", "SCHEMA_VERSION", "TABLES", "VIEWS", "create", "describe", "version"]
+
+SCHEMA_VERSION = 1
+
+MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {}
+"""{version: the step that takes a database of that version to the next}. Empty: there has been one version."""
+
+MAIN_METRICS: dict[str, str] = {
+    "MASE": "MASE[0.5]",
+    "CRPS": "mean_weighted_sum_quantile_loss",
+    "sMAPE": "sMAPE[0.5]",
+    "MAPE": "MAPE[0.5]",
+    "MAE": "MAE[0.5]",
+    "MSE": "MSE[mean]",
+    "RMSE": "RMSE[mean]",
+    "NRMSE": "NRMSE[mean]",
+    "ND": "ND[0.5]",
+    "MSIS": "MSIS",
+}
+"""Columns of the view `results` and the metrics they show; all other metrics are in `scores`."""
+
+_CELL_COMMENTS = {
+    "result_id": "this execution; two executions of one cell share cell_id",
+    "cell_id": "hash of identity: what decides the numbers; unique in this table",
+    "run_id": "the run that made it; runs.id",
+    "source": "'own', or the origin of an imported result: 'gift-eval'",
+    "suite": "name of the suite",
+    "task": "name of the task in its suite: 'm4_hourly/H/short'",
+    "model": "the model with its parameters: 'ttm[context=512]'",
+    "model_name": "the model as registered: 'ttm'",
+    "params": "parameters given to the model",
+    "mode": "zero-shot, few-shot:p, finetune, ttt or full",
+    "budget": "training budget, '' when there is none",
+    "seed": "seed of the cell",
+    "scope": "'' = the whole task, else which part of it: 'limit=10,seed=0'",
+    "status": "ok, failed or skipped",
+    "failure": "kind of failure: load, error, forecast, timeout, crash, data, memory, unsupported; '' when ok",
+    "reason": "why it failed or was skipped, in words",
+    "log": "the end of what the worker printed, for failed cells",
+    "dataset": "the part of the task's name that names the data",
+    "family": "datasets of one origin share a family",
+    "domain": "domain of the data: 'Energy'",
+    "freq": "pandas frequency alias: 'H', '15T'",
+    "term": "short, medium or long; '' where a suite has no terms",
+    "horizon": "steps to be forecast",
+    "season_length": "steps of one season, used by the seasonal error",
+    "variates": "series per item",
+    "quantile_levels": "levels that were scored",
+    "n_series": "series in the cell",
+    "n_windows": "windows in the cell",
+    "dialect": "rule by which scores were computed",
+    "protocol": "version of the task's protocol",
+    "scoring": "version of the scoring code",
+    "data_fingerprint": "hash of the data's bytes",
+    "plugin": "distribution that registers the model",
+    "plugin_version": "its version",
+    "source_digest": "hash of the plugin's source",
+    "weights_digest": "hash of the weights",
+    "identity": "everything that went into cell_id",
+    "isolation": "process or inprocess",
+    "device": "where the model ran: 'cpu', 'cuda:0'",
+    "threads": "threads the model was allowed",
+    "batch_size": "largest batch used, in windows",
+    "crossings": "forecast steps whose quantiles crossed and were sorted",
+    "output": "what the model returned: quantiles, samples or points",
+    "forecasts": "file of the stored forecasts, relative to the database; '' = not kept",
+    "started_at": "UTC",
+    "finished_at": "UTC; null for imported results",
+    "load_s": "seconds to load the model",
+    "fit_s": "seconds to fit it",
+    "predict_s": "seconds inside predict",
+    "score_s": "seconds of scoring",
+    "total_s": "seconds from first to last",
+    "peak_rss_mb": "peak resident memory of the worker, MiB",
+    "receipt": "versions, git commit, hardware, command",
+}
+
+_SUMS = {
+    "n": ("INTEGER", "valid points"),
+    "n_ape": ("INTEGER", "points that count in ape (label not zero)"),
+    "n_sape": ("INTEGER", "points that count in sape"),
+    "n_scaled": ("INTEGER", "points that count in scaled_error and scaled_interval (seasonal error not zero)"),
+    "label": ("DOUBLE", "sum of labels"),
+    "abs_label": ("DOUBLE", "sum of |label|"),
+    "abs_error": ("DOUBLE", "sum of |label - median forecast|"),
+    "sq_error": ("DOUBLE", "sum of squared errors of the median forecast"),
+    "sq_error_mean": ("DOUBLE", "sum of squared errors of the mean forecast"),
+    "error": ("DOUBLE", "sum of (label - median forecast)"),
+    "ape": ("DOUBLE", "sum of |error| / |label|"),
+    "sape": ("DOUBLE", "sum of 2 |error| / (|label| + |forecast|)"),
+    "scaled_error": ("DOUBLE", "sum of |error| / seasonal error"),
+    "scaled_interval": ("DOUBLE", "sum of interval scores / seasonal error"),
+    "quantile_loss": ("DOUBLE[]", "sum of 2 * pinball loss, per level of cells.quantile_levels"),
+    "hits": ("INTEGER[]", "points with label <= quantile, per level"),
+    "extra": ("MAP(VARCHAR, DOUBLE)", "sums of plugins' metrics, by name"),
+}
+
+TABLES: dict[str, dict[str, tuple[str, str]]] = {
+    "cells": {
+        **{name: (kind, _CELL_COMMENTS.get(name, "")) for name, kind in CELL_FIELDS.items()},
+        "superseded_by": ("VARCHAR", "cell_id of a newer result of the same suite, task, model, mode, budget, seed and scope"),
+    },
+    "scores": {
+        "result_id": ("VARCHAR", "cells.result_id"),
+        "cell_id": ("VARCHAR", "cells.cell_id"),
+        "metric": ("VARCHAR", "name of the metric: 'MASE[0.5]'"),
+        "value": ("DOUBLE", "the score; null where it is undefined"),
+    },
+    "windows": {
+        "result_id": ("VARCHAR", "cells.result_id"),
+        "window": ("BIGINT", "number of the window in its task"),
+        "item_id": ("VARCHAR", "id of the item"),
+        "variate": ("SMALLINT", "which of the item's series"),
+        "slot": ("INTEGER", "which window of the series, 0 = the earliest"),
+        "cutoff": ("TIMESTAMP", "first forecast time stamp"),
+        "context_length": ("BIGINT", "steps before the cutoff"),
+        "seasonal_error": ("DOUBLE", "mean |y[t] - y[t-m]| of the context"),
+        "crossings": ("INTEGER", "steps whose quantiles crossed and were sorted"),
+        **_SUMS,
+    },
+    "steps": {
+        "result_id": ("VARCHAR", "cells.result_id"),
+        "step": ("INTEGER", "step of the horizon, from 0"),
+        **_SUMS,
+    },
+    "models": {
+        "name": ("VARCHAR", "cells.model_name"),
+        "source": ("VARCHAR", "cells.source"),
+        "model_type": ("VARCHAR", "statistical, deep-learning, pretrained, zero-shot, fine-tuned or agentic"),
+        "org": ("VARCHAR", "who made it"),
+        "license": ("VARCHAR", "licence of the code"),
+        "testdata_leakage": ("VARCHAR", "'Yes', 'No' or '' = unknown, as declared"),
+        "link": ("VARCHAR", "where to read of it"),
+        "info": ("JSON", "all that was declared"),
+    },
+    "runs": {
+        "id": (RUN_FIELDS["id"], "cells.run_id"),
+        "started_at": (RUN_FIELDS["started_at"], "UTC"),
+        "finished_at": (RUN_FIELDS["finished_at"], "UTC"),
+        "status": (RUN_FIELDS["status"], "running, complete, failed or interrupted"),
+        "command": (RUN_FIELDS["command"], "what was typed"),
+        "cells": (RUN_FIELDS["cells"], "cells planned"),
+        "host": (RUN_FIELDS["host"], "machine"),
+        "counts": (RUN_FIELDS["counts"], "cells by outcome"),
+    },
+    "meta": {
+        "key": ("VARCHAR", "'schema_version', 'created_by', 'created_at'"),
+        "value": ("VARCHAR", ""),
+    },
+}
+
+_HIDDEN = ("identity", "receipt", "log", "superseded_by")  # long, or constant in a view of current results
+
+VIEWS: dict[str, tuple[str, str]] = {
+    "results": (
+        "current results: one row a cell (superseded ones left out), main scores as columns: "
+        + ", ".join(f"{short} = {metric}" for short, metric in MAIN_METRICS.items()),
+        f"SELECT c.* EXCLUDE ({', '.join(_HIDDEN)}), s.* EXCLUDE (result_id) FROM cells c LEFT JOIN (SELECT result_id, "
+        + ", ".join(f"max(value) FILTER (metric = '{metric}') AS \"{short}\"" for short, metric in MAIN_METRICS.items())
+        + " FROM scores GROUP BY result_id) s ON s.result_id = c.result_id WHERE c.superseded_by IS NULL",
+    ),
+}
+"""{view: (comment, its query)}."""
+
+
+def version(con: duckdb.DuckDBPyConnection) -> int | None:
+    """Return the database's schema version, or None for an empty database.
+
+    Raises:
+        StoreError: a database of something else, or of a newer harness.
+    """
+    tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()}
+    if not tables:
+        return None
+    found = None
+    if {"meta", "cells"} <= tables:
+        rows = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall()
+        found = int(rows[0][0]) if rows and str(rows[0][0]).isdigit() else None
+    if found is None:
+        raise StoreError(
+            f"a DuckDB database with other tables ({', '.join(sorted(tables)[:5])}), not a results database; name another file with --db"
+        )
+    if found > SCHEMA_VERSION:
+        raise StoreError(
+            f"written by a newer harness (schema version {found}; this one reads up to {SCHEMA_VERSION}); "
+            "run: pip install --upgrade ts-harness"
+        )
+    return found
+
+
+def create(con: duckdb.DuckDBPyConnection) -> None:
+    """Bring an open, writable database to the current schema: create it, or migrate it step by step."""
+    found = version(con)
+    if found is None:
+        _create_tables(con)
+        return
+    while found < SCHEMA_VERSION:
+        MIGRATIONS[found](con)
+        found += 1
+        con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(found)])
+
+
+def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    def literal(text: str) -> str:
+        return "'" + text.replace("'", "''") + "'"
+
+    con.execute("BEGIN")
+    for table, columns in TABLES.items():
+        typed = ", ".join(f'"{name}" {kind}' for name, (kind, _) in columns.items())
+        con.execute(f"CREATE TABLE {table} ({typed})")
+        for name, (_, comment) in columns.items():
+            con.execute(f'COMMENT ON COLUMN {table}."{name}" IS {literal(comment)}')
+    for view, (comment, query) in VIEWS.items():
+        con.execute(f"CREATE VIEW {view} AS {query}")
+        con.execute(f"COMMENT ON VIEW {view} IS {literal(comment)}")
+    con.execute("INSERT INTO meta VALUES ('schema_version', ?), ('created_by', 'ts-harness'), ('created_at', now())", [str(SCHEMA_VERSION)])
+    con.execute("COMMIT")
+
+
+def describe() -> str:
+    """The schema as Markdown."""
+    lines: list[str] = []
+    for table, columns in TABLES.items():
+        lines += [f"## {table}", "", "| column | type | meaning |", "|---|---|---|"]
+        lines += [f"| {name} | {kind} | {comment} |" for name, (kind, comment) in columns.items()]
+        lines.append("")
+    for view, (comment, _) in VIEWS.items():
+        lines += [f"## {view} (view)", "", comment, ""]
+    return "\n".join(lines)
