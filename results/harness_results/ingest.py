@@ -105,30 +105,36 @@ def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path]) -
             _reject(spool, path, error)
     try:
         count = _transaction(con, items)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        if _is_disk(error):
-            raise
-        # One of them is broken inside: find out which, taking in the others.
+    except (duckdb.Error, pa.ArrowException):
+        # One of them may be broken inside: find out which, taking in the others.
         count = 0
         for item in items:
             try:
                 count += _transaction(con, [item])
-            except (duckdb.Error, pa.ArrowException, OSError) as own:
-                if _is_disk(own):
+            except (duckdb.Error, pa.ArrowException) as error:
+                if not _broken(item.path, error):
                     raise
-                _reject(spool, item.path, own)
+                _reject(spool, item.path, error)
     for item in items:
         item.path.unlink(missing_ok=True)
     return count
 
 
-def _is_disk(error: Exception) -> bool:
-    """Whether the database is to blame (full disk, damaged file) and not the spooled file."""
+def _broken(path: Path, error: Exception) -> bool:
+    """Whether the file is to blame; in doubt it is the database (a full disk comes in many guises), and the file must stay."""
     import duckdb
 
-    if isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.ConversionException | duckdb.BinderException | duckdb.OutOfRangeException | duckdb.TypeMismatchException):
         return True
-    return isinstance(error, duckdb.IOException | OSError) and not isinstance(error, pa.ArrowException)
+    if path.suffix == ".json":
+        return False
+    try:
+        with pq.ParquetFile(path) as file:
+            for _ in file.iter_batches(batch_size=16384):
+                pass
+    except (pa.ArrowException, OSError):
+        return True
+    return False
 
 
 def _transaction(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> int:
@@ -199,10 +205,8 @@ def _insert_sums(con: duckdb.DuckDBPyConnection, item: _Spooled) -> None:
 def _append(con: duckdb.DuckDBPyConnection, table: str, rows: Any, columns: pa.Schema, result_id: str) -> None:
     names = ", ".join(f'"{name}"' for name in schema.TABLES[table] if name in columns.names and name != "result_id")
     con.register("incoming", rows)
-    try:
-        con.execute(f"INSERT INTO {table} (result_id, {names}) SELECT $1::VARCHAR, {names} FROM incoming", [result_id])
-    finally:
-        con.unregister("incoming")
+    con.execute(f"INSERT INTO {table} (result_id, {names}) SELECT $1::VARCHAR, {names} FROM incoming", [result_id])
+    con.unregister("incoming")
 
 
 def _put_models(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:

@@ -100,7 +100,7 @@ def test_runs_are_kept_and_replaced(store: DuckStore) -> None:
     assert store.query("SELECT id, status FROM runs").to_pylist() == [{"id": "abc", "status": "complete"}]
 
 
-@pytest.mark.parametrize("broken", ["garbage", "cut", "bad-type", "wrong-column", "run"])
+@pytest.mark.parametrize("broken", ["garbage", "cut", "bad-type", "wrong-column", "bad-page", "run"])
 def test_a_broken_file_never_blocks_the_others(store: DuckStore, broken: str, caplog: pytest.LogCaptureFixture) -> None:
     import pyarrow as pa
 
@@ -117,6 +117,11 @@ def test_a_broken_file_never_blocks_the_others(store: DuckStore, broken: str, ca
         bad.write_text('{"id": ')
     elif broken == "bad-type":
         bad = spool_cell(store.spool, cell_id="bad", horizon="many")
+    elif broken == "bad-page":
+        bad = spool_cell(store.spool, cell_id="bad", windows=20_000)
+        content = bytearray(bad.read_bytes())
+        content[1000:60_000] = b"x" * 59_000
+        bad.write_bytes(content)
     else:
         writer = CellWriter(store.spool, "bad", pa.schema([("window", pa.string())]))
         writer.write(pa.record_batch({"window": ["not a number"]}))
@@ -248,6 +253,7 @@ def test_a_full_disk_keeps_the_spool(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"disk is full|No space"):
             store.ingest()
         assert path.exists()
+        assert not (store.spool / "rejected").exists()
         (disk / "ballast").unlink()
         assert store.ingest() == 1
     finally:
