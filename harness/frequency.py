@@ -68,7 +68,8 @@ def shift(starts: NDArray[np.datetime64], freq: str, steps: NDArray[np.int64]) -
     multiple, base = split(freq)
     count = steps * multiple
     if base in SECONDS:
-        return starts + (count * SECONDS[base]).astype("timedelta64[s]")
+        moved_seconds: NDArray[np.datetime64] = starts + (count * SECONDS[base]).astype("timedelta64[s]")
+        return moved_seconds
     if base == "B":
         days = starts.astype("datetime64[D]")
         moved_days: NDArray[np.datetime64] = np.busday_offset(days, count, roll="backward").astype("datetime64[s]") + (starts - days)

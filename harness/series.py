@@ -141,8 +141,9 @@ class TaskData:
             item = self.series.item_ids[channel // self.series.variates]
             count = len(np.unique(self.channel[short]))
             raise DataError(
-                f"{self.task.suite}:{self.task.name}: series {item} has {length[row]} values; {self.windows} windows of {self.task.horizon} "
-                f"labels need at least {self.windows * self.task.horizon + 1}. {count} series of the dataset are too short: remove them."
+                f"{self.task.suite}:{self.task.name}: series {item} has {length[row]} values; {self.windows} windows of "
+                f"{self.task.horizon} labels need at least {self.windows * self.task.horizon + 1}. "
+                f"{count} series of the dataset are too short: remove them."
             )
 
     def __len__(self) -> int:

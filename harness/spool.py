@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import StoreError
 
-__all__ = ["CELL_FIELDS", "RUN_FIELDS", "CellWriter", "finished", "read_cell", "sweep", "write_run"]
+__all__ = ["CELL_FIELDS", "RUN_FIELDS", "CellWriter", "finished", "publish", "read_cell", "storing", "sweep", "write_run"]
 
 CELL_FIELDS: dict[str, str] = {
     "result_id": "VARCHAR",  # this execution; two executions of one cell share cell_id
@@ -114,8 +114,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def publish(temporary: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it its name, so that the name always means the whole file."""
+    _fsync(temporary)
+    temporary.replace(path)
+    _fsync(path.parent)
+
+
 @contextlib.contextmanager
-def _storing(path: Path) -> Iterator[None]:
+def storing(path: Path) -> Iterator[None]:
     """Turn what the disk says into a StoreError that says what to do."""
     try:
         yield
@@ -132,13 +139,13 @@ class CellWriter:
     def __init__(self, folder: Path, result_id: str, schema: pa.Schema) -> None:
         self.path = folder / f"{result_id}.parquet"
         self._temporary = folder / f"{result_id}.{os.getpid()}.tmp"
-        with _storing(self._temporary):
+        with storing(self._temporary):
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Append window rows."""
-        with _storing(self._temporary):
+        with storing(self._temporary):
             self._writer.write_batch(rows)
 
     def commit(self, record: Mapping[str, Any], steps: pa.Table | None = None) -> Path:
@@ -150,12 +157,10 @@ class CellWriter:
                 stream.write_table(steps)
             # Parquet metadata is text, so the bytes travel as hexadecimal.
             metadata[STEPS_KEY] = sink.getvalue().to_pybytes().hex().encode()
-        with _storing(self._temporary):
+        with storing(self._temporary):
             self._writer.add_key_value_metadata(metadata)
             self._writer.close()
-            _fsync(self._temporary)
-            self._temporary.replace(self.path)
-            _fsync(self.path.parent)
+            publish(self._temporary, self.path)
         return self.path
 
     def abort(self) -> None:
@@ -169,12 +174,10 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write a run's record; a later one of the same run replaces it."""
     path = folder / f"run-{record['id']}.json"
     temporary = folder / f"run-{record['id']}.{os.getpid()}.tmp"
-    with _storing(path):
+    with storing(path):
         folder.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(_plain(record)))
-        _fsync(temporary)
-        temporary.replace(path)
-        _fsync(folder)
+        publish(temporary, path)
     return path
 
 

@@ -96,6 +96,7 @@ class ModelInfo:
     training_cutoff: str = ""  # ISO date of the newest training observation
     install: str = ""  # the pip line that installs what the model needs: "pip install harness-ttm"
     batch_size: int | None = None  # windows per batch with `-b auto`; None = by memory
+    multivariate: bool = False  # True: the windows of one item at one cutoff (equal `Batch.group`) always travel together
     batch_dependent: bool = False  # True: outputs depend on the batch, whose size then belongs to the result's identity
     extra: Mapping[str, str] = field(default_factory=dict)
 

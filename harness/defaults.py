@@ -1,0 +1,27 @@
+"""What the hooks `predict` and `finetune` do when no plugin answers: call the model's own method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import Unsupported
+from harness.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from harness.forecast import Batch
+
+
+@hookimpl(trylast=True)
+def predict(model: Any, batch: Batch) -> Any:
+    """Call `model.predict(batch)`; a bare function is called itself."""
+    method = getattr(model, "predict", None)
+    return method(batch) if method is not None else model(batch)
+
+
+@hookimpl(trylast=True)
+def finetune(model: Any, train: Batch, budget: str, seed: int) -> Any:
+    """Call `model.finetune(train, budget, seed)`."""
+    method = getattr(model, "finetune", None)
+    if method is None:
+        raise Unsupported(f"{type(model).__name__} has no method finetune(train, budget, seed)")
+    return method(train, budget, seed)

@@ -1,0 +1,191 @@
+"""Running one cell: windows out to a worker in batches, forecasts back, scored in blocks, written to a sink.
+
+Scores do not depend on batches: forecasts are collected into blocks of a fixed number of windows, and sums run over the blocks in order.
+Axes: N windows, Q quantile levels, H horizon.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from harness import scoring
+from harness.batches import cut_batch, edges, ranges, training_batch
+from harness.cells import Cell, Outcome
+from harness.forecast import F32
+from harness.frequency import shift
+from harness.metrics import evaluate
+from harness.rows import window_batch
+from harness.seasonal import seasonal_error
+from harness.series import TaskData
+from harness.types import Metric, ModelInfo
+from harness.workers import Worker, WorkerFailed
+
+Queue = collections.deque[tuple[int, int]]
+
+__all__ = ["Facts", "Sink", "run_cell"]
+
+
+class Sink(Protocol):
+    """Where a cell's window rows (and its forecasts, if they are kept) go while it runs."""
+
+    def write(self, rows: pa.RecordBatch) -> None: ...
+    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32) -> None: ...
+
+
+@dataclass
+class Facts:
+    """What is learnt of a cell while it runs."""
+
+    fit_s: float = 0.0
+    predict_s: float = 0.0
+    score_s: float = 0.0
+    peak_rss_mb: float = 0.0
+    batch_size: int = 0
+    crossings: int = 0
+    output: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def add(self, answer: Mapping[str, Any], rows: int) -> None:
+        """Take in the facts of one batch."""
+        self.predict_s += answer["predict_s"]
+        self.peak_rss_mb = max(self.peak_rss_mb, answer["peak_rss_mb"])
+        self.batch_size = max(self.batch_size, rows)
+        self.crossings += int(answer["crossings"].sum())
+        self.output = answer["output"]
+        self.notes = dict(answer["notes"])
+
+
+class Scorer:
+    """Collects forecasts into blocks and scores each block when it is whole and its turn has come."""
+
+    def __init__(self, data: TaskData, metrics: Sequence[Metric], sink: Sink, facts: Facts) -> None:
+        self.data, self.sink, self.facts = data, sink, facts
+        self.totals = scoring.Totals(data.task.quantile_levels)
+        self._own = [m for m in metrics if m.statistics is not None]
+        self._open: dict[int, tuple[F32, F32, NDArray[np.int32], list[int]]] = {}  # block -> arrays, [rows still missing]
+        self._next = 0
+
+    def _bounds(self, block: int) -> tuple[int, int]:
+        low = block * scoring.BLOCK
+        return low, min(low + scoring.BLOCK, len(self.data))
+
+    def add(self, low: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
+        """Take the forecasts [n, Q, H], means [n, H] and crossings [n] of the windows from `low` on."""
+        high = low + len(quantiles)
+        for block in range(low // scoring.BLOCK, (high - 1) // scoring.BLOCK + 1):
+            start, stop = self._bounds(block)
+            if block not in self._open:
+                shape = (stop - start, quantiles.shape[1], quantiles.shape[2])
+                means = np.empty((shape[0], shape[2]), np.float32)
+                self._open[block] = (np.empty(shape, np.float32), means, np.empty(shape[0], np.int32), [shape[0]])
+            into_q, into_m, into_c, missing = self._open[block]
+            a, b = max(low, start), min(high, stop)
+            into_q[a - start : b - start] = quantiles[a - low : b - low]
+            into_m[a - start : b - start] = mean[a - low : b - low]
+            into_c[a - start : b - start] = crossings[a - low : b - low]
+            missing[0] -= b - a
+        while self._next in self._open and self._open[self._next][3][0] == 0:
+            into_q, into_m, into_c, _ = self._open.pop(self._next)
+            self._score(*self._bounds(self._next), into_q, into_m, into_c)
+            self._next += 1
+
+    def _score(self, low: int, high: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
+        start = time.perf_counter()
+        data, task, series = self.data, self.data.task, self.data.series
+        channel, cut = data.channel[low:high], data.cut[low:high]
+        error = seasonal_error(series.target, channel, cut, task.season_length)
+        block = scoring.Block(series.target.gather(channel, cut, task.horizon), quantiles, mean, self.totals.levels, error)
+        scores = scoring.score(block, self._own)
+        self.totals.add(scores)
+        item = channel // series.variates
+        self.sink.write(
+            window_batch(
+                scores,
+                window=data.index[low:high],
+                item=item,
+                item_ids=series.item_ids,
+                variate=channel % series.variates,
+                slot=data.slot[low:high],
+                cutoff=shift(series.starts[item], series.freq, cut),
+                context_length=cut,
+                seasonal_error=error,
+                crossings=crossings,
+                extra=bool(self._own),
+            )
+        )
+        self.facts.score_s += time.perf_counter() - start
+        self.sink.forecasts(data.index[low:high], quantiles, mean)
+
+
+def run_cell(
+    cell: Cell,
+    data: TaskData,
+    info: ModelInfo,
+    worker: Worker,
+    sink: Sink,
+    metrics: Sequence[Metric],
+    *,
+    batch_size: int | None = None,
+    timeout: float | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> tuple[Outcome, Facts, scoring.Totals]:
+    """Forecast and score every window of a cell.
+
+    Raises:
+        StoreError: the sink could not be written.
+        WorkerFailed: the cell ends as failed, or skipped for kind "unsupported"; a worker that is `lost` must be replaced.
+        PluginError: a metric's own statistics are of no use.
+    """
+    facts = Facts()
+    scorer = Scorer(data, metrics, sink, facts)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    train = None if cell.mode == "zero-shot" else training_batch(data, info, cell.mode, cell.seed)
+    facts.fit_s = worker.begin(cell.budget, cell.seed, train, deadline)["fit_s"]
+    queue = collections.deque(ranges(data, info, batch_size))
+    flying: collections.deque[tuple[int, int]] = collections.deque()
+    while queue or flying:
+        while queue and worker.pending < worker.depth:
+            low, high = queue.popleft()
+            worker.submit(cut_batch(data, low, high, info, cell.seed))
+            flying.append((low, high))
+        low, high = flying.popleft()
+        try:
+            quantiles, mean, answer = worker.collect(deadline)
+        except WorkerFailed as error:
+            if error.kind != "memory" or error.lost or info.batch_dependent or high - low == 1:
+                raise
+            queue = _halved(data, info, low, high, queue)
+            continue
+        facts.add(answer, high - low)
+        scorer.add(low, quantiles, mean, answer["crossings"])
+        advance(high - low)
+    if not scorer.totals.sums["n"]:
+        reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"
+        return Outcome("failed", reason, "data"), facts, scorer.totals
+    return Outcome("ok", scores=evaluate(scorer.totals.sums, metrics)), facts, scorer.totals
+
+
+def _halved(
+    data: TaskData, info: ModelInfo, low: int, high: int, rest: collections.deque[tuple[int, int]]
+) -> collections.deque[tuple[int, int]]:
+    """The failed range and all that follow, in pieces of at most half its size."""
+    ends, size = edges(data, info), (high - low + 1) // 2
+    pieces: Queue = collections.deque()
+    for a, b in [(low, high), *rest]:
+        while a < b:
+            c = max(int(ends[np.searchsorted(ends, min(a + size, b), side="right") - 1]), int(ends[np.searchsorted(ends, a, side="right")]))
+            if c - a >= high - low:
+                raise WorkerFailed(
+                    "memory", f"one item of {c - a} windows does not fit the memory: use --limit, or a model with less context"
+                )
+            pieces.append((a, c))
+            a = c
+    return pieces

@@ -1,0 +1,167 @@
+"""Planning a run: which cells there are, which of them have a result, which data is missing. Nothing is predicted here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.cells import Cell, Outcome
+from harness.errors import DataError, Unavailable, UsageError
+from harness.identity import make_cell
+from harness.plugins import Plugins
+from harness.selection import parse_limit, select_models, select_tasks, split_list
+from harness.series import TaskData
+from harness.store import Store
+from harness.types import Suite, Task
+
+__all__ = ["Plan", "RunSpec", "make_plan", "open_suites"]
+
+RERUN = ("", "failed", "stale", "all")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What is to be run; the options of `harness run`, in words of their own."""
+
+    models: Sequence[str]
+    suites: Sequence[str] = ("quick",)
+    model_args: Sequence[str] = ()
+    tasks: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    where: str = ""
+    limit: str = ""
+    modes: Sequence[str] = ("zero-shot",)
+    budget: str = ""
+    seeds: Sequence[int] = (0,)
+    batch_size: int | None = None  # None = by memory and the model's wish
+    jobs: int = 1
+    threads: int | None = None  # per worker; None = cores ÷ jobs
+    device: str = "cpu"
+    isolation: str = "process"  # process | inprocess
+    timeout: float | None = None  # seconds per cell
+    save_forecasts: bool = False
+    rerun: str = ""  # "" | failed | stale | all
+    data: Path | None = None
+
+
+@dataclass
+class Plan:
+    """The cells of a run, in order, and what is known of them before it starts."""
+
+    cells: list[Cell] = field(default_factory=list)
+    data: dict[tuple[str, str], TaskData] = field(default_factory=dict)  # by (suite, task)
+    todo: list[Cell] = field(default_factory=list)
+    done: dict[str, Outcome] = field(default_factory=dict)  # by cell id: results of earlier runs, and cells that cannot start
+    stale: dict[str, str] = field(default_factory=dict)  # cell id -> id of the older result
+    unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
+
+
+def open_suites(plugins: Plugins, names: Sequence[str], data: Path | None) -> dict[str, Suite]:
+    """Make the named suites; `data` is the folder of `--data`."""
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data {data}: there is no such folder")
+    return {name: plugins.suite(name).factory(data) for name in split_list(names)}
+
+
+def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callable[[str], None] = lambda _: None) -> Plan:
+    """Cross models with tasks, look up what the store has, open the data.
+
+    Raises:
+        UsageError, NothingMatched, PluginError: the selection does not make sense.
+        StoreError: the store cannot be read.
+    """
+    if spec.rerun not in RERUN:
+        raise UsageError(f"got --rerun {spec.rerun}; wanted one of failed, stale, all")
+    models = select_models(plugins, spec.models, spec.model_args)
+    suites = open_suites(plugins, spec.suites, spec.data)
+    tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
+    plan = Plan()
+    broken: dict[tuple[str, str], str] = {}
+    note(f"opening {len(tasks)} tasks")
+    for task in tasks:
+        key = (task.suite, task.name)
+        try:
+            plan.data[key] = _limited(suites[task.suite].open(task), spec)
+        except Unavailable as error:
+            plan.unavailable[key] = error
+        except DataError as error:
+            broken[key] = str(error)
+    for model, params in models:
+        for mode in split_list(spec.modes):
+            for seed in spec.seeds:
+                for task in tasks:
+                    key = (task.suite, task.name)
+                    if key in plan.unavailable:
+                        continue
+                    opened = plan.data.get(key)
+                    cell = make_cell(
+                        plugins,
+                        task,
+                        opened.series.fingerprint if opened else "",
+                        model,
+                        params,
+                        mode=mode,
+                        budget=spec.budget,
+                        seed=seed,
+                        scope=scope_of(spec),
+                        batch_size=spec.batch_size,
+                    )
+                    plan.cells.append(cell)
+                    reason = _unsupported(model.info, task, mode)
+                    if key in broken:
+                        plan.done[cell.id] = Outcome("failed", broken[key], "data")
+                    elif reason:
+                        plan.done[cell.id] = Outcome("skipped", reason, "unsupported")
+    _reuse(plan, spec, store)
+    plan.todo = [c for c in plan.cells if c.id not in plan.done]
+    return plan
+
+
+def _unsupported(info: Any, task: Task, mode: str) -> str:
+    if info.max_horizon is not None and task.horizon > info.max_horizon:
+        return f"horizon {task.horizon} is beyond the {info.max_horizon} steps that {info.name} can forecast"
+    if mode.partition(":")[0] not in {m.partition(":")[0] for m in info.modes}:
+        return f"{info.name} has no mode '{mode}'; it has {', '.join(info.modes)}"
+    return ""
+
+
+def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
+    if store is None or not plan.cells:
+        return
+    known = store.find([c.id for c in plan.cells])
+    for cell in plan.cells:
+        row = known.get(cell.id)
+        if row is None or cell.id in plan.done or spec.rerun == "all":
+            continue
+        # A model that could not be loaded computed nothing: what was missing may be there now.
+        if row["status"] == "failed" and (spec.rerun == "failed" or row["failure"] == "load"):
+            continue
+        if spec.save_forecasts and row["status"] == "ok" and not row["forecasts"]:
+            continue
+        plan.done[cell.id] = Outcome(row["status"], row["reason"] or "", row["failure"] or "", row["scores"], row, cached=True)
+    plan.stale = store.superseded({c.id: c.key for c in plan.cells if c.id not in known})
+
+
+def scope_of(spec: RunSpec) -> str:
+    """How the cell says that it is only part of a task, "" when it is whole."""
+    limit = parse_limit(spec.limit)
+    return "" if limit is None else f"limit={spec.limit}"
+
+
+def _limited(data: TaskData, spec: RunSpec) -> TaskData:
+    """A random part of the items, the same for every model, run and seed."""
+    limit = parse_limit(spec.limit)
+    items = data.series.items
+    if limit is None:
+        return data
+    count = limit if isinstance(limit, int) else max(1, round(limit * items))
+    if count >= items:
+        return data
+    state = hashlib.blake2b(f"{data.task.suite}:{data.task.name}".encode(), digest_size=8).digest()
+    chosen = np.random.default_rng(int.from_bytes(state)).choice(items, count, replace=False)
+    return data.limited(np.sort(chosen))

@@ -1,0 +1,246 @@
+"""Finding plugins, tolerantly: each entry point of the group `harness` is loaded on its own, and one that fails is kept with its reason.
+
+The built-in suites, metrics, store and commands come through the same entry points. `HARNESS_TRACE_HOOKS=1` prints every hook call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import importlib.metadata
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pluggy
+
+from harness import defaults, hookspecs
+from harness.errors import PluginError, UsageError, suggest
+from harness.types import Metric, ModelInfo, SuiteInfo
+
+if TYPE_CHECKING:
+    import click
+
+    from harness.store import Store
+
+__all__ = ["Failure", "Plugins", "Registered", "load"]
+
+Info = TypeVar("Info")
+
+
+@dataclass(frozen=True)
+class Registered(Generic[Info]):
+    """Something a plugin registered: what is known of it, how to make it, and where it came from."""
+
+    info: Info
+    factory: Callable[..., Any]
+    plugin: str  # entry-point name
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that could not be loaded."""
+
+    plugin: str
+    distribution: str
+    reason: str
+    install: str  # what to type next
+
+
+class Plugins:
+    """All plugins of this environment, with what they register."""
+
+    def __init__(self) -> None:
+        self.pm = pluggy.PluginManager(hookspecs.PROJECT)
+        self.pm.add_hookspecs(hookspecs)
+        self.pm.register(defaults, name="harness.defaults")
+        self.failures: dict[str, Failure] = {}
+        self.models: dict[str, Registered[ModelInfo]] = {}
+        self.suites: dict[str, Registered[SuiteInfo]] = {}
+        self.metrics: dict[str, Registered[Metric]] = {}
+        if os.environ.get("HARNESS_TRACE_HOOKS", "") not in ("", "0"):
+            self.pm.add_hookcall_monitoring(_trace_before, _trace_after)
+        for entry in sorted(importlib.metadata.entry_points(group="harness"), key=lambda e: (e.dist is not None and e.dist.name, e.name)):
+            self._load(entry)
+
+    def _load(self, entry: importlib.metadata.EntryPoint) -> None:
+        distribution = entry.dist.name if entry.dist else ""
+        version = entry.dist.version if entry.dist else ""
+        try:
+            module = entry.load()
+            self.register(module, entry.name, distribution, version)
+        except (Exception, SystemExit) as error:
+            key = entry.name if entry.name not in self.failures else f"{entry.name} ({distribution})"
+            self.failures[key] = Failure(entry.name, distribution, _reason(error), _install(error, distribution))
+
+    def register(self, module: object, name: str, distribution: str = "", version: str = "") -> None:
+        """Register a plugin module and what it announces, or nothing of it.
+
+        Raises:
+            PluginError: a misspelt hook, a wrong argument name, a name that is taken.
+            Exception: whatever the plugin's own registration raises.
+        """
+        if self.pm.has_plugin(name):
+            raise PluginError(f"the plugin name {name!r} is taken; rename the entry point of {distribution or 'this plugin'}")
+        try:
+            self.pm.register(module, name=name)
+        except pluggy.PluginValidationError as error:
+            with contextlib.suppress(Exception):
+                self.pm.unregister(name=name)
+            raise PluginError(" ".join(str(error).split())) from None
+        before = (dict(self.models), dict(self.suites), dict(self.metrics))
+        try:
+            self._check_pending(module, name)
+            others = [p for p in self.pm.get_plugins() if p is not module]
+            self.pm.subset_hook_caller("register_models", others)(register=self._adder(self.models, ModelInfo, name, distribution, version))
+            self.pm.subset_hook_caller("register_suites", others)(register=self._adder(self.suites, SuiteInfo, name, distribution, version))
+            metric = self._adder(self.metrics, Metric, name, distribution, version)
+            self.pm.subset_hook_caller("register_metrics", others)(register=lambda m: metric(m, m.value))
+        except BaseException:
+            self.models, self.suites, self.metrics = before
+            self.pm.unregister(name=name)
+            raise
+
+    def _check_pending(self, module: object, name: str) -> None:
+        for caller in self.pm.get_hookcallers(module) or []:
+            if caller.has_spec():
+                continue
+            for impl in caller.get_hookimpls():
+                if impl.plugin is module and not impl.optionalhook:
+                    known = [h for h in vars(hookspecs) if hasattr(getattr(hookspecs, h), "harness_spec")]
+                    where = getattr(impl.function, "__code__", None)
+                    place = f"{where.co_filename}:{where.co_firstlineno}" if where else name
+                    hint = suggest(caller.name, known) or f" The hooks are: {', '.join(sorted(known))}."
+                    raise PluginError(f"unknown hook '{caller.name}' in plugin '{name}' ({place}).{hint}")
+
+    @staticmethod
+    def _adder(table: dict[str, Registered[Info]], kind: type, plugin: str, distribution: str, version: str) -> Callable[..., None]:
+        def register(info: Info, factory: Callable[..., Any]) -> None:
+            if not isinstance(info, kind):
+                raise PluginError(f"plugin '{plugin}' registered a {type(info).__name__}; wanted harness.{kind.__name__}(...)")
+            if not callable(factory):
+                raise PluginError(f"plugin '{plugin}' registered {info!r} with a factory that cannot be called: {factory!r}")
+            key = info.name  # type: ignore[attr-defined]
+            if not isinstance(key, str) or not key or set(key) & set(",[]=\n\r\t") or key != key.strip():
+                raise PluginError(
+                    f"plugin '{plugin}' registered the name {key!r}; wanted text without commas, brackets, '=' or line breaks"
+                )
+            if key in table:
+                raise PluginError(f"plugin '{plugin}' registers '{key}', which plugin '{table[key].plugin}' has already")
+            table[key] = Registered(info, factory, plugin, distribution, version)
+
+        return register
+
+    def model(self, name: str) -> Registered[ModelInfo]:
+        """The model of this name.
+
+        Raises:
+            PluginError: it belongs to a plugin that could not be loaded.
+            UsageError: there is none; suggests a near one.
+        """
+        return self._find(name, self.models, "model", "harness ls models")
+
+    def suite(self, name: str) -> Registered[SuiteInfo]:
+        """The suite of this name; raises as `model` does."""
+        return self._find(name, self.suites, "suite", "harness ls suites")
+
+    def _find(self, name: str, table: dict[str, Registered[Info]], what: str, listing: str) -> Registered[Info]:
+        if name in table:
+            return table[name]
+        for failure in self.failures.values():
+            stem = failure.distribution.removeprefix("harness-").replace("-", "_")
+            if difflib.SequenceMatcher(None, name, failure.plugin).ratio() > 0.7 or name.startswith(
+                (failure.plugin, stem or failure.plugin)
+            ):
+                raise PluginError(
+                    f"{what} '{name}' is not here, and plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}"
+                )
+        broken = f" {len(self.failures)} plugins could not be loaded." if self.failures else ""
+        raise UsageError(f"there is no {what} '{name}'.{suggest(name, table)}{broken} To see all: {listing}")
+
+    def commands(self, cli: click.Group) -> None:
+        """Let every plugin add its commands; one that fails is kept as a failure."""
+        for name, module in self.pm.list_name_plugin():
+            if module is None:
+                continue
+            others = [p for p in self.pm.get_plugins() if p is not module]
+            try:
+                self.pm.subset_hook_caller("register_commands", others)(cli=cli)
+            except (Exception, SystemExit) as error:
+                self.failures[name] = Failure(name, "", f"register_commands: {_reason(error)}", _install(error, ""))
+
+    def store(self, path: Path, readonly: bool = False) -> Store:
+        """Open the results store at `path`.
+
+        Raises:
+            StoreError: it cannot be opened.
+            PluginError: no plugin knows how to.
+        """
+        store: Store | None = self.pm.hook.open_store(path=path, readonly=readonly)
+        if store is None:
+            raise PluginError(f"no plugin opens a store at {path}; the built-in one is missing: pip install --force-reinstall ts-harness")
+        return store
+
+    def wrappers(self) -> list[str]:
+        """Names of plugins that take part in `predict` or `finetune`: they can change numbers, so they belong to a result's identity."""
+        names = {i.plugin_name for hook in ("predict", "finetune") for i in getattr(self.pm.hook, hook).get_hookimpls()}
+        return sorted(names - {"harness.defaults"})
+
+
+@functools.cache
+def load() -> Plugins:
+    """The plugins of this environment, loaded once."""
+    return Plugins()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r}) while being loaded"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _install(error: BaseException, distribution: str) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"To install what it needs: pip install {error.name.partition('.')[0]}"
+    return f"To remove it: pip uninstall {distribution}" if distribution else ""
+
+
+def _trace_before(hook_name: str, hook_impls: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    arguments = ", ".join(f"{k}={_short(v)}" for k, v in kwargs.items())
+    print(f"hook {hook_name}({arguments}) -> {[i.plugin_name for i in hook_impls]}", file=sys.stderr)
+
+
+def _trace_after(outcome: Any, hook_name: str, hook_impls: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    del hook_impls, kwargs
+    state = f"raised {type(outcome.exception).__name__}" if outcome.exception else f"gave {_short(outcome.get_result())}"
+    print(f"hook {hook_name} {state}", file=sys.stderr)
+
+
+def _short(value: object, width: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def iterate_sources(module: object) -> Iterator[Path]:
+    """The Python files of a plugin: those of its package, or its one module."""
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return
+    path = Path(file)
+    package = getattr(module, "__package__", "") or ""
+    root = path.parent if path.name == "__init__.py" or package else None
+    # A plugin module inside a package ("harness_ttm.plugin") stands for the whole top package.
+    for _ in range(package.count(".")):
+        root = root.parent if root else None
+    yield from sorted(root.rglob("*.py")) if root else [path]

@@ -1,0 +1,129 @@
+"""What a result must say of itself so that somebody else can check it: the row of the table `cells`."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.cells import Cell, Outcome
+from harness.execute import Facts
+from harness.plugins import Registered
+from harness.series import TaskData
+from harness.types import ModelInfo
+
+__all__ = ["cell_record", "machine", "now"]
+
+
+def now() -> str:
+    """The time as ISO 8601, UTC without zone, to the microsecond."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """This machine and this checkout: hardware, operating system, Python, git commit of the working folder."""
+    facts: dict[str, Any] = {
+        "harness": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_mb": _memory_mb(),
+        "command": sys.argv,
+    }
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        git = ["git", "-C", str(Path.cwd()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        facts["git"] = subprocess.run(git, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    return facts
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _memory_mb() -> int | None:
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20)
+    return None
+
+
+def cell_record(
+    cell: Cell,
+    data: TaskData | None,
+    model: Registered[ModelInfo],
+    outcome: Outcome,
+    facts: Facts,
+    **more: Any,
+) -> dict[str, Any]:
+    """All columns of `harness.spool.CELL_FIELDS`, with "scores"; `more` gives those that only the runner knows."""
+    task = cell.task
+    receipt = {
+        "machine": machine(),
+        "versions": more.pop("versions", {}),
+        "notes": facts.notes,
+        "license": model.info.license,
+        "weights_license": model.info.weights_license,
+        "weights": model.info.weights,
+        "parameters": model.info.parameters,
+    }
+    return {
+        "cell_id": cell.id,
+        "source": "own",
+        "suite": task.suite,
+        "task": task.name,
+        "model": cell.model,
+        "model_name": cell.model_name,
+        "params": dict(cell.params),
+        "mode": cell.mode,
+        "budget": cell.budget,
+        "seed": cell.seed,
+        "scope": cell.scope,
+        "status": outcome.status,
+        "failure": outcome.failure,
+        "reason": outcome.reason,
+        "dataset": task.dataset,
+        "family": task.family,
+        "domain": task.domain,
+        "freq": task.freq,
+        "term": task.term,
+        "horizon": task.horizon,
+        "season_length": task.season_length,
+        "variates": task.variates,
+        "quantile_levels": list(task.quantile_levels),
+        "n_series": 0 if data is None else int((data.slot == 0).sum()),
+        "n_windows": 0 if data is None else len(data),
+        "dialect": task.dialect,
+        "protocol": task.protocol,
+        "scoring": cell.identity["scoring"],
+        "data_fingerprint": cell.identity["data"],
+        "plugin": model.distribution,
+        "plugin_version": model.version,
+        "source_digest": cell.identity["source"],
+        "weights_digest": model.info.weights_digest,
+        "identity": dict(cell.identity),
+        "batch_size": facts.batch_size,
+        "crossings": facts.crossings,
+        "output": facts.output or model.info.output,
+        "finished_at": now(),
+        "fit_s": facts.fit_s,
+        "predict_s": facts.predict_s,
+        "score_s": facts.score_s,
+        "peak_rss_mb": facts.peak_rss_mb,
+        "receipt": receipt,
+        "scores": dict(outcome.scores),
+        "model_info": {"model_type": model.info.model_type, "org": model.info.org, "license": model.info.license, "link": model.info.url},
+        **more,
+    }

@@ -1,0 +1,403 @@
+"""A run: cells are handed to workers, results go to the spool and from there to the store.
+
+Killed at any moment, the same command carries on.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import platform
+import queue
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness import spool
+from harness.cells import Cell, Outcome, Run
+from harness.errors import PluginError, StoreError, UsageError
+from harness.execute import Facts, run_cell
+from harness.forecast import F32
+from harness.plan import Plan, RunSpec
+from harness.plugins import Plugins
+from harness.progress import Progress
+from harness.receipt import cell_record, now
+from harness.rows import step_table, window_schema
+from harness.store import Store
+from harness.types import Metric
+from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
+
+__all__ = ["Report", "execute"]
+
+INGEST_EVERY = 2.0
+"""Seconds between two visits to the database: opening it costs more than a cell of a cheap model."""
+
+
+@dataclass
+class Report:
+    """How a run ended: the outcome of every cell, and what kept results from being stored, if anything did."""
+
+    run: Run
+    plan: Plan
+    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by cell id
+    problem: str = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Cells by state: ok, failed, skipped, cached (of those), and tasks unavailable."""
+        counted = collections.Counter(o.status for o in self.outcomes.values())
+        cached = sum(o.cached for o in self.outcomes.values())
+        missing = len(self.plan.cells) - len(self.outcomes)
+        states = {s: counted.get(s, 0) for s in ("ok", "failed", "skipped")}
+        return {**states, "unfinished": missing, "cached": cached, "unavailable": len(self.plan.unavailable)}
+
+    @property
+    def exit_code(self) -> int:
+        """0 all cells good, 3 some failed or not stored, 130 interrupted."""
+        if self.run.status == "interrupted":
+            return 130
+        return 3 if self.problem or self.counts["failed"] or self.counts["unfinished"] else 0
+
+
+class SpoolSink:
+    """A cell's way into the spool, and its forecasts' way into a file of their own."""
+
+    def __init__(self, store: Store, keep_forecasts: bool) -> None:
+        self.result_id = uuid.uuid4().hex
+        self._store = store
+        self._writer: spool.CellWriter | None = None
+        self._forecasts: pq.ParquetWriter | None = None
+        self._folder = store.path.with_name(store.path.name + ".forecasts")
+        self._path = self._folder / f"{self.result_id}.parquet"
+        self._keep = keep_forecasts
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append window rows."""
+        if self._writer is None:
+            self._writer = spool.CellWriter(self._store.spool, self.result_id, rows.schema)
+        self._writer.write(rows)
+
+    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32) -> None:
+        """Keep the forecasts of a block, if they are to be kept."""
+        if not self._keep:
+            return
+        _, q, h = quantiles.shape
+        columns = [
+            pa.array(index),
+            pa.FixedSizeListArray.from_arrays(pa.array(quantiles.reshape(-1)), q * h),  # [N, Q·H]
+            pa.FixedSizeListArray.from_arrays(pa.array(mean.reshape(-1)), h),  # [N, H]
+        ]
+        rows = pa.RecordBatch.from_arrays(columns, names=["window", "quantiles", "mean"])
+        with spool.storing(self._path):
+            if self._forecasts is None:
+                self._folder.mkdir(exist_ok=True)
+                self._forecasts = pq.ParquetWriter(self._path.with_suffix(f".{os.getpid()}.tmp"), rows.schema, compression="zstd")
+            self._forecasts.write_batch(rows)
+
+    def commit(self, record: dict[str, Any], steps: pa.Table | None) -> None:
+        """Make the result visible: forecasts first, the cell last."""
+        if self._forecasts is not None:
+            with spool.storing(self._path):
+                self._forecasts.close()
+                spool.publish(self._path.with_suffix(f".{os.getpid()}.tmp"), self._path)
+            record["forecasts"] = f"{self._folder.name}/{self._path.name}"
+        if self._writer is None:
+            self._writer = spool.CellWriter(self._store.spool, self.result_id, window_schema())
+        self._writer.commit({**record, "result_id": self.result_id}, steps)
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
+        if self._forecasts is not None:
+            self._forecasts.close()
+            self._path.with_suffix(f".{os.getpid()}.tmp").unlink(missing_ok=True)
+            self._forecasts = None
+
+
+class Jobs:
+    """The cells still to do, by model; a worker keeps to one model until that has no cell left."""
+
+    def __init__(self, cells: list[Cell]) -> None:
+        self._lock = threading.Lock()
+        self._cells: dict[str, collections.deque[Cell]] = {}
+        self._busy: collections.Counter[str] = collections.Counter()
+        for cell in cells:
+            self._cells.setdefault(cell.model, collections.deque()).append(cell)
+
+    def model(self) -> str | None:
+        """The model with cells left that has the fewest workers, taken for the caller; None when all is done."""
+        with self._lock:
+            waiting = [m for m, cells in self._cells.items() if cells]
+            if not waiting:
+                return None
+            model = min(waiting, key=lambda m: (self._busy[m], -len(self._cells[m])))
+            self._busy[model] += 1
+            return model
+
+    def take(self, model: str) -> Cell | None:
+        """The model's next cell."""
+        with self._lock:
+            return self._cells[model].popleft() if self._cells[model] else None
+
+    def release(self, model: str) -> None:
+        """The caller leaves the model."""
+        with self._lock:
+            self._busy[model] -= 1
+
+
+class _Execution:
+    """The state that the threads of one run share."""
+
+    def __init__(self, plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, run: Run) -> None:
+        self.plugins, self.spec, self.plan, self.store, self.progress, self.run = plugins, spec, plan, store, progress, run
+        self.metrics: list[Metric] = [m.info for m in plugins.metrics.values()]
+        self.jobs = Jobs(plan.todo)
+        self.events: queue.Queue[tuple[Cell, Outcome] | BaseException] = queue.Queue()
+        self.stop = threading.Event()
+        self.threads = spec.threads or max(1, (os.cpu_count() or 1) // spec.jobs)
+        self._workers: set[ChildWorker] = set()
+        self._lock = threading.Lock()
+
+    def work(self, slot: int) -> None:
+        """One thread: a worker at a time, a model at a time."""
+        try:
+            while not self.stop.is_set() and (model := self.jobs.model()) is not None:
+                try:
+                    self._model(slot, model)
+                finally:
+                    self.jobs.release(model)
+        except BaseException as error:  # to be raised in the main thread
+            self.stop.set()
+            self.events.put(error)
+
+    def _model(self, slot: int, model: str) -> None:
+        worker: Worker | None = None
+        loaded: dict[str, Any] = {}
+        try:
+            while not self.stop.is_set() and (cell := self.jobs.take(model)) is not None:
+                self.progress.cell_started(slot, cell, len(self.plan.data[cell.task.suite, cell.task.name]))
+                try:
+                    if worker is None:
+                        worker, loaded = self._start(cell)
+                    lost = self._cell(slot, cell, worker, loaded)
+                    if lost:
+                        worker = None
+                except WorkerFailed as error:  # the model cannot be loaded: none of its cells can be done
+                    worker = None
+                    while cell is not None and not self.stop.is_set():
+                        self._finish(slot, cell, Outcome("failed", error.reason, error.kind), error.log)
+                        cell = self.jobs.take(model)
+        finally:
+            if worker is not None:
+                worker.stop()
+            with self._lock:
+                self._workers.discard(worker)
+
+    def _start(self, cell: Cell) -> tuple[Worker, dict[str, Any]]:
+        params = dict(cell.params)
+        if self.spec.isolation == "inprocess":
+            local = InProcessWorker(self.plugins)
+            return local, local.load(cell.model_name, params, None)
+        child = ChildWorker(self.threads)
+        with self._lock:
+            self._workers.add(child)
+        try:
+            return child, child.load(cell.model_name, params, self.spec.timeout)
+        except WorkerFailed:
+            child.kill()
+            raise
+
+    def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any]) -> bool:
+        """Run a cell and put its result into the spool; return whether the worker was lost."""
+        data = self.plan.data[cell.task.suite, cell.task.name]
+        info = self.plugins.model(cell.model_name).info
+        sink = SpoolSink(self.store, self.spec.save_forecasts)
+        started, clock, log, lost = now(), time.perf_counter(), "", False
+        facts, steps = Facts(), None
+        try:
+            outcome, facts, totals = run_cell(
+                cell,
+                data,
+                info,
+                worker,
+                sink,
+                self.metrics,
+                batch_size=self.spec.batch_size,
+                timeout=self.spec.timeout,
+                advance=lambda n: self.progress.advance(slot, n),
+            )
+            steps = step_table(totals)
+        except WorkerFailed as error:
+            status = "skipped" if error.kind == "unsupported" else "failed"
+            outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
+        except PluginError as error:
+            outcome = Outcome("failed", str(error), "error")
+        except BaseException:
+            sink.abort()
+            raise
+        if outcome.status != "ok":
+            sink.abort()
+            lost = lost or not self._drained(worker)
+        if self.stop.is_set() and lost:
+            return True  # the run is being stopped, and that is why the worker went
+        more = {"started_at": started, "load_s": loaded.get("load_s", 0.0), "total_s": time.perf_counter() - clock}
+        self._finish(slot, cell, outcome, log, facts, steps, sink, versions=loaded.get("versions", {}), **more)
+        return lost
+
+    def _drained(self, worker: Worker) -> bool:
+        """After a failure, throw away the answers that are still to come; False if the worker had to be given up."""
+        deadline = time.monotonic() + (self.spec.timeout or 60)
+        while worker.pending:
+            try:
+                worker.collect(deadline)
+            except WorkerFailed as error:
+                if error.lost:
+                    return False
+        return True
+
+    def _finish(
+        self,
+        slot: int,
+        cell: Cell,
+        outcome: Outcome,
+        log: str = "",
+        facts: Facts | None = None,
+        steps: pa.Table | None = None,
+        sink: SpoolSink | None = None,
+        **more: Any,
+    ) -> None:
+        sink = sink or SpoolSink(self.store, keep_forecasts=False)
+        base = {"run_id": self.run.id, "started_at": now(), "load_s": 0.0, "total_s": 0.0, "log": log, "forecasts": ""}
+        where = {"isolation": self.spec.isolation, "device": self.spec.device, "threads": self.threads}
+        data = self.plan.data.get((cell.task.suite, cell.task.name))
+        record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
+        try:
+            sink.commit(record, steps)
+        except BaseException:
+            sink.abort()
+            raise
+        outcome = replace(outcome, record=record)
+        self.progress.cell_finished(slot, cell, outcome)
+        self.events.put((cell, outcome))
+
+    def kill(self) -> None:
+        """Stop everything now."""
+        self.stop.set()
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            worker.kill_process()
+
+
+def execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, command: list[str]) -> Report:
+    """Do what the plan says is to do, and return how every cell ended.
+
+    A first interrupt (Ctrl-C, SIGTERM) stops the run with all finished cells kept.
+
+    Raises:
+        UsageError: options that contradict each other.
+        StoreError: the store cannot be written, before anything was computed.
+    """
+    if spec.isolation not in ("process", "inprocess"):
+        raise UsageError(f"got --isolation {spec.isolation}; wanted process or inprocess")
+    if spec.isolation == "inprocess" and spec.timeout is not None:
+        raise UsageError("--timeout needs --isolation process: code in this process cannot be stopped")
+    run = Run(uuid.uuid4().hex[:12], now(), command, plan.cells, platform.node())
+    report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
+    todo = _Execution(plugins, spec, plan, store, progress, run)
+    spool.write_run(store.spool, run.record())
+    _call(plugins, progress, "run_started", run=run)
+    progress.begin(len(plan.todo), sum(len(plan.data[c.task.suite, c.task.name]) for c in plan.todo))
+    threads = [threading.Thread(target=todo.work, args=(k,), daemon=True) for k in range(max(1, min(spec.jobs, len(plan.todo))))]
+    previous = _on_terminate()
+    try:
+        for cell in plan.cells:  # what the plan already decided: skipped, or data that is broken
+            if cell.id in plan.done and not plan.done[cell.id].cached:
+                todo._finish(0, cell, plan.done[cell.id])
+        for thread in threads:
+            thread.start()
+        _collect(plugins, store, progress, report, todo, threads)
+        run.status = "failed" if report.counts["failed"] else "complete"
+    except KeyboardInterrupt:
+        run.status = "interrupted"
+    except StoreError as error:
+        run.status, report.problem = "failed", str(error)
+    finally:
+        todo.kill()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(30)
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+        progress.close()
+    _close(plugins, store, progress, report, todo)
+    return report
+
+
+def _collect(plugins: Plugins, store: Store, progress: Progress, report: Report, todo: _Execution, threads: list[threading.Thread]) -> None:
+    last = time.monotonic()
+    while any(t.is_alive() for t in threads) or not todo.events.empty():
+        try:
+            event = todo.events.get(timeout=0.1)
+        except queue.Empty:
+            continue
+        if isinstance(event, BaseException):
+            raise event
+        _take(plugins, progress, report, event)
+        if time.monotonic() - last > INGEST_EVERY:
+            store.ingest(wait=0)
+            last = time.monotonic()
+
+
+def _take(plugins: Plugins, progress: Progress, report: Report, event: tuple[Cell, Outcome]) -> None:
+    cell, outcome = event
+    report.outcomes[cell.id] = outcome
+    _call(plugins, progress, "cell_finished", cell=cell, outcome=outcome)
+
+
+def _close(plugins: Plugins, store: Store, progress: Progress, report: Report, todo: _Execution) -> None:
+    """Take in what finished while stopping, store everything, tell the plugins."""
+    while not todo.events.empty():
+        event = todo.events.get()
+        if not isinstance(event, BaseException):
+            _take(plugins, progress, report, event)
+    report.run.finished_at, report.run.counts = now(), report.counts
+    try:
+        spool.write_run(store.spool, report.run.record())
+        store.ingest(wait=30)
+    except StoreError as error:
+        report.problem = report.problem or str(error)
+    left = len(list(store.spool.glob("*.parquet"))) if store.spool.is_dir() else 0
+    if left and not report.problem:
+        progress.message(f"{left} finished cells wait in {store.spool}; the next harness command that opens {store.path} takes them in")
+    _call(plugins, progress, "run_finished", run=report.run)
+
+
+def _call(plugins: Plugins, progress: Progress, hook: str, **arguments: Any) -> None:
+    """Tell the plugins; one that raises is reported and costs nothing else."""
+    try:
+        getattr(plugins.pm.hook, hook)(**arguments)
+    except Exception as error:
+        progress.message(f"a plugin's hook {hook} raised {type(error).__name__}: {error}")
+
+
+def _on_terminate() -> Callable[..., Any] | int | None:
+    """Treat SIGTERM as Ctrl-C, where this is the main thread; return the handler to restore."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def interrupt(signum: int, frame: object) -> None:
+        del signum, frame
+        raise KeyboardInterrupt
+
+    return signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,174 @@
+"""Reading what a user selects: models with parameters, tasks by glob, a limit, a time."""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from harness.errors import NothingMatched, UsageError, suggest
+from harness.plugins import Plugins, Registered
+from harness.types import ModelInfo, Task
+
+__all__ = ["parse_duration", "parse_limit", "select_models", "select_tasks", "split_list"]
+
+ModelChoice = tuple[Registered[ModelInfo], dict[str, Any]]
+
+
+def split_list(texts: str | Iterable[str]) -> list[str]:
+    """Split at commas outside brackets: "a,b[x=1,y=2]" -> ["a", "b[x=1,y=2]"]; a sequence of such texts is flattened."""
+    parts: list[str] = []
+    for text in [texts] if isinstance(texts, str) else texts:
+        parts += [p.strip() for p in re.split(r",(?![^\[]*\])", text)]
+    return [p for p in parts if p]
+
+
+def parse_value(text: str) -> Any:
+    """Read a parameter's value: a JSON value (number, true, list …), else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Read "key=value".
+
+    Raises:
+        UsageError: no key or no "=".
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip().isidentifier():
+        raise UsageError(f"got model parameter {text!r}; wanted KEY=VALUE, as in -M context=512 or -M ttm:context=512")
+    return key.strip(), parse_value(value.strip())
+
+
+def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iterable[str] = ()) -> list[ModelChoice]:
+    """Read `-m` ("naive,ttm[context=512]", globs allowed) and `-M` ("context=512", "ttm:context=512").
+
+    Raises:
+        UsageError: a name, a parameter or a spelling that does not exist.
+        PluginError: a model whose plugin could not be loaded.
+    """
+    chosen: list[ModelChoice] = []
+    for text in split_list(models):
+        match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text)
+        if match is None:
+            raise UsageError(f"got model {text!r}; wanted NAME or NAME[key=value,…]")
+        params = dict(parse_assignment(p) for p in (match[2] or "").split(",") if p.strip())
+        names = [match[1].strip()]
+        if set(names[0]) & set("*?"):
+            names = fnmatch.filter(plugins.models, names[0])
+            if not names:
+                raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models")
+        chosen += [(plugins.model(name), dict(params)) for name in names]
+    if not chosen:
+        raise UsageError(
+            "no model given; name one or more with -m, as in: harness run -m naive,seasonal_naive. To see all: harness ls models"
+        )
+    for text in arguments:
+        name, colon, assignment = text.partition(":") if ":" in text.partition("=")[0] else ("", "", text)
+        key, value = parse_assignment(assignment)
+        hits = [params for model, params in chosen if not colon or model.info.name == name]
+        if not hits:
+            raise UsageError(f"-M {text}: no model '{name}' in this run.{suggest(name, [m.info.name for m, _ in chosen])}")
+        for params in hits:
+            params.setdefault(key, value)
+    for model, params in chosen:
+        _check_params(model, params)
+    unique = {(m.info.name, json.dumps(p, sort_keys=True, default=str)): (m, p) for m, p in chosen}
+    return list(unique.values())
+
+
+def _check_params(model: Registered[ModelInfo], params: dict[str, Any]) -> None:
+    try:
+        accepted = inspect.signature(model.factory).parameters
+    except (TypeError, ValueError):
+        return
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
+        return
+    for key in params:
+        if key not in accepted:
+            takes = f"it takes: {', '.join(accepted)}" if accepted else "it takes none"
+            raise UsageError(f"model '{model.info.name}' has no parameter '{key}'.{suggest(key, accepted)} ({takes})")
+
+
+def select_tasks(tasks: Sequence[Task], globs: Iterable[str] = (), exclude: Iterable[str] = (), where: str = "") -> list[Task]:
+    """Keep the tasks whose name (or "suite:name") matches a glob and no exclusion, and for which the SQL condition holds.
+
+    Raises:
+        NothingMatched: nothing is left; suggests a near name.
+        UsageError: the condition is not SQL over the columns of a task.
+    """
+    wanted, unwanted = split_list(globs), split_list(exclude)
+    kept = [t for t in tasks if (not wanted or any(_matches(t, g) for g in wanted)) and not any(_matches(t, g) for g in unwanted)]
+    for glob in wanted:
+        if not any(_matches(t, glob) for t in tasks):
+            raise NothingMatched(f"no task matches {glob!r}.{suggest(glob, [t.name for t in tasks])} To see all: harness ls tasks")
+    if where and kept:
+        kept = _where(kept, where)
+    if not kept:
+        raise NothingMatched(f"no task is left of {len(tasks)} after --tasks, --exclude and --where. To see all: harness ls tasks")
+    return kept
+
+
+def _matches(task: Task, glob: str) -> bool:
+    return fnmatch.fnmatchcase(task.name, glob) or fnmatch.fnmatchcase(f"{task.suite}:{task.name}", glob) or task.dataset == glob
+
+
+def _where(tasks: list[Task], condition: str) -> list[Task]:
+    import duckdb
+    import pyarrow as pa
+
+    rows = [{**asdict(t), "position": i} for i, t in enumerate(tasks)]
+    columns = [c for c in rows[0] if c not in ("position", "quantile_levels")]
+    with duckdb.connect(":memory:") as connection:
+        connection.register("tasks", pa.Table.from_pylist(rows))
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        try:
+            found = connection.execute(f"SELECT position FROM tasks WHERE ({condition}) ORDER BY position").fetchall()
+        except duckdb.Error as error:
+            problem = str(error).splitlines()[0]
+            raise UsageError(
+                f"--where {condition!r}: {problem}. Wanted an SQL condition over {', '.join(columns)}, as in --where \"domain = 'Energy'\""
+            ) from None
+    return [tasks[p] for (p,) in found]
+
+
+def parse_limit(text: str) -> int | float | None:
+    """Read `--limit`: a whole number of items, or a share between 0 and 1.
+
+    Raises:
+        UsageError: neither.
+    """
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if "." in text and 0 < value < 1:
+        return value
+    if value >= 1 and value == int(value):
+        return int(value)
+    raise UsageError(f"got --limit {text}; wanted a number of items per task (10) or a share of them (0.1)")
+
+
+def parse_duration(text: str) -> float | None:
+    """Read "90", "90s", "30m", "2h" as seconds; "" is None.
+
+    Raises:
+        UsageError: not a positive time.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"] if match else 0.0
+    if seconds <= 0:
+        raise UsageError(f"got a time of {text!r}; wanted seconds or a number with s, m or h: 90, 30m, 2h")
+    return seconds

@@ -1,0 +1,196 @@
+"""How parent and worker talk: JSON headers over a socket, arrays as Arrow in shared memory.
+
+Each direction has two regions of anonymous memory, used in turn, so that one batch is written while the other is read. A region is an
+unlinked file that both processes map: when both are gone, however they went, so is the memory.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+import struct
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from harness.forecast import F32, Batch, Ragged
+
+__all__ = ["DEPTH", "Closed", "Link", "Region", "read_batch", "read_forecast", "write_batch", "write_forecast"]
+
+DEPTH = 2
+"""Batches in flight: one is predicted while the next is prepared."""
+
+HEADER = struct.Struct("<I")
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+class Region:
+    """A growing piece of memory shared through a file descriptor."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            fd = _anonymous()
+        self.fd = fd
+        self._map: mmap.mmap | None = None
+
+    def view(self, size: int, grow: bool = False) -> memoryview:
+        """The first `size` bytes; `grow` makes the memory larger first where needed."""
+        if self._map is None or len(self._map) < size:
+            if grow and os.fstat(self.fd).st_size < size:
+                # Half as much again, so that slowly growing batches do not remap each time.
+                os.ftruncate(self.fd, max(size + size // 2, 1 << 16))
+            self._map = mmap.mmap(self.fd, os.fstat(self.fd).st_size)
+        return memoryview(self._map)[:size]
+
+    def close(self) -> None:
+        self._map = None
+        os.close(self.fd)
+
+
+def _anonymous() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("harness")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+class Link:
+    """A socket that carries JSON messages, each behind its length."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            Closed: the other side is gone.
+        """
+        body = json.dumps(message).encode()
+        try:
+            self.sock.sendall(HEADER.pack(len(body)) + body)
+        except OSError as error:
+            raise Closed from error
+
+    def receive(self, deadline: float | None = None) -> dict[str, Any]:
+        """Wait for a message until `deadline` (time.monotonic).
+
+        Raises:
+            TimeoutError: the deadline passed.
+            Closed: the other side is gone.
+        """
+        (size,) = HEADER.unpack(self._exactly(HEADER.size, deadline))
+        message: dict[str, Any] = json.loads(self._exactly(size, deadline))
+        return message
+
+    def _exactly(self, size: int, deadline: float | None) -> bytes:
+        parts: list[bytes] = []
+        while size:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError
+            self.sock.settimeout(left)
+            try:
+                part = self.sock.recv(min(size, 1 << 20))
+            except TimeoutError:
+                raise
+            except OSError as error:
+                raise Closed from error
+            finally:
+                self.sock.settimeout(None)
+            if not part:
+                raise Closed
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+def _write(region: Region, batch: pa.RecordBatch) -> int:
+    size = pa.MockOutputStream()
+    with pa.ipc.new_stream(size, batch.schema) as stream:
+        stream.write_batch(batch)
+    total = int(size.size())
+    sink = pa.FixedSizeBufferWriter(pa.py_buffer(region.view(total, grow=True)))
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    sink.close()
+    return total
+
+
+def _read(region: Region, size: int) -> pa.RecordBatch:
+    return pa.ipc.open_stream(pa.py_buffer(region.view(size))).read_next_batch()
+
+
+def _list(rows: Ragged) -> pa.Array:
+    return pa.LargeListArray.from_arrays(pa.array(rows.offsets), pa.array(rows.values, from_pandas=False))
+
+
+def _ragged(column: pa.Array) -> Ragged:
+    # Copied: a model may keep or change what it was given, and the region is written again two batches later.
+    return Ragged(column.values.to_numpy().copy(), column.offsets.to_numpy().copy())
+
+
+def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
+    """Put a batch into the region; return the header that describes it."""
+    columns = {
+        "context": _list(batch.contexts),
+        "start": pa.array(batch.starts.astype("datetime64[s]")),
+        "group": pa.array(batch.group),
+        "window_id": pa.array(batch.window_ids),
+        "seed": pa.array(batch.seeds),
+        **{f"past_{k}": _list(rows) for k, rows in enumerate(batch.past_covariates)},
+    }
+    size = _write(region, pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
+    return {
+        "size": size,
+        "freq": batch.freq,
+        "horizon": batch.horizon,
+        "levels": batch.quantile_levels.tolist(),
+        "season_length": batch.season_length,
+        "past": len(batch.past_covariates),
+    }
+
+
+def read_batch(region: Region, header: dict[str, Any]) -> Batch:
+    """Take a batch out of the region."""
+    columns = _read(region, header["size"])
+    return Batch(
+        contexts=_ragged(columns.column("context")),
+        starts=columns.column("start").to_numpy().copy(),
+        freq=header["freq"],
+        horizon=header["horizon"],
+        quantile_levels=np.asarray(header["levels"], np.float64),
+        season_length=header["season_length"],
+        group=columns.column("group").to_numpy().copy(),
+        window_ids=columns.column("window_id").to_numpy().copy(),
+        seeds=columns.column("seed").to_numpy().copy(),
+        past_covariates=tuple(_ragged(columns.column(f"past_{k}")) for k in range(header["past"])),
+    )
+
+
+def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> dict[str, Any]:
+    """Put quantiles [N, Q, H], means [N, H] and crossings [N] into the region; return the header."""
+    n, q, h = quantiles.shape
+    columns = [
+        pa.FixedSizeListArray.from_arrays(pa.array(quantiles.reshape(-1)), q * h),  # [N, Q·H]
+        pa.FixedSizeListArray.from_arrays(pa.array(mean.reshape(-1)), h),  # [N, H]
+        pa.array(crossings),
+    ]
+    return {"size": _write(region, pa.RecordBatch.from_arrays(columns, names=["quantiles", "mean", "crossings"])), "shape": [n, q, h]}
+
+
+def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, NDArray[np.int32]]:
+    """Quantiles [N, Q, H], means [N, H] and crossings [N] as views of the region, valid until it is written again."""
+    n, q, h = header["shape"]
+    columns = _read(region, header["size"])
+    quantiles = columns.column("quantiles").values.to_numpy().reshape(n, q, h)  # [N, Q, H]
+    return quantiles, columns.column("mean").values.to_numpy().reshape(n, h), columns.column("crossings").to_numpy()  # [N, H], [N]

@@ -1,0 +1,167 @@
+"""The process that holds a model: `python -m harness.worker SOCKET IN IN OUT OUT` (file descriptors). It never sees a label.
+
+It needs numpy, pyarrow and the plugin. What the model prints goes to the parent's log, never into the protocol; an exception, a
+`sys.exit` or a useless forecast is an answer; a crash is the end of the socket, which the parent sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.metadata
+import os
+import platform
+import random
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+import numpy as np
+
+from harness.errors import ForecastError, Unsupported
+from harness.forecast import F32, Batch
+from harness.plugins import Plugins, load
+from harness.quantiles import check, sort_crossings, to_quantiles
+from harness.wire import DEPTH, Closed, Link, Region, read_batch, write_forecast
+
+__all__ = ["Session", "failure", "main"]
+
+
+class Session:
+    """A loaded model and what is done with it; the same code runs in a child process and in the parent's own."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self.plugins = plugins
+        self.base: Any = None
+        self.model: Any = None
+        self._make: Any = None
+
+    def load(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Make the model; return what the receipt needs to know of this process."""
+        start = time.perf_counter()
+        registered = self.plugins.model(name)
+        self._make = lambda: registered.factory(**params)
+        self.base = self.model = self._make()
+        return {"load_s": time.perf_counter() - start, "versions": versions(registered.distribution), "python": platform.python_version()}
+
+    def begin(self, budget: str, seed: int, train: Batch | None) -> dict[str, Any]:
+        """Prepare for a cell: seed what may draw from global state, fine-tune if there is something to train on."""
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - models of strangers draw from the global state
+        if "torch" in sys.modules:
+            sys.modules["torch"].manual_seed(seed)
+        start = time.perf_counter()
+        if train is None:
+            self.model = self.base
+        else:
+            # A fresh model for each: nothing learnt in one cell reaches another.
+            self.model = self.plugins.pm.hook.finetune(model=self._make(), train=train, budget=budget, seed=seed)
+        return {"fit_s": time.perf_counter() - start if train is not None else 0.0}
+
+    def predict(self, batch: Batch) -> tuple[F32, F32, dict[str, Any]]:
+        """Quantiles [N, Q, H] at the asked levels, sorted, means [N, H], and facts about the call."""
+        start = time.perf_counter()
+        forecast = self.plugins.pm.hook.predict(model=self.model, batch=batch)
+        seconds = time.perf_counter() - start
+        check(forecast, len(batch), batch.horizon)
+        quantiles, mean = to_quantiles(forecast, batch.quantile_levels)
+        quantiles, crossings = sort_crossings(quantiles)
+        notes = getattr(self.model, "notes", None)
+        facts = {"predict_s": seconds, "crossings": crossings, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
+        return quantiles, mean, {**facts, "notes": {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}}
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """An exception as an answer: its kind, a message that says what to do, the traceback."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    kind = "error"
+    if isinstance(error, Unsupported):
+        kind, text = "unsupported", str(error)
+    elif isinstance(error, ForecastError):
+        kind, text = "forecast", str(error)
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower():
+        kind = "memory"
+    elif isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        text = f"it needs the package '{package}', which is not installed. Type: pip install {package}"
+    elif isinstance(error, SystemExit):
+        text = f"it called sys.exit({error.code!r})"
+    frames = "".join(traceback.format_exception(error))
+    return {"failure": kind, "reason": text[:2000], "traceback": frames[-8000:]}
+
+
+def versions(distribution: str) -> dict[str, str]:
+    """Versions of the core, the plugin and what the plugin requires."""
+    names = {"ts-harness", "numpy", "pyarrow", distribution}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        for line in importlib.metadata.requires(distribution) or []:
+            if "extra ==" not in line:
+                names.add(line.split(";")[0].split("[")[0].strip("<>=!~ ,0123456789.*").split("<")[0].split(">")[0].split("=")[0].strip())
+    found = {}
+    for name in sorted(names):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def peak_rss_mb() -> float:
+    """Peak resident memory of this process in MB."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel to end this process when its parent ends, so that a killed run leaves nobody behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
+    """Answer messages until the parent stops or goes."""
+    session: Session | None = None
+    while True:
+        message = link.receive()
+        slot = message.get("sequence", 0) % DEPTH
+        try:
+            match message["do"]:
+                case "load":
+                    session = Session(load())
+                    answer = session.load(message["model"], message["params"])
+                case "begin":
+                    assert session is not None
+                    train = read_batch(inward[0], message["train"]) if message["train"] else None
+                    answer = session.begin(message["budget"], message["seed"], train)
+                case "predict":
+                    assert session is not None
+                    quantiles, mean, facts = session.predict(read_batch(inward[slot], message))
+                    answer = {**write_forecast(outward[slot], quantiles, mean, facts.pop("crossings")), **facts}
+                case _:
+                    return
+        except BaseException as error:  # whatever a stranger's model raises is an answer
+            answer = {**failure(error), "peak_rss_mb": peak_rss_mb()}
+        link.send({"sequence": message.get("sequence", 0), **answer})
+
+
+def main(arguments: list[str]) -> None:
+    """Entry of the child process."""
+    parent, descriptor, *regions = (int(a) for a in arguments)
+    _die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    link = Link(socket.socket(fileno=descriptor))
+    mapped = [Region(fd) for fd in regions]
+    with contextlib.suppress(Closed):
+        serve(link, mapped[:DEPTH], mapped[DEPTH:])
+    sys.stdout.flush()
+    # Leave at once: threads and pools that a model forgot must not hold the process.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,247 @@
+"""The parent's side of a worker: a child process (the default), or this very process for code that is trusted.
+
+A worker holds one model and answers batches in the order in which they were submitted. Whatever goes wrong in it becomes a `WorkerFailed`
+that says what happened; a worker that is `lost` must be replaced.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Protocol
+
+from harness.forecast import F32, Batch
+from harness.plugins import Plugins
+from harness.wire import DEPTH, Closed, Link, Region, read_forecast, write_batch
+from harness.worker import Session, failure, peak_rss_mb
+
+__all__ = ["ChildWorker", "InProcessWorker", "Worker", "WorkerFailed"]
+
+LOG_BYTES = 16_384
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class WorkerFailed(Exception):
+    """A worker could not do what it was asked.
+
+    `kind` is a failure kind of `harness.cells.Outcome`; `lost` says that the worker is gone.
+    """
+
+    def __init__(self, kind: str, reason: str, log: str = "", lost: bool = False) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.log = log
+        self.lost = lost
+
+
+class Worker(Protocol):
+    """What the runner asks of a worker."""
+
+    depth: int
+
+    @property
+    def pending(self) -> int: ...
+    def load(self, model: str, params: dict[str, Any], timeout: float | None) -> dict[str, Any]: ...
+    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]: ...
+    def submit(self, batch: Batch) -> None: ...
+    def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]: ...
+    def stop(self) -> None: ...
+
+
+class ChildWorker:
+    """A model in a process of its own, with a thread budget of its own."""
+
+    depth = DEPTH
+
+    def __init__(self, threads: int) -> None:
+        ours, theirs = socket.socketpair()
+        self._inward = [Region() for _ in range(DEPTH)]
+        self._outward = [Region() for _ in range(DEPTH)]
+        descriptors = [theirs.fileno(), *(r.fd for r in self._inward), *(r.fd for r in self._outward)]
+        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=descriptors,
+            env=environment,
+            start_new_session=True,  # its own process group, so that what it starts ends with it
+        )
+        theirs.close()
+        self._link = Link(ours)
+        self._log: collections.deque[bytes] = collections.deque()
+        self._log_size = 0
+        self._drain = threading.Thread(target=self._read_log, daemon=True)
+        self._drain.start()
+        self._sequence = 0
+        self._answered = 0
+
+    @property
+    def pending(self) -> int:
+        return self._sequence - self._answered
+
+    def _read_log(self) -> None:
+        assert self._process.stdout is not None
+        with contextlib.suppress(ValueError, OSError):
+            while chunk := self._process.stdout.read1(65_536):  # type: ignore[attr-defined]
+                self._log.append(chunk[-LOG_BYTES:])
+                self._log_size += len(self._log[-1])
+                while self._log_size > 2 * LOG_BYTES and len(self._log) > 1:
+                    self._log_size -= len(self._log.popleft())
+
+    def log(self) -> str:
+        """The end of what the worker printed."""
+        return b"".join(list(self._log))[-LOG_BYTES:].decode("utf-8", "replace")
+
+    def load(self, model: str, params: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+        """Make the model.
+
+        Raises:
+            WorkerFailed: of kind "load".
+        """
+        try:
+            return self._ask({"do": "load", "model": model, "params": params}, None if timeout is None else time.monotonic() + timeout)
+        except WorkerFailed as error:
+            raise WorkerFailed("load", f"the model could not be loaded: {error.reason}", error.log, error.lost) from None
+
+    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
+        """Prepare for a cell; fine-tune on `train` if it is given."""
+        header = write_batch(self._inward[0], train) if train is not None else None
+        return self._ask({"do": "begin", "budget": budget, "seed": seed, "train": header}, deadline)
+
+    def submit(self, batch: Batch) -> None:
+        """Send a batch; at most `depth` may be pending."""
+        header = write_batch(self._inward[self._sequence % DEPTH], batch)
+        self._send({"do": "predict", "sequence": self._sequence, **header})
+        self._sequence += 1
+
+    def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]:
+        """The forecast of the oldest pending batch; its arrays are valid until the next `submit`."""
+        answer = self._receive(deadline)
+        self._answered += 1
+        self._raise(answer)
+        quantiles, mean, crossings = read_forecast(self._outward[answer["sequence"] % DEPTH], answer)
+        return quantiles, mean, {**answer, "crossings": crossings}
+
+    def _ask(self, message: dict[str, Any], deadline: float | None) -> dict[str, Any]:
+        self._send(message)
+        answer = self._receive(deadline)
+        self._raise(answer)
+        return answer
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._link.send(message)
+        except Closed:
+            raise self._lost() from None
+
+    def _receive(self, deadline: float | None) -> dict[str, Any]:
+        try:
+            return self._link.receive(deadline)
+        except TimeoutError:
+            self.kill()
+            raise WorkerFailed("timeout", "it took longer than --timeout allows; the worker was killed", self.log(), lost=True) from None
+        except (Closed, ValueError):
+            raise self._lost() from None
+
+    def _lost(self) -> WorkerFailed:
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:  # it closed the socket and lives on
+            code = 0
+        self.kill()
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+            hint = ". If the machine ran out of memory, try a smaller -b or fewer -j" if name == "SIGKILL" else ""
+            return WorkerFailed("crash", f"the worker was ended by {name}{hint}", self.log(), lost=True)
+        return WorkerFailed("crash", f"the worker ended itself with exit code {code}", self.log(), lost=True)
+
+    def _raise(self, answer: dict[str, Any]) -> None:
+        if "failure" in answer:
+            raise WorkerFailed(answer["failure"], answer["reason"], (self.log() + "\n" + answer["traceback"]).strip()[-LOG_BYTES:])
+
+    def stop(self) -> None:
+        """End the process, giving it a moment to leave by itself."""
+        with contextlib.suppress(Closed):
+            self._link.send({"do": "stop"})
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        self.kill()
+
+    def kill_process(self) -> None:
+        """End the process and whatever it started; the thread that uses the worker sees it as lost."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process and release what this side holds of it."""
+        self.kill_process()
+        self._process.wait()
+        self._drain.join(1)
+        if self._process.stdout is not None and not self._drain.is_alive():
+            self._process.stdout.close()
+        self._link.sock.close()
+        for region in (*self._inward, *self._outward):
+            with contextlib.suppress(OSError):
+                region.close()
+
+
+class InProcessWorker:
+    """A model in this process: nothing to start and nothing to send, and nothing that protects the run from it."""
+
+    depth = 1
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._session = Session(plugins)
+        self._batches: collections.deque[Batch] = collections.deque()
+
+    @property
+    def pending(self) -> int:
+        return len(self._batches)
+
+    def load(self, model: str, params: dict[str, Any], timeout: float | None) -> dict[str, Any]:
+        """Make the model; `timeout` is not kept."""
+        del timeout
+        try:
+            return {**self._session.load(model, params), "peak_rss_mb": peak_rss_mb()}
+        except (Exception, SystemExit) as error:
+            answer = failure(error)
+            raise WorkerFailed("load", f"the model could not be loaded: {answer['reason']}", answer["traceback"]) from None
+
+    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
+        """Prepare for a cell."""
+        del deadline
+        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, train))
+        return facts
+
+    def submit(self, batch: Batch) -> None:
+        """Keep the batch until it is collected."""
+        self._batches.append(batch)
+
+    def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]:
+        """Predict the oldest batch."""
+        del deadline
+        batch = self._batches.popleft()
+        answer: tuple[F32, F32, dict[str, Any]] = self._try(lambda: self._session.predict(batch))
+        return answer
+
+    @staticmethod
+    def _try(call: Any) -> Any:
+        try:
+            return call()
+        except (Exception, SystemExit) as error:
+            answer = failure(error)
+            raise WorkerFailed(answer["failure"], answer["reason"], answer["traceback"]) from None
+
+    def stop(self) -> None:
+        """Forget the model."""
+        self._batches.clear()
