@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +92,7 @@ def _report(suite: GiftEval, rows: Sequence[Row], as_json: bool) -> None:
     findings = []
     for finding in inspect(suite, rows):
         findings.append(finding)
-        if len(rows) > 1:
+        if len(rows) > 1 and sys.stderr.isatty():
             click.echo(f"\rread {len(findings)} of {len(rows)} dataset folders", err=True, nl=len(findings) == len(rows))
     if as_json:
         click.echo(json.dumps([finding.record() for finding in findings], indent=2))

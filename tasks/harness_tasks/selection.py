@@ -25,10 +25,7 @@ def select_rows(rows: Sequence[Row], names: Iterable[str], suite: str) -> list[R
     for name in wanted:
         found = {row.folder for row in rows if any(fnmatch.fnmatchcase(alias.lower(), name.lower()) for alias in row.aliases)}
         if not found:
-            near = {alias.lower(): alias for row in rows for alias in row.aliases}
-            hint = suggest(name.lower(), near)
-            for low, alias in near.items():
-                hint = hint.replace(f"'{low}'", f"'{alias}'")
+            hint = suggest(name.lower(), {alias.lower() for row in rows for alias in row.aliases})
             raise UsageError(f"suite {suite} has no dataset {name!r}.{hint} To see all: harness data verify {suite}")
         chosen |= found
     return [row for row in rows if not wanted or row.folder in chosen]
