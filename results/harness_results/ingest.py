@@ -82,7 +82,7 @@ def _read(path: Path) -> _Spooled:
     if not isinstance(record, dict):
         raise StoreError(f"{path} holds no cell's record")
     row = records.cell_row(record)
-    info = record.get("models")
+    info = record.get("models") or record.get("model_info")
     model = records.model_row(info, row["model_name"], row["source"]) if isinstance(info, dict) else None
     return _Spooled(path, row, records.scores_of(record), model, steps)
 

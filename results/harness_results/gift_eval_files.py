@@ -1,0 +1,180 @@
+"""Published GIFT-Eval results as they are found: one folder a model, a CSV file and a `config.json`.
+
+The files are not uniform (line ends, row order, index columns, spelling of names, missing columns), so they are joined by name
+and read with forgiveness; whatever was forgiven is said in `Published.warnings`. Source of the format: the results folder of
+https://huggingface.co/spaces/Salesforce/GIFT-Eval.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, NothingMatched
+
+__all__ = ["ALIASES", "METRICS", "PREFIX", "Published", "find_folders", "read_folder"]
+
+PREFIX = "eval_metrics/"
+METRICS = (
+    "MSE[mean]",
+    "MSE[0.5]",
+    "MAE[0.5]",
+    "MASE[0.5]",
+    "MAPE[0.5]",
+    "sMAPE[0.5]",
+    "MSIS",
+    "RMSE[mean]",
+    "NRMSE[mean]",
+    "ND[0.5]",
+    "mean_weighted_sum_quantile_loss",
+)
+"""The eleven metrics of a published file, in its column order; also the harness's own names for them."""
+
+ALIASES = {
+    "saugeenday": "saugeen",
+    "temperature_rain_with_missing": "temperature_rain",
+    "kdd_cup_2018_with_missing": "kdd_cup_2018",
+    "car_parts_with_missing": "car_parts",
+}
+"""Folder names of the datasets that some files use in place of the published names."""
+
+
+@dataclass
+class Published:
+    """One model's results: `scores[task][metric]`, None where the file holds no number."""
+
+    model: str
+    scores: dict[str, dict[str, float | None]]
+    config: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def find_folders(path: Path) -> list[Path]:
+    """The results files below `path`, one per model, from a CSV file, a model's folder, or a folder of such folders.
+
+    Raises:
+        NothingMatched: no CSV file there.
+    """
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        for root in (path, path / "results"):
+            below = [found for folder in sorted(root.iterdir()) if folder.is_dir() and (found := _csv_in(folder))] if root.is_dir() else []
+            if below:
+                return below
+        if found := _csv_in(path):
+            return [found]
+    what = "no CSV file in it or in the folders below it" if path.is_dir() else "nothing there"
+    raise NothingMatched(f"{path}: {what}; wanted an all_results.csv, a model's folder, or a folder of models' folders")
+
+
+def _csv_in(folder: Path) -> Path | None:
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".csv" and p.is_file())
+    return min(files, key=lambda p: (p.stem.lower().replace("-", "_") != "all_results", p.name), default=None)
+
+
+def read_folder(file: Path, tasks: Mapping[str, Any]) -> Published:
+    """Read one model's results; the model is named by the folder of its file.
+
+    Args:
+        file: the CSV file.
+        tasks: known tasks by name; rows of others are left out with a warning.
+
+    Raises:
+        DataError: not a CSV file of results.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error
+    published = Published(file.resolve().parent.name, {})
+    try:
+        rows = list(csv.reader(io.StringIO(text.replace("\0", ""), newline="")))
+    except csv.Error as error:
+        raise DataError(f"{file} is not a CSV file: {error}") from error
+    header = [name.strip() for name in rows[0]] if rows else []
+    metrics = {i: name.removeprefix(PREFIX) for i, name in enumerate(header) if name.startswith(PREFIX) or name in METRICS}
+    where = [i for i, name in enumerate(header) if name.lower() == "dataset"]
+    if not where or not metrics:
+        wanted = "a column 'dataset'" if not where else f"columns such as '{PREFIX}MASE[0.5]'"
+        raise DataError(f"{file}: wanted {wanted}; got {', '.join(header[:6]) or 'an empty file'}")
+    known = {name.lower(): name for name in tasks}
+    unknown: list[str] = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        name = _task_name(row[where[0]] if where[0] < len(row) else "", known)
+        if name is None:
+            unknown.append(row[where[0]] if where[0] < len(row) else f"(line {number})")
+            continue
+        _put(published, name, {metric: _number(row[i] if i < len(row) else "") for i, metric in metrics.items()}, number)
+    if unknown:
+        published.warnings.append(f"{len(unknown)} rows of unknown datasets left out: {', '.join(sorted(set(unknown))[:5])!r}")
+    if not published.scores:
+        raise DataError(f"{file}: no row names a task of the suite; got {', '.join(sorted(set(unknown))[:3])!r}")
+    _note_gaps(published)
+    published.config = _config(file.parent, published.warnings)
+    return published
+
+
+def _task_name(text: str, known: Mapping[str, str]) -> str | None:
+    name = text.strip().lower()
+    dataset, slash, rest = name.partition("/")
+    return known.get(name) or known.get(ALIASES.get(dataset, dataset) + slash + rest)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if value != value else value
+
+
+def _put(published: Published, name: str, scores: dict[str, float | None], line: int) -> None:
+    first = published.scores.setdefault(name, scores)
+    if first != scores:
+        published.warnings.append(f"line {line}: {name} is there twice with different numbers; the first is kept")
+
+
+def _note_gaps(published: Published) -> None:
+    gaps = sum(value is None for row in published.scores.values() for value in row.values())
+    if gaps:
+        published.warnings.append(f"{gaps} cells hold no number")
+
+
+def _config(folder: Path, warnings: list[str]) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_bytes().decode("utf-8-sig", errors="replace"))
+    except (OSError, ValueError) as error:
+        warnings.append(f"config.json cannot be read ({error})")
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def read_all(path: Path, tasks: Mapping[str, Any]) -> tuple[list[Published], list[str]]:
+    """Read every model below `path`; return them and what could not be read. One broken file never stops the others."""
+    read: dict[str, Published] = {}
+    problems: list[str] = []
+    for file in find_folders(path):
+        try:
+            published = read_folder(file, tasks)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        read[published.model] = published
+    return list(read.values()), problems
+
+
+def gathered_metrics(models: Iterable[Published]) -> list[str]:
+    """All metrics that occur: the official eleven first, then others by name."""
+    found = {metric for model in models for row in model.scores.values() for metric in row}
+    return [m for m in METRICS if m in found] + sorted(found - set(METRICS))
