@@ -35,8 +35,8 @@ def data() -> None:
 def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool, force: bool) -> None:
     """Fetch datasets of SUITE from the HuggingFace hub; all of them when none is named.
 
-    DATASET is a folder (LOOP_SEATTLE/5T), a dataset (LOOP_SEATTLE, or loop_seattle) or a glob ('m4_*'). What is here already is not
-    fetched again, and an interrupted download goes on where it stopped. HF_ENDPOINT names another hub.
+    DATASET is a folder (LOOP_SEATTLE/5T), a dataset (LOOP_SEATTLE, or loop_seattle) or a glob ('m4_*'). Files that are here
+    already are not fetched again, so the same command finishes what was interrupted. HF_ENDPOINT names another hub.
     """
     from harness_tasks.gift_eval import ROWS, GiftEval
     from harness_tasks.hub import fetch, list_remote

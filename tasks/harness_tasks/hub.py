@@ -71,7 +71,8 @@ def list_remote(rows: Sequence[Row]) -> list[Remote]:
 
 
 def fetch(item: Remote, root: Path, force: bool = False) -> None:
-    """Fetch one folder below `root`, with a progress bar per file on stderr. What was fetched stays when it fails.
+    """Fetch one folder below `root`, with a progress bar per file on stderr. A connection that breaks is taken up
+    where it broke, a few times; when that fails, the files that are whole stay.
 
     Args:
         item: what to fetch.
@@ -85,7 +86,9 @@ def fetch(item: Remote, root: Path, force: bool = False) -> None:
     with _hub_errors(f"could not fetch {item.row.folder} from {_endpoint()} into {root}", command):
         from huggingface_hub import hf_hub_download
 
-        for path, _ in item.files:
+        for path, size in item.files:
+            # huggingface_hub trusts its note of a file that was cut short within a second of being fetched; the size tells.
+            broken = _size(root / path) not in (None, size)
             hf_hub_download(
                 REPOSITORY,
                 path,
@@ -93,9 +96,16 @@ def fetch(item: Remote, root: Path, force: bool = False) -> None:
                 revision=item.commit,
                 local_dir=root,
                 endpoint=_endpoint(),
-                force_download=force,
+                force_download=force or broken,
                 library_name="ts-harness",
             )
+            # When the hub cannot be asked, huggingface_hub is content with whatever file lies there.
+            if (got := _size(root / path)) != size:
+                raise OSError(f"{path} has {got} bytes; wanted {size}")
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _endpoint() -> str:
@@ -114,7 +124,7 @@ def _hub_errors(what: str, command: str) -> Iterator[None]:
         from httpx import HTTPError  # of huggingface_hub 1; the one before raises OSError
     except ImportError:
         HTTPError = OSError  # type: ignore[misc, assignment]  # noqa: N806
-    keep = "What was fetched is kept; the same command goes on from there"
+    keep = "Whole files are kept; the same command fetches the rest"
     try:
         yield
     except RepositoryNotFoundError:
