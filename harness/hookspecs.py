@@ -50,6 +50,11 @@ def open_store(path: Path, readonly: bool) -> Store | None:
 
 
 @hookspec(firstresult=True)
+def rank_models(store: Store, suite: str, models: list[str]) -> list[dict[str, Any]] | None:
+    """Rank a store's models on a suite ("" = the only one there), best first; only `models` (and the baseline) unless that is empty."""
+
+
+@hookspec(firstresult=True)
 def predict(model: Any, batch: Batch) -> Forecast | None:
     """Forecast a batch, in the worker. The default calls `model.predict(batch)`; wrap it with `@hookimpl(wrapper=True)`."""
 

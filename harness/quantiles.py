@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import ForecastError
 from harness.forecast import F32, F64, Forecast
@@ -131,17 +132,18 @@ def _finite(values: F32, what: str) -> None:
     )
 
 
-def sort_crossings(quantiles: F32) -> tuple[F32, int]:
-    """Put quantiles [N, Q, H] in rising order along Q; return them and the number of (window, step) pairs that were not.
+def sort_crossings(quantiles: F32) -> tuple[F32, NDArray[np.int32]]:
+    """Put quantiles [N, Q, H] in rising order along Q; return them and, int32 [N], how many steps of each window were not.
 
     Without crossings the array itself comes back; else a copy, in which only the crossing pairs are changed.
     """
     rows, levels, horizon = quantiles.shape
+    count = np.zeros(rows, np.int32)
     if levels < 2 or rows == 0 or horizon == 0:
-        return quantiles, 0
+        return quantiles, count
     step = max(1, CHUNK // (levels * horizon))
     falls = np.empty((min(step, rows), levels - 1, horizon), np.bool_)
-    count, result = 0, quantiles
+    result = quantiles
     for a in range(0, rows, step):
         part = quantiles[a : a + step]
         fall = np.less(part[:, 1:], part[:, :-1], out=falls[: len(part)])
@@ -151,7 +153,7 @@ def sort_crossings(quantiles: F32) -> tuple[F32, int]:
         if result is quantiles:
             result = quantiles.copy()
         result[a + window, :, at] = np.sort(part[window, :, at], axis=1)  # [K, Q]
-        count += len(window)
+        count[a : a + step] = np.bincount(window, minlength=len(part))
     return result, count
 
 

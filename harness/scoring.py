@@ -38,7 +38,7 @@ __all__ = ["BLOCK", "COUNTS", "LISTS", "STATISTICS", "SUMS", "VERSION", "Block",
 
 VERSION = "1"  # changes when the same forecasts would score otherwise
 BLOCK = 256  # windows scored together
-PIECE = 1 << 15  # quantile values worked on together: 256 KiB in float64
+PIECE = 1 << 16  # quantile values worked on together: 512 KiB in float64
 BYTE = 255  # most hits that a byte can count
 
 COUNTS = ("n", "n_ape", "n_sape", "n_scaled")

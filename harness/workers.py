@@ -204,6 +204,10 @@ class InProcessWorker:
         self._session = Session(plugins)
         self._batches: collections.deque[Batch] = collections.deque()
 
+    def use(self, model: object) -> None:
+        """Take a model that is made already, in place of `load`."""
+        self._session.base = self._session.model = model
+
     @property
     def pending(self) -> int:
         return len(self._batches)

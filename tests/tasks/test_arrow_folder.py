@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from harness_tasks.arrow_folder import read_folder, shard_files
 
 from harness.errors import DataError
+from harness_tasks.arrow_folder import read_folder, shard_files
 
 Writer = Callable[..., Path]
 F32 = pa.float32()

@@ -15,9 +15,9 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from harness_tasks import plugin
 
 from harness.errors import Unavailable, UsageError
+from harness_tasks import plugin
 
 Writer = Callable[..., Path]
 FIRST, SECOND = "a" * 40, "b" * 40  # commits

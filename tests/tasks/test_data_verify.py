@@ -13,10 +13,10 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from harness_tasks import plugin
 
 from harness.errors import DataError, UsageError
 from harness.types import SuiteInfo
+from harness_tasks import plugin
 
 Writer = Callable[..., Path]
 

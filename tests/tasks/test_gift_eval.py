@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from harness_tasks.gift_eval import QUICK_FOLDERS, ROWS, GiftEval, gift_eval, horizon, quick, window_count
-from harness_tasks.selection import select_rows
 
 from harness.errors import DataError, Unavailable, UsageError
 from harness.series import TaskData
 from harness.types import Task
+from harness_tasks.gift_eval import QUICK_FOLDERS, ROWS, GiftEval, gift_eval, horizon, quick, window_count
+from harness_tasks.selection import select_rows
 
 Writer = Callable[..., Path]
 

@@ -1,0 +1,245 @@
+"""Python in place of the command line: `harness.run`, `harness.evaluate`, `harness.load`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.cells import Cell
+from harness.errors import HarnessError, NothingMatched, StoreError
+from harness.execute import run_cell
+from harness.forecast import Batch, Forecast
+from harness.plan import RunSpec, make_plan, open_suites
+from harness.plugins import Plugins
+from harness.plugins import load as load_plugins
+from harness.progress import make_progress
+from harness.rows import step_table
+from harness.runner import Report, execute
+from harness.selection import select_models, select_tasks
+from harness.store import Store
+from harness.types import ModelInfo, Task
+from harness.workers import InProcessWorker, WorkerFailed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Evaluation", "Results", "evaluate", "load", "run"]
+
+MAIN_COLUMNS = "suite, task, model, source, mode, seed, scope, status, reason, domain, freq, term, horizon, n_windows"
+
+
+class Results:
+    """What a results store holds, as Arrow and pandas.
+
+    `report` is the run that made it, where there was one: its outcomes, failures and unavailable tasks.
+    """
+
+    def __init__(self, store: Store, plugins: Plugins, report: Report | None = None) -> None:
+        self.store = store
+        self.report = report
+        self._plugins = plugins
+
+    @property
+    def path(self) -> Path:
+        return self.store.path
+
+    def sql(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Run one read-only SQL statement; the tables are described by `harness db schema`."""
+        return self.store.query(query, parameters)
+
+    def to_arrow(self) -> pa.Table:
+        """One row a current cell and metric: what the cell is, `metric`, `value` (null where undefined)."""
+        columns = ", ".join(f"c.{name}" for name in MAIN_COLUMNS.split(", "))
+        return self.sql(
+            f"SELECT {columns}, s.metric, s.value FROM main.cells c LEFT JOIN main.scores s USING (result_id) "
+            "WHERE c.superseded_by IS NULL ORDER BY c.suite, c.model, c.source, c.task, s.metric"
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The same with a column for each metric: one row a cell."""
+        long = self.to_arrow().to_pandas()
+        names = MAIN_COLUMNS.split(", ")
+        values = long.dropna(subset=["metric"]).pivot_table(index=names, columns="metric", values="value", dropna=True, sort=False)
+        wide = long[names].drop_duplicates().merge(values.reset_index(), on=names, how="left")
+        wide.columns.name = None
+        return wide
+
+    def leaderboard(self, suite: str = "") -> pd.DataFrame:
+        """The ranking on a suite, best first; see `harness leaderboard --help`."""
+        import pandas as pd
+
+        return pd.DataFrame(rank(self._plugins, self.store, suite))
+
+    def __repr__(self) -> str:
+        return f"<harness results at {self.path}>"
+
+
+def rank(plugins: Plugins, store: Store, suite: str, models: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rows of the leaderboard, by whichever plugin makes one.
+
+    Raises:
+        HarnessError: no plugin does.
+    """
+    rows: list[dict[str, Any]] | None = plugins.pm.hook.rank_models(store=store, suite=suite, models=list(models))
+    if rows is None:
+        raise HarnessError("no plugin makes a leaderboard; the built-in one is missing: pip install --force-reinstall ts-harness")
+    return rows
+
+
+def run(
+    models: str | Sequence[str],
+    suite: str | Sequence[str] = "quick",
+    *,
+    db: str | Path = "harness.duckdb",
+    progress: str = "auto",
+    **options: Any,
+) -> Results:
+    """Run models on suites and keep every result in `db`; the same call again does only what is missing.
+
+    Args:
+        models: names, with parameters in brackets: "naive", ["seasonal_naive", "auto_ets[season_length=24]"].
+        suite: one or more suites.
+        db: the results database, made if it is not there.
+        progress: auto, rich, plain or none.
+        options: the fields of `harness.plan.RunSpec`: tasks, where, limit, seeds, batch_size, jobs, isolation, timeout, data, …
+
+    Raises:
+        UsageError, PluginError: the selection does not make sense.
+        StoreError: the database cannot be used.
+    """
+    plugins = load_plugins()
+    if "data" in options and options["data"] is not None:
+        options["data"] = Path(options["data"])
+    spec = RunSpec(
+        models=[models] if isinstance(models, str) else list(models),
+        suites=[suite] if isinstance(suite, str) else list(suite),
+        **{k: [v] if isinstance(v, str) and k in ("tasks", "exclude", "modes", "model_args") else v for k, v in options.items()},
+    )
+    shown = make_progress(progress)
+    store = plugins.store(Path(db))
+    store.check()
+    store.ingest()
+    plan = make_plan(plugins, spec, store)
+    return Results(store, plugins, execute(plugins, spec, plan, store, shown, sys.argv))
+
+
+def load(path: str | Path = "harness.duckdb") -> Results:
+    """Open a results database.
+
+    Raises:
+        StoreError: there is none, or it cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StoreError(f"there is no results database at {path}; make one with: harness run -m seasonal_naive --db {path}")
+    plugins = load_plugins()
+    store = plugins.store(path)
+    store.ingest()
+    return Results(store, plugins)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a model on one task, without a store.
+
+    `scores` {metric: value, NaN where undefined}; `windows` one row a window; `steps` one row a step of the horizon.
+    """
+
+    task: Task
+    scores: Mapping[str, float]
+    windows: pa.Table
+    steps: pa.Table
+
+
+class _Memory:
+    """A sink that keeps the rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[pa.RecordBatch] = []
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        self.rows.append(rows)
+
+    def forecasts(self, index: Any, quantiles: Any, mean: Any) -> None:
+        """Forecasts are not kept."""
+
+
+class _Function:
+    """A bare function as a model: it may return a Forecast, points [N, H] or quantiles [N, Q, H] at the asked levels."""
+
+    def __init__(self, function: Callable[[Batch], Any]) -> None:
+        self._function = function
+
+    def predict(self, batch: Batch) -> Forecast:
+        answer = self._function(batch)
+        if isinstance(answer, Forecast):
+            return answer
+        array = np.asarray(answer)
+        return Forecast.from_points(array) if array.ndim == 2 else Forecast.from_quantiles(array, batch.quantile_levels)
+
+
+def evaluate(
+    model: Any,
+    task: str | Task,
+    *,
+    suite: str = "quick",
+    data: str | Path | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    info: ModelInfo | None = None,
+) -> Evaluation:
+    """Score a model on one task, in this process.
+
+    Args:
+        model: a registered name ("naive", "auto_ets[season_length=24]"), an object with `predict(batch)`, or a function of a batch that
+            returns a `Forecast`, points [N, H], or quantiles [N, Q, H] at `batch.quantile_levels`.
+        task: a name in the suite ("m4_hourly/H/short") or a `Task`.
+        suite: where to look the name up.
+        data: the suite's data folder.
+        info: what is to be known of an unregistered model (context and horizon limits, covariates).
+
+    Raises:
+        NothingMatched: no such task.
+        Unavailable, DataError: its data is missing or broken.
+        HarnessError: the model failed; says how.
+    """
+    plugins = load_plugins()
+    wanted = task if isinstance(task, Task) else None
+    opened = open_suites(plugins, [wanted.suite if wanted else suite], Path(data) if data is not None else None)
+    source = next(iter(opened.values()))
+    if wanted is None:
+        found = select_tasks(source.tasks(), [str(task)])
+        if len(found) > 1:
+            raise NothingMatched(f"{task!r} matches {len(found)} tasks ({', '.join(t.name for t in found[:3])}, …); wanted one")
+        wanted = found[0]
+    windows = source.open(wanted)
+    worker = InProcessWorker(plugins)
+    if isinstance(model, str):
+        registered, params = select_models(plugins, model)[0]
+        info = registered.info
+        _failing(lambda: worker.load(registered.info.name, params, None))
+    else:
+        info = info or ModelInfo(getattr(model, "__name__", type(model).__name__))
+        worker.use(model if hasattr(model, "predict") else _Function(model))
+    cell = Cell("", wanted, info.name, info.name, {}, "zero-shot", "", seed, "", {})
+    sink = _Memory()
+    metrics = [m.info for m in plugins.metrics.values()]
+    outcome, _, totals = _failing(lambda: run_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size))
+    if outcome.status != "ok":
+        raise HarnessError(outcome.reason)
+    import pyarrow as pa
+
+    return Evaluation(wanted, outcome.scores, pa.Table.from_batches(sink.rows), step_table(totals))
+
+
+def _failing(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except WorkerFailed as error:
+        raise HarnessError(f"{error.reason}\n{error.log}".strip()) from None

@@ -1,0 +1,90 @@
+"""The command `harness`. Commands of the core are here, all others come from plugins; what is heavy is imported inside a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError, suggest
+from harness.plugins import load
+
+__all__ = ["cli", "main"]
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HARNESS", "max_content_width": 120, "show_default": True}
+
+
+class Group(click.Group):
+    """A group that suggests a near name for a misspelt command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(f"there is no command '{name}'.{suggest(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Group, context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    """Run any forecasting model on any benchmark suite, keep every result, compare honestly.
+
+    \b
+    Start here:
+      harness ls models                     what can be run
+      harness run -m naive,seasonal_naive   run on the embedded suite 'quick'
+      harness leaderboard                   compare what was run
+
+    Exit codes: 0 all good, 1 a defect of the harness, 2 usage, 3 finished with failed cells, 4 a gate failed, 5 nothing matched,
+    130 interrupted with everything finished kept.
+    """
+
+
+def build() -> click.Group:
+    """The command with those of the core and of all plugins."""
+    from harness.cli.inspect import completion, doctor, ls, show
+    from harness.cli.replay import replay
+    from harness.cli.run import plan, run
+
+    for command in (run, plan, ls, show, replay, doctor, completion):
+        cli.add_command(command)
+    load().commands(cli)
+    return cli
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: runs a command and turns errors into a message on stderr and an exit code."""
+    try:
+        # standalone_mode off: click's own errors are shown by us, in the same shape as the harness's.
+        code = build().main(args=arguments, prog_name="harness", standalone_mode=False)
+        _flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except HarnessError as error:
+        _fail(str(error), error.exit_code)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"\nTry '{context.command_path} --help'." if context is not None else ""
+        _fail(error.format_message() + hint, error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`harness ls tasks | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+
+
+def _fail(message: str, code: int) -> None:
+    if os.environ.get("HARNESS_TRACEBACK"):
+        import traceback
+
+        traceback.print_exc()
+    print(f"harness: {message}", file=sys.stderr)
+    sys.exit(code)

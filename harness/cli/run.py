@@ -1,0 +1,345 @@
+"""`harness run` and `harness plan`."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import HarnessError, UsageError, suggest
+
+if TYPE_CHECKING:
+    from harness.plan import Plan, RunSpec
+    from harness.runner import Report
+
+__all__ = ["db_option", "plan", "run"]
+
+
+def db_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--db`, the same for every command."""
+    text = "Results database, made if it is not there."
+    return click.option("--db", type=click.Path(path_type=Path), default=Path("harness.duckdb"), envvar="HARNESS_DB", help=text)(command)
+
+
+def _configured(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Take defaults from a YAML file: the options' long names, with - or _; flags and environment win."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"-C {path}: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"-C {path}: got {type(values).__name__}; wanted option: value lines, as in 'models: naive,seasonal_naive'")
+    known = {p.name: p for p in context.command.params if isinstance(p, click.Option) and p.name not in ("config", "help")}
+    defaults = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in known:
+            raise UsageError(f"-C {path}: there is no option '{key}'.{suggest(name, [str(k) for k in known])}")
+        listed = [str(v) for v in value] if isinstance(value, list) else None
+        if isinstance(value, dict):
+            listed = [f"{k}={v}" for k, v in value.items()]
+        if known[name].multiple:
+            defaults[name] = listed if listed is not None else [str(value)]
+        else:
+            defaults[name] = value if isinstance(value, bool) else ",".join(listed) if listed is not None else str(value)
+    context.default_map = {**(context.default_map or {}), **defaults}
+    return path
+
+
+OPTIONS: list[Callable[..., Any]] = [
+    click.option(
+        "-m", "--models", "--model", required=True, multiple=True, metavar="LIST", help="Models: naive,ttm[context=512],'auto_*'."
+    ),
+    click.option("-s", "--suite", "--suites", multiple=True, default=["quick"], metavar="LIST", help="Suites: gift-eval,quick."),
+    click.option("-t", "--tasks", "--task", multiple=True, metavar="GLOBS", help="Only these tasks: 'm4_*,ett1/*/short'."),
+    click.option("--exclude", multiple=True, metavar="GLOBS", help="Not these tasks."),
+    click.option("--where", default="", metavar="SQL", help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\"."),
+    click.option(
+        "--limit", "-L", default="", metavar="N|SHARE", help="Only a random N (or a share: 0.1) of each task's items; marked as partial."
+    ),
+    click.option("-M", "--model-args", multiple=True, metavar="[MODEL:]K=V", help="A parameter of one model, or of all."),
+    click.option(
+        "--mode", "modes", multiple=True, default=["zero-shot"], metavar="LIST", help="zero-shot, few-shot:SHARE, finetune, full, ttt."
+    ),
+    click.option("--budget", default="", help="What a fine-tuning may use, in the model's words: 500steps, 10m."),
+    click.option("--seed", "seeds", multiple=True, default=["0"], metavar="LIST", help="Seeds: 0,1 or 0-4."),
+    click.option(
+        "-b", "--batch-size", default="auto", metavar="N|auto", help="Windows per call of the model; halved when memory runs out."
+    ),
+    click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, help="Workers at a time."),
+    click.option("--threads", type=click.IntRange(1, 4096), default=None, help="Threads of each worker.  [default: cores / jobs]"),
+    click.option("--device", default="cpu", help="Device for models that have a choice; passed as the parameter 'device'."),
+    click.option("--isolation", type=click.Choice(["process", "inprocess"]), default="process", help="Where models run."),
+    click.option("--timeout", default="", metavar="TIME", help="Longest time for one cell: 90, 30m, 2h.  [default: none]"),
+    click.option("--save-forecasts", is_flag=True, help="Keep the forecasts too, as Parquet beside the database."),
+    click.option(
+        "--rerun",
+        type=click.Choice(["failed", "stale", "all"]),
+        default=None,
+        help="Do again what failed, or everything. Results whose model, data or protocol changed (stale) are always made anew.",
+    ),
+    click.option(
+        "--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data; gift-eval also reads GIFT_EVAL."
+    ),
+    db_option,
+    click.option("--progress", default="auto", metavar="KIND", help="auto, rich, plain or none; on stderr."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."),
+    click.option(
+        "-C",
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        callback=_configured,
+        expose_value=False,
+        help="YAML file with these options by their long names; flags win.",
+    ),
+]
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add all options of a run."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@options
+@click.option("--dry-run", is_flag=True, help="Show what would run, and stop.")
+def run(dry_run: bool, **arguments: Any) -> int:
+    """Run models on suites; the same command again does only what is missing.
+
+    \b
+      harness run -m naive,seasonal_naive                       the embedded suite 'quick'
+      harness run -m seasonal_naive -s gift-eval --data DIR     GIFT-Eval, from its official layout
+      harness run -m auto_ets -t 'us_births/*' -j 2 --timeout 10m
+    """
+    return _run(dry_run, **arguments)
+
+
+@click.command()
+@options
+def plan(**arguments: Any) -> int:
+    """Show what `harness run` with the same options would do."""
+    return _run(True, **arguments)
+
+
+def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any) -> int:
+    from harness.plan import make_plan
+    from harness.plugins import load
+    from harness.progress import make_progress
+    from harness.runner import execute
+
+    plugins = load()
+    spec = _spec(plugins, **arguments)
+    shown = make_progress("none" if dry_run else progress)
+    store = plugins.store(db)
+    if not dry_run or db.exists():
+        store.check()
+        store.ingest()
+    made = make_plan(plugins, spec, store if db.exists() else None)
+    if dry_run:
+        return _show_plan(made, as_json)
+    if not as_json:
+        print(_headline(made), file=sys.stderr)
+    if not made.cells:
+        _say_unavailable(made)
+        raise NothingHere(f"none of the {len(made.unavailable)} tasks has its data here: nothing was run")
+    report = execute(plugins, spec, made, store, shown, sys.argv)
+    if as_json:
+        _json(report)
+    else:
+        _summary(report)
+        _table(plugins, store, spec, report)
+    if report.run.status == "interrupted":
+        done = len(report.outcomes)
+        print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
+    return report.exit_code
+
+
+class NothingHere(HarnessError):
+    """All selected tasks are unavailable."""
+
+    exit_code = 5
+
+
+def _spec(plugins: Any, **arguments: Any) -> RunSpec:
+    from harness.plan import RunSpec
+    from harness.selection import parse_duration, split_list
+
+    a = arguments
+    size = a["batch_size"]
+    if size != "auto" and not (size.isdigit() and int(size) > 0):
+        raise UsageError(f"got --batch-size {size}; wanted a number of windows, or auto")
+    return RunSpec(
+        models=a["models"],
+        suites=split_list(a["suite"]),
+        model_args=a["model_args"],
+        tasks=a["tasks"],
+        exclude=a["exclude"],
+        where=a["where"],
+        limit=a["limit"],
+        modes=a["modes"],
+        budget=a["budget"],
+        seeds=_seeds(a["seeds"]),
+        batch_size=None if size == "auto" else int(size),
+        jobs=a["jobs"],
+        threads=a["threads"],
+        device=a["device"],
+        isolation=a["isolation"],
+        timeout=parse_duration(a["timeout"]),
+        save_forecasts=a["save_forecasts"],
+        rerun=a["rerun"] or "",
+        data=a["data"],
+    )
+
+
+def _seeds(texts: tuple[str, ...]) -> list[int]:
+    from harness.selection import split_list
+
+    seeds: list[int] = []
+    for text in split_list(texts):
+        first, dash, last = text.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise UsageError(f"got --seed {text}; wanted whole numbers, as in 0 or 0,1,2 or 0-4")
+        seeds += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def _headline(made: Plan) -> str:
+    tasks = len({(c.task.suite, c.task.name) for c in made.cells})
+    models = len({c.model for c in made.cells})
+    cached = sum(o.cached for o in made.done.values())
+    failed = sum(o.cached and o.status == "failed" for o in made.done.values())
+    parts = [f"{tasks} tasks × {models} models = {len(made.cells)} cells", f"to run {len(made.todo)}"]
+    if cached:
+        parts.append(f"reused {cached}" + (f" ({failed} of them failed: --rerun failed does them again)" if failed else ""))
+    if made.stale:
+        parts.append(f"stale {len(made.stale)} (model, data or protocol changed)")
+    if made.unavailable:
+        parts.append(f"unavailable {len(made.unavailable)} tasks")
+    return " · ".join(parts)
+
+
+def _say_unavailable(made: Plan) -> None:
+    if not made.unavailable:
+        return
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (suite, task), error in made.unavailable.items():
+        reasons[error.reason, error.fetch].append(f"{suite}:{task}")
+    print(f"{len(made.unavailable)} tasks are unavailable:", file=sys.stderr)
+    for (reason, fetch), names in list(reasons.items())[:8]:
+        print(
+            f"  {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}{f'; {fetch}' if fetch else ''}",
+            file=sys.stderr,
+        )
+    if len(reasons) > 8:
+        rest = sum(len(n) for n in list(reasons.values())[8:])
+        print(f"  … and {rest} more; all of them: harness ls tasks", file=sys.stderr)
+
+
+def _show_plan(made: Plan, as_json: bool) -> int:
+    from harness.cli.output import print_json, print_table
+
+    rows = []
+    for cell in made.cells:
+        done = made.done.get(cell.id)
+        state = ("reuse " + done.status if done.cached else done.status) if done else "stale, run" if cell.id in made.stale else "run"
+        opened = made.data.get((cell.task.suite, cell.task.name))
+        rows.append(
+            {
+                "name": f"{cell.task.suite}:{cell.task.name}",
+                "model": cell.model,
+                "mode": cell.mode,
+                "seed": cell.seed,
+                "windows": len(opened) if opened else None,
+                "state": state,
+                "reason": done.reason if done else "",
+                "id": cell.id,
+            }
+        )
+    if as_json:
+        missing = [{"name": f"{s}:{t}", "reason": e.reason, "fetch": e.fetch} for (s, t), e in made.unavailable.items()]
+        print_json({"cells": rows, "unavailable": missing})
+        return 0
+    print(_headline(made))
+    if rows:
+        print_table(rows, ["name", "model", "mode", "seed", "windows", "state", "reason"])
+    _say_unavailable(made)
+    return 0
+
+
+def _json(report: Report) -> None:
+    from harness.cli.output import print_json
+
+    cells = []
+    for cell in report.plan.cells:
+        o = report.outcomes.get(cell.id)
+        cells.append(
+            {
+                "id": cell.id,
+                "suite": cell.task.suite,
+                "task": cell.task.name,
+                "model": cell.model,
+                "mode": cell.mode,
+                "seed": cell.seed,
+                "status": o.status if o else "unfinished",
+                "failure": o.failure if o else "",
+                "reason": o.reason if o else "",
+                "cached": bool(o and o.cached),
+                "scores": dict(o.scores) if o else {},
+            }
+        )
+    missing = [{"name": f"{s}:{t}", "reason": e.reason, "fetch": e.fetch} for (s, t), e in report.plan.unavailable.items()]
+    run = report.run
+    print_json(
+        {"run": run.id, "status": run.status, "counts": report.counts, "problem": report.problem, "cells": cells, "unavailable": missing}
+    )
+
+
+def _summary(report: Report) -> None:
+    from harness.cli.output import printable
+
+    _say_unavailable(report.plan)
+    bad = [(c, o) for c in report.plan.cells if (o := report.outcomes.get(c.id)) and o.status != "ok"]
+    grouped: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for cell, outcome in bad:
+        grouped[outcome.status, cell.model, outcome.reason].append(cell.task.name)
+    for (status, model, reason), names in grouped.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(f"{status}: {model} on {names[0]}{more}: {printable(reason, 1000)}", file=sys.stderr)
+    if any(o.status == "failed" for _, o in bad):
+        print("the log of a failed cell: harness show CELL-OR-TASK; to try again: the same command with --rerun failed", file=sys.stderr)
+    counts = report.counts
+    parts = [f"{counts['ok']} ok"] + [f"{counts[k]} {k}" for k in ("failed", "skipped", "unfinished", "unavailable") if counts[k]]
+    print(f"run {report.run.id}: {', '.join(parts)}" + (f" ({counts['cached']} reused)" if counts["cached"] else ""), file=sys.stderr)
+    if report.problem:
+        print(f"harness: {report.problem}", file=sys.stderr)
+
+
+def _table(plugins: Any, store: Any, spec: RunSpec, report: Report) -> None:
+    """The leaderboard of this run's models, by whichever plugin makes one."""
+    from harness.api import rank
+    from harness.cli.output import print_table
+
+    models = sorted({c.model for c in report.plan.cells})
+    for suite in spec.suites:
+        try:
+            rows = rank(plugins, store, suite, models)
+        except HarnessError as error:
+            print(f"no table: {error}", file=sys.stderr)
+            continue
+        columns = ["model", "source", "nMASE", "nCRPS", "rank_MASE", "rank_CRPS", "coverage", "failed", "predict_s_per_1k"]
+        if rows:
+            scope = f", only a part of each task (--limit {spec.limit}): not comparable with whole results" if spec.limit else ""
+            print_table(
+                rows, [c for c in columns if c in rows[0]], title=f"{suite}: scores relative to the baseline, lower is better{scope}"
+            )
