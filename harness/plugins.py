@@ -128,10 +128,11 @@ class Plugins:
             if not callable(factory):
                 raise PluginError(f"plugin '{plugin}' registered {info!r} with a factory that cannot be called: {factory!r}")
             key = info.name  # type: ignore[attr-defined]
-            if not isinstance(key, str) or not key or set(key) & set(",[]=\n\r\t") or key != key.strip():
-                raise PluginError(
-                    f"plugin '{plugin}' registered the name {key!r}; wanted text without commas, brackets, '=' or line breaks"
-                )
+            # Metric names are never typed in lists, and the field writes them with brackets.
+            forbidden = set("\n\r\t") if kind is Metric else set("\n\r\t,[]=:*?/\\")
+            if not isinstance(key, str) or not key or set(key) & forbidden or key != key.strip():
+                wanted = "text without any of , [ ] = : * ? / \\ and without spaces at its ends"
+                raise PluginError(f"plugin '{plugin}' registered the name {key!r}; wanted {wanted}")
             if key in table:
                 raise PluginError(f"plugin '{plugin}' registers '{key}', which plugin '{table[key].plugin}' has already")
             table[key] = Registered(info, factory, plugin, distribution, version)

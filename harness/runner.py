@@ -312,6 +312,8 @@ def execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress:
         raise UsageError(f"got --isolation {spec.isolation}; wanted process or inprocess")
     if spec.isolation == "inprocess" and spec.timeout is not None:
         raise UsageError("--timeout needs --isolation process: code in this process cannot be stopped")
+    if not plugins.metrics:
+        raise PluginError("no metric is registered, so nothing can be scored; see why with: harness ls plugins")
     run = Run(uuid.uuid4().hex[:12], now(), command, plan.cells, platform.node())
     report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
     todo = _Execution(plugins, spec, plan, store, progress, run)

@@ -230,20 +230,17 @@ def _headline(made: Plan) -> str:
 
 
 def _say_unavailable(made: Plan) -> None:
-    if not made.unavailable:
-        return
+    """One line for each reason, few of them: a user with a part of the data knows that the rest is not there."""
     reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (suite, task), error in made.unavailable.items():
         reasons[error.reason, error.fetch].append(f"{suite}:{task}")
-    print(f"{len(made.unavailable)} tasks are unavailable:", file=sys.stderr)
-    for (reason, fetch), names in list(reasons.items())[:8]:
-        print(
-            f"  {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}{f'; {fetch}' if fetch else ''}",
-            file=sys.stderr,
-        )
-    if len(reasons) > 8:
-        rest = sum(len(n) for n in list(reasons.values())[8:])
-        print(f"  … and {rest} more; all of them: harness ls tasks", file=sys.stderr)
+    shown = list(reasons.items())[:3]
+    for (reason, fetch), names in shown:
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(f"unavailable: {names[0]}{others}: {reason}" + (f"; fetch it with: {fetch}" if fetch else ""), file=sys.stderr)
+    rest = len(made.unavailable) - sum(len(names) for _, names in shown)
+    if rest:
+        print(f"unavailable: {rest} more tasks, whose data is not here either; all of them: harness ls tasks", file=sys.stderr)
 
 
 def _show_plan(made: Plan, as_json: bool) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from harness.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    import click
+
     from harness.store import Store
 
 
@@ -17,3 +19,11 @@ def open_store(path: Path, readonly: bool) -> Store | None:
     from harness_results.store import DuckStore
 
     return DuckStore(path, readonly=readonly)
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    """`harness sql`, `harness db`, `harness import`, `harness export`."""
+    from harness_results.commands import add_to
+
+    add_to(cli)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from harness_results.store import DuckStore
 from results_kit import record, spool_cell
 
 from harness.errors import StoreError, UsageError
 from harness.spool import write_run
+from harness_results.store import DuckStore
 
 KEY = ("gift-eval", "m4_hourly/H/short", "naive", "zero-shot", "", 0, "")
 
