@@ -85,7 +85,8 @@ class SeasonalNaivePredictor:
             out = self.model.forecast(y=filled(entry["target"]), h=self.horizon, level=[20, 40, 60, 80])
             low, high = [out[f"lo-{w}"] for w in (80, 60, 40, 20)], [out[f"hi-{w}"] for w in (20, 40, 60, 80)]
             yield QuantileForecast(
-                np.stack([out["mean"], *low, out["mean"], *high]),  # [1 + Q, H]
+                # [1 + Q, H], float32 as in the data frames that the published numbers went through
+                np.stack([out["mean"], *low, out["mean"], *high]).astype(np.float32),
                 forecast_start(entry),
                 ["mean", *map(str, LEVELS)],
                 item_id=entry["item_id"],

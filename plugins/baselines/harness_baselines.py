@@ -205,7 +205,7 @@ def register_models(register: Callable[[ModelInfo, Callable[..., Baseline]], Non
     for name, model in MODELS.items():
         info = ModelInfo(
             name,
-            summary=(model.__doc__ or "").splitlines()[0],
+            summary=(model.__doc__ or "").split(";")[0],
             model_type="statistical",
             url="https://otexts.com/fpp3/simple-methods.html",
             license="Apache-2.0",
