@@ -1,0 +1,143 @@
+"""Looking after a results database: what is in it, whether it is sound, taking in other databases, giving disk space back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import StoreError, UsageError
+from harness.spool import finished
+from harness_results import records, schema
+from harness_results.connection import opened
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from harness_results.store import DuckStore
+
+__all__ = ["check", "info", "merge", "vacuum"]
+
+
+def info(store: DuckStore) -> dict[str, Any]:
+    """What is in the database and beside it."""
+    counts = {table: store.query(f"SELECT count(*) AS n FROM {table}")["n"][0].as_py() for table in schema.TABLES}
+    rejected = store.spool / "rejected"
+    return {
+        "path": str(store.path),
+        "bytes": store.path.stat().st_size,
+        "schema_version": schema.SCHEMA_VERSION,
+        **counts,
+        "spool_waiting": len(finished(store.spool)) if store.spool.is_dir() else 0,
+        "spool_rejected": sum(1 for _ in rejected.iterdir()) if rejected.is_dir() else 0,
+        "results": store.query(
+            "SELECT source, suite, status, count(*) AS cells, count(DISTINCT model) AS models FROM cells GROUP BY ALL ORDER BY ALL"
+        ).to_pylist(),
+    }
+
+
+def check(store: DuckStore) -> list[str]:
+    """Open, migrate if need be, take in the spool, and look for what must not be; return the problems found."""
+    store.check()
+    store.ingest(store.wait)
+    questions = {
+        "cells with more than one result": "SELECT count(*) AS n FROM (SELECT 1 FROM cells GROUP BY cell_id HAVING count(*) > 1)",
+        "scores without a cell": "SELECT count(*) AS n FROM scores WHERE result_id NOT IN (SELECT result_id FROM cells)",
+        "windows without a cell": "SELECT count(*) AS n FROM windows WHERE result_id NOT IN (SELECT result_id FROM cells)",
+        "steps without a cell": "SELECT count(*) AS n FROM steps WHERE result_id NOT IN (SELECT result_id FROM cells)",
+    }
+    problems = []
+    for what, sql in questions.items():
+        if count := store.query(sql)["n"][0].as_py():
+            problems.append(f"{count} {what}")
+    rejected = store.spool / "rejected"
+    if rejected.is_dir() and (files := sorted(rejected.iterdir())):
+        problems.append(f"{len(files)} spooled files could not be taken in; they are in {rejected}")
+    return problems
+
+
+def merge(store: DuckStore, files: Sequence[Path]) -> dict[Path, int]:
+    """Take the results of other databases in; of two results of one cell the newer stays. Return new cells by file.
+
+    Raises:
+        UsageError: a file that is this very database.
+        StoreError: a file that is not a results database; nothing of it is taken in.
+    """
+    store.check()
+    counts = {}
+    for file in files:
+        if not file.is_file():
+            raise StoreError(f"there is no results database at {file}")
+        if file.resolve() == store.path.resolve():
+            raise UsageError(f"{file} cannot be merged into itself; name another database")
+        with opened(file, write=False, wait=store.wait) as other, opened(store.path, write=True, wait=store.wait) as con:
+            counts[file] = _merge_one(con, other)
+    return counts
+
+
+def _merge_one(con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection) -> int:
+    wanted = "SELECT cell_id, result_id, finished_at FROM cells"
+    mine = {cell: (result, when) for cell, result, when in con.execute(wanted).fetchall()}
+    fresh, outdated = {}, []
+    for cell, result, when in other.execute(wanted).fetchall():
+        if cell in mine:
+            old, old_when = mine[cell]
+            if old == result or (old_when is not None and (when is None or when <= old_when)):
+                continue
+            outdated.append(old)
+        fresh[cell] = result
+    con.execute("BEGIN")
+    try:
+        records.delete_results(con, outdated)
+        for table in ("cells", "scores", "windows", "steps"):
+            _copy(con, other, table, "WHERE result_id IN (SELECT unnest($1::VARCHAR[]))", [list(fresh.values())])
+        con.execute("UPDATE cells SET superseded_by = NULL WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))", [list(fresh)])
+        known_runs = [row[0] for row in con.execute("SELECT id FROM runs").fetchall()]
+        _copy(con, other, "runs", "WHERE id NOT IN (SELECT unnest($1::VARCHAR[]))", [known_runs])
+        known_models = [name + "\n" + source for name, source in con.execute("SELECT name, source FROM models").fetchall()]
+        _copy(con, other, "models", "WHERE name || chr(10) || source NOT IN (SELECT unnest($1::VARCHAR[]))", [known_models])
+        records.refresh_superseded(con, list(fresh))
+        con.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to show
+            con.execute("ROLLBACK")
+        raise
+    return len(fresh)
+
+
+def _copy(
+    con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection, table: str, where: str = "", parameters: Sequence[Any] = ()
+) -> None:
+    names = ", ".join(f'"{name}"' for name in schema.TABLES[table])
+    sql = f"SELECT {names} FROM {table} {where}"
+    relation = other.sql(sql, params=list(parameters)) if parameters else other.sql(sql)
+    # Streamed; the reader's name differs between versions of DuckDB.
+    reader = relation.to_arrow_reader() if hasattr(relation, "to_arrow_reader") else relation.fetch_arrow_reader()
+    con.register("incoming", reader)
+    con.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
+    con.unregister("incoming")
+
+
+def vacuum(store: DuckStore) -> tuple[int, int]:
+    """Write the database anew without the room of deleted rows; return its size in bytes before and after.
+
+    The new file replaces the old one in one step, so that an interruption leaves the old one.
+    """
+    store.check()
+    before = store.path.stat().st_size
+    fresh = store.path.with_name(f"{store.path.name}.{os.getpid()}.vacuum")
+    try:
+        with opened(store.path, write=True, wait=store.wait) as con:
+            with opened(fresh, write=True, wait=0) as new:
+                new.execute("DELETE FROM meta")
+                for table in schema.TABLES:
+                    _copy(new, con, table)
+            # What the log still holds goes into the old file first: a log must never outlive its database.
+            con.execute("CHECKPOINT")
+            fresh.replace(store.path)
+    finally:
+        fresh.unlink(missing_ok=True)
+        fresh.with_name(fresh.name + ".lock").unlink(missing_ok=True)
+    return before, store.path.stat().st_size
