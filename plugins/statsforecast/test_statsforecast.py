@@ -21,7 +21,7 @@ from harness_statsforecast import ENTRIES, StatsForecastModel
 from harness import Batch, ModelInfo, Unsupported
 from harness.forecast import F32, F64
 
-models = pytest.importorskip("statsforecast.models", reason="statsforecast is not installed: pip install statsforecast")
+models: Any = pytest.importorskip("statsforecast.models", reason="statsforecast is not installed: pip install statsforecast")
 DATA = Path(os.environ.get("HARNESS_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 FAST = sorted(set(ENTRIES) - {"auto_arima", "auto_tbats"})
 QUANTILES = [name for name in FAST if ENTRIES[name].output == "quantiles"]
