@@ -15,7 +15,7 @@ from harness.series import Channels, SeriesSet
 
 __all__ = ["seasonal_error"]
 
-PIECE = 256  # steps summed at a time; the windows of a series share the sums of its pieces
+PIECE = 128  # steps summed at a time; the windows of a series share the sums of its pieces
 CHUNK = 1 << 18  # values in memory at a time
 
 
