@@ -1,0 +1,71 @@
+# Needs make and Python 3.11 or newer with its venv module; everything else goes into .venv. A second call installs nothing again.
+#   make demo      run five simple models on the embedded suite and print the leaderboard
+#   make test      all tests of the harness and of the plugins in plugins/
+#   make install   leaves .venv/bin/harness with every plugin in plugins/
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+PACKAGES := harness tasks/harness_tasks results/harness_results leaderboard/harness_leaderboard
+PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
+PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+
+.PHONY: demo test install lint format bench docs clean help
+# Two pips in one environment at a time break each other.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(STAMP)/core
+	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average -s quick
+	$(BIN)/harness leaderboard -s quick -o leaderboard.csv -o leaderboard.md
+
+test: $(STAMP)/all $(STAMP)/test
+	$(BIN)/python -m pytest
+
+install: $(STAMP)/all
+
+lint: $(STAMP)/all $(STAMP)/test $(STAMP)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) $(wildcard plugins/*/harness_*)
+
+format: $(STAMP)/lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)/all $(STAMP)/test
+	@for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+docs: $(STAMP)/all $(STAMP)/docs
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(VENV) site
+
+$(STAMP)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"{sys.executable} is Python {sys.version.split()[0]}; wanted 3.11 or newer. Type: make PYTHON=python3.11")'
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMP) && touch $@
+
+# The core with the simple models alone: small, no torch, no compiler.
+$(STAMP)/core: pyproject.toml constraints.txt plugins/baselines/pyproject.toml | $(STAMP)/venv
+	@echo "installing the harness and plugins/baselines"
+	@$(PIP) install -c constraints.txt -e . -e plugins/baselines
+	@touch $@
+
+$(STAMP)/all: $(PROJECTS) constraints.txt | $(STAMP)/venv
+	@echo "installing the harness and $(PLUGINS)"
+	@$(PIP) install -c constraints.txt -e . $(PLUGINS:%=-e %)
+	@touch $@ $(STAMP)/core
+
+$(STAMP)/test $(STAMP)/lint $(STAMP)/docs: $(STAMP)/%: pyproject.toml constraints.txt | $(STAMP)/venv
+	@echo "installing what '$*' needs"
+	@$(PIP) install -c constraints.txt -e '.[$*]'
+	@touch $@
