@@ -1,0 +1,1 @@
+"""Leaderboards from a results store: statistics, tables."""

@@ -1,0 +1,173 @@
+"""From the results store to arrays of models × tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import NothingMatched, UsageError
+from harness_leaderboard.aggregate import Entry, Results
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+__all__ = ["collect", "default_suite"]
+
+TASK_COLUMNS = ("dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates", "dialect", "protocol")
+
+# Published results belong to every suite that has their tasks under the same protocol (`quick` is a part of `gift-eval`).
+_CELLS = """
+SELECT c.source, c.model, c.model_name, c.mode, c.budget, c.scope, c.seed, c.task, c.status, c.n_windows, c.predict_s,
+       m.value AS mase, q.value AS crps
+FROM cells c
+LEFT JOIN scores m ON m.result_id = c.result_id AND m.metric = 'MASE[0.5]'
+LEFT JOIN scores q ON q.result_id = c.result_id AND q.metric = 'mean_weighted_sum_quantile_loss'
+WHERE c.superseded_by IS NULL
+  AND (c.suite = $1 OR (c.source <> 'own' AND c.protocol IN (SELECT unnest($2::VARCHAR[]))))
+"""
+
+
+def default_suite(store: Store) -> str:
+    """The suite to show when none is named: the only one with own results, else gift-eval.
+
+    Raises:
+        UsageError: several, none of them gift-eval.
+        NothingMatched: the store is empty.
+    """
+    rows = store.query("SELECT DISTINCT suite, source = 'own' AS own FROM cells ORDER BY suite").to_pylist()
+    own = [row["suite"] for row in rows if row["own"]]
+    if len(own) == 1:
+        return str(own[0])
+    if any(row["suite"] == "gift-eval" for row in rows):
+        return "gift-eval"
+    if not rows:
+        raise NothingMatched(f"{store.path} holds no results yet. To make some: harness run -m naive,seasonal_naive")
+    raise UsageError(f"there are results of several suites; name one with -s: {', '.join(own or [row['suite'] for row in rows])}")
+
+
+def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
+    """A suite's tasks and baseline as its plugin declares them; ([], default) when the plugin is not here."""
+    from dataclasses import asdict
+
+    from harness.errors import PluginError
+    from harness.plugins import load
+    from harness.types import SuiteInfo
+
+    try:
+        registered = load().suite(suite)
+    except (UsageError, PluginError):
+        return [], SuiteInfo(suite).baseline
+    return [asdict(task) for task in registered.factory(None).tasks()], registered.info.baseline
+
+
+def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None = None, baseline: str = "") -> Results:
+    """Read a suite's current results.
+
+    Args:
+        store: where from.
+        suite: name of the suite.
+        tasks: its tasks as records with "name"; None = as declared, else as the store has them.
+        baseline: the model that scores are divided by; "" = the suite's.
+
+    Raises:
+        NothingMatched: no result of this suite.
+    """
+    declared, standard = _declared(suite)
+    baseline = baseline or standard
+    known = [dict(task) for task in (declared if tasks is None else tasks)]
+    if not known:
+        columns = ", ".join(f"any_value({name}) AS {name}" for name in TASK_COLUMNS)
+        known = store.query(f"SELECT task AS name, {columns} FROM cells WHERE suite = $1 GROUP BY task ORDER BY task", [suite]).to_pylist()
+    index = {task["name"]: i for i, task in enumerate(known)}
+    protocols = sorted({str(task.get("protocol", "")) for task in known} - {""})
+    cells = [cell for cell in store.query(_CELLS, [suite, protocols]).to_pylist() if cell["task"] in index]
+    notes: list[str] = []
+    cells = _one_scope(cells, notes)
+    if not cells:
+        have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
+        raise NothingMatched(
+            f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
+            f"To make some: harness run -m {baseline} -s {suite}"
+        )
+    return _arrays(cells, known, index, _models(store), baseline, suite, notes)
+
+
+def _one_scope(cells: list[dict[str, Any]], notes: list[str]) -> list[dict[str, Any]]:
+    """Whole tasks, where there are any own ones; else the most used part, without the published results, which are of whole tasks."""
+    partial = Counter(cell["scope"] for cell in cells if cell["source"] == "own" and cell["scope"])
+    if not partial:
+        return cells
+    if any(cell["source"] == "own" and not cell["scope"] for cell in cells):
+        count = sum(partial.values())
+        notes.append(f"{count} results of parts of tasks (--limit) are left out, as there are results of whole tasks.")
+        return [cell for cell in cells if not cell["scope"]]
+    scope = partial.most_common(1)[0][0]
+    notes.append(f"Only parts of the tasks were run ({scope}); these numbers compare with each other, not with published ones.")
+    return [cell for cell in cells if cell["scope"] == scope]
+
+
+def _models(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = store.query("SELECT name, source, model_type, org, testdata_leakage FROM models").to_pylist()
+    return {(row["name"], row["source"]): row for row in rows}
+
+
+def _arrays(
+    cells: list[dict[str, Any]],
+    tasks: list[dict[str, Any]],
+    index: Mapping[str, int],
+    models: Mapping[tuple[str, str], Mapping[str, Any]],
+    baseline: str,
+    suite: str,
+    notes: list[str],
+) -> Results:
+    keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
+    position = {key: i for i, key in enumerate(keys)}
+    shape = (len(keys), len(tasks))
+    sums = {name: np.zeros(shape) for name in ("mase", "crps")}  # [M, R], over seeds
+    counts = {name: np.zeros(shape) for name in ("mase", "crps")}
+    status = np.full(shape, "", dtype="<U8")
+    done = np.zeros(shape, dtype=np.int64)
+    windows, predict_s = np.zeros(len(keys)), np.zeros(len(keys))
+    for cell in cells:
+        at = (position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]], index[cell["task"]])
+        if cell["status"] != "ok":
+            status[at] = status[at] or cell["status"]
+            continue
+        status[at] = "ok"
+        done[at] += 1
+        for name in ("mase", "crps"):
+            if cell[name] is not None:
+                sums[name][at] += cell[name]
+                counts[name][at] += 1
+        if cell["predict_s"] is not None and cell["n_windows"]:
+            windows[at[0]] += cell["n_windows"]
+            predict_s[at[0]] += cell["predict_s"]
+    scores = {n: np.divide(sums[n], counts[n], out=np.full(shape, np.nan), where=counts[n] > 0) for n in sums}
+    entries = []
+    for (source, model, mode, budget, scope), model_name in keys.items():
+        info = models.get((model_name, source), {})
+        about = {name: info.get(name) or "" for name in ("model_type", "org", "testdata_leakage")}
+        entries.append(Entry(model, source, mode, budget, scope, model_name, **about))
+    base = {name: _baseline(scores[name], entries, baseline) for name in scores}
+    without = int(np.isnan(base["mase"]).sum())
+    if without:
+        notes.append(
+            f"The baseline '{baseline}' has no result for {without} of {len(tasks)} tasks; they have no ratio. "
+            f"To add them: harness run -m {baseline} -s {suite}"
+        )
+    return Results(
+        tasks, entries, scores["mase"], scores["crps"], status, done.max(axis=1), windows, predict_s, base["mase"], base["crps"], notes
+    )
+
+
+def _baseline(scores: Any, entries: list[Entry], baseline: str) -> Any:
+    """[R] the baseline's score per task: one's own, else the published one."""
+    own = [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "zero-shot"]
+    others = [i for i, e in enumerate(entries) if e.model == baseline and e.source != "own"]
+    best = np.full(scores.shape[1], np.nan)
+    for i in (*own, *others):
+        best = np.where(np.isnan(best), scores[i], best)
+    return best
