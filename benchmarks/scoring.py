@@ -107,9 +107,7 @@ def main() -> None:
 
     best = {name: min(values) for name, values in times.items() if values}
     both = best["score"] + best["scale"]
-    print(
-        print(f"{n} windows of {count} series, {len(DECILES)} levels, {HORIZON} steps, contexts from {cut.min()}; best of {options.turns}")
-    )
+    print(f"{n} windows of {count} series, {len(DECILES)} levels, {HORIZON} steps, contexts from {cut.min()}; best of {options.turns}")
     print(f"{'ours':16s} {n / both:12,.0f} windows/s  {both * 1e3:8.1f} ms")
     print(
         f"{'  scores':16s} {n / best['score']:12,.0f} windows/s  {best['score'] * 1e3:8.1f} ms  {best['score'] / best['pass']:5.1f} passes"
