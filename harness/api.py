@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.cells import Cell
-from harness.errors import HarnessError, NothingMatched, StoreError
+from harness.errors import HarnessError, NothingMatched, StoreError, UsageError
 from harness.execute import run_cell
 from harness.forecast import Batch, Forecast
 from harness.plan import RunSpec, make_plan, open_suites
@@ -68,7 +69,8 @@ class Results:
         values = long.dropna(subset=["metric"]).pivot_table(index=names, columns="metric", values="value", dropna=True, sort=False)
         wide = long[names].drop_duplicates().merge(values.reset_index(), on=names, how="left")
         wide.columns.name = None
-        return wide
+        table: pd.DataFrame = wide
+        return table
 
     def leaderboard(self, suite: str = "") -> pd.DataFrame:
         """The ranking on a suite, best first; see `harness leaderboard --help`."""
@@ -116,11 +118,16 @@ def run(
     plugins = load_plugins()
     if "data" in options and options["data"] is not None:
         options["data"] = Path(options["data"])
-    spec = RunSpec(
-        models=[models] if isinstance(models, str) else list(models),
-        suites=[suite] if isinstance(suite, str) else list(suite),
-        **{k: [v] if isinstance(v, str) and k in ("tasks", "exclude", "modes", "model_args") else v for k, v in options.items()},
-    )
+    fields: dict[str, Any] = {"models": models, "suites": suite, **options}
+    for name in ("models", "suites", "tasks", "exclude", "modes", "model_args"):
+        if isinstance(fields.get(name), str):
+            fields[name] = [fields[name]]
+    unknown = sorted(set(fields) - {f.name for f in dataclasses.fields(RunSpec)})
+    if unknown:
+        raise UsageError(
+            f"harness.run() got {', '.join(unknown)}; wanted fields of RunSpec: {', '.join(f.name for f in dataclasses.fields(RunSpec))}"
+        )
+    spec = RunSpec(**fields)
     shown = make_progress(progress)
     store = plugins.store(Path(db))
     store.check()

@@ -34,7 +34,7 @@ def examine(db: Path) -> Iterator[Line]:
         yield Line("ok", f"{name} {importlib.metadata.version(name)}")
     plugins = load()
     yield from _plugins(plugins)
-    yield from _data(plugins)
+    yield from _data()
     yield from _database(plugins, db)
     yield from _known_answer(plugins)
 
@@ -52,7 +52,7 @@ def _plugins(plugins: Plugins) -> Iterator[Line]:
         yield Line("note", f"these plugins take part in predict or finetune: {', '.join(wrappers)}")
 
 
-def _data(plugins: Plugins) -> Iterator[Line]:
+def _data() -> Iterator[Line]:
     folder = os.environ.get("GIFT_EVAL")
     if folder is None:
         yield Line("note", "GIFT_EVAL is not set: suite gift-eval has no data; fetch some with: harness data pull gift-eval")

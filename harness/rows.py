@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.arrow import from_numpy
 from harness.forecast import F64, I64
 from harness.scoring import COUNTS, LISTS, STATISTICS, SUMS, Scores, Totals
 
@@ -56,18 +57,18 @@ def window_batch(
 ) -> pa.RecordBatch:
     """Rows of the block's N windows, all arrays [N]; `item` numbers the rows of `item_ids`."""
     names, code = np.unique(item, return_inverse=True)
-    ids = item_ids.take(pa.array(names, pa.int64())).cast(pa.string())
+    ids = item_ids.take(from_numpy(names.astype(np.int64))).cast(pa.string())
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     schema = window_schema(extra)
     columns = [
-        pa.array(window, pa.int64()),
-        pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32)), ids),
-        pa.array(variate.astype(np.int16)),
-        pa.array(slot.astype(np.int32)),
-        pa.array(cutoff.astype("datetime64[s]")),
-        pa.array(context_length, pa.int64()),
-        pa.array(seasonal_error, pa.float64(), from_pandas=False),
-        pa.array(crossings.astype(np.int32)),
+        from_numpy(window.astype(np.int64)),
+        pa.DictionaryArray.from_arrays(from_numpy(code.astype(np.int32)), ids),
+        from_numpy(variate.astype(np.int16)),
+        from_numpy(slot.astype(np.int32)),
+        from_numpy(cutoff.astype("datetime64[s]")),
+        from_numpy(context_length.astype(np.int64)),
+        from_numpy(seasonal_error),
+        from_numpy(crossings.astype(np.int32)),
         *_columns(scores.windows),
     ]
     if extra:
@@ -80,22 +81,22 @@ def step_table(totals: Totals) -> pa.Table:
     horizon = len(totals.steps["n"])
     whole = {name: totals.steps[name].astype(np.int64) for name in (*COUNTS, "hits")}
     columns = _columns({**totals.steps, **whole})
-    return pa.table([pa.array(np.arange(1, horizon + 1, dtype=np.int32)), *columns], names=["step", *STATISTICS])
+    return pa.table([from_numpy(np.arange(1, horizon + 1, dtype=np.int32)), *columns], names=["step", *STATISTICS])
 
 
 def _columns(values: Mapping[str, NDArray[Any]]) -> list[pa.Array]:
     """The statistics in order; [n, Q] as lists."""
-    return [_lists(values[name]) if name in LISTS else pa.array(values[name], from_pandas=False) for name in STATISTICS]
+    return [_lists(values[name]) if name in LISTS else from_numpy(values[name]) for name in STATISTICS]
 
 
 def _lists(values: NDArray[Any]) -> pa.Array:
     rows, width = values.shape
     offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1), from_pandas=False))  # [n, Q] -> [n·Q]
+    return pa.ListArray.from_arrays(from_numpy(offsets), from_numpy(values.reshape(-1)))  # [n, Q] -> [n·Q]
 
 
 def _map(extra: Mapping[str, F64], rows: int) -> pa.Array:
     offsets = np.arange(rows + 1, dtype=np.int32) * np.int32(len(extra))
     names = pa.array(list(extra) * rows, pa.string())
     numbers = np.stack(list(extra.values()), axis=1).reshape(-1) if extra else np.empty(0)  # [n, E] -> [n·E]
-    return pa.MapArray.from_arrays(pa.array(offsets), names, pa.array(numbers, from_pandas=False))
+    return pa.MapArray.from_arrays(from_numpy(offsets), names, from_numpy(numbers))

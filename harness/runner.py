@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness import spool
+from harness.arrow import from_numpy, rows
 from harness.cells import Cell, Outcome, Run
 from harness.errors import PluginError, StoreError, UsageError
 from harness.execute import Facts, run_cell
@@ -89,18 +90,13 @@ class SpoolSink:
         """Keep the forecasts of a block, if they are to be kept."""
         if not self._keep:
             return
-        _, q, h = quantiles.shape
-        columns = [
-            pa.array(index),
-            pa.FixedSizeListArray.from_arrays(pa.array(quantiles.reshape(-1)), q * h),  # [N, Q·H]
-            pa.FixedSizeListArray.from_arrays(pa.array(mean.reshape(-1)), h),  # [N, H]
-        ]
-        rows = pa.RecordBatch.from_arrays(columns, names=["window", "quantiles", "mean"])
+        columns = [from_numpy(index), rows(quantiles), rows(mean)]  # [N], [N, Q·H], [N, H]
+        batch = pa.RecordBatch.from_arrays(columns, names=["window", "quantiles", "mean"])
         with spool.storing(self._path):
             if self._forecasts is None:
                 self._folder.mkdir(exist_ok=True)
-                self._forecasts = pq.ParquetWriter(self._path.with_suffix(f".{os.getpid()}.tmp"), rows.schema, compression="zstd")
-            self._forecasts.write_batch(rows)
+                self._forecasts = pq.ParquetWriter(self._path.with_suffix(f".{os.getpid()}.tmp"), batch.schema, compression="zstd")
+            self._forecasts.write_batch(batch)
 
     def commit(self, record: dict[str, Any], steps: pa.Table | None) -> None:
         """Make the result visible: forecasts first, the cell last."""

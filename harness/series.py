@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError
 from harness.forecast import F32, I64, Ragged
 from harness.types import Task
@@ -55,10 +56,8 @@ class Channels:
         parts = []
         for chunk, rows in self._runs(channel):
             begin = self.begin[channel[rows]] + low[rows]
-            view = pa.LargeListViewArray.from_arrays(
-                pa.array(begin), pa.array(high[rows] - low[rows]), pa.array(self.chunks[chunk], from_pandas=False)
-            )
-            parts.append(view.flatten().to_numpy(zero_copy_only=False))
+            view = pa.LargeListViewArray.from_arrays(from_numpy(begin), from_numpy(high[rows] - low[rows]), from_numpy(self.chunks[chunk]))
+            parts.append(to_numpy(view.flatten()))
         offsets = np.zeros(len(channel) + 1, np.int64)
         np.cumsum(high - low, out=offsets[1:])
         values = parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.float32)])

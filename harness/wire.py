@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.arrow import from_numpy, rows, to_numpy
 from harness.forecast import F32, Batch, Ragged
 
 __all__ = ["DEPTH", "Closed", "Link", "Region", "read_batch", "read_forecast", "write_batch", "write_forecast"]
@@ -130,24 +131,24 @@ def _read(region: Region, size: int) -> pa.RecordBatch:
     return pa.ipc.open_stream(pa.py_buffer(region.view(size))).read_next_batch()
 
 
-def _list(rows: Ragged) -> pa.Array:
-    return pa.LargeListArray.from_arrays(pa.array(rows.offsets), pa.array(rows.values, from_pandas=False))
+def _list(ragged: Ragged) -> pa.Array:
+    return pa.LargeListArray.from_arrays(from_numpy(ragged.offsets), from_numpy(ragged.values))
 
 
 def _ragged(column: pa.Array) -> Ragged:
     # Copied: a model may keep or change what it was given, and the region is written again two batches later.
-    return Ragged(column.values.to_numpy().copy(), column.offsets.to_numpy().copy())
+    return Ragged(to_numpy(column.values).copy(), to_numpy(column.offsets).copy())
 
 
 def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
     """Put a batch into the region; return the header that describes it."""
     columns = {
         "context": _list(batch.contexts),
-        "start": pa.array(batch.starts.astype("datetime64[s]")),
-        "group": pa.array(batch.group),
-        "window_id": pa.array(batch.window_ids),
-        "seed": pa.array(batch.seeds),
-        **{f"past_{k}": _list(rows) for k, rows in enumerate(batch.past_covariates)},
+        "start": from_numpy(batch.starts.astype("datetime64[s]")),
+        "group": from_numpy(batch.group),
+        "window_id": from_numpy(batch.window_ids),
+        "seed": from_numpy(batch.seeds),
+        **{f"past_{k}": _list(past) for k, past in enumerate(batch.past_covariates)},
     }
     size = _write(region, pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
     return {
@@ -165,14 +166,14 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
     columns = _read(region, header["size"])
     return Batch(
         contexts=_ragged(columns.column("context")),
-        starts=columns.column("start").to_numpy().copy(),
+        starts=to_numpy(columns.column("start")).copy(),
         freq=header["freq"],
         horizon=header["horizon"],
         quantile_levels=np.asarray(header["levels"], np.float64),
         season_length=header["season_length"],
-        group=columns.column("group").to_numpy().copy(),
-        window_ids=columns.column("window_id").to_numpy().copy(),
-        seeds=columns.column("seed").to_numpy().copy(),
+        group=to_numpy(columns.column("group")).copy(),
+        window_ids=to_numpy(columns.column("window_id")).copy(),
+        seeds=to_numpy(columns.column("seed")).copy(),
         past_covariates=tuple(_ragged(columns.column(f"past_{k}")) for k in range(header["past"])),
     )
 
@@ -181,9 +182,9 @@ def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray
     """Put quantiles [N, Q, H], means [N, H] and crossings [N] into the region; return the header."""
     n, q, h = quantiles.shape
     columns = [
-        pa.FixedSizeListArray.from_arrays(pa.array(quantiles.reshape(-1)), q * h),  # [N, Q·H]
-        pa.FixedSizeListArray.from_arrays(pa.array(mean.reshape(-1)), h),  # [N, H]
-        pa.array(crossings),
+        rows(quantiles),  # [N, Q·H]
+        rows(mean),  # [N, H]
+        from_numpy(crossings),
     ]
     return {"size": _write(region, pa.RecordBatch.from_arrays(columns, names=["quantiles", "mean", "crossings"])), "shape": [n, q, h]}
 
@@ -192,5 +193,5 @@ def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, NDA
     """Quantiles [N, Q, H], means [N, H] and crossings [N] as views of the region, valid until it is written again."""
     n, q, h = header["shape"]
     columns = _read(region, header["size"])
-    quantiles = columns.column("quantiles").values.to_numpy().reshape(n, q, h)  # [N, Q, H]
-    return quantiles, columns.column("mean").values.to_numpy().reshape(n, h), columns.column("crossings").to_numpy()  # [N, H], [N]
+    quantiles = to_numpy(columns.column("quantiles").values).reshape(n, q, h)  # [N, Q, H]
+    return quantiles, to_numpy(columns.column("mean").values).reshape(n, h), to_numpy(columns.column("crossings"))  # [N, H], [N]

@@ -39,8 +39,8 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
         "dialects": lambda: _dialects(plugins),
         "plugins": lambda: _plugins(plugins),
         "hooks": _hooks,
-        "runs": lambda: _runs(plugins, db),
-        "cells": lambda: _cells(plugins, db),
+        "runs": lambda: _runs(db),
+        "cells": lambda: _cells(db),
     }
     rows, columns = readers[what]()
     if pattern:
@@ -140,16 +140,15 @@ def _hooks() -> Rows:
     return rows, ["name", "arguments", "summary"]
 
 
-def _query(plugins: Any, db: Path, sql: str) -> list[dict[str, Any]]:
+def _query(db: Path, sql: str) -> list[dict[str, Any]]:
     from harness.api import load as load_results
 
     rows: list[dict[str, Any]] = load_results(db).sql(sql).to_pylist()
     return rows
 
 
-def _runs(plugins: Any, db: Path) -> Rows:
+def _runs(db: Path) -> Rows:
     rows = _query(
-        plugins,
         db,
         "SELECT r.id AS name, r.status, r.started_at, r.finished_at, r.cells, count(c.cell_id) AS stored, r.host, r.command "
         "FROM main.runs r LEFT JOIN main.cells c ON c.run_id = r.id GROUP BY ALL ORDER BY r.started_at DESC",
@@ -157,9 +156,8 @@ def _runs(plugins: Any, db: Path) -> Rows:
     return rows, ["name", "status", "started_at", "finished_at", "cells", "stored", "host"]
 
 
-def _cells(plugins: Any, db: Path) -> Rows:
+def _cells(db: Path) -> Rows:
     rows = _query(
-        plugins,
         db,
         "SELECT cell_id AS name, suite, task, model, mode, seed, scope, status, superseded_by IS NOT NULL AS stale, n_windows, "
         "predict_s, finished_at, reason FROM main.cells WHERE source = 'own' ORDER BY suite, model, task",
@@ -179,7 +177,7 @@ def show(name: str, db: Path, as_json: bool) -> None:
     plugins = load()
     found = _registered(plugins, name)
     if db.exists():
-        found += _stored(plugins, db, name)
+        found += _stored(db, name)
     if not found:
         known = [*plugins.models, *plugins.suites, *plugins.metrics]
         raise NothingMatched(
@@ -202,7 +200,7 @@ def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _stored(plugins: Any, db: Path, name: str) -> list[dict[str, Any]]:
+def _stored(db: Path, name: str) -> list[dict[str, Any]]:
     from harness.api import load as load_results
 
     results = load_results(db)

@@ -25,7 +25,7 @@ def db_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--db", type=click.Path(path_type=Path), default=Path("harness.duckdb"), envvar="HARNESS_DB", help=text)(command)
 
 
-def _configured(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+def _configured(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
     """Take defaults from a YAML file: the options' long names, with - or _; flags and environment win."""
     if path is None:
         return None
@@ -38,7 +38,7 @@ def _configured(context: click.Context, parameter: click.Parameter, path: Path |
     if not isinstance(values, dict):
         raise UsageError(f"-C {path}: got {type(values).__name__}; wanted option: value lines, as in 'models: naive,seasonal_naive'")
     known = {p.name: p for p in context.command.params if isinstance(p, click.Option) and p.name not in ("config", "help")}
-    defaults = {}
+    defaults: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
         if name not in known:
@@ -139,7 +139,7 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
     from harness.runner import execute
 
     plugins = load()
-    spec = _spec(plugins, **arguments)
+    spec = _spec(**arguments)
     shown = make_progress("none" if dry_run else progress)
     store = plugins.store(db)
     if not dry_run or db.exists():
@@ -171,7 +171,7 @@ class NothingHere(HarnessError):
     exit_code = 5
 
 
-def _spec(plugins: Any, **arguments: Any) -> RunSpec:
+def _spec(**arguments: Any) -> RunSpec:
     from harness.plan import RunSpec
     from harness.selection import parse_duration, split_list
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from harness import frequency
+from harness.arrow import to_numpy
 from harness.errors import DataError
 from harness.forecast import F32, I64
 from harness.series import Channels, SeriesSet
@@ -224,7 +224,7 @@ def _flatten(array: pa.Array, fail: Fail) -> tuple[pa.Array, I64]:
         raise fail(f"row {array.is_null().index(True).as_py()} of a record batch is null", "a list in each row")
     if pa.types.is_fixed_size_list(array.type):
         return array.flatten(), np.arange(len(array) + 1, dtype=np.int64) * array.type.list_size
-    return array.values, array.offsets.to_numpy().astype(np.int64)
+    return array.values, to_numpy(array.offsets).astype(np.int64)
 
 
 def _lists(array: pa.Array, nested: bool, fail: Fail) -> tuple[F32, I64, I64, int]:
@@ -252,7 +252,7 @@ def _lists(array: pa.Array, nested: bool, fail: Fail) -> tuple[F32, I64, I64, in
         child = child.cast(pa.float32())
     if child.null_count:
         child = pc.fill_null(child, pa.scalar(np.nan, pa.float32()))
-    return child.to_numpy(zero_copy_only=True), offsets[:-1], length, variates
+    return to_numpy(child), offsets[:-1], length, variates
 
 
 def _item_ids(array: pa.Array, fail: Fail) -> pa.Array:
@@ -281,8 +281,7 @@ def _starts(array: pa.Array, fail: Fail) -> NDArray[np.datetime64]:
     elif not (pa.types.is_timestamp(array.type) or pa.types.is_date(array.type)):
         raise fail(f"got type {array.type}", wanted)
     zone = getattr(array.type, "tz", None)
-    seconds: NDArray[Any] = array.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return seconds.astype(np.int64).view("datetime64[s]")
+    return to_numpy(array.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64())).view("datetime64[s]")
 
 
 def _freq(array: pa.Array, fail: Fail) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.arrow import to_numpy
 from harness.forecast import F32
 from harness.series import Channels, SeriesSet
 
@@ -50,7 +51,7 @@ def fingerprint(series: SeriesSet) -> str:
     head = {"version": VERSION, "items": series.items, "variates": series.variates, "past": series.past_count, "freq": series.freq}
     digest.update(json.dumps(head, sort_keys=True).encode())
     digest.update(series.starts.astype("datetime64[s]").astype("<i8").tobytes())
-    digest.update(pc.binary_length(ids).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    digest.update(to_numpy(pc.binary_length(ids)).astype("<i8").tobytes())
     digest.update("".join(ids.to_pylist()).encode())
     for channels in (series.target, series.past):
         if channels is not None:
