@@ -60,6 +60,7 @@ class Results:
     predict_s: Array  # [M] seconds it took
     baseline_mase: Array  # [R]; NaN = the baseline has no result
     baseline_crps: Array  # [R]
+    baseline: str = "seasonal_naive"
     notes: list[str] = field(default_factory=list)
 
     def only(self, keep: NDArray[np.bool_]) -> Results:
@@ -75,6 +76,7 @@ class Results:
             self.predict_s,
             self.baseline_mase[keep],
             self.baseline_crps[keep],
+            self.baseline,
             list(self.notes),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -154,12 +155,25 @@ def _arrays(
     base = {name: _baseline(scores[name], entries, baseline) for name in scores}
     without = int(np.isnan(base["mase"]).sum())
     if without:
+        part = re.match(r"limit=([^,]+)", next(iter(keys))[4])
+        limit = f" --limit {part[1]}" if part else ""
         notes.append(
             f"The baseline '{baseline}' has no result for {without} of {len(tasks)} tasks; they have no ratio. "
-            f"To add them: harness run -m {baseline} -s {suite}"
+            f"To add them: harness run -m {baseline} -s {suite}{limit}"
         )
     return Results(
-        tasks, entries, scores["mase"], scores["crps"], status, done.max(axis=1), windows, predict_s, base["mase"], base["crps"], notes
+        tasks,
+        entries,
+        scores["mase"],
+        scores["crps"],
+        status,
+        done.max(axis=1),
+        windows,
+        predict_s,
+        base["mase"],
+        base["crps"],
+        baseline,
+        notes,
     )
 
 

@@ -1,13 +1,15 @@
-"""What this package registers: the command `harness leaderboard`."""
+"""What this package registers: the ranking of models and the command `harness leaderboard`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import click
+
+    from harness.store import Store
 
 
 @hookimpl
@@ -16,3 +18,15 @@ def register_commands(cli: click.Group) -> None:
     from harness_leaderboard.commands import leaderboard
 
     cli.add_command(leaderboard)
+
+
+@hookimpl
+def rank_models(store: Store, suite: str, models: list[str]) -> list[dict[str, Any]] | None:
+    """The leaderboard's rows, best nMASE first; ranks are among all models of the store, whichever are returned."""
+    from harness_leaderboard.aggregate import board_rows
+    from harness_leaderboard.collect import collect, default_suite
+
+    results = collect(store, suite or default_suite(store))
+    wanted = {*models, results.baseline}
+    shown = {entry.label for entry in results.entries if not models or entry.model in wanted}
+    return [row for row in board_rows(results) if row["model"] in shown]
