@@ -7,7 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Twice quiet: errors only.
+PIP = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 PACKAGES := harness tasks/harness_tasks results/harness_results leaderboard/harness_leaderboard
 PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -22,7 +23,9 @@ help:
 
 demo: $(STAMP)/core
 	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average -s quick
-	$(BIN)/harness leaderboard -s quick -o leaderboard.csv -o leaderboard.md
+	$(BIN)/harness leaderboard -s quick -o leaderboard.csv
+	$(BIN)/harness leaderboard -s quick -o leaderboard.md
+	$(BIN)/harness leaderboard -s quick
 
 test: $(STAMP)/all $(STAMP)/test
 	$(BIN)/python -m pytest

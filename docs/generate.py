@@ -72,7 +72,7 @@ def options(command: click.Command, name: str) -> str:
 def default(option: click.Option) -> str:
     """A default as one would type it, "" where there is none to show."""
     value: Any = option.default
-    if option.is_flag or option.flag_value is not None or callable(value) or not isinstance(value, str | int | float | list | tuple | Path):
+    if option.is_flag or not isinstance(value, str | int | float | list | tuple | Path):
         return ""
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return f"`{text}`" if text else ""
