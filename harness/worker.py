@@ -59,6 +59,9 @@ class Session:
         else:
             # A fresh model for each: nothing learnt in one cell reaches another.
             self.model = self.plugins.pm.hook.finetune(model=self._make(), train=train, budget=budget, seed=seed)
+        notes = getattr(self.model, "notes", None)
+        if isinstance(notes, dict):
+            notes.clear()  # what a model notes is about one cell
         return {"fit_s": time.perf_counter() - start if train is not None else 0.0}
 
     def predict(self, batch: Batch) -> tuple[F32, F32, dict[str, Any]]:
