@@ -25,7 +25,6 @@ demo: $(STAMP)/core
 	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average -s quick
 	$(BIN)/harness leaderboard -s quick -o leaderboard.csv
 	$(BIN)/harness leaderboard -s quick -o leaderboard.md
-	$(BIN)/harness leaderboard -s quick
 
 test: $(STAMP)/all $(STAMP)/test
 	$(BIN)/python -m pytest
