@@ -67,16 +67,20 @@ class Plugins:
         self.metrics: dict[str, Registered[Metric]] = {}
         if os.environ.get("HARNESS_TRACE_HOOKS", "") not in ("", "0"):
             self.pm.add_hookcall_monitoring(_trace_before, _trace_after)
-        for entry in sorted(importlib.metadata.entry_points(group="harness"), key=lambda e: (e.dist is not None and e.dist.name, e.name)):
+        for entry in sorted(importlib.metadata.entry_points(group="harness"), key=lambda e: (e.dist.name if e.dist else "", e.name)):
             self._load(entry)
 
     def _load(self, entry: importlib.metadata.EntryPoint) -> None:
         distribution = entry.dist.name if entry.dist else ""
         version = entry.dist.version if entry.dist else ""
         try:
-            module = entry.load()
-            self.register(module, entry.name, distribution, version)
-        except (Exception, SystemExit) as error:
+            # What a plugin prints while it loads is not the answer to the command.
+            with contextlib.redirect_stdout(sys.stderr):
+                module = entry.load()
+                self.register(module, entry.name, distribution, version)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also sys.exit, and the panics of compiled extensions
             key = entry.name if entry.name not in self.failures else f"{entry.name} ({distribution})"
             self.failures[key] = Failure(entry.name, distribution, _reason(error), _install(error, distribution))
 
@@ -130,8 +134,8 @@ class Plugins:
             key = info.name  # type: ignore[attr-defined]
             # Metric names are never typed in lists, and the field writes them with brackets.
             forbidden = set("\n\r\t") if kind is Metric else set("\n\r\t,[]=:*?/\\")
-            if not isinstance(key, str) or not key or set(key) & forbidden or key != key.strip():
-                wanted = "text without any of , [ ] = : * ? / \\ and without spaces at its ends"
+            if not isinstance(key, str) or not key.isprintable() or not key or set(key) & forbidden or key != key.strip():
+                wanted = "text without any of , [ ] = : * ? / \\ and control characters, and without spaces at its ends"
                 raise PluginError(f"plugin '{plugin}' registered the name {key!r}; wanted {wanted}")
             if key in table:
                 raise PluginError(f"plugin '{plugin}' registers '{key}', which plugin '{table[key].plugin}' has already")
@@ -172,9 +176,14 @@ class Plugins:
             if module is None:
                 continue
             others = [p for p in self.pm.get_plugins() if p is not module]
+            before = dict(cli.commands)
             try:
                 self.pm.subset_hook_caller("register_commands", others)(cli=cli)
+                taken = sorted(c for c in before if cli.commands.get(c) is not before[c])
+                if taken:
+                    raise PluginError(f"it replaces the command '{taken[0]}', which is there already; rename it")
             except (Exception, SystemExit) as error:
+                cli.commands = before
                 self.failures[name] = Failure(name, "", f"register_commands: {_reason(error)}", _install(error, ""))
 
     def store(self, path: Path, readonly: bool = False) -> Store:
@@ -235,6 +244,8 @@ def _short(value: object, width: int = 60) -> str:
 
 def iterate_sources(module: object) -> Iterator[Path]:
     """The Python files of a plugin: those of its package, or its one module."""
+    if getattr(module, "__file__", None) is None:  # an object in a module: "module:plugin"
+        module = sys.modules.get(getattr(module, "__module__", ""))
     file = getattr(module, "__file__", None)
     if file is None:
         return

@@ -187,17 +187,18 @@ class _Execution:
                         worker, loaded = self._start(cell)
                     lost = self._cell(slot, cell, worker, loaded)
                     if lost:
+                        self._forget(worker)
                         worker = None
                 except WorkerFailed as error:  # the model cannot be loaded: none of its cells can be done
                     worker = None
+                    status = "skipped" if error.kind == "unsupported" else "failed"
                     while cell is not None and not self.stop.is_set():
-                        self._finish(slot, cell, Outcome("failed", error.reason, error.kind), error.log)
+                        self._finish(slot, cell, Outcome(status, error.reason, error.kind), error.log)
                         cell = self.jobs.take(model)
         finally:
             if worker is not None:
                 worker.stop()
-            with self._lock:
-                self._workers.discard(worker)
+                self._forget(worker)
 
     def _start(self, cell: Cell) -> tuple[Worker, dict[str, Any]]:
         params = dict(cell.params)
@@ -208,10 +209,18 @@ class _Execution:
         with self._lock:
             self._workers.add(child)
         try:
+            if self.stop.is_set():  # too late for `kill` to have seen it
+                child.kill_process()
             return child, child.load(cell.model_name, params, self.spec.timeout)
         except WorkerFailed:
             child.kill()
+            self._forget(child)
             raise
+
+    def _forget(self, worker: Worker) -> None:
+        """A worker that has ended is not to be killed again: its number may be another's by then."""
+        with self._lock:
+            self._workers -= {worker}
 
     def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any]) -> bool:
         """Run a cell and put its result into the spool; return whether the worker was lost."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import select
 import socket
 import struct
 import tempfile
@@ -81,6 +82,12 @@ class Link:
             self.sock.sendall(HEADER.pack(len(body)) + body)
         except OSError as error:
             raise Closed from error
+
+    def ready(self, seconds: float) -> bool:
+        """Wait at most so long for the other side to write, or to go; return whether there is something to receive."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def receive(self, deadline: float | None = None) -> dict[str, Any]:
         """Wait for a message until `deadline` (time.monotonic).

@@ -17,11 +17,12 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from typing import Any
 
 import numpy as np
 
-from harness.errors import ForecastError, Unsupported
+from harness.errors import ForecastError, HarnessError, PluginError, Unsupported
 from harness.forecast import F32, Batch
 from harness.plugins import Plugins, load
 from harness.quantiles import check, sort_crossings, to_quantiles
@@ -44,7 +45,12 @@ class Session:
         start = time.perf_counter()
         registered = self.plugins.model(name)
         self._make = lambda: registered.factory(**params)
-        self.base = self.model = self._make()
+        try:
+            self.base = self.model = self._make()
+        except ModuleNotFoundError as error:
+            if not registered.info.install:
+                raise
+            raise PluginError(f"it needs the package '{error.name}', which is not installed. Type: {registered.info.install}") from error
         return {"load_s": time.perf_counter() - start, "versions": versions(registered.distribution), "python": platform.python_version()}
 
     def begin(self, budget: str, seed: int, train: Batch | None) -> dict[str, Any]:
@@ -90,6 +96,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         text = f"it needs the package '{package}', which is not installed. Type: pip install {package}"
+    elif isinstance(error, HarnessError):
+        text = str(error)
     elif isinstance(error, SystemExit):
         text = f"it called sys.exit({error.code!r})"
     frames = "".join(traceback.format_exception(error))
@@ -126,6 +134,24 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def _end_with_me() -> None:
+    """Leave a process that waits for the end of this one, however that comes, and then ends whatever the model has started."""
+    if sys.platform != "linux" or os.getpgrp() != os.getpid():
+        return
+    control, worker = ctypes.CDLL(None), os.getpid()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of a BLAS do not matter to a process that only waits
+        if os.fork():
+            return
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    os.closerange(0, 1 << 16)
+    control.prctl(1, signal.SIGTERM)
+    if os.getppid() != worker:
+        os.killpg(0, signal.SIGKILL)
+    while True:
+        signal.pause()
+
+
 def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
     """Answer messages until the parent stops or goes."""
     session: Session | None = None
@@ -156,6 +182,7 @@ def main(arguments: list[str]) -> None:
     """Entry of the child process."""
     parent, descriptor, *regions = (int(a) for a in arguments)
     _die_with_parent(parent)
+    _end_with_me()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     link = Link(socket.socket(fileno=descriptor))
     mapped = [Region(fd) for fd in regions]

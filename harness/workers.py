@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness.forecast import F32, Batch
@@ -25,6 +26,8 @@ from harness.worker import Session, failure, peak_rss_mb
 __all__ = ["ChildWorker", "InProcessWorker", "Worker", "WorkerFailed"]
 
 LOG_BYTES = 16_384
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether a silent worker still lives: what it started may hold the socket open after its death."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -40,6 +43,13 @@ class WorkerFailed(Exception):
         self.reason = reason
         self.log = log
         self.lost = lost
+
+
+def _unloaded(kind: str, reason: str, log: str, lost: bool = False) -> WorkerFailed:
+    """A model that could not be made; one that says that it cannot work here is skipped."""
+    if kind == "unsupported":
+        return WorkerFailed(kind, reason, log, lost)
+    return WorkerFailed("load", f"the model could not be loaded: {reason}", log, lost)
 
 
 class Worker(Protocol):
@@ -67,8 +77,10 @@ class ChildWorker:
         self._outward = [Region() for _ in range(DEPTH)]
         descriptors = [theirs.fileno(), *(r.fd for r in self._inward), *(r.fd for r in self._outward)]
         environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
+        # The child searches the working folder for modules only where this process does: a user's random.py must not break a model.
+        own_path = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
+            [sys.executable, *own_path, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -111,7 +123,7 @@ class ChildWorker:
         try:
             return self._ask({"do": "load", "model": model, "params": params}, None if timeout is None else time.monotonic() + timeout)
         except WorkerFailed as error:
-            raise WorkerFailed("load", f"the model could not be loaded: {error.reason}", error.log, error.lost) from None
+            raise _unloaded(error.kind, error.reason, error.log, error.lost) from None
 
     def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
         """Prepare for a cell; fine-tune on `train` if it is given."""
@@ -146,6 +158,11 @@ class ChildWorker:
 
     def _receive(self, deadline: float | None) -> dict[str, Any]:
         try:
+            while not self._link.ready(LOOK_EVERY if deadline is None else min(LOOK_EVERY, deadline - time.monotonic())):
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError
+                if self._process.poll() is not None and not self._link.ready(0):
+                    raise Closed
             return self._link.receive(deadline)
         except TimeoutError:
             self.kill()
@@ -156,14 +173,17 @@ class ChildWorker:
     def _lost(self) -> WorkerFailed:
         try:
             code = self._process.wait(5)
-        except subprocess.TimeoutExpired:  # it closed the socket and lives on
-            code = 0
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return WorkerFailed("crash", "the worker closed its connection and went on; it was killed", self.log(), lost=True)
         self.kill()
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             hint = ". If the machine ran out of memory, try a smaller -b or fewer -j" if name == "SIGKILL" else ""
             return WorkerFailed("crash", f"the worker was ended by {name}{hint}", self.log(), lost=True)
-        return WorkerFailed("crash", f"the worker ended itself with exit code {code}", self.log(), lost=True)
+        words = [line.strip() for line in self.log().splitlines() if line.strip()]
+        last = f"; the last it printed: {words[-1][:300]}" if words else ""
+        return WorkerFailed("crash", f"the worker ended itself with exit code {code}{last}", self.log(), lost=True)
 
     def _raise(self, answer: dict[str, Any]) -> None:
         if "failure" in answer:
@@ -217,9 +237,11 @@ class InProcessWorker:
         del timeout
         try:
             return {**self._session.load(model, params), "peak_rss_mb": peak_rss_mb()}
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             answer = failure(error)
-            raise WorkerFailed("load", f"the model could not be loaded: {answer['reason']}", answer["traceback"]) from None
+            raise _unloaded(answer["failure"], answer["reason"], answer["traceback"]) from None
 
     def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
         """Prepare for a cell."""
@@ -242,7 +264,9 @@ class InProcessWorker:
     def _try(call: Any) -> Any:
         try:
             return call()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             answer = failure(error)
             raise WorkerFailed(answer["failure"], answer["reason"], answer["traceback"]) from None
 

@@ -158,7 +158,7 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
         _json(report)
     else:
         _summary(report)
-        _table(plugins, store, spec, report)
+        _table(click.get_current_context(), db, spec, report)
     if report.run.status == "interrupted":
         done = len(report.outcomes)
         print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
@@ -322,21 +322,15 @@ def _summary(report: Report) -> None:
         print(f"harness: {report.problem}", file=sys.stderr)
 
 
-def _table(plugins: Any, store: Any, spec: RunSpec, report: Report) -> None:
-    """The leaderboard of this run's models, by whichever plugin makes one."""
-    from harness.api import rank
-    from harness.cli.output import print_table
-
+def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> None:
+    """The leaderboard of this run's models, by whichever plugin brings that command."""
+    group = context.find_root().command
+    leaderboard = group.get_command(context, "leaderboard") if isinstance(group, click.Group) else None
+    if leaderboard is None or not report.outcomes:
+        return
     models = sorted({c.model for c in report.plan.cells})
     for suite in spec.suites:
         try:
-            rows = rank(plugins, store, suite, models)
+            context.invoke(leaderboard, suite=suite, models=models, db=db)
         except HarnessError as error:
             print(f"no table: {error}", file=sys.stderr)
-            continue
-        columns = ["model", "source", "nMASE", "nCRPS", "rank_MASE", "rank_CRPS", "coverage", "failed", "predict_s_per_1k"]
-        if rows:
-            scope = f", only a part of each task (--limit {spec.limit}): not comparable with whole results" if spec.limit else ""
-            print_table(
-                rows, [c for c in columns if c in rows[0]], title=f"{suite}: scores relative to the baseline, lower is better{scope}"
-            )

@@ -14,10 +14,16 @@ from harness_baselines import MODELS, Baseline, Drift, Mean, Naive, SeasonalNaiv
 
 from harness import Batch, ModelInfo
 from harness.forecast import F32, F64
+from harness.testing import Check, checks
 
 LEVELS = [0.025, 0.1, 0.5, 0.8, 0.975]
 DATA = Path(os.environ.get("HARNESS_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 NAMES = sorted(MODELS)
+
+
+@pytest.mark.parametrize("check", [c for name in NAMES for c in checks(name)], ids=str)
+def test_conformance(check: Check) -> None:
+    check()
 
 
 def wave(length: int, seed: int = 0) -> F64:

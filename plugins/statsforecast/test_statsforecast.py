@@ -20,11 +20,17 @@ from harness_statsforecast import ENTRIES, StatsForecastModel
 
 from harness import Batch, ModelInfo, Unsupported
 from harness.forecast import F32, F64
+from harness.testing import Check, checks
 
 models: Any = pytest.importorskip("statsforecast.models", reason="statsforecast is not installed: pip install statsforecast")
 DATA = Path(os.environ.get("HARNESS_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 FAST = sorted(set(ENTRIES) - {"auto_arima", "auto_tbats"})
 QUANTILES = [name for name in FAST if ENTRIES[name].output == "quantiles"]
+
+
+@pytest.mark.parametrize("check", [c for name in ("theta", "auto_ets", "croston", "tsb") for c in checks(name, {"n_jobs": 1})], ids=str)
+def test_conformance(check: Check) -> None:
+    check()
 
 
 def wave(length: int, seed: int = 0) -> F64:
