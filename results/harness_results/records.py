@@ -16,7 +16,17 @@ from harness.spool import CELL_FIELDS, RUN_FIELDS
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["cell_row", "delete_results", "insert_rows", "insert_scores", "model_row", "refresh_superseded", "run_row", "scores_of"]
+__all__ = [
+    "cell_row",
+    "delete_results",
+    "insert_rows",
+    "insert_scores",
+    "make_current",
+    "model_row",
+    "refresh_superseded",
+    "run_row",
+    "scores_of",
+]
 
 _ARROW = {
     "VARCHAR": pa.string(),
@@ -187,6 +197,19 @@ def refresh_superseded(con: duckdb.DuckDBPyConnection, cell_ids: Sequence[str]) 
             WINDOW newest AS (PARTITION BY {key} ORDER BY finished_at DESC NULLS LAST, started_at DESC NULLS LAST, result_id)
         ) ranked
         WHERE ranked.result_id = cells.result_id AND ranked.mark IS DISTINCT FROM cells.superseded_by
+        """,
+        [list(cell_ids)],
+    )
+
+
+def make_current(con: duckdb.DuckDBPyConnection, cell_ids: Sequence[str]) -> None:
+    """Make these results current, and mark the others of their keys as superseded by them."""
+    mine, other = (", ".join(f"{table}.{name}" for name in _KEY) for table in ("chosen", "cells"))
+    con.execute(
+        f"""
+        UPDATE cells SET superseded_by = CASE WHEN cells.cell_id = chosen.cell_id THEN NULL ELSE chosen.cell_id END
+        FROM (SELECT * FROM cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))) chosen
+        WHERE ({mine}) = ({other})
         """,
         [list(cell_ids)],
     )

@@ -127,6 +127,24 @@ class DuckStore:
             rows = con.execute(sql, [sorted({key[0] for key in wanted}), list(keys)]).fetchall()
         return {wanted[row[:7]]: row[7] for row in rows if row[:7] in wanted}
 
+    def confirm(self, cell_ids: Sequence[str]) -> int:
+        """Make these stored results the current ones of their keys again, as when changed code was changed back; return how many were not.
+
+        Writes only where something changes.
+        """
+        if self.readonly or not self._there():
+            return 0
+        ids = list(cell_ids)
+        stale = "SELECT count(*) FROM cells WHERE superseded_by IS NOT NULL AND cell_id IN (SELECT unnest($1::VARCHAR[]))"
+        with opened(self.path, write=False, wait=self.wait) as con:
+            count = int(con.execute(stale, [ids]).fetchall()[0][0])
+        if count:
+            from harness_results.records import make_current
+
+            with opened(self.path, write=True, wait=self.wait) as con:
+                make_current(con, ids)
+        return count
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run one read-only SQL statement; `?` or `$1` stand for the parameters. It sees this database and no file.
 

@@ -91,6 +91,20 @@ def test_a_new_identity_supersedes_the_old_one(store: DuckStore) -> None:
     assert store.superseded({"new": KEY}) == {"new": "old"}
 
 
+def test_a_result_that_holds_again_is_current_again(store: DuckStore) -> None:
+    spool_cell(store.spool, cell_id="old")
+    spool_cell(store.spool, cell_id="new", finished_at="2026-02-01T00:00:00Z")
+    spool_cell(store.spool, cell_id="apart", task="another")
+    assert store.ingest() == 3
+    assert store.confirm(["new", "apart"]) == 0
+    assert store.confirm(["old", "apart"]) == 1
+    assert sorted(row["cell_id"] for row in store.query("SELECT cell_id FROM results").to_pylist()) == ["apart", "old"]
+    assert store.find(["new"])["new"]["superseded_by"] == "old"
+    spool_cell(store.spool, cell_id="newest", finished_at="2026-03-01T00:00:00Z")
+    store.ingest()
+    assert {c: row["superseded_by"] for c, row in store.find(["old", "new"]).items()} == {"old": "newest", "new": "newest"}
+
+
 def test_runs_are_kept_and_replaced(store: DuckStore) -> None:
     for status in ("running", "complete"):
         write_run(

@@ -157,7 +157,7 @@ def test_one_file_and_nothing(store: DuckStore, tmp_path: Path) -> None:
 
 
 def test_a_snapshot_keeps_every_digit(tmp_path: Path) -> None:
-    rows = {"m4_daily/D/short": {metric: 1 / 3 + i for i, metric in enumerate(METRICS)}}
+    rows: dict[str, dict[str, float | None]] = {"m4_daily/D/short": {metric: 1 / 3 + i for i, metric in enumerate(METRICS)}}
     rows["m4_daily/D/short"]["MSIS"] = float("inf")
     file = tmp_path / "published" / "x.parquet"
     write_snapshot([Published("m", rows, {"org": "me"})], file)

@@ -1,0 +1,240 @@
+"""`harness leaderboard` as it is typed, and what it makes of names, parts and missing results."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from harness.errors import HarnessError, NothingMatched, StoreError, UsageError
+from harness.spool import CellWriter
+from harness_leaderboard.plugin import rank_models, register_commands
+from harness_leaderboard.render import COLUMNS
+from harness_results.gift_eval_import import import_gift_eval
+from harness_results.store import DuckStore
+
+HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>`x`\n| [red]b[/red] \x1b[31m"
+TASKS = ("m4_hourly/H/short", "hospital/M/short", "us_births/D/short")
+NUMBERS = itertools.count()
+Go = Callable[..., Result]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DuckStore:
+    return DuckStore(tmp_path / "x.duckdb")
+
+
+def add(store: DuckStore, model: str, mase: float | None, task: str = TASKS[0], suite: str = "quick", **changes: Any) -> None:
+    number = next(NUMBERS)
+    made = {
+        "result_id": f"r{number}",
+        "cell_id": f"c{number}",
+        "suite": suite,
+        "task": task,
+        "model": model,
+        "model_name": model,
+        "mode": "zero-shot",
+        "protocol": "gift-eval/1",
+        "status": "failed" if mase is None else "ok",
+        "n_windows": 500,
+        "predict_s": 1.0,
+        "scores": {} if mase is None else {"MASE[0.5]": mase, "mean_weighted_sum_quantile_loss": mase / 2},
+        "finished_at": f"2026-01-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}",
+        "model_info": {"model_type": "statistical"},
+        **changes,
+    }
+    CellWriter(store.spool, f"r{number}", pa.schema([("window", pa.int64())])).commit(made)
+
+
+@pytest.fixture
+def go(store: DuckStore) -> Go:
+    cli = click.Group()
+    register_commands(cli)
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(cli, ["leaderboard", *map(str, arguments), "--db", str(store.path)])
+        if isinstance(result.exception, HarnessError):
+            raise result.exception
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+    return run
+
+
+def records(result: Result) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+@pytest.fixture
+def full(store: DuckStore) -> DuckStore:
+    for i, task in enumerate(TASKS):
+        add(store, "seasonal_naive", 1.0 + i, task)
+        add(store, "better", 0.5 + i / 2, task)
+    add(store, "partial", 4.0, TASKS[0])
+    add(store, "partial", None, TASKS[1])
+    return store
+
+
+def test_the_table_in_four_forms(full: DuckStore, go: Go, tmp_path: Path) -> None:
+    text = go().stdout
+    assert "quick: 3 models" in text
+    assert "partial †" in text
+    assert "† not all tasks" in text
+    rows = records(go("--format", "csv"))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["model"] for row in rows] == ["better", "seasonal_naive", "partial"]
+    assert float(rows[0]["nMASE"]) == pytest.approx(0.5)
+    assert float(rows[2]["nMASE"]) == pytest.approx(4.0)
+    assert [rows[2][name] for name in ("done", "failed", "total", "model_type", "predict_s_per_1k")] == [
+        "1",
+        "1",
+        "14",
+        "statistical",
+        "2.0",
+    ]
+    assert float(rows[2]["coverage"]) == pytest.approx(1 / 14)
+    parsed = json.loads(go("--format", "json").stdout)
+    assert [row["model"] for row in parsed] == ["better", "seasonal_naive", "partial"]
+    for name in ("board.csv", "board.json", "board.md"):
+        assert go("-o", tmp_path / name).stdout == ""
+    assert json.loads((tmp_path / "board.json").read_text()) == parsed
+    assert (tmp_path / "board.md").read_text().count("\n| ") == 4
+
+
+def test_partial_coverage_and_common(full: DuckStore, go: Go) -> None:
+    rows = {row["model"]: row for row in records(go("--common", "--format", "csv"))}
+    assert {row["total"] for row in rows.values()} == {"1"}
+    assert float(rows["partial"]["rank_MASE"]) == 3
+    add(full, "nothing", None)
+    with pytest.raises(NothingMatched, match="--common"):
+        go("--common")
+
+
+def test_groups_and_conditions(full: DuckStore, go: Go) -> None:
+    rows = records(go("--by", "domain", "--format", "csv"))
+    assert float(rows[0]["Econ/Fin"]) == pytest.approx(0.5)
+    assert rows[2]["Healthcare"] == ""
+    assert "Healthcare" in go("--by", "domain").stdout
+    assert records(go("--where", "domain = 'Healthcare'", "--format", "csv"))[0]["total"] == "5"
+    with pytest.raises(UsageError, match="--where"):
+        go("--where", "nonsense = 1")
+
+
+def test_names_select_rows_and_leave_ranks(full: DuckStore, go: Go) -> None:
+    rows = records(go("-m", "part*,better", "--format", "csv"))
+    assert [row["model"] for row in rows] == ["better", "partial"]
+    assert rows == [row for row in records(go("--format", "csv")) if row["model"] != "seasonal_naive"]
+    with pytest.raises(NothingMatched, match="Did you mean 'better'"):
+        go("-m", "beter")
+
+
+def test_own_results_beside_published_ones(full: DuckStore, go: Go) -> None:
+    import_gift_eval(full)
+    rows = records(go("--format", "csv"))
+    assert len(rows) == 121 + 3
+    chronos = next(row for row in rows if row["model"] == "chronos-2")
+    assert (chronos["source"], chronos["total"], chronos["coverage"]) == ("gift-eval", "14", "1.0")
+    own = {row["model"]: row for row in rows if row["source"] == "own"}
+    assert float(own["seasonal_naive"]["nMASE"]) == 1  # one's own baseline where it was run
+    add(full, "later", 1.0, "hospital/M/short", suite="other")
+    assert "later" not in go("-s", "quick").stdout
+
+
+def test_the_published_baseline_stands_in(store: DuckStore, go: Go) -> None:
+    add(store, "mine", 0.5)
+    assert "To add them: harness run -m seasonal_naive -s quick" in " ".join(go().stdout.split())
+    import_gift_eval(store)
+    mine = next(row for row in records(go("--format", "csv")) if row["model"] == "mine")
+    published = store.query("SELECT MASE FROM results WHERE model = 'seasonal_naive' AND task = $1", [TASKS[0]])["MASE"][0].as_py()
+    assert float(mine["nMASE"]) == pytest.approx(0.5 / published)
+
+
+def test_the_mean_over_seeds_and_modes_apart(store: DuckStore, go: Go) -> None:
+    add(store, "seasonal_naive", 1.0)
+    add(store, "net", 1.0, seed=0)
+    add(store, "net", 3.0, seed=1)
+    add(store, "net", 0.5, mode="finetune", budget="10m")
+    rows = {row["model"]: row for row in records(go("--format", "csv"))}
+    assert (float(rows["net"]["nMASE"]), rows["net"]["seeds"], rows["net"]["done"]) == (2.0, "2", "1")
+    assert float(rows["net (finetune 10m)"]["nMASE"]) == 0.5
+
+
+def test_a_stale_result_is_left_out(store: DuckStore, go: Go) -> None:
+    add(store, "seasonal_naive", 1.0)
+    add(store, "mine", 9.0)
+    add(store, "mine", 2.0)
+    assert [float(row["nMASE"]) for row in records(go("--format", "csv"))] == [1.0, 2.0]
+
+
+def test_parts_of_tasks_only_where_there_is_nothing_else(store: DuckStore, go: Go) -> None:
+    add(store, "seasonal_naive", 1.0, scope="limit=2")
+    add(store, "mine", 2.0, scope="limit=2")
+    store.ingest()
+    import_gift_eval(store)
+    result = go()
+    assert "Only parts of the tasks were run (limit=2)" in " ".join(result.stdout.split())
+    assert [float(row["nMASE"]) for row in records(go("--format", "csv"))] == [1.0, 2.0]
+    add(store, "whole", 3.0)
+    result = go()
+    assert "2 results of parts of tasks" in " ".join(result.stdout.split())
+    assert "mine" not in result.stdout
+
+
+def test_hostile_names_are_text(store: DuckStore, go: Go) -> None:
+    add(store, "seasonal_naive", 1.0)
+    add(store, HOSTILE, 2.0)
+    add(store, "x" * 10_000, 3.0)
+    add(store, "-lead", 4.0)
+    table = go().stdout
+    assert "\x1b" not in table
+    assert "[red]" in table  # shown, not obeyed
+    assert max(map(len, table.splitlines())) < 250
+    rows = records(go("--format", "csv"))
+    names = [row["model"] for row in rows]
+    assert names[0] == "seasonal_naive"
+    assert names[1].startswith("'=cmd|")
+    assert names[3] == "'-lead"
+    assert all("\n" not in name and "\x1b" not in name for name in names)
+    markdown = go("--format", "md").stdout
+    line = next(text for text in markdown.splitlines() if "cmd" in text)
+    assert "<script>" not in line
+    assert line.replace(r"\|", "").count("|") == markdown.splitlines()[3].count("|")
+    assert r"\`x\`" in line
+
+
+def test_nothing_to_show(store: DuckStore, go: Go, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="harness run"):
+        go()
+    store.check()
+    with pytest.raises(NothingMatched, match="no results yet"):
+        go()
+    add(store, "mine", 1.0, suite="mine")
+    assert "mine: 1 models, 1 tasks" in go().stdout
+    with pytest.raises(NothingMatched, match=r"no results of suite 'quick'.*it holds: mine"):
+        go("-s", "quick")
+    add(store, "mine", 1.0, suite="yours")
+    with pytest.raises(UsageError, match=r"name one with -s: mine, yours"):
+        go()
+    for name in ("x.html", "x.pdf", "x"):
+        with pytest.raises(UsageError, match=r"\.csv, \.md or \.json"):
+            go("-s", "mine", "-o", tmp_path / name)
+    with pytest.raises(StoreError, match="choose another file with -o"):
+        go("-s", "mine", "-o", tmp_path / "no" / "x.csv")
+
+
+def test_the_hook_ranks_what_is_asked_for_and_the_baseline(full: DuckStore) -> None:
+    rows = rank_models(full, "", ["partial"])
+    assert rows is not None
+    assert [row["model"] for row in rows] == ["seasonal_naive", "partial"]
+    every = rank_models(full, "quick", [])
+    assert every is not None
+    assert len(every) == 3
