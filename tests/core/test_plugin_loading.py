@@ -1,0 +1,120 @@
+"""A plugin that is broken costs itself, says why, and says what to type next."""
+
+from __future__ import annotations
+
+import pytest
+from support import GOOD, Lab
+
+MISTAKES = {
+    "import_error": ("raise ValueError('boom at import')", ["ValueError: boom at import", "import_error.py"]),
+    "missing_package": ("import no_such_package_xyz", ["No module named 'no_such_package_xyz'", "pip install no_such_package_xyz"]),
+    "exits": ("sys.exit(7)", ["it called sys.exit(7)", "pip uninstall exits"]),
+    "base_exception": ("class Panic(BaseException): pass\nraise Panic('rust went wrong')", ["Panic: rust went wrong"]),
+    "syntax_error": ("def broken(:\n", ["SyntaxError"]),
+    "misspelt_hook": (
+        "@hookimpl\ndef register_model(register): pass",
+        ["unknown hook 'register_model' in plugin 'misspelt_hook'", "misspelt_hook.py:", "Did you mean 'register_models'?"],
+    ),
+    "odd_hook": ("@hookimpl\ndef zzz(): pass", ["unknown hook 'zzz'", "The hooks are: cell_finished, finetune, open_store, predict"]),
+    "wrong_argument": (
+        "@hookimpl\ndef register_models(registry): pass",
+        ["wrong_argument", "registry", "Argument(s)"],
+    ),
+    "not_an_info": ("@hookimpl\ndef register_models(register): register('name', print)", ["registered a str", "ModelInfo"]),
+    "no_factory": ("@hookimpl\ndef register_models(register): register(ModelInfo('x'), 3)", ["a factory that cannot be called: 3"]),
+    "taken_name": ("@hookimpl\ndef register_models(register): register(ModelInfo('naive'), dict)", ["'naive'", "'baselines' has already"]),
+    "halfway": (
+        "@hookimpl\ndef register_models(register):\n    register(ModelInfo('half'), dict)\n    raise RuntimeError('no further')\n"
+        "@hookimpl\ndef register_metrics(register): register(Metric('half_metric', len))",
+        ["RuntimeError: no further"],
+    ),
+    "exits_in_hook": ("@hookimpl\ndef register_models(register): sys.exit(0)", ["it called sys.exit(0)"]),
+}
+
+
+@pytest.fixture
+def broken(lab: Lab) -> Lab:
+    for name, (source, _) in MISTAKES.items():
+        lab.plugin(name, source)
+    lab.plugin("good", GOOD)
+    return lab
+
+
+def test_every_mistake_is_shown_and_costs_nothing_else(broken: Lab) -> None:
+    done = broken.run("ls", "models").expect(0, "seasonal_naive", "good")
+    for name, (_, texts) in MISTAKES.items():
+        line = next(line for line in done.err.splitlines() if line.startswith(f"plugin '{name}' could not be loaded"))
+        for text in texts:
+            assert text in line, f"{name}: {text!r} not in {line!r}"
+    broken.models("good,seasonal_naive").expect(0)
+
+
+def test_nothing_stays_of_a_plugin_that_failed_halfway(broken: Lab) -> None:
+    models = {row["name"] for row in broken.run("ls", "models", "--json").expect(0).json()}
+    assert {"good", "naive"} <= models
+    assert "half" not in models
+    assert "half_metric" not in {row["name"] for row in broken.run("ls", "metrics", "--json").json()}
+    states = {row["name"]: row["state"] for row in broken.run("ls", "plugins", "--json").json()}
+    assert {states[name] for name in MISTAKES} == {"failed"}
+    assert states["good"] == "ok"
+
+
+def test_asked_for_by_name_gives_reason_and_install_line(lab: Lab) -> None:
+    lab.plugin("acme", "import no_such_package_xyz")
+    lab.models("acme").expect(3, "model 'acme' is not here", "No module named 'no_such_package_xyz'", "pip install no_such_package_xyz")
+    lab.models("acme_large").expect(3, "pip install no_such_package_xyz")
+    lab.models("naiv").expect(2, "there is no model 'naiv'. Did you mean 'naive'?", "harness ls models")
+
+
+def test_two_plugins_of_one_entry_point_name(lab: Lab) -> None:
+    lab.plugin("first", GOOD)
+    second = lab.plugin("second", GOOD.replace('"good"', '"better"'))
+    (lab.site / "second-1.0.dist-info" / "entry_points.txt").write_text(f"[harness]\nfirst = {second.stem}\n")
+    lab.run("ls", "models").expect(0, "good", "the plugin name 'first' is taken; rename the entry point of second")
+
+
+@pytest.mark.parametrize("name", ["", " x", "a,b", "a[b]", "a/b", "..\\b", "a*", "a\nb", "a\x1b[31mred", "a\u202eb", "a=b", "a:b", "\x00"])
+def test_hostile_model_names_are_refused(lab: Lab, name: str) -> None:
+    lab.plugin("hostile", GOOD.replace('"good"', ascii(name)))
+    done = lab.run("ls", "models").expect(0, f"plugin 'hostile' registered the name {name!r}; wanted text without any of")
+    assert "\x1b" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    "name", ["x'); DROP TABLE cells; --", "<script>alert(1)</script>".replace("/", ""), "größer als 7 💥", "[red]".strip("[]"), "%s{0}"]
+)
+def test_odd_model_names_work_to_the_end(lab: Lab, name: str) -> None:
+    lab.plugin("odd", GOOD.replace('"good"', ascii(name)))
+    lab.models(name).expect(0)
+    assert lab.query("SELECT model, status FROM cells") == [(name, "ok")]
+    lab.run("run", "-m", name, "-t", "us_births/M/short").expect(0, "reused 1")
+
+
+def test_what_a_plugin_prints_while_loading_does_not_spoil_json(lab: Lab) -> None:
+    lab.plugin("chatty", "print('hello from import')\n" + GOOD.replace("register(M", "print('hello from hook'); register(M"))
+    done = lab.run("ls", "models", "--json").expect(0, "hello from import", "hello from hook")
+    assert "good" in {row["name"] for row in done.json()}
+
+
+def test_plugin_object_as_entry_point_has_a_source(lab: Lab) -> None:
+    source = (
+        "class Plugin:\n    @hookimpl\n    def register_models(self, register): register(ModelInfo('obj'), Good)\n"
+        "class Good:\n    def predict(self, batch): return Forecast.from_points(last(batch) + 0)\nplugin = Plugin()\n"
+    )
+    path = lab.plugin("objective", source, entry="objective:plugin")
+    first = lab.models("obj").expect(0).cells()[("obj", "us_births/M/short")]["id"]
+    path.write_text(path.read_text().replace("+ 0", "+ 1"))
+    second = lab.models("obj").expect(0).cells()[("obj", "us_births/M/short")]
+    assert second["id"] != first
+    assert not second["cached"]
+
+
+def test_files_in_the_working_folder_do_not_shadow_modules(lab: Lab) -> None:
+    for name in ("random", "numpy", "harness", "queue"):
+        (lab.folder / f"{name}.py").write_text("raise ImportError('the wrong file')")
+    lab.models("naive").expect(0)
+
+
+def test_doctor_shows_a_broken_plugin(lab: Lab) -> None:
+    lab.plugin("acme", "import no_such_package_xyz")
+    lab.run("doctor").expect(1, "✗ plugin 'acme' could not be loaded", "pip install no_such_package_xyz")
