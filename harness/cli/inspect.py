@@ -220,7 +220,7 @@ def _print(thing: dict[str, Any]) -> None:
 
     click.echo(f"{thing['kind']} {thing.get('name') or thing.get('cell_id') or thing.get('id')}")
     for key, value in thing.items():
-        if key in ("kind", "name") or value in (None, "", [], (), {}):
+        if key in ("kind", "name") or value in (None, "", "{}", [], (), {}):
             continue
         if key == "log":
             click.echo("  log")

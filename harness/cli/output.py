@@ -32,6 +32,8 @@ def printable(value: Any, width: int = 0) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}" if math.isfinite(value) else str(value)
+    if isinstance(value, list | tuple):
+        value = ", ".join(str(v) for v in value)
     text = "".join(c if c.isprintable() else "�" for c in str(value))
     return text if not width or len(text) <= width else text[: width - 1] + "…"
 

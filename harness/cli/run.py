@@ -331,6 +331,6 @@ def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> N
     models = sorted({c.model for c in report.plan.cells})
     for suite in spec.suites:
         try:
-            context.invoke(leaderboard, suite=suite, models=models, db=db)
+            context.invoke(leaderboard, suite=suite, models=models, limit=spec.limit, db=db)
         except HarnessError as error:
             print(f"no table: {error}", file=sys.stderr)

@@ -64,7 +64,7 @@ def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
     return [asdict(task) for task in registered.factory(None).tasks()], registered.info.baseline
 
 
-def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None = None, baseline: str = "") -> Results:
+def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None = None, baseline: str = "", limit: str = "") -> Results:
     """Read a suite's current results.
 
     Args:
@@ -72,6 +72,7 @@ def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None 
         suite: name of the suite.
         tasks: its tasks as records with "name"; None = as declared, else as the store has them.
         baseline: the model that scores are divided by; "" = the suite's.
+        limit: show the results of `harness run --limit` of this size; "" = those of whole tasks, if there are any.
 
     Raises:
         NothingMatched: no result of this suite.
@@ -86,7 +87,7 @@ def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None 
     protocols = sorted({str(task.get("protocol", "")) for task in known} - {""})
     cells = [cell for cell in store.query(_CELLS, [suite, protocols]).to_pylist() if cell["task"] in index]
     notes: list[str] = []
-    cells = _one_scope(cells, notes)
+    cells = _one_scope(cells, notes, limit)
     if not cells:
         have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
         raise NothingMatched(
@@ -96,16 +97,16 @@ def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None 
     return _arrays(cells, known, index, _models(store), baseline, suite, notes)
 
 
-def _one_scope(cells: list[dict[str, Any]], notes: list[str]) -> list[dict[str, Any]]:
+def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:
     """Whole tasks, where there are any own ones; else the most used part, without the published results, which are of whole tasks."""
     partial = Counter(cell["scope"] for cell in cells if cell["source"] == "own" and cell["scope"])
-    if not partial:
+    if not partial and not limit:
         return cells
-    if any(cell["source"] == "own" and not cell["scope"] for cell in cells):
+    if not limit and any(cell["source"] == "own" and not cell["scope"] for cell in cells):
         count = sum(partial.values())
-        notes.append(f"{count} results of parts of tasks (--limit) are left out, as there are results of whole tasks.")
+        notes.append(f"{count} results of parts of tasks are left out, as there are results of whole tasks; --limit N shows those.")
         return [cell for cell in cells if not cell["scope"]]
-    scope = partial.most_common(1)[0][0]
+    scope = f"limit={limit}" if limit else partial.most_common(1)[0][0]
     notes.append(f"Only parts of the tasks were run ({scope}); these numbers compare with each other, not with published ones.")
     return [cell for cell in cells if cell["scope"] == scope]
 

@@ -26,13 +26,22 @@ __all__ = ["leaderboard"]
 @click.option("--by", type=click.Choice(GROUPS), help="nMASE for each group of tasks.")
 @click.option("--common", is_flag=True, help="Only the tasks that all own models have.")
 @click.option("--where", default="", metavar="SQL", help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\".")
+@click.option("--limit", default="", metavar="N|SHARE", help="Show the results of runs with this --limit.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "md", "csv", "json"]), help="Form.  [default: by the suffix of -o, else table]"
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .csv, .md, .json.")
 @db_option
 def leaderboard(
-    suite: str, models: tuple[str, ...], by: str | None, common: bool, where: str, form: str | None, output: Path | None, db: Path
+    suite: str,
+    models: tuple[str, ...],
+    by: str | None,
+    common: bool,
+    where: str,
+    limit: str,
+    form: str | None,
+    output: Path | None,
+    db: Path,
 ) -> None:
     """Compare models on a suite: own results beside imported ones.
 
@@ -44,7 +53,7 @@ def leaderboard(
     form = _form(form, output)
     store = load().store(db)
     suite = suite or collect.default_suite(store)
-    results = collect.collect(store, suite)
+    results = collect.collect(store, suite, limit=limit)
     results = _narrowed(results, where, common)
     title = f"{suite}: {len(results.entries)} models, {len(results.tasks)} tasks"
     groups: list[str] = []
