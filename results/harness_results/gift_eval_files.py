@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, NothingMatched
 
-__all__ = ["ALIASES", "METRICS", "PREFIX", "Published", "find_folders", "read_folder"]
+__all__ = ["ALIASES", "METRICS", "PREFIX", "Published", "find_folders", "read_all", "read_folder"]
 
 PREFIX = "eval_metrics/"
 METRICS = (
@@ -172,9 +172,3 @@ def read_all(path: Path, tasks: Mapping[str, Any]) -> tuple[list[Published], lis
             continue
         read[published.model] = published
     return list(read.values()), problems
-
-
-def gathered_metrics(models: Iterable[Published]) -> list[str]:
-    """All metrics that occur: the official eleven first, then others by name."""
-    found = {metric for model in models for row in model.scores.values() for metric in row}
-    return [m for m in METRICS if m in found] + sorted(found - set(METRICS))

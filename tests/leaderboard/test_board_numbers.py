@@ -90,14 +90,14 @@ def loop_rank(scores: Any, pool: list[bool], model: int) -> float:
         if not math.isnan(scores[model, task]):
             better = sum(scores[other, task] < scores[model, task] for other in range(len(scores)) if pool[other])
             ranks.append(1 + better)
-    return sum(ranks) / len(ranks)
+    return float(np.mean(ranks))
 
 
 def loop_wins(scores: Any, pool: list[bool], model: int) -> float:
     points = []
     for task in range(scores.shape[1]):
         for other in range(len(scores)):
-            a, b = scores[model, task], scores[other, task]
+            a, b = float(scores[model, task]), float(scores[other, task])
             if pool[other] and other != model and not math.isnan(a) and not math.isnan(b):
                 points.append(1.0 if a < b else 0.5 if a == b else 0.0)
     return sum(points) / len(points)

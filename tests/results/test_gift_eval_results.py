@@ -7,6 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from results_kit import spool_cell
@@ -168,7 +169,7 @@ def test_a_snapshot_keeps_every_digit(tmp_path: Path) -> None:
 def spooled(store: DuckStore, model: str, task: str = "m4_hourly/H/short", **changes: object) -> None:
     number = len(list(store.spool.glob("*.parquet"))) if store.spool.is_dir() else 0
     scores = {metric: 0.1 + i for i, metric in enumerate(METRICS)} | {"MSIS": None, "MAPE[0.5]": "inf"}
-    made = {"scores": scores, "model_name": model, "steps": False, **changes}
+    made: dict[str, Any] = {"scores": scores, "model_name": model, "steps": False, **changes}
     spool_cell(store.spool, cell_id=f"c{number}", model=model, task=task, **made)
 
 
