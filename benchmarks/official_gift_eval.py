@@ -1,8 +1,16 @@
-"""Seasonal naive on GIFT-Eval without the harness: gluonts' splitter and `evaluate_model`, statsforecast's SeasonalNaive.
+"""Seasonal naive on GIFT-Eval the way its authors run it, without the harness: the yardstick for numbers and for speed.
 
-The yardstick for speed and for numbers. Written from the protocol: rolling windows over the end of each series, each variate a series of
-its own, eleven metrics over all points. It calls the model of the library directly, one series at a time, which is faster than the data
-frames of the official notebook, so a comparison of speed with it is not flattered. Needs gluonts, statsforecast, pyarrow and pandas:
+Gluonts cuts the windows and scores the forecasts; a predictor fills missing values, makes a data frame (unique_id, ds, y) of each
+window, joins 512 of them and hands them to `StatsForecast.forecast`, whose rows become `QuantileForecast` objects. These steps and their
+settings (batches of 512 windows both for the predictor and for `evaluate_model`) are those of the benchmark's naive notebook:
+https://github.com/SalesforceAIResearch/gift-eval/blob/main/notebooks/naive.ipynb. What differs, and in whose favour:
+
+- The Arrow files are read with pyarrow, where the benchmark goes through `datasets` row by row: faster here.
+- Level 0 is not asked for, since statsforecast 2 refuses it; the median is the mean, as it was before: no difference in the numbers.
+- Logging is off: faster here.
+- The dataset is read once for its three terms, not three times: faster here.
+
+Needs gluonts, statsforecast, pyarrow and pandas:
 
     GIFT_EVAL=/data/gift-eval python benchmarks/official_gift_eval.py > official.csv
     GIFT_EVAL=/data/gift-eval python benchmarks/official_gift_eval.py m4_hourly/H/short ett1/H/short
@@ -29,9 +37,15 @@ from gluonts.ev import metrics as ev
 from gluonts.model import evaluate_model
 from gluonts.model.forecast import QuantileForecast
 from gluonts.time_feature import get_seasonality
+from gluonts.transform.feature import LastValueImputation
+from statsforecast import StatsForecast
 from statsforecast.models import SeasonalNaive
 
 LEVELS = [q / 10 for q in range(1, 10)]
+COLUMNS = ["SeasonalNaive", *(f"SeasonalNaive-{side}" for side in ("lo-80", "lo-60", "lo-40", "lo-20"))]
+COLUMNS += ["SeasonalNaive", *(f"SeasonalNaive-{side}" for side in ("hi-20", "hi-40", "hi-60", "hi-80"))]
+"""Columns of the mean and of the nine levels; the median is the mean."""
+BATCH = 512
 STEPS = {"M": 12, "W": 8, "D": 30, "H": 48, "T": 48, "S": 60}
 STEPS_M4 = {"A": 6, "Q": 8, "M": 18, "W": 13, "D": 14, "H": 48}
 TERMS = {"short": 1, "medium": 10, "long": 15}
@@ -73,30 +87,42 @@ METRICS = [
 
 
 class SeasonalNaivePredictor:
-    """statsforecast's SeasonalNaive behind the one method that `evaluate_model` calls."""
+    """`StatsForecast` behind the one method that `evaluate_model` calls."""
 
-    def __init__(self, horizon: int, season_length: int) -> None:
+    def __init__(self, horizon: int, season_length: int, freq: str) -> None:
         self.horizon = horizon
-        self.model = SeasonalNaive(season_length)
+        self.freq = freq
+        self.impute = LastValueImputation()
+        model = SeasonalNaive(season_length)
+        self.library = StatsForecast(models=[model], freq=freq, fallback_model=SeasonalNaive(season_length), n_jobs=1)
 
     def predict(self, dataset: Any, **_: Any) -> Iterator[QuantileForecast]:
-        """One QuantileForecast per entry: mean and deciles, the median being the mean."""
+        """One QuantileForecast per entry."""
+        frames: dict[str, pd.DataFrame] = {}
         for entry in dataset:
-            out = self.model.forecast(y=filled(entry["target"]), h=self.horizon, level=[20, 40, 60, 80])
-            low, high = [out[f"lo-{w}"] for w in (80, 60, 40, 20)], [out[f"hi-{w}"] for w in (20, 40, 60, 80)]
-            yield QuantileForecast(
-                # [1 + Q, H], float32 as in the data frames that the published numbers went through
-                np.stack([out["mean"], *low, out["mean"], *high]).astype(np.float32),
-                forecast_start(entry),
-                ["mean", *map(str, LEVELS)],
-                item_id=entry["item_id"],
-            )
+            name = f"{entry['item_id']}_{forecast_start(entry)}_{len(frames)}"
+            frames[name] = self.frame(name, entry["start"], np.asarray(entry["target"], np.float32))
+            if len(frames) == BATCH:
+                yield from self.forecasts(frames)
+                frames = {}
+        if frames:
+            yield from self.forecasts(frames)
 
+    def frame(self, name: str, start: pd.Period, target: Any) -> pd.DataFrame:
+        """One context in the library's long format, missing values filled."""
+        if np.isnan(target).any():
+            target = self.impute(target.copy())
+        times = pd.date_range(start.to_timestamp(), periods=len(target), freq=start.freq)
+        return pd.DataFrame({"unique_id": name, "ds": times.to_numpy(), "y": target})
 
-def filled(y: Any) -> Any:
-    """Each missing value replaced by the last one before it, leading ones by the first; nothing observed counts as zeros."""
-    series = pd.Series(y)
-    return series.ffill().bfill().fillna(0).to_numpy(np.float32)
+    def forecasts(self, frames: dict[str, pd.DataFrame]) -> Iterator[QuantileForecast]:
+        """Forecast a batch and take its rows apart again."""
+        out = self.library.forecast(df=pd.concat(frames.values()), h=self.horizon, level=[20, 40, 60, 80])
+        out = out.set_index("unique_id")
+        for name in frames:
+            rows = out.loc[name]
+            arrays = np.stack([rows.loc[:, column].to_numpy() for column in COLUMNS])  # [1 + Q, H]
+            yield QuantileForecast(arrays, rows["ds"].iloc[0].to_period(self.freq), ["mean", *map(str, LEVELS)], item_id=name)
 
 
 def read(folder: Path) -> tuple[list[dict[str, Any]], str, int]:
@@ -127,11 +153,11 @@ def score(entries: list[dict[str, Any]], freq: str, shortest: int, horizon: int,
     test = template.generate_instances(prediction_length=horizon, windows=windows, distance=horizon)
     season = get_seasonality(freq)
     frame = evaluate_model(
-        SeasonalNaivePredictor(horizon, season),
+        SeasonalNaivePredictor(horizon, season, freq),
         test_data=test,
         metrics=METRICS,
         axis=None,
-        batch_size=512,
+        batch_size=BATCH,
         mask_invalid_label=True,
         allow_nan_forecast=False,
         seasonality=season,
