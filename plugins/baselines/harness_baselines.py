@@ -23,7 +23,7 @@ from harness import Batch, Forecast, ModelInfo, hookimpl
 from harness.forecast import F32, F64, I64, Ragged
 
 LARGEST = float(np.finfo(np.float32).max)
-BLOCK = 1 << 20  # context values worked on at once: temporary arrays stay in the cache, and 70,000 steps × 512 windows fit in memory
+BLOCK = 1 << 17  # context values worked on at once: temporary arrays stay in the cache, and 70,000 steps × 512 windows fit in memory
 
 
 class Baseline:
@@ -137,15 +137,17 @@ def blocks(contexts: Ragged) -> list[slice]:
 def filled(values: F32, begin: I64) -> F64:
     """Copy to float64 with missing values filled as the module says."""
     y = values.astype(np.float64)
-    valid = np.isfinite(y)
-    if valid.all():
+    missing = np.flatnonzero(~np.isfinite(values))
+    if len(missing) == 0:
         return y
-    position = np.arange(len(y))
-    first = np.minimum.reduceat(np.where(valid, position, len(y)), begin[:-1])  # [N], beyond the row when nothing is valid
-    source = np.maximum.accumulate(np.where(valid, position, 0))
-    source = np.maximum(source, np.repeat(first, np.diff(begin)))  # neither from an earlier row nor before the first valid value
-    nothing = np.repeat(first >= begin[1:], np.diff(begin))
-    return np.where(nothing, 0.0, y[np.where(nothing, 0, source)])
+    row = np.searchsorted(begin, missing, side="right") - 1
+    edge = np.flatnonzero((np.diff(missing) > 1) | (np.diff(row) > 0)) + 1  # where the next gap of neighbouring missing values begins
+    first = np.concatenate([[0], edge])
+    before, after, row = missing[first] - 1, missing[np.append(edge, len(missing)) - 1] + 1, row[first]  # [gaps]
+    leading, nothing = before < begin[row], (before < begin[row]) & (after == begin[row + 1])
+    value = np.where(nothing, 0.0, y[np.where(nothing, 0, np.where(leading, after, before))])
+    y[missing] = np.repeat(value, np.diff(np.append(first, len(missing))))
+    return y
 
 
 def lagged_difference(y: F64, lag: int) -> F64:
