@@ -1,0 +1,165 @@
+"""Documentation and code say the same: hooks, generated pages, and every example in the pages runs."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import harness
+from harness import hookspecs
+from harness.plugins import Plugins
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+HOOKS = {name: f for name, f in vars(hookspecs).items() if hasattr(f, "harness_spec")}
+BLOCK = re.compile(r"<!-- run: (?P<name>[a-z-]+) -->\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
+EXAMPLES = {m["name"]: m for path in sorted(DOCS.glob("*.md")) for m in BLOCK.finditer(path.read_text(encoding="utf-8"))}
+SQL = [name for name, m in EXAMPLES.items() if m["language"] == "sql"]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hook_has_a_section_with_its_arguments(name: str) -> None:
+    found = re.findall(rf"^## {name}\((.*)\)$", (DOCS / "hooks.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert found == [", ".join(inspect.signature(HOOKS[name]).parameters)], f"docs/hooks.md needs one section '## {name}(its arguments)'"
+
+
+def test_no_hook_is_documented_that_does_not_exist() -> None:
+    assert set(re.findall(r"^## (\w+)\(", (DOCS / "hooks.md").read_text(encoding="utf-8"), re.MULTILINE)) == set(HOOKS)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hook_has_a_test(name: str) -> None:
+    # A test says which hook it is about by its name.
+    wanted = f"def test_hook_{name}("
+    assert any(wanted in path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py")), (
+        f"no test below tests/ has '{wanted}'"
+    )
+
+
+def test_generated_pages_are_fresh() -> None:
+    command = [sys.executable, str(DOCS / "generate.py"), "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": ""})
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_column_of_the_store_has_a_meaning() -> None:
+    from harness_results.schema import TABLES
+
+    missing = [f"{table}.{name}" for table, columns in TABLES.items() for name, (_, text) in columns.items() if not text]
+    assert missing in ([], ["meta.value"])
+
+
+def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed; type: pip install 'ts-harness[docs]'")
+    pytest.importorskip("mkdocstrings", reason="mkdocstrings is not installed; type: pip install 'ts-harness[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
+    assert "from_quantiles" in pages["api/index.html"]
+    loaded = [u for text in pages.values() for u in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?://[^"]+)', text)]
+    assert loaded == [], "a page must not ask another host for anything"
+
+
+def module_of(name: str, modules: pytest.MonkeyPatch) -> types.ModuleType:
+    """An example as a module."""
+    module = types.ModuleType(f"example_{name}")
+    modules.setitem(sys.modules, module.__name__, module)
+    exec(compile(EXAMPLES[name]["code"], f"docs example {name}", "exec"), module.__dict__)
+    return module
+
+
+def registered(name: str, modules: pytest.MonkeyPatch) -> tuple[types.ModuleType, Plugins]:
+    """An example, registered beside the plugins of this environment."""
+    module, plugins = module_of(name, modules), Plugins()
+    plugins.register(module, f"example_{name}")
+    return module, plugins
+
+
+def test_every_example_is_run() -> None:
+    assert set(EXAMPLES) - set(SQL) == {"model", "trainable", "checks", "suite", "metric", "command", "wrapper"}
+    assert len(SQL) >= 7
+
+
+def test_model_example_forecasts_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, plugins = registered("model", monkeypatch)
+    assert plugins.models["bootstrap"].info.output == "samples"
+    one, other = (harness.evaluate(module.Bootstrap(20), "us_births/M/short", batch_size=n).scores for n in (1, 2))
+    assert one == other
+    assert 0 < one["MASE[0.5]"] < 10
+
+
+def test_trainable_example_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, plugins = registered("trainable", monkeypatch)
+    train = harness.Batch.from_contexts([[1, 2, 4, 8, 16]], horizon=2)
+    fitted = plugins.pm.hook.finetune(model=module.Scale(), train=train, budget="", seed=0)
+    assert plugins.pm.hook.predict(model=fitted, batch=train).values.tolist() == [[[32, 32]]]
+
+
+def test_checks_example_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = module_of("checks", monkeypatch)
+    (mark,) = module.test_conformance.pytestmark
+    assert len(mark.args[1]) > 5
+    for check in mark.args[1]:
+        module.test_conformance(check)
+
+
+def test_suite_example_reads_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _, plugins = registered("suite", monkeypatch)
+    (tmp_path / "ramp.csv").write_text("\n".join(map(str, range(60))))
+    suite = plugins.suites["folder"].factory(tmp_path)
+    (task,) = suite.tasks()
+    assert len(suite.open(task)) == 4
+    monkeypatch.setattr("harness.api.load_plugins", lambda: plugins)
+    assert harness.evaluate("drift", task, data=tmp_path).scores["MAE[0.5]"] == pytest.approx(0, abs=1e-4)
+
+
+def test_metric_example_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plugins = registered("metric", monkeypatch)
+    monkeypatch.setattr("harness.api.load_plugins", lambda: plugins)
+    scores = harness.evaluate("naive", "us_births/M/short").scores
+    assert scores["RMSE[0.5]"] == pytest.approx(scores["MSE[0.5]"] ** 0.5)
+    # Births are counted in hundreds: every error is far beyond 1, where the loss is |error| − 0.5.
+    assert scores["huber"] == pytest.approx(scores["MAE[0.5]"] - 0.5, rel=1e-6)
+
+
+def test_wrapper_example_changes_forecasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plugins = registered("wrapper", monkeypatch)
+    batch = harness.Batch.from_contexts([[3, 2, 1, -5]], horizon=2)
+    naive: Any = plugins.model("naive").factory()
+    assert naive.predict(batch).values.min() < 0
+    assert plugins.pm.hook.predict(model=naive, batch=batch).values.min() == 0
+    assert "example_wrapper" in plugins.wrappers()
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("docs") / "harness.duckdb"
+    tasks = "hospital/M/short,saugeen/M/short,us_births/*"
+    harness.run(["naive", "seasonal_naive"], tasks=tasks, db=path, progress="none", isolation="inprocess")
+    return path
+
+
+def test_command_example_reads_the_store(monkeypatch: pytest.MonkeyPatch, database: Path) -> None:
+    cli = click.Group()
+    module_of("command", monkeypatch).register_commands(cli)
+    done = CliRunner().invoke(cli, ["worst", "--db", str(database)])
+    assert done.exit_code == 0, done.output
+    assert "'task': 'us_births/D/short'" in done.output
+
+
+@pytest.mark.parametrize("name", SQL)
+def test_query_example_answers(name: str, database: Path) -> None:
+    found = harness.load(database).sql(EXAMPLES[name]["code"])
+    assert found.num_rows > 0 or name == "failed"
+    assert all(column.null_count == 0 for column in found.columns)
