@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from harness import scoring
 from harness.batches import cut_batch, edges, ranges, training_batch
 from harness.cells import Cell, Outcome
+from harness.errors import PluginError
 from harness.forecast import F32
 from harness.frequency import shift
-from harness.metrics import evaluate
 from harness.rows import window_batch
 from harness.seasonal import seasonal_error
 from harness.series import TaskData
@@ -170,7 +170,21 @@ def run_cell(
     if not scorer.totals.sums["n"]:
         reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"
         return Outcome("failed", reason, "data"), facts, scorer.totals
-    return Outcome("ok", scores=evaluate(scorer.totals.sums, metrics)), facts, scorer.totals
+    return Outcome("ok", scores=_scores(scorer.totals.sums, metrics)), facts, scorer.totals
+
+
+def _scores(sums: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, float]:
+    """{metric: score, NaN where undefined}."""
+    scores = {}
+    for metric in metrics:
+        try:
+            scores[metric.name] = float(metric.value(sums))
+        except Exception as error:
+            raise PluginError(
+                f"metric '{metric.name}' raised {type(error).__name__}: {error}; wanted a number. "
+                f"Mend or uninstall the plugin that registers it: harness ls metrics"
+            ) from error
+    return scores
 
 
 def _halved(

@@ -14,7 +14,7 @@ from harness.cells import Cell, Outcome
 from harness.errors import DataError, Unavailable, UsageError
 from harness.identity import make_cell
 from harness.plugins import Plugins
-from harness.selection import parse_limit, select_models, select_tasks, split_list
+from harness.selection import parse_limit, parse_modes, select_models, select_tasks, split_list
 from harness.series import TaskData
 from harness.store import Store
 from harness.types import Suite, Task
@@ -77,6 +77,10 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
     """
     if spec.rerun not in RERUN:
         raise UsageError(f"got --rerun {spec.rerun}; wanted one of failed, stale, all")
+    modes = parse_modes(spec.modes)
+    scope = scope_of(spec)
+    if not spec.seeds or not all(0 <= seed < 2**63 for seed in spec.seeds):
+        raise UsageError(f"got seeds {list(spec.seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in --seed 0 or --seed 0-4")
     models = select_models(plugins, spec.models, spec.model_args)
     suites = open_suites(plugins, spec.suites, spec.data)
     tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
@@ -92,8 +96,8 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
         except DataError as error:
             broken[key] = str(error)
     for model, params in models:
-        for mode in split_list(spec.modes):
-            for seed in spec.seeds:
+        for mode in modes:
+            for seed in dict.fromkeys(spec.seeds):
                 for task in tasks:
                     key = (task.suite, task.name)
                     if key in plan.unavailable:
@@ -108,7 +112,7 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
                         mode=mode,
                         budget=spec.budget,
                         seed=seed,
-                        scope=scope_of(spec),
+                        scope=scope,
                         batch_size=spec.batch_size,
                     )
                     plan.cells.append(cell)
@@ -150,7 +154,7 @@ def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
 def scope_of(spec: RunSpec) -> str:
     """How the cell says that it is only part of a task, "" when it is whole."""
     limit = parse_limit(spec.limit)
-    return "" if limit is None else f"limit={spec.limit}"
+    return "" if limit is None else f"limit={limit}"
 
 
 def _limited(data: TaskData, spec: RunSpec) -> TaskData:

@@ -124,6 +124,12 @@ def cell_record(
         "peak_rss_mb": facts.peak_rss_mb,
         "receipt": receipt,
         "scores": dict(outcome.scores),
-        "model_info": {"model_type": model.info.model_type, "org": model.info.org, "license": model.info.license, "link": model.info.url},
+        "model_info": {
+            "model_type": model.info.model_type,
+            "org": model.info.org,
+            "license": model.info.license,
+            "link": model.info.url,
+            "extra": dict(model.info.extra),
+        },
         **more,
     }

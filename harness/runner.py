@@ -6,10 +6,13 @@ Killed at any moment, the same command carries on.
 from __future__ import annotations
 
 import collections
+import contextlib
+import inspect
 import os
 import platform
 import queue
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -33,7 +36,7 @@ from harness.progress import Progress
 from harness.receipt import cell_record, now
 from harness.rows import step_table, window_schema
 from harness.store import Store
-from harness.types import Metric
+from harness.types import Metric, ModelInfo
 from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
 
 __all__ = ["Report", "execute"]
@@ -151,6 +154,12 @@ class Jobs:
             self._busy[model] -= 1
 
 
+def device_for(info: ModelInfo, wanted: str) -> str:
+    """The wanted device ("cuda:1") where the model can use that kind, else the model's first."""
+    kinds = {d.partition(":")[0] for d in info.devices}
+    return wanted if wanted.partition(":")[0] in kinds or not info.devices else info.devices[0]
+
+
 class _Execution:
     """The state that the threads of one run share."""
 
@@ -201,7 +210,7 @@ class _Execution:
                 self._forget(worker)
 
     def _start(self, cell: Cell) -> tuple[Worker, dict[str, Any]]:
-        params = dict(cell.params)
+        params = {**cell.params, **self._device(cell)}
         if self.spec.isolation == "inprocess":
             local = InProcessWorker(self.plugins)
             return local, local.load(cell.model_name, params, None)
@@ -221,6 +230,12 @@ class _Execution:
         """A worker that has ended is not to be killed again: its number may be another's by then."""
         with self._lock:
             self._workers -= {worker}
+
+    def _device(self, cell: Cell) -> dict[str, str]:
+        """The parameter `device`, for a model that takes it."""
+        model = self.plugins.model(cell.model_name)
+        takes = "device" in inspect.signature(model.factory).parameters and "device" not in cell.params
+        return {"device": device_for(model.info, self.spec.device)} if takes else {}
 
     def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any]) -> bool:
         """Run a cell and put its result into the spool; return whether the worker was lost."""
@@ -283,7 +298,8 @@ class _Execution:
     ) -> None:
         sink = sink or SpoolSink(self.store, keep_forecasts=False)
         base = {"run_id": self.run.id, "started_at": now(), "load_s": 0.0, "total_s": 0.0, "log": log, "forecasts": ""}
-        where = {"isolation": self.spec.isolation, "device": self.spec.device, "threads": self.threads}
+        device = device_for(self.plugins.model(cell.model_name).info, self.spec.device)
+        where = {"isolation": self.spec.isolation, "device": device, "threads": self.threads}
         data = self.plan.data.get((cell.task.suite, cell.task.name))
         record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
         try:
@@ -313,6 +329,12 @@ def execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress:
         UsageError: options that contradict each other.
         StoreError: the store cannot be written, before anything was computed.
     """
+    # What models in this process and hooks print is no part of the answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        return _execute(plugins, spec, plan, store, progress, command)
+
+
+def _execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, command: list[str]) -> Report:
     if spec.isolation not in ("process", "inprocess"):
         raise UsageError(f"got --isolation {spec.isolation}; wanted process or inprocess")
     if spec.isolation == "inprocess" and spec.timeout is not None:
@@ -323,6 +345,8 @@ def execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress:
     report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
     todo = _Execution(plugins, spec, plan, store, progress, run)
     spool.write_run(store.spool, run.record())
+    if report.outcomes:  # so far those of earlier runs: they hold again, even if a change and its undoing lie between
+        store.confirm(list(report.outcomes))
     _call(plugins, progress, "run_started", run=run)
     progress.begin(len(plan.todo), sum(len(plan.data[c.task.suite, c.task.name]) for c in plan.todo))
     threads = [threading.Thread(target=todo.work, args=(k,), daemon=True) for k in range(max(1, min(spec.jobs, len(plan.todo))))]

@@ -40,8 +40,13 @@ __all__ = ["BLOCK", "COUNTS", "LISTS", "STATISTICS", "SUMS", "VERSION", "Block",
 
 VERSION = "1"  # changes when the same forecasts would score otherwise
 BLOCK = 256  # windows scored together
-PIECE = 1 << 16  # quantile values worked on together: 512 KiB in float64
+PIECE = 1 << 17  # quantile values worked on together: 1 MiB in float64
+POINTS = 8  # planes of the workspace beside the differences: SUMS without error and abs_error
+SHORT = 4096  # rows that einsum adds in one go
+WIDE = 8  # windows whose steps are added side by side
+WORD = 8  # hits in an uint64
 BYTE = 255  # most hits that a byte can count
+EIGHT, PAIRS, ONES = np.uint64(8), np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
 
 COUNTS = ("n", "n_ape", "n_sape", "n_scaled")
 SUMS = (
@@ -129,28 +134,26 @@ def score(block: Block, metrics: Sequence[Metric] = ()) -> Scores:
             raise ValueError(f"score() got {name} of shape {getattr(block, name).shape}; wanted {shape}, as labels are {labels.shape}")
     work = _workspace(tuple(block.levels.tolist()), horizon)
     counts = np.empty((len(COUNTS), n), np.int32)
-    sums = np.empty((len(SUMS), n), np.float64)
-    loss = np.empty((n, count), np.float64)
     hits = np.empty((n, count), np.int32)
+    sums = np.empty((work.lines, n), np.float64)
     step_counts = np.zeros((len(COUNTS), horizon), np.float64)
-    step_sums = np.zeros((len(SUMS), horizon), np.float64)
-    step_loss = np.zeros((count, horizon), np.float64)
     step_hits = np.zeros((count, horizon), np.float64)
+    step_sums = np.zeros((work.lines, horizon), np.float64)
     # A division by infinity is 0: the way to leave a point out of a sum.
     known = (block.seasonal_error != 0) & ~np.isnan(block.seasonal_error)
     scale = np.where(known, block.seasonal_error, np.inf)[:, None]  # [N, 1]
     for a in range(0, n, work.rows):
         part = slice(a, min(a + work.rows, n))
-        valid = work.points(labels[part], quantiles[part], mean[part], scale[part])
+        good = work.start(labels[part], quantiles[part])
+        work.count_hits(good, hits[part], step_hits)
+        valid = work.points(mean[part], scale[part], good, sums[:, part], step_sums)
         _count(valid, known[part], horizon, counts[:, part], step_counts)
-        rows = part.stop - part.start
-        np.add.reduce(work.table[:, :rows], axis=2, out=sums[:, part])  # [K, n, H] -> [K, n]
-        step_sums += np.add.reduce(work.table[:, :rows], axis=1)  # [K, H]
-        work.levelwise(rows, valid[0], loss[part], hits[part], step_loss, step_hits)
-    windows: dict[str, NDArray[Any]] = dict(zip((*COUNTS, *SUMS), (*counts, *sums), strict=True))
+    point_sums, loss = work.statistics(sums)
+    windows: dict[str, NDArray[Any]] = dict(zip((*COUNTS, *SUMS), (*counts, *point_sums), strict=True))
     windows.update(quantile_loss=loss, hits=hits)
-    steps: dict[str, F64] = dict(zip((*COUNTS, *SUMS), (*step_counts, *step_sums), strict=True))
-    steps.update(quantile_loss=np.ascontiguousarray(step_loss.T), hits=np.ascontiguousarray(step_hits.T))  # [H, Q]
+    point_sums, loss = work.statistics(step_sums)
+    steps: dict[str, F64] = dict(zip((*COUNTS, *SUMS), (*step_counts, *point_sums), strict=True))
+    steps.update(quantile_loss=loss, hits=np.ascontiguousarray(step_hits.T))  # [H, Q]
     return Scores(windows, steps, _extra(block, metrics))
 
 
@@ -159,77 +162,114 @@ Valid = tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None, NDArray[np.boo
 
 
 class _Workspace:
-    """Buffers and weights for one set of levels and one horizon; `rows` windows at a time."""
+    """Buffers for one set of levels and one horizon; `rows` windows are worked on at a time.
+
+    The buffer holds D planes [n, H] of differences quantile − label, one for each level (and one for the median where that is no
+    level), then the POINTS. It is summed as it is, D lines, and once the differences are absolute, D + POINTS lines.
+    """
 
     def __init__(self, levels: tuple[float, ...], horizon: int) -> None:
-        count = len(levels)
-        self.rows = max(1, min(BYTE, PIECE // max(1, count * horizon)))
-        self.table = np.empty((len(SUMS), self.rows, horizon))  # [K, n, H]
-        self.spare = np.empty((2, self.rows, horizon))
-        self.difference = np.empty((self.rows, count, horizon))  # quantile − label
-        self.loss = np.empty((self.rows, count, horizon))
-        self.hit = np.empty((self.rows, count, horizon), np.bool_)
-        self.tilt = np.repeat(1.0 - 2.0 * np.array(levels)[:, None], horizon, axis=1)  # [Q, H]
+        self.levels, self.horizon, self.count = np.array(levels), horizon, len(levels)
+        rows = max(1, min(BLOCK, PIECE // max(1, self.count * horizon)))
+        self.rows = rows - rows % WIDE if rows > WIDE else rows
         self.median, self.lower, self.upper = (_rule(levels, level) for level in (0.5, 0.025, 0.975))
+        given = self.median is not None and self.median.weight == 0.0
+        self.middle = self.median.base if self.median is not None and given else self.count  # the median's plane
+        self.planes = self.count + (not given)  # D
+        self.lines = 2 * self.planes + POINTS
+        self.buffer = np.empty((self.planes + POINTS) * self.rows * horizon)
+        self.spare = np.empty((2, self.rows, horizon))
+        self.width = -(-horizon // WORD) * WORD
+        self.hit = np.zeros(self.count * self.rows * self.width, np.bool_)
 
-    def points(self, labels: F32, quantiles: F32, mean: F32, scale: F64) -> Valid:
-        """Fill `table` and `difference` for n windows; points that do not count hold 0."""
+    def start(self, labels: F32, quantiles: F32) -> NDArray[np.bool_] | None:
+        """Take n windows: fill the differences and the labels; return which points are valid. The others hold 0."""
         n = len(labels)
-        label, abs_label, error, abs_error, sq_error, sq_mean, ape, sape, scaled, interval = self.table[:, :n]
-        low, high = self.spare[:, :n]
-        difference = self.difference[:n]
+        self.table = self.buffer[: (self.planes + POINTS) * n * self.horizon].reshape(self.planes + POINTS, n, self.horizon)
+        difference, label = self.table[: self.planes], self.table[self.planes]
         np.copyto(label, labels)
         good: NDArray[np.bool_] | None = np.isfinite(labels)
         if good.all():  # type: ignore[union-attr]
             good = None
         else:
             label[~good] = 0.0  # type: ignore[operator]
-        np.subtract(quantiles, label[:, None, :], out=difference)  # [n, Q, H]
-        np.subtract(mean, label, out=sq_mean)
+        np.copyto(difference[: self.count], quantiles.transpose(1, 0, 2))  # [n, Q, H] -> [Q, n, H]
+        difference[: self.count] -= label
         if good is not None:
-            np.copyto(difference, 0.0, where=~good[:, None, :])
+            np.copyto(difference[: self.count], 0.0, where=~good)
+        if self.middle == self.count:
+            _take(difference, self.median, difference[self.middle])
+        return good
+
+    def count_hits(self, good: NDArray[np.bool_] | None, hits: NDArray[np.int32], step_hits: F64) -> None:
+        """How often quantile ≥ label: per window [n, Q] and, added, per step [Q, H]."""
+        n = len(hits)
+        hit = self.hit[: self.count * n * self.width].reshape(self.count, n, self.width)
+        hit[:, :, self.horizon :] = False
+        inside = hit[:, :, : self.horizon]
+        np.greater_equal(self.table[: self.count], 0.0, out=inside)
+        if good is not None:
+            np.logical_and(inside, good, out=inside)
+        step_hits += _over_windows(hit.view(np.uint8))[:, : self.horizon]
+        words = hit.view(np.uint64)  # [Q, n, W]: eight counters of one byte
+        total = np.zeros((self.count, n), np.uint64)
+        for a in range(0, words.shape[2], BYTE):
+            lanes = np.einsum("qnw->qn", words[:, :, a : a + BYTE])
+            total += ((lanes & PAIRS) + (lanes >> EIGHT & PAIRS)) * ONES >> np.uint64(48)
+        hits[:] = total.T
+
+    def points(self, mean: F32, scale: F64, good: NDArray[np.bool_] | None, sums: F64, steps: F64) -> Valid:
+        """Sum the planes per window [L, n] and, added, per step [L, H]; uses them up."""
+        n, planes = len(mean), self.planes
+        difference = self.table[:planes]
+        label, abs_label, sq_error, sq_mean, ape, sape, scaled, interval = self.table[planes:]
+        low, high = self.spare[:, :n]
+        self._sum(difference, sums[:planes], steps[:planes])
+        np.abs(label, out=abs_label)
+        error = difference[self.middle]
+        np.square(error, out=sq_error)
+        np.copyto(sq_mean, mean)
+        sq_mean -= label
+        if good is not None:
             np.copyto(sq_mean, 0.0, where=~good)
         np.square(sq_mean, out=sq_mean)
-        np.abs(label, out=abs_label)
-        _take(difference, self.median, error)
-        np.add(error, label, out=low)  # the median itself
-        np.negative(error, out=error)
-        np.abs(error, out=abs_error)
-        np.square(error, out=sq_error)
-        np.abs(low, out=low)
-        low += abs_label
-        counts_ape = _ratio(abs_error, abs_label, good, ape, high)
-        counts_sape = _ratio(abs_error, low, good, sape, high)
-        sape *= 2.0
-        np.divide(abs_error, scale, out=scaled)
-        _take(difference, self.lower, low)
-        _take(difference, self.upper, high)
+        np.add(error, label, out=sape)  # the median itself
+        np.abs(sape, out=sape)
+        sape += abs_label
+        low = _take(difference, self.lower, low)
+        high = _take(difference, self.upper, high)
         np.subtract(low, high, out=interval)
-        interval *= 19.0
-        np.abs(low, out=low)
-        np.abs(high, out=high)
-        low += high
-        low *= 20.0
+        interval *= 0.95
+        low, high = np.abs(low, out=self.spare[0, :n]), np.abs(high, out=self.spare[1, :n])
         interval += low
+        interval += high
         interval /= scale
+        np.abs(difference, out=difference)
+        np.divide(error, scale, out=scaled)
+        counts_ape = _ratio(error, abs_label, good, ape)
+        counts_sape = _ratio(error, sape, good, sape)
+        self._sum(self.table, sums[planes:], steps[planes:])
         return good, counts_ape, counts_sape
 
-    def levelwise(self, n: int, good: NDArray[np.bool_] | None, loss: F64, hits: NDArray[np.int32], step_loss: F64, step_hits: F64) -> None:
-        """Quantile loss and hits of the n windows whose `difference` is filled; uses it up."""
-        difference, spare, hit = self.difference[:n], self.loss[:n], self.hit[:n]
-        np.greater_equal(difference, 0.0, out=hit)
-        if good is not None:
-            np.logical_and(hit, good[:, None, :], out=hit)
-        bytes_ = hit.view(np.uint8)
-        step_hits += np.add.reduce(bytes_, axis=0, dtype=np.uint8)  # [Q, H]
-        hits[:] = np.add.reduce(bytes_[:, :, :BYTE], axis=2, dtype=np.uint8)  # [n, Q]
-        for a in range(BYTE, bytes_.shape[2], BYTE):
-            hits += np.add.reduce(bytes_[:, :, a : a + BYTE], axis=2, dtype=np.uint8)
-        np.abs(difference, out=spare)
-        difference *= self.tilt
-        spare += difference
-        np.add.reduce(spare, axis=2, out=loss)
-        step_loss += np.add.reduce(spare, axis=0)
+    def _sum(self, values: F64, sums: F64, steps: F64) -> None:
+        """Sums of planes [K, n, H] over steps [K, n] and, added, over windows [K, H]."""
+        if self.horizon <= SHORT:
+            np.einsum("knh->kn", values, out=sums)
+        else:
+            np.add.reduce(values, axis=2, out=sums)
+        steps += _over_windows(values)
+
+    def statistics(self, lines: F64) -> tuple[F64, F64]:
+        """From lines of sums [L, ...]: the SUMS [K, ...] and the quantile losses [..., Q]."""
+        signed, absolute, points = np.split(lines, (self.planes, 2 * self.planes))
+        sums = np.empty((len(SUMS), lines.shape[1]))
+        sums[:2], sums[4:] = points[:2], points[2:]
+        np.subtract(0.0, signed[self.middle], out=sums[2])
+        sums[3] = absolute[self.middle]
+        sums[7] *= 2.0
+        sums[9] *= 20.0
+        loss = absolute[: self.count] + (1.0 - 2.0 * self.levels)[:, None] * signed[: self.count]
+        return sums, np.ascontiguousarray(loss.T)
 
 
 _local = threading.local()
@@ -250,29 +290,37 @@ def _rule(levels: tuple[float, ...], asked: float) -> Rule | None:
         return None  # one level, and not this one: what needs it is undefined
 
 
-def _take(difference: F64, each: Rule | None, out: F64) -> None:
-    """The difference [n, H] at one level from those at the given levels [n, Q, H]."""
+def _over_windows(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums over windows: [K, n, H] -> [K, H]; of bytes, at most 255 · WIDE of them."""
+    k, n, horizon = values.shape
+    if n % WIDE:
+        return np.add.reduce(values, axis=1, dtype=values.dtype)
+    wide = np.add.reduce(values.reshape(k, n // WIDE, WIDE * horizon), axis=1, dtype=values.dtype)
+    return np.add.reduce(wide.reshape(k, WIDE, horizon), axis=1)
+
+
+def _take(difference: F64, each: Rule | None, out: F64) -> F64:
+    """The difference [n, H] at one level from those at the given levels [Q, n, H]; `out` is used where that is none of them."""
     if each is None:
         out.fill(np.nan)
     elif each.weight == 0.0:
-        np.copyto(out, difference[:, each.base])
+        return difference[each.base]
     else:
-        np.subtract(difference[:, each.high], difference[:, each.low], out=out)
+        np.subtract(difference[each.high], difference[each.low], out=out)
         out *= each.weight
-        out += difference[:, each.base]
+        out += difference[each.base]
+    return out
 
 
-def _ratio(error: F64, size: F64, good: NDArray[np.bool_] | None, out: F64, spare: F64) -> NDArray[np.bool_] | None:
+def _ratio(error: F64, size: F64, good: NDArray[np.bool_] | None, out: F64) -> NDArray[np.bool_] | None:
     """out = error / size, 0 where it does not count; return where it counts, None = everywhere."""
+    if good is None and np.minimum.reduce(size, axis=None) > 0.0:
+        np.divide(error, size, out=out)
+        return None
     counts: NDArray[np.bool_] = size != 0
     if good is not None:
         counts &= good
-    if counts.all():
-        np.divide(error, size, out=out)
-        return None
-    np.copyto(spare, size)
-    np.copyto(spare, np.inf, where=~counts)
-    np.divide(error, spare, out=out)
+    np.divide(error, np.where(counts, size, np.inf), out=out)
     return counts
 
 

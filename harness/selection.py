@@ -14,8 +14,9 @@ from harness.errors import NothingMatched, UsageError, suggest
 from harness.plugins import Plugins, Registered
 from harness.types import ModelInfo, Task
 
-__all__ = ["parse_duration", "parse_limit", "select_models", "select_tasks", "split_list"]
+__all__ = ["parse_duration", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
 
+MODES = ("zero-shot", "finetune", "full", "ttt")
 ModelChoice = tuple[Registered[ModelInfo], dict[str, Any]]
 
 
@@ -130,8 +131,11 @@ def _where(tasks: list[Task], condition: str) -> list[Task]:
         connection.register("tasks", pa.Table.from_pylist(rows))
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
+        sql = f"SELECT position FROM tasks WHERE ({condition}) ORDER BY position"
         try:
-            found = connection.execute(f"SELECT position FROM tasks WHERE ({condition}) ORDER BY position").fetchall()
+            if len(connection.extract_statements(sql)) != 1:
+                raise UsageError(f"--where {condition!r} is more than one statement; wanted an SQL condition over {', '.join(columns)}")
+            found = connection.execute(sql).fetchall()
         except duckdb.Error as error:
             problem = str(error).splitlines()[0]
             raise UsageError(
@@ -154,9 +158,27 @@ def parse_limit(text: str) -> int | float | None:
         value = -1.0
     if "." in text and 0 < value < 1:
         return value
-    if value >= 1 and value == int(value):
+    if 1 <= value < 2**53 and value == int(value):
         return int(value)
     raise UsageError(f"got --limit {text}; wanted a number of items per task (10) or a share of them (0.1)")
+
+
+def parse_modes(texts: str | Iterable[str]) -> list[str]:
+    """Read `--mode`, each once: zero-shot, finetune, full, ttt, or few-shot with a share of the training data.
+
+    Raises:
+        UsageError: another word, or no share between 0 and 1.
+    """
+    modes = list(dict.fromkeys(split_list(texts)))
+    for mode in modes:
+        name, _, share = mode.partition(":")
+        if name == "few-shot" and re.fullmatch(r"0?\.\d+|1(\.0*)?", share) and float(share) > 0:
+            continue
+        if mode not in MODES:
+            raise UsageError(f"got --mode {mode}; wanted {', '.join(MODES)} or few-shot:SHARE, as in few-shot:0.1.{suggest(mode, MODES)}")
+    if not modes:
+        raise UsageError("no mode given; the usual one is --mode zero-shot")
+    return modes
 
 
 def parse_duration(text: str) -> float | None:

@@ -33,5 +33,8 @@ class Store(Protocol):
     def superseded(self, keys: Mapping[str, tuple[str, str, str, str, str, int, str]]) -> dict[str, str]:
         """Of these current {cell id: Cell.key}, those that have an older result under another id: {cell id: the older id}."""
 
+    def confirm(self, cell_ids: Sequence[str]) -> int:
+        """Make these stored results the current ones of their keys again, as after undoing a change; return how many were not."""
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run one read-only SQL statement."""

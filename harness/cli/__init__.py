@@ -13,7 +13,13 @@ from harness.plugins import load
 
 __all__ = ["cli", "main"]
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "HARNESS", "max_content_width": 120, "show_default": True}
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "auto_envvar_prefix": "HARNESS",
+    "max_content_width": 120,
+    "show_default": True,
+    "token_normalize_func": lambda token: token.replace("_", "-"),  # --batch_size is --batch-size
+}
 
 
 class Group(click.Group):

@@ -18,8 +18,22 @@ __all__ = ["completion", "doctor", "ls", "show"]
 KINDS = ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells")
 
 
+class Kind(click.Choice[str]):
+    """One of `KINDS`; the singular is understood."""
+
+    def __init__(self) -> None:
+        super().__init__(KINDS)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The plural; a usage error that suggests a near word."""
+        word = value if value in KINDS else f"{value}s"
+        if word not in KINDS:
+            raise UsageError(f"there is no list of {value!r}.{suggest(value, KINDS)} Wanted one of {', '.join(KINDS)}")
+        return str(super().convert(word, param, ctx))
+
+
 @click.command()
-@click.argument("what", type=click.Choice(KINDS))
+@click.argument("what", type=Kind())
 @click.argument("pattern", required=False, default="")
 @click.option("-s", "--suite", default="", metavar="LIST", help="Only these suites.")
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data.")
@@ -40,7 +54,7 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
         "plugins": lambda: _plugins(plugins),
         "hooks": _hooks,
         "runs": lambda: _runs(db),
-        "cells": lambda: _cells(db),
+        "cells": lambda: _cells(plugins, db),
     }
     rows, columns = readers[what]()
     if pattern:
@@ -156,12 +170,19 @@ def _runs(db: Path) -> Rows:
     return rows, ["name", "status", "started_at", "finished_at", "cells", "stored", "host"]
 
 
-def _cells(db: Path) -> Rows:
+def _cells(plugins: Any, db: Path) -> Rows:
+    from harness.api import load as load_results
+    from harness.stale import stale_results
+
+    stale = stale_results(plugins, load_results(db).store)
     rows = _query(
         db,
-        "SELECT cell_id AS name, suite, task, model, mode, seed, scope, status, superseded_by IS NOT NULL AS stale, n_windows, "
-        "predict_s, finished_at, reason FROM main.cells WHERE source = 'own' ORDER BY suite, model, task",
+        "SELECT cell_id AS name, suite, task, model, mode, seed, scope, status, superseded_by, n_windows, predict_s, finished_at, reason "
+        "FROM main.cells WHERE source = 'own' ORDER BY suite, model, task",
     )
+    for row in rows:
+        newer = row.pop("superseded_by")
+        row["stale"] = f"superseded by {newer}" if newer else ", ".join(stale.get(row["name"], ()))
     return rows, ["name", "suite", "task", "model", "mode", "seed", "scope", "status", "stale", "n_windows", "predict_s", "reason"]
 
 

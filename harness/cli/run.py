@@ -231,14 +231,17 @@ def _headline(made: Plan) -> str:
 
 def _say_unavailable(made: Plan) -> None:
     """One line for each reason, few of them: a user with a part of the data knows that the rest is not there."""
-    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
+    reasons: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for (suite, task), error in made.unavailable.items():
-        reasons[error.reason, error.fetch].append(f"{suite}:{task}")
+        reasons[error.reason].append((f"{suite}:{task}", error.fetch))
     shown = list(reasons.items())[:3]
-    for (reason, fetch), names in shown:
-        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        print(f"unavailable: {names[0]}{others}: {reason}" + (f"; fetch it with: {fetch}" if fetch else ""), file=sys.stderr)
-    rest = len(made.unavailable) - sum(len(names) for _, names in shown)
+    for reason, tasks in shown:
+        others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+        # For several datasets, the command without their names.
+        fetches = {fetch for _, fetch in tasks if fetch}
+        fetch = fetches.pop() if len(fetches) == 1 else " and ".join(sorted({f.rpartition(" ")[0] for f in fetches}))
+        print(f"unavailable: {tasks[0][0]}{others}: {reason}" + (f"; fetch with: {fetch}" if fetch else ""), file=sys.stderr)
+    rest = len(made.unavailable) - sum(len(tasks) for _, tasks in shown)
     if rest:
         print(f"unavailable: {rest} more tasks, whose data is not here either; all of them: harness ls tasks", file=sys.stderr)
 

@@ -62,6 +62,7 @@ class Results:
     baseline_crps: Array  # [R]
     baseline: str = "seasonal_naive"
     notes: list[str] = field(default_factory=list)
+    stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
 
     def only(self, keep: NDArray[np.bool_]) -> Results:
         """The same for some of the tasks ([R])."""
@@ -78,6 +79,7 @@ class Results:
             self.baseline_crps[keep],
             self.baseline,
             list(self.notes),
+            None if self.stale is None else self.stale[:, keep],
         )
 
 
@@ -173,6 +175,7 @@ def board_rows(results: Results) -> list[dict[str, Any]]:
                 "skipped": counts["skipped"],
                 "missing": total - sum(counts.values()),
                 "total": total,
+                "stale": 0 if results.stale is None else int(results.stale[i].sum()),
                 "undefined": int(undefined[i]),
                 "model_type": entry.model_type,
                 "predict_s_per_1k": _number(seconds[i]),

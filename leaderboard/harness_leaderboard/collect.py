@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ TASK_COLUMNS = ("dataset", "family", "domain", "freq", "term", "horizon", "seaso
 
 # Published results belong to every suite that has their tasks under the same protocol (`quick` is a part of `gift-eval`).
 _CELLS = """
-SELECT c.source, c.model, c.model_name, c.mode, c.budget, c.scope, c.seed, c.task, c.status, c.n_windows, c.predict_s,
+SELECT c.source, c.model, c.model_name, c.mode, c.budget, c.scope, c.seed, c.task, c.cell_id, c.status, c.n_windows, c.predict_s,
        m.value AS mase, q.value AS crps
 FROM cells c
 LEFT JOIN scores m ON m.result_id = c.result_id AND m.metric = 'MASE[0.5]'
@@ -64,7 +64,14 @@ def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
     return [asdict(task) for task in registered.factory(None).tasks()], registered.info.baseline
 
 
-def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None = None, baseline: str = "", limit: str = "") -> Results:
+def collect(
+    store: Store,
+    suite: str,
+    tasks: Sequence[Mapping[str, Any]] | None = None,
+    baseline: str = "",
+    limit: str = "",
+    stale: Container[str] = (),
+) -> Results:
     """Read a suite's current results.
 
     Args:
@@ -73,6 +80,7 @@ def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None 
         tasks: its tasks as records with "name"; None = as declared, else as the store has them.
         baseline: the model that scores are divided by; "" = the suite's.
         limit: show the results of `harness run --limit` of this size; "" = those of whole tasks, if there are any.
+        stale: ids of own cells that no longer hold; see `harness.stale`.
 
     Raises:
         NothingMatched: no result of this suite.
@@ -94,7 +102,7 @@ def collect(store: Store, suite: str, tasks: Sequence[Mapping[str, Any]] | None 
             f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
             f"To make some: harness run -m {baseline} -s {suite}"
         )
-    return _arrays(cells, known, index, _models(store), baseline, suite, notes)
+    return _arrays(cells, known, index, _models(store), baseline, suite, notes, stale)
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:
@@ -124,6 +132,7 @@ def _arrays(
     baseline: str,
     suite: str,
     notes: list[str],
+    stale: Container[str],
 ) -> Results:
     keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
     position = {key: i for i, key in enumerate(keys)}
@@ -131,10 +140,12 @@ def _arrays(
     sums = {name: np.zeros(shape) for name in ("mase", "crps")}  # [M, R], over seeds
     counts = {name: np.zeros(shape) for name in ("mase", "crps")}
     status = np.full(shape, "", dtype="<U8")
+    old = np.zeros(shape, dtype=np.bool_)
     done = np.zeros(shape, dtype=np.int64)
     windows, predict_s = np.zeros(len(keys)), np.zeros(len(keys))
     for cell in cells:
         at = (position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]], index[cell["task"]])
+        old[at] |= cell["cell_id"] in stale
         if cell["status"] != "ok":
             status[at] = status[at] or cell["status"]
             continue
@@ -175,6 +186,7 @@ def _arrays(
         base["crps"],
         baseline,
         notes,
+        old,
     )
 
 

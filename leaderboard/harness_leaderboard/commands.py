@@ -48,12 +48,14 @@ def leaderboard(
     nMASE and nCRPS are geometric means of the scores relative to the suite's baseline; ranks are means over tasks.
     """
     from harness.plugins import load
+    from harness.stale import stale_results
     from harness_leaderboard import aggregate, collect, render
 
     form = _form(form, output)
-    store = load().store(db)
+    plugins = load()
+    store = plugins.store(db)
     suite = suite or collect.default_suite(store)
-    results = collect.collect(store, suite, limit=limit)
+    results = collect.collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite))
     results = _narrowed(results, where, common)
     title = f"{suite}: {len(results.entries)} models, {len(results.tasks)} tasks"
     groups: list[str] = []

@@ -26,6 +26,7 @@ COLUMNS = (
     "skipped",
     "missing",
     "total",
+    "stale",
     "undefined",
     "model_type",
     "predict_s_per_1k",
@@ -51,7 +52,8 @@ def _clean(value: Any) -> str:
 def _short(row: Mapping[str, Any], name: str) -> str:
     """A cell as people read it."""
     if name == "model":
-        return _clean(row["model"]) + (" †" if row["done"] < row["total"] else "") + (" ‡" if row.get("undefined") else "")
+        marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale")}
+        return " ".join([_clean(row["model"]), *(mark for mark, shown in marks.items() if shown)])
     if name == "tasks":
         return f"{row['done']}/{row['total']}"
     value = row.get({"s/1k": "predict_s_per_1k", "type": "model_type"}.get(name, name))
@@ -86,6 +88,12 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[s
     if any(row.get("undefined") for row in rows):
         lines.append(
             "‡ some scores have no ratio (zero, infinite or undefined, or no baseline) and are not in nMASE or nCRPS; see 'undefined'."
+        )
+    stale = sum(row.get("stale") or 0 for row in rows)
+    if stale:
+        lines.append(
+            f"⚠ {stale} results are stale: the model, task, data or scoring has changed since (what: harness ls cells). "
+            "To make them anew, give the command of the run again."
         )
     return lines
 

@@ -220,12 +220,10 @@ class GiftEval:
 
         fetch = f"harness data pull gift-eval {row.folder}"
         if self.root is None:
-            raise Unavailable(
-                f"{self.suite}: no data folder is given; set GIFT_EVAL or --data to the folder that holds {row.folder}", fetch
-            )
+            raise Unavailable("no data folder is given; set GIFT_EVAL or --data to the folder that holds the datasets", fetch)
         folder = self.root / row.folder
         if not folder.is_dir():
-            raise Unavailable(f"{self.suite}: there is no folder {folder}", fetch)
+            raise Unavailable(f"there is no folder {folder}", fetch)
         fix = f"Fetch it again: {fetch}"
         series = read_folder(folder, fix)
         if frequency.normalize(series.freq) != row.freq:
