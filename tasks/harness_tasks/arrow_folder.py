@@ -211,9 +211,9 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _is_nested(kind: pa.DataType, fail: Fail) -> bool:
     if _is_list(kind):
-        if pa.types.is_floating(kind.value_type):
+        if _is_number(kind.value_type):
             return False
-        if _is_list(kind.value_type) and pa.types.is_floating(kind.value_type.value_type):
+        if _is_list(kind.value_type) and _is_number(kind.value_type.value_type):
             return True
     raise fail(f"got type {kind}", "list<float> or, for V variates, a list of V list<float>")
 
@@ -225,6 +225,10 @@ def _flatten(array: pa.Array, fail: Fail) -> tuple[pa.Array, I64]:
     if pa.types.is_fixed_size_list(array.type):
         return array.flatten(), np.arange(len(array) + 1, dtype=np.int64) * array.type.list_size
     return array.values, to_numpy(array.offsets).astype(np.int64)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _lists(array: pa.Array, nested: bool, fail: Fail) -> tuple[F32, I64, I64, int]:
@@ -240,8 +244,8 @@ def _lists(array: pa.Array, nested: bool, fail: Fail) -> tuple[F32, I64, I64, in
         variates = int(widths[0])
         array = inner[int(bounds[0]) : int(bounds[-1])]
     child, offsets = _flatten(array, fail)
-    if not pa.types.is_floating(child.type):
-        raise fail(f"got values of type {child.type}", "float32")
+    if not _is_number(child.type):
+        raise fail(f"got values of type {child.type}", "numbers, best float32")
     length = np.diff(offsets)
     by_item = length.reshape(-1, variates)  # [n, V]
     uneven = np.flatnonzero((by_item != by_item[:, :1]).any(axis=1))
@@ -249,7 +253,7 @@ def _lists(array: pa.Array, nested: bool, fail: Fail) -> tuple[F32, I64, I64, in
         row = int(uneven[0])
         raise fail(f"variates of row {row} of a record batch have {by_item[row].tolist()} values", "equally many")
     if child.type != pa.float32():
-        child = child.cast(pa.float32())
+        child = child.cast(pa.float32(), safe=False)  # counts above 2**24 round, as float64 values do
     if child.null_count:
         child = pc.fill_null(child, pa.scalar(np.nan, pa.float32()))
     return to_numpy(child), offsets[:-1], length, variates

@@ -163,10 +163,10 @@ def test_missing_column(write: Writer, column: str) -> None:
     refused(write(TWO, drop=column), f"no column {column}")
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.list_(pa.string()), F32, pa.list_(pa.list_(pa.list_(F32)))])
+@pytest.mark.parametrize("kind", [pa.list_(pa.bool_()), pa.list_(pa.string()), F32, pa.list_(pa.list_(pa.list_(F32)))])
 def test_wrong_type_of_target(write: Writer, kind: pa.DataType) -> None:
     refused(write([], kind=kind, name="empty"), "no rows")
-    examples: dict[str, list[Any]] = {"float": [1.0], "list<item: string>": [["a"]], "list<item: int64>": [[1]]}
+    examples: dict[str, list[Any]] = {"float": [1.0], "list<item: string>": [["a"]], "list<item: bool>": [[True]]}
     rows = examples.get(str(kind), [[[[1.0]]]])
     refused(write(rows, kind=kind), "column target", str(kind))
 
@@ -254,3 +254,9 @@ def test_folder_without_arrow_files(tmp_path: Path) -> None:
     folder = tmp_path / "nothing"
     folder.mkdir()
     refused(folder, "no Arrow file")
+
+
+def test_whole_numbers_are_read_as_float32(write: Writer) -> None:
+    series = read_folder(write([[1, None, 3], [4]], kind=pa.list_(pa.int64())), "")
+    np.testing.assert_array_equal(series.target[0], np.array([1, np.nan, 3], np.float32))
+    np.testing.assert_array_equal(series.target[1], np.array([4], np.float32))
