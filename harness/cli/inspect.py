@@ -66,6 +66,8 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
         print_json(rows)
     else:
         print_table(rows, columns)
+    if what == "models" and not rows:
+        click.echo("no model is installed; the simplest ones: pip install harness-baselines", err=True)
     if what in ("models", "suites") and plugins.failures:
         for failure in plugins.failures.values():
             click.echo(f"plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}", err=True)
