@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["from_numpy", "rows", "to_numpy"]
+__all__ = ["constant", "from_numpy", "rows", "to_numpy"]
 
 TYPES = {
     "float32": pa.float32(),
@@ -44,3 +44,10 @@ def rows(values: NDArray[Any]) -> pa.FixedSizeListArray:
     """A 2-d or 3-d array as one fixed-size list a row: [N, Q, H] -> N lists of Q·H."""
     n = len(values)
     return pa.FixedSizeListArray.from_arrays(from_numpy(values.reshape(-1)), max(values.size // max(n, 1), 1))
+
+
+def constant(text: str, count: int) -> pa.StringArray:
+    """`count` times the same text."""
+    data = text.encode()
+    offsets = np.arange(count + 1, dtype=np.int32) * np.int32(len(data))
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(data * count)], null_count=0)

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from harness.errors import StoreError
 from harness.spool import CELL_FIELDS, RUN_FIELDS
 
@@ -28,15 +26,6 @@ __all__ = [
     "scores_of",
 ]
 
-_ARROW = {
-    "VARCHAR": pa.string(),
-    "JSON": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "DOUBLE[]": pa.list_(pa.float64()),
-    "TIMESTAMP": pa.timestamp("us"),
-}
 MODEL_FIELDS = {
     "name": "VARCHAR",
     "source": "VARCHAR",
@@ -150,31 +139,24 @@ def scores_of(record: Mapping[str, Any]) -> dict[str, float | None]:
 
 def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append rows (from the functions above) to `cells`, `runs` or `models`."""
-    if not rows:
-        return
     fields = _FIELDS[table]
-    columns = {name: pa.array([row[name] for row in rows], _ARROW[kind]) for name, kind in fields.items()}
-    con.register("incoming", pa.table(columns))
-    names = ", ".join(f'"{name}"' for name in fields)
-    con.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
-    con.unregister("incoming")
+    _insert(con, table, fields, [[row[name] for row in rows] for name in fields])
 
 
 def insert_scores(con: duckdb.DuckDBPyConnection, rows: Iterable[tuple[str, str, Mapping[str, float | None]]]) -> None:
     """Append (result id, cell id, {metric: value}) to `scores`."""
     flat = [(result, cell, metric, value) for result, cell, scores in rows for metric, value in scores.items()]
-    if not flat:
+    fields = {"result_id": "VARCHAR", "cell_id": "VARCHAR", "metric": "VARCHAR", "value": "DOUBLE"}
+    _insert(con, "scores", fields, [list(column) for column in zip(*flat, strict=True)])
+
+
+def _insert(con: duckdb.DuckDBPyConnection, table: str, fields: Mapping[str, str], columns: Sequence[list[Any]]) -> None:
+    """Append columns of equal length. As lists: an Arrow array of Python objects would import pandas, which costs more than the rest."""
+    if not columns or not columns[0]:
         return
-    result, cell, metric, value = zip(*flat, strict=True)
-    columns = {
-        "result_id": pa.array(result, pa.string()),
-        "cell_id": pa.array(cell, pa.string()),
-        "metric": pa.array(metric, pa.string()),
-        "value": pa.array(value, pa.float64()),
-    }
-    con.register("incoming", pa.table(columns))
-    con.execute("INSERT INTO scores (result_id, cell_id, metric, value) SELECT result_id, cell_id, metric, value FROM incoming")
-    con.unregister("incoming")
+    names = ", ".join(f'"{name}"' for name in fields)
+    values = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(fields.values(), 1))
+    con.execute(f"INSERT INTO {table} ({names}) SELECT {values}", columns)
 
 
 def delete_results(con: duckdb.DuckDBPyConnection, result_ids: Sequence[str]) -> None:
