@@ -49,6 +49,18 @@ def test_every_marked_block_is_known() -> None:
     assert set(BLOCKS) == {"gift-eval", "plugin", "python"}
 
 
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_make_has_the_targets_that_the_readme_names() -> None:
+    named = set(re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {"demo", "test", "install"} <= named
+    assert named <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def test_plugin_block_makes_a_model_that_runs(tmp_path: Path, environment: dict[str, str]) -> None:
     assert len(BLOCKS["plugin"]["code"].splitlines()) < 30
     out = run_block("plugin", tmp_path, environment)
