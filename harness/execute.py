@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from harness import scoring
 from harness.batches import cut_batch, edges, ranges, training_batch
 from harness.cells import Cell, Outcome
-from harness.errors import PluginError
+from harness.errors import HarnessError, PluginError
 from harness.forecast import F32
 from harness.frequency import shift
 from harness.rows import window_batch
@@ -103,7 +103,7 @@ class Scorer:
         channel, cut = data.channel[low:high], data.cut[low:high]
         error = seasonal_error(series.target, channel, cut, task.season_length)
         block = scoring.Block(series.target.gather(channel, cut, task.horizon), quantiles, mean, self.totals.levels, error)
-        scores = scoring.score(block, self._own)
+        scores = self._statistics(block)
         self.totals.add(scores)
         item = channel // series.variates
         self.sink.write(
@@ -123,6 +123,21 @@ class Scorer:
         )
         self.facts.score_s += time.perf_counter() - start
         self.sink.forecasts(data.index[low:high], quantiles, mean)
+
+
+    def _statistics(self, block: scoring.Block) -> scoring.Scores:
+        try:
+            return scoring.score(block, self._own)
+        except HarnessError:
+            raise
+        except Exception as error:
+            if not self._own:
+                raise
+            names = ", ".join(f"'{m.name}'" for m in self._own)
+            raise PluginError(
+                f"the statistics of a plugin's metric ({names}) raised {type(error).__name__}: {error}. "
+                f"Mend or uninstall the plugin that registers it: harness ls metrics"
+            ) from error
 
 
 def run_cell(

@@ -15,8 +15,9 @@ __all__ = ["Progress", "describe", "make_progress"]
 
 
 def describe(cell: Cell, outcome: Outcome) -> str:
-    """One line on how a cell ended."""
-    return f"{outcome.status}: {cell.model} on {cell.task.suite}:{cell.task.name}: {outcome.reason}"
+    """One line on how a cell ended; what a model said in it can neither break the line nor steer the terminal."""
+    reason = "".join(c if c.isprintable() else " " for c in outcome.reason[:400])
+    return f"{outcome.status}: {cell.model} on {cell.task.suite}:{cell.task.name}: {reason}"
 
 
 class Progress:
@@ -136,9 +137,7 @@ class RichProgress(Progress):
             self._bars.update(self._all, advance=1)
             if outcome.status == "failed":
                 self._failed += 1
-                self._console.print(
-                    f"failed: {cell.model} on {cell.task.suite}:{cell.task.name}: {outcome.reason}", markup=False, style="red"
-                )
+                self._console.print(describe(cell, outcome), markup=False, style="red")
 
     def message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)

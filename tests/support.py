@@ -117,6 +117,19 @@ class Lab:
             raise AssertionError(f"harness {' '.join(arguments)} took longer than {timeout} s\n{out}\n{err}") from None
         return Done(process.returncode, out, err)
 
+    def python(self, source: str) -> Done:
+        """Run a Python program beside the plugins."""
+        made = subprocess.run(
+            [sys.executable, "-P", "-c", textwrap.dedent(source)],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        return Done(made.returncode, made.stdout, made.stderr)
+
     def models(self, models: str, *arguments: str, tasks: str = "us_births/M/short", **options: Any) -> Done:
         """`harness run -m MODELS -t TASKS --json`."""
         return self.run("run", "-m", models, "-t", tasks, "--json", *arguments, **options)
@@ -146,7 +159,7 @@ def write_dataset(
     folder: Path,
     targets: list[Any],
     freq: str,
-    start: datetime = datetime(2015, 1, 4),  # noqa: DTZ001 - the field's data has no zone
+    start: datetime = datetime(2015, 1, 4),
     kind: pa.DataType | None = None,
 ) -> Path:
     """A dataset folder as `save_to_disk` leaves it, for `--data`."""

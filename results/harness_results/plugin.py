@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def open_store(path: Path, readonly: bool) -> Store | None:
     """The answer for any path that no other plugin claims."""
     from harness_results.store import DuckStore

@@ -73,21 +73,23 @@ def test_two_plugins_of_one_entry_point_name(lab: Lab) -> None:
     lab.run("ls", "models").expect(0, "good", "the plugin name 'first' is taken; rename the entry point of second")
 
 
-@pytest.mark.parametrize("name", ["", " x", "a,b", "a[b]", "a/b", "..\\b", "a*", "a\nb", "a\x1b[31mred", "a\u202eb", "a=b", "a:b", "\x00"])
-def test_hostile_model_names_are_refused(lab: Lab, name: str) -> None:
-    lab.plugin("hostile", GOOD.replace('"good"', ascii(name)))
-    done = lab.run("ls", "models").expect(0, f"plugin 'hostile' registered the name {name!r}; wanted text without any of")
+def test_hostile_model_names_are_refused(lab: Lab) -> None:
+    names = ["", " x", "a,b", "a[b]", "a/b", "..\\b", "a*", "a\nb", "a\x1b[31mred", "a\u202eb", "a=b", "a:b", "\x00"]
+    for i, name in enumerate(names):
+        lab.plugin(f"hostile{i}", GOOD.replace('"good"', ascii(name)))
+    done = lab.run("ls", "models").expect(0)
+    for i, name in enumerate(names):
+        assert f"plugin 'hostile{i}' registered the name {name!r}; wanted text without any of" in done.err
     assert "\x1b" not in done.out + done.err
 
 
-@pytest.mark.parametrize(
-    "name", ["x'); DROP TABLE cells; --", "<script>alert(1)</script>".replace("/", ""), "größer als 7 💥", "[red]".strip("[]"), "%s{0}"]
-)
-def test_odd_model_names_work_to_the_end(lab: Lab, name: str) -> None:
-    lab.plugin("odd", GOOD.replace('"good"', ascii(name)))
-    lab.models(name).expect(0)
-    assert lab.query("SELECT model, status FROM cells") == [(name, "ok")]
-    lab.run("run", "-m", name, "-t", "us_births/M/short").expect(0, "reused 1")
+def test_odd_model_names_work_to_the_end(lab: Lab) -> None:
+    names = ["x'); DROP TABLE cells; --", "<script>alert(1)<script>", "größer als 7 💥", "red{0}%s$HOME"]
+    for i, name in enumerate(names):
+        lab.plugin(f"odd{i}", GOOD.replace('"good"', ascii(name)))
+    lab.models(",".join(names)).expect(0)
+    assert lab.query("SELECT model, status FROM cells ORDER BY model") == [(name, "ok") for name in sorted(names)]
+    lab.run("run", "-m", ",".join(names), "-t", "us_births/M/short").expect(0, "reused 4")
 
 
 def test_what_a_plugin_prints_while_loading_does_not_spoil_json(lab: Lab) -> None:

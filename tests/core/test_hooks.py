@@ -1,0 +1,219 @@
+"""Every hook does what its docstring says, in a plugin of a stranger. One test a hook, named after it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support import GOOD, Lab
+
+from harness import hookspecs
+
+HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "harness_spec")]
+TASK = "us_births/M/short"
+
+
+def test_every_hook_has_a_test_and_a_line_of_documentation() -> None:
+    assert [h for h in HOOKS if f"test_hook_{h}" not in globals()] == []
+    assert [h for h in HOOKS if not (getattr(hookspecs, h).__doc__ or "").strip()] == []
+
+
+def test_hook_register_models(lab: Lab) -> None:
+    lab.plugin("mine", GOOD)
+    lab.run("ls", "models", "good", "--json").expect(0)
+    assert lab.models("good").expect(0).cells()["good", TASK]["status"] == "ok"
+
+
+def test_hook_register_suites(lab: Lab) -> None:
+    lab.plugin(
+        "mine",
+        GOOD
+        + """
+class Mine:
+    def __init__(self, data): self.data = data
+    def tasks(self):
+        from harness import Task
+        fixed = dict(suite="mine", dataset="waves", family="waves", domain="Nature", freq="H", term="", horizon=3)
+        fixed |= dict(season_length=2, variates=1)
+        return [Task(name="waves/H", **fixed), Task(name="far/H", **fixed), Task(name="broken/H", **fixed)]
+    def open(self, task):
+        from harness import DataError, Unavailable
+        from harness.forecast import Ragged
+        from harness.series import Channels, SeriesSet, rolling
+        if task.name == "far/H": raise Unavailable("waves are far away", "get waves")
+        if task.name == "broken/H": raise DataError("the file of waves is cut short; fetch it again")
+        import pyarrow as pa
+        rows = Ragged.from_rows([np.arange(20), np.arange(30) % 5])
+        starts = np.array(["2020-01-01", "2020-01-02"], "datetime64[s]")
+        series = SeriesSet(pa.array(["a", "b"]), starts, "H", 1, Channels.from_ragged(rows), fingerprint="v1")
+        return rolling(task, series, 2)
+
+@hookimpl
+def register_suites(register): register(SuiteInfo("mine", summary="Waves"), Mine)
+""",
+    )
+    rows = {r["name"]: r for r in lab.run("ls", "tasks", "-s", "mine", "--json").expect(0).json()}
+    assert [(r["suite"], r["available"]) for r in rows.values()] == [("mine", True), ("mine", False), ("mine", False)]
+    assert (rows["waves/H"]["windows"], rows["waves/H"]["n_windows"], rows["far/H"]["fetch"]) == (2, 4, "get waves")
+    cells = lab.run("run", "-m", "good", "-s", "mine", "--json").expect(3, "cut short; fetch it again", "waves are far away").cells()
+    assert cells["good", "waves/H"]["status"] == "ok"
+    assert (cells["good", "broken/H"]["status"], cells["good", "broken/H"]["failure"]) == ("failed", "data")
+    assert ("good", "far/H") not in cells
+    lab.run("run", "-m", "good", "-s", "mine", "-t", "far/H").expect(5, "none of the 1 tasks has its data here")
+    lab.run("run", "-m", "good", "-s", "min").expect(2, "there is no suite 'min'. Did you mean 'mine'?")
+
+
+def test_hook_register_metrics(lab: Lab) -> None:
+    lab.plugin(
+        "mine",
+        GOOD
+        + """
+def statistics(block): return {"worst.sum": np.abs(block.labels).max(axis=1).astype(float)}
+def value(sums): return sums["worst.sum"] / sums["n"]
+
+@hookimpl
+def register_metrics(register): register(Metric("worst", value, statistics=statistics))
+@hookimpl
+def register_suites(register): pass
+""",
+    )
+    scores = lab.models("good").expect(0).cells()["good", TASK]["scores"]
+    assert scores["worst"] > 0
+    assert scores["worst"] == pytest.approx(lab.query("SELECT sum(extra['worst.sum']) / sum(n) FROM windows")[0][0])
+
+
+def test_hook_register_commands(lab: Lab) -> None:
+    source = "import click\n@hookimpl\ndef register_commands(cli):\n    @cli.command()\n    def hello(): click.echo('hi there')\n"
+    lab.plugin("mine", source)
+    assert lab.run("hello").expect(0).out == "hi there\n"
+    lab.run("--help").expect(0, "hello")
+    lab.run("helo").expect(2, "there is no command 'helo'. Did you mean 'hello'?")
+
+
+def test_a_command_cannot_replace_another(lab: Lab) -> None:
+    lab.plugin(
+        "thief",
+        "import click\n@hookimpl\ndef register_commands(cli):\n    @cli.command()\n    def other(): pass\n"
+        "    @cli.command()\n    def run(): click.echo('stolen')\n",
+    )
+    lab.run("run", "-m", "naive", "-t", TASK, "--json").expect(0)
+    lab.run("ls", "models").expect(0, "plugin 'thief' could not be loaded: register_commands: it replaces the command 'run'")
+    lab.run("other").expect(2, "there is no command 'other'")
+
+
+def test_hook_open_store(lab: Lab) -> None:
+    """A stranger is asked before the built-in store, whatever it is called."""
+    source = "@hookimpl\ndef open_store(path, readonly):\n    if path.suffix == '.NAME': raise RuntimeError('NAME was asked')\n"
+    for name in ("aaa_store", "zzz_store"):
+        lab.plugin(name, source.replace("NAME", name))
+        done = lab.run("run", "-m", "naive", "-t", TASK, "--db", f"x.{name}")
+        assert f"{name} was asked" in done.err
+    lab.models("naive").expect(0)
+
+
+def test_hook_rank_models(lab: Lab) -> None:
+    lab.plugin(
+        "aaa_rank",
+        "@hookimpl\ndef rank_models(store, suite, models):\n    return [{'model': f'first of {suite}: {models}', 'nMASE': 0.5}]\n",
+    )
+    lab.models("naive").expect(0)
+    lab.python("import harness; print(harness.load().leaderboard('quick').to_string())").expect(0, "first of quick: []", "0.5")
+
+
+WRAPPER = """
+@hookimpl(wrapper=True)
+def predict(model, batch):
+    forecast = yield
+    return Forecast(forecast.kind, forecast.values * np.float32(2), forecast.levels)
+"""
+
+
+def test_hook_predict(lab: Lab) -> None:
+    """A wrapper changes the forecasts, so the cells are others."""
+    lab.plugin("mine", GOOD)
+    plain = lab.models("good").expect(0).cells()["good", TASK]
+    lab.plugin("doubler", WRAPPER)
+    doubled = lab.models("good").expect(0).cells()["good", TASK]
+    assert not doubled["cached"]
+    assert doubled["id"] != plain["id"]
+    assert doubled["scores"]["MASE[0.5]"] > 2 * plain["scores"]["MASE[0.5]"]
+    lab.run("doctor").expect(1, "these plugins take part in predict or finetune: doubler", "✗ self-test")
+    lab.plugin("doubler", WRAPPER.replace("float32(2)", "float32(3)"))
+    assert lab.models("good").expect(0).cells()["good", TASK]["id"] != doubled["id"]
+
+
+def test_hook_finetune(lab: Lab) -> None:
+    lab.plugin(
+        "mine",
+        """
+class Learns:
+    level = 0.0
+    def predict(self, batch): return Forecast.from_points(np.full((len(batch), batch.horizon), self.level, np.float32))
+    def finetune(self, train, budget, seed):
+        print("longest", int(train.contexts.lengths.max()), budget, seed)
+        self.level = float(np.nanmean(train.contexts.values))
+        return self
+
+@hookimpl
+def register_models(register): register(ModelInfo("learns", modes=("zero-shot", "finetune", "few-shot")), Learns)
+""",
+    )
+    every = ("--mode", "zero-shot,finetune,few-shot:0.5", "--budget", "3steps")
+    scores = {c["mode"]: c["scores"]["MAE[0.5]"] for c in lab.models("learns", *every).expect(0).json()["cells"]}
+    assert len(set(scores.values())) == 3
+    assert scores["finetune"] < scores["zero-shot"]
+    lab.plugin(
+        "tuner",
+        "@hookimpl(wrapper=True)\ndef finetune(model, train, budget, seed):\n    made = yield\n    made.level += 1e6\n    return made\n",
+    )
+    wrapped = {c["mode"]: c["scores"]["MAE[0.5]"] for c in lab.models("learns", *every).expect(0).json()["cells"]}
+    assert wrapped["finetune"] > 10 * scores["finetune"]
+    assert wrapped["zero-shot"] == scores["zero-shot"]
+    lab.models("naive", "--mode", "finetune").expect(0, "naive has no mode 'finetune'; it has zero-shot")
+    lab.models("naive", "--mode", "zeroshot").expect(2, "got --mode zeroshot", "zero-shot")
+    lab.models("learns", "--mode", "few-shot:abc").expect(2, "got --mode few-shot:abc", "few-shot:0.1")
+
+
+LISTENER = """
+import json
+def tell(*what): open("told.jsonl", "a").write(json.dumps(what) + "\\n")
+@hookimpl
+def run_started(run): tell("started", run.id, len(run.cells), run.status)
+@hookimpl
+def cell_finished(cell, outcome):
+    tell("cell", cell.model, cell.task.name, outcome.status, outcome.scores.get("MASE[0.5]"), outcome.record["cell_id"] == cell.id)
+@hookimpl
+def run_finished(run): tell("finished", run.id, run.status, run.counts["ok"], run.counts["failed"])
+"""
+
+
+@pytest.fixture
+def told(lab: Lab) -> list[list[object]]:
+    lab.plugin("mine", GOOD)
+    lab.plugin("bad", GOOD.replace("good", "bad").replace("return", "raise ValueError('no')\n        return"))
+    lab.plugin("listener", LISTENER)
+    lab.models("good,bad").expect(3)
+    return [json.loads(line) for line in (lab.folder / "told.jsonl").read_text().splitlines()]
+
+
+def test_hook_run_started(told: list[list[object]]) -> None:
+    assert told[0][0] == "started"
+    assert told[0][2:] == [2, "running"]
+
+
+def test_hook_cell_finished(told: list[list[object]]) -> None:
+    cells = {t[1]: t[2:] for t in told if t[0] == "cell"}
+    assert cells["bad"] == [TASK, "failed", None, True]
+    assert cells["good"][:2] == [TASK, "ok"]
+    assert isinstance(cells["good"][2], float)
+
+
+def test_hook_run_finished(told: list[list[object]]) -> None:
+    assert told[-1] == ["finished", told[0][1], "failed", 1, 1]
+
+
+def test_hook_calls_are_traced_when_asked(lab: Lab) -> None:
+    done = lab.models("naive", env={"HARNESS_TRACE_HOOKS": "1"}).expect(0)
+    for hook in ("register_models", "open_store", "run_started", "cell_finished", "run_finished"):
+        assert f"hook {hook}(" in done.err
+    assert "hook run_started" not in lab.models("naive", env={"HARNESS_TRACE_HOOKS": "0"}).err
