@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ from harness.store import Store
 from harness.types import Metric, ModelInfo
 from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
 
-__all__ = ["Report", "execute"]
+__all__ = ["Report", "execute", "started_early"]
 
 INGEST_EVERY = 2.0
 """Seconds between two visits to the database: opening it costs more than a cell of a cheap model."""
@@ -163,13 +163,16 @@ def device_for(info: ModelInfo, wanted: str) -> str:
 class _Execution:
     """The state that the threads of one run share."""
 
-    def __init__(self, plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, run: Run) -> None:
+    def __init__(
+        self, plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, run: Run, early: list[ChildWorker]
+    ) -> None:
         self.plugins, self.spec, self.plan, self.store, self.progress, self.run = plugins, spec, plan, store, progress, run
+        self.early = early
         self.metrics: list[Metric] = [m.info for m in plugins.metrics.values()]
         self.jobs = Jobs(plan.todo)
-        self.events: queue.Queue[tuple[Cell, Outcome] | BaseException] = queue.Queue()
+        self.events: queue.Queue[tuple[Cell, Outcome] | BaseException | None] = queue.Queue()  # None = a thread has ended
         self.stop = threading.Event()
-        self.threads = spec.threads or max(1, (os.cpu_count() or 1) // spec.jobs)
+        self.threads = threads_of(spec)
         self._workers: set[ChildWorker] = set()
         self._lock = threading.Lock()
 
@@ -184,6 +187,8 @@ class _Execution:
         except BaseException as error:  # to be raised in the main thread
             self.stop.set()
             self.events.put(error)
+        finally:
+            self.events.put(None)
 
     def _model(self, slot: int, model: str) -> None:
         worker: Worker | None = None
@@ -214,8 +219,8 @@ class _Execution:
         if self.spec.isolation == "inprocess":
             local = InProcessWorker(self.plugins)
             return local, local.load(cell.model_name, params, None)
-        child = ChildWorker(self.threads)
         with self._lock:
+            child = self.early.pop() if self.early else ChildWorker(self.threads)
             self._workers.add(child)
         try:
             if self.stop.is_set():  # too late for `kill` to have seen it
@@ -320,10 +325,34 @@ class _Execution:
             worker.kill_process()
 
 
-def execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, command: list[str]) -> Report:
+def threads_of(spec: RunSpec) -> int:
+    """Threads that each worker may use."""
+    return spec.threads or max(1, (os.cpu_count() or 1) // spec.jobs)
+
+
+@contextlib.contextmanager
+def started_early(spec: RunSpec) -> Iterator[list[ChildWorker]]:
+    """A worker that starts while the run is planned, for `execute`; what is not taken by the end of the `with` is stopped."""
+    early = [ChildWorker(threads_of(spec))] if spec.isolation == "process" else []
+    try:
+        yield early
+    finally:
+        while early:
+            early.pop().kill()
+
+
+def execute(
+    plugins: Plugins,
+    spec: RunSpec,
+    plan: Plan,
+    store: Store,
+    progress: Progress,
+    command: list[str],
+    early: list[ChildWorker] | None = None,
+) -> Report:
     """Do what the plan says is to do, and return how every cell ended.
 
-    A first interrupt (Ctrl-C, SIGTERM) stops the run with all finished cells kept.
+    A first interrupt (Ctrl-C, SIGTERM) stops the run with all finished cells kept. Workers in `early` (see `started_early`) are used first.
 
     Raises:
         UsageError: options that contradict each other.
@@ -331,10 +360,12 @@ def execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress:
     """
     # What models in this process and hooks print is no part of the answer.
     with contextlib.redirect_stdout(sys.stderr):
-        return _execute(plugins, spec, plan, store, progress, command)
+        return _execute(plugins, spec, plan, store, progress, command, [] if early is None else early)
 
 
-def _execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, command: list[str]) -> Report:
+def _execute(
+    plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, command: list[str], early: list[ChildWorker]
+) -> Report:
     if spec.isolation not in ("process", "inprocess"):
         raise UsageError(f"got --isolation {spec.isolation}; wanted process or inprocess")
     if spec.isolation == "inprocess" and spec.timeout is not None:
@@ -343,7 +374,7 @@ def _execute(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress
         raise PluginError("no metric is registered, so nothing can be scored; see why with: harness ls plugins")
     run = Run(uuid.uuid4().hex[:12], now(), command, plan.cells, platform.node())
     report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
-    todo = _Execution(plugins, spec, plan, store, progress, run)
+    todo = _Execution(plugins, spec, plan, store, progress, run, early)
     spool.write_run(store.spool, run.record())
     if report.outcomes:  # so far those of earlier runs: they hold again, even if a change and its undoing lie between
         store.confirm(list(report.outcomes))
@@ -382,6 +413,8 @@ def _collect(plugins: Plugins, store: Store, progress: Progress, report: Report,
             event = todo.events.get(timeout=0.1)
         except queue.Empty:
             continue
+        if event is None:
+            continue
         if isinstance(event, BaseException):
             raise event
         _take(plugins, progress, report, event)
@@ -400,7 +433,7 @@ def _close(plugins: Plugins, store: Store, progress: Progress, report: Report, t
     """Take in what finished while stopping, store everything, tell the plugins."""
     while not todo.events.empty():
         event = todo.events.get()
-        if not isinstance(event, BaseException):
+        if isinstance(event, tuple):
             _take(plugins, progress, report, event)
     report.run.finished_at, report.run.counts = now(), report.counts
     try:

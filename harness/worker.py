@@ -186,6 +186,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     link = Link(socket.socket(fileno=descriptor))
     mapped = [Region(fd) for fd in regions]
+    with contextlib.suppress(Exception):  # told when a model is asked for
+        load()  # while the parent is still planning
     with contextlib.suppress(Closed):
         serve(link, mapped[:DEPTH], mapped[DEPTH:])
     sys.stdout.flush()

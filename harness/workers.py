@@ -193,8 +193,8 @@ class ChildWorker:
         """End the process, giving it a moment to leave by itself."""
         with contextlib.suppress(Closed):
             self._link.send({"do": "stop"})
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2)
+        with contextlib.suppress(Closed, TimeoutError, ValueError):
+            self._link.receive(time.monotonic() + 2)  # ends with the process; waiting for the process itself would poll
         self.kill()
 
     def kill_process(self) -> None:

@@ -14,7 +14,11 @@ from harness.errors import HarnessError, UsageError, suggest
 
 if TYPE_CHECKING:
     from harness.plan import Plan, RunSpec
+    from harness.plugins import Plugins
+    from harness.progress import Progress
     from harness.runner import Report
+    from harness.store import Store
+    from harness.workers import ChildWorker
 
 __all__ = ["db_option", "plan", "run"]
 
@@ -136,29 +140,39 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
     from harness.plan import make_plan
     from harness.plugins import load
     from harness.progress import make_progress
-    from harness.runner import execute
+    from harness.runner import started_early
 
     plugins = load()
     spec = _spec(**arguments)
     shown = make_progress("none" if dry_run else progress)
     store = plugins.store(db)
-    if not dry_run or db.exists():
-        store.check()
-        store.ingest()
-    made = make_plan(plugins, spec, store if db.exists() else None)
     if dry_run:
-        return _show_plan(made, as_json)
+        if db.exists():
+            store.check()
+            store.ingest()
+        return _show_plan(make_plan(plugins, spec, store if db.exists() else None), as_json)
+    with started_early(spec) as early:
+        return _run_plan(plugins, spec, store, shown, early, as_json)
+
+
+def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, early: list[ChildWorker], as_json: bool) -> int:
+    from harness.plan import make_plan
+    from harness.runner import execute
+
+    store.check()
+    store.ingest()
+    made = make_plan(plugins, spec, store)
     if not as_json:
         print(_headline(made), file=sys.stderr)
     if not made.cells:
         _say_unavailable(made)
         raise NothingHere(f"none of the {len(made.unavailable)} tasks has its data here: nothing was run")
-    report = execute(plugins, spec, made, store, shown, sys.argv)
+    report = execute(plugins, spec, made, store, shown, sys.argv, early)
     if as_json:
         _json(report)
     else:
         _summary(report)
-        _table(click.get_current_context(), db, spec, report)
+        _table(click.get_current_context(), store.path, spec, report)
     if report.run.status == "interrupted":
         done = len(report.outcomes)
         print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
