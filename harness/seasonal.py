@@ -16,7 +16,8 @@ from harness.series import Channels, SeriesSet
 __all__ = ["seasonal_error"]
 
 PIECE = 128  # steps summed at a time; the windows of a series share the sums of its pieces
-CHUNK = 1 << 18  # values in memory at a time
+CHUNK = 1 << 16  # values worked on together: their differences stay in the second-level cache
+HOLE = 1 << 10  # unwanted values between two pieces up to which both are worked on together
 
 
 def seasonal_error(series: SeriesSet | Channels, channel: NDArray[np.integer[Any]], cut: I64, season: int) -> F64:
@@ -26,77 +27,117 @@ def seasonal_error(series: SeriesSet | Channels, channel: NDArray[np.integer[Any
     missing (NaN or infinite) value are skipped. Without any pair (T ≤ m, or all missing) the result is 0, which the scores leave out
     like any other 0: gluonts masks that mean, then drops the mask and keeps the 0 below it. A constant series gives exactly 0.
 
-    A result does not depend on which other windows are asked for, nor on their order.
+    A result does not depend on which other windows are asked for, nor on their order; windows in the order of `TaskData` are fastest.
     """
     if season < 1:
         raise ValueError(f"seasonal_error() got season {season}; wanted a number of steps of at least 1")
     channels = series.target if isinstance(series, SeriesSet) else series
-    channel, cut = np.asarray(channel), np.asarray(cut, np.int64)
-    result = np.zeros(len(cut))
+    owner: I64 = np.asarray(channel, np.int64)
+    cut = np.asarray(cut, np.int64)
     short = cut < season
+    if not short.any() and not _falls(owner, cut):
+        return _mean(channels, owner, cut, season)
+    result = np.zeros(len(cut))
     for lag, rows in ((season, np.flatnonzero(~short)), (1, np.flatnonzero(short))):
-        if len(rows):
-            result[rows] = _mean(channels, channel[rows], cut[rows], lag)
+        rows = rows[np.lexsort((cut[rows], owner[rows]))]
+        result[rows] = _mean(channels, owner[rows], cut[rows], lag)
     return result
 
 
-def _mean(channels: Channels, channel: NDArray[np.integer[Any]], cut: I64, lag: int) -> F64:
-    # Each series is cut into whole pieces, summed once; a window is the running sum of those before it and a rest of its own.
-    names, which = np.unique(channel, return_inverse=True)
-    longest = np.zeros(len(names), np.int64)
-    np.maximum.at(longest, which, cut)
-    pieces = longest // PIECE
-    first = np.zeros(len(names) + 1, np.int64)
-    np.cumsum(pieces, out=first[1:])
-    owner = np.repeat(np.arange(len(names)), pieces)  # [pieces]
-    number = np.arange(first[-1]) - first[owner]
-    total, count = _sums(channels, names[owner], number * PIECE, (number + 1) * PIECE, lag)
-    _accumulate(total, first)
-    running = np.cumsum(count)
-    whole = cut // PIECE
-    sums, pairs = _sums(channels, channel, whole * PIECE, cut, lag)
-    held = np.flatnonzero(whole)
-    last = first[which[held]] + whole[held] - 1
-    sums[held] += total[last]
-    before = first[which[held]]
-    pairs[held] += running[last] - running[before] + count[before]
-    return np.divide(sums, pairs, out=np.zeros(len(cut)), where=pairs > 0)
+def _falls(channel: I64, cut: I64) -> bool:
+    """Whether the windows are out of order: by channel, then by cut."""
+    fall = (channel[1:] == channel[:-1]) & (cut[1:] < cut[:-1])
+    fall |= channel[1:] < channel[:-1]
+    return bool(fall.any())
 
 
-def _accumulate(total: F64, first: I64) -> None:
-    """Running sums inside each series, in place; no sum passes from one series to the next, whose scale may be another."""
-    pieces = np.diff(first)
-    if pieces.max(initial=0) <= len(pieces):
-        for rank in range(1, int(pieces.max(initial=0))):
-            rows = first[:-1][pieces > rank] + rank
-            total[rows] += total[rows - 1]
-    else:
-        for a, b in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
-            np.cumsum(total[a:b], out=total[a:b])
+def _mean(channels: Channels, channel: I64, cut: I64, lag: int) -> F64:
+    """The mean gap of windows ordered by channel, then cut."""
+    if len(cut) == 0:
+        return np.zeros(0)
+    # Each series is cut into pieces, summed once each; a window is the sum of its whole pieces and of its part of the next one.
+    last = _ends(channel[1:] != channel[:-1])  # [series] the longest window of each
+    name, pieces = channel[last], cut[last] // PIECE + 1
+    which = np.searchsorted(last, np.arange(len(cut)))  # [N] the window's series
+    first = np.cumsum(pieces) - pieces  # [series] its first piece
+    owner = np.repeat(np.arange(len(last)), pieces)  # [P] the piece's series
+    low = (np.arange(len(owner)) - first[owner]) * PIECE
+    begin, chunk = channels.begin[name], channels.chunk[name]
+    whole = cut // PIECE  # [N]
+    start = first[which]
+    sums, counts = _sums(
+        channels,
+        chunk[owner],
+        _edges(begin[owner], low, np.minimum(low + PIECE, cut[last][owner]), lag),
+        start + whole,
+        _edges(begin[which], whole * PIECE, cut, lag),
+        lag,
+    )
+    spans = np.empty((len(cut), 2), np.int64)
+    spans[:, 0], spans[:, 1] = start, start + whole
+    total = sums[len(owner) :] + _between(sums, spans)
+    pairs = np.maximum(cut - lag, 0) if counts is None else counts[len(owner) :] + _between(counts, spans)
+    result: F64 = np.divide(total, pairs, out=np.zeros(len(cut)), where=pairs > 0)
+    return result
 
 
-def _sums(channels: Channels, channel: NDArray[np.integer[Any]], low: I64, high: I64, lag: int) -> tuple[F64, I64]:
-    """Sum and number of the |y_t − y_{t−lag}| with low ≤ t < high, t ≥ lag; both values there. At most PIECE steps a row."""
-    low = np.maximum(low, lag)
-    width = np.maximum(high - low, 0)
-    total, count = np.zeros(len(low)), np.zeros(len(low), np.int64)
-    rows = np.flatnonzero(width)
-    ends = np.cumsum(width[rows])
-    edges = [0, *(np.searchsorted(ends, np.arange(CHUNK, int(ends[-1]), CHUNK)) + 1).tolist(), len(rows)] if len(rows) else [0]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
-        part = rows[a:b]
-        if len(part) == 0:
-            continue
-        start, stop = low[part], low[part] + width[part]
-        now = channels.cut(channel[part], start, stop)
-        gap = now.values.astype(np.float64)
+def _edges(begin: I64, low: I64, high: I64, lag: int) -> I64:
+    """Where in their chunk the steps t with low ≤ t < high and t ≥ lag lie: [K, 2]."""
+    edges = np.empty((len(low), 2), np.int64)
+    np.maximum(low, lag, out=edges[:, 0])
+    np.maximum(high, edges[:, 0], out=edges[:, 1])
+    edges += begin[:, None]
+    return edges
+
+
+def _sums(
+    channels: Channels, chunk: NDArray[np.int32], pieces: I64, piece: I64, parts: I64, lag: int
+) -> tuple[F64, NDArray[np.int64] | None]:
+    """Sums of |y_t − y_{t−lag}| and numbers of such pairs over pieces, then parts of pieces: [P + N]; None if no value is missing.
+
+    `pieces` [P, 2] are edges in `chunk` [P], `parts` [N, 2] are edges inside the piece with number `piece` [N], which never falls.
+    """
+    total = np.empty(len(pieces) + len(parts))
+    count: NDArray[np.int64] | None = None
+    # Pieces that are neighbours in memory are worked on together, straight from the chunk, with the little that lies between them.
+    hole = (pieces[1:, 0] - pieces[:-1, 1]).view(np.uint64)  # unsigned, a step back is a long way, too
+    part = pieces[:, 0] // CHUNK
+    ends = _ends((hole > HOLE) | (part[1:] != part[:-1]) | (chunk[1:] != chunk[:-1])) + 1
+    values, gaps, pad = np.empty(CHUNK + PIECE + lag), np.empty(CHUNK + PIECE + 1), len(pieces)
+    inner = np.searchsorted(piece, ends)
+    a = c = 0
+    for b, d in zip(ends.tolist(), inner.tolist(), strict=True):
+        low, high = int(pieces[a, 0]), int(pieces[b - 1, 1])
+        value, gap = values[: high - low + lag], gaps[: high - low + 1]
+        np.copyto(value, channels.chunks[chunk[a]][low - lag : high])
         with np.errstate(invalid="ignore"):  # inf − inf is missing like NaN
-            gap -= channels.cut(channel[part], start - lag, stop - lag).values
+            np.subtract(value[lag:], value[:-lag], out=gap[:-1])
         np.abs(gap, out=gap)
-        count[part] = width[part]
-        good = np.isfinite(gap)
-        if not good.all():
+        gap[-1] = 0.0  # where an edge may lie
+        spans = np.concatenate([pieces[a:b], parts[c:d]])
+        spans -= low
+        sums = _between(gap, spans)
+        if not np.isfinite(sums).all():
+            if count is None:
+                count = np.concatenate([np.diff(pieces, axis=1), np.diff(parts, axis=1)])[:, 0]
+            good = np.isfinite(gap)
             gap[~good] = 0.0
-            count[part] = np.add.reduceat(good, now.offsets[:-1], dtype=np.int64)
-        total[part] = np.add.reduceat(gap, now.offsets[:-1])
+            sums, pairs = _between(gap, spans), _between(good.astype(np.int64), spans)
+            count[a:b], count[pad + c : pad + d] = pairs[: b - a], pairs[b - a :]
+        total[a:b], total[pad + c : pad + d] = sums[: b - a], sums[b - a :]
+        a, c = b, d
     return total, count
+
+
+def _ends(changes: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Positions after which something changes, and the last one: [K - 1] -> [at most K]."""
+    ends = np.ones(len(changes) + 1, np.bool_)
+    ends[:-1] = changes
+    return np.flatnonzero(ends)
+
+
+def _between(values: NDArray[Any], spans: I64) -> NDArray[Any]:
+    """Sums of values[a:b] for spans a ≤ b [K, 2], the same bits wherever they stand; b is a valid index."""
+    sums: NDArray[Any] = np.add.reduceat(values, spans.reshape(-1))[::2]  # [K, 2] -> [K·2]; the sums from b to the next a are dropped
+    sums[spans[:, 0] == spans[:, 1]] = 0
+    return sums
