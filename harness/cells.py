@@ -24,7 +24,7 @@ class Cell:
     mode: str
     budget: str
     seed: int
-    scope: str  # "" = the whole task; "limit=10,seed=0" = part of it
+    scope: str  # "" = the whole task; "limit=10" = part of it
     identity: Mapping[str, Any]
 
     @property

@@ -87,7 +87,7 @@ class ModelInfo:
     weights_digest: str = ""  # sha256 of the weights
     parameters: int | None = None
     output: str = "quantiles"  # native output: quantiles | samples | points
-    covariates: tuple[str, ...] = ()  # which of "past", "known", "static" it uses; only those are sent
+    covariates: tuple[str, ...] = ()  # which it uses: "past"; only those are sent
     max_context: int | None = None  # the parent cuts contexts to this many steps before they travel
     max_horizon: int | None = None  # longer tasks are skipped
     modes: tuple[str, ...] = ("zero-shot",)

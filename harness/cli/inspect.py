@@ -35,7 +35,7 @@ class Kind(click.Choice[str]):
 @click.command()
 @click.argument("what", type=Kind())
 @click.argument("pattern", required=False, default="")
-@click.option("-s", "--suite", default="", metavar="LIST", help="Only these suites.")
+@click.option("-s", "--suite", default="", metavar="LIST", help="Only tasks or cells of these suites.")
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data.")
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, each with 'name'.")
@@ -43,6 +43,7 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
     """List models, suites, tasks, metrics, dialects, plugins, hooks, runs or cells; PATTERN is a glob on their names."""
     from harness.cli.output import print_json, print_table
     from harness.plugins import load
+    from harness.selection import split_list
 
     plugins = load()
     readers: dict[str, Callable[[], tuple[list[dict[str, Any]], list[str]]]] = {
@@ -57,6 +58,10 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
         "cells": lambda: _cells(plugins, db),
     }
     rows, columns = readers[what]()
+    if suite and what == "cells":
+        rows = [r for r in rows if r["suite"] in split_list(suite)]
+    elif suite and what != "tasks":
+        raise UsageError(f"--suite goes with ls tasks and ls cells; {what} are not of one suite")
     if pattern:
         known = [r["name"] for r in rows]
         rows = [r for r in rows if fnmatch.fnmatchcase(str(r["name"]), pattern)]

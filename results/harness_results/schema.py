@@ -50,7 +50,7 @@ _CELL_COMMENTS = {
     "mode": "zero-shot, few-shot:p, finetune, ttt or full",
     "budget": "training budget, '' when there is none",
     "seed": "seed of the cell",
-    "scope": "'' = the whole task, else which part of it: 'limit=10,seed=0'",
+    "scope": "'' = the whole task, else which part of it: 'limit=10'",
     "status": "ok, failed or skipped",
     "failure": "kind of failure: load, error, forecast, timeout, crash, data, memory, unsupported; '' when ok",
     "reason": "why it failed or was skipped, in words",
