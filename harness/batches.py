@@ -17,7 +17,7 @@ from harness.types import ModelInfo
 
 __all__ = ["cut_batch", "edges", "ranges", "training_batch"]
 
-CONTEXT_BYTES = 32 << 20
+CONTEXT_BYTES = 8 << 20
 """What the contexts of one batch may take with `-b auto`: fits beside everything else, and amortises a call."""
 FORECAST_BYTES = 16 << 20
 AUTO_ROWS = 4096
