@@ -142,14 +142,17 @@ def sort_crossings(quantiles: F32) -> tuple[F32, NDArray[np.int32]]:
     if levels < 2 or rows == 0 or horizon == 0:
         return quantiles, count
     step = max(1, CHUNK // (levels * horizon))
-    falls = np.empty((min(step, rows), levels - 1, horizon), np.bool_)
+    falls = np.empty((min(step, rows), levels, horizon), np.bool_)
     result = quantiles
     for a in range(0, rows, step):
         part = quantiles[a : a + step]
-        fall = np.less(part[:, 1:], part[:, :-1], out=falls[: len(part)])
-        if not fall.any():
+        # Whether each value is below that of the level before. In one long row, which is three times as fast as row by row; that also
+        # compares each window's first level with the last of the window before, which lands in the dropped last place.
+        fall, flat = falls[: len(part)], part.reshape(-1)  # [n, Q, H], [n·Q·H]
+        np.less(flat[horizon:], flat[:-horizon], out=fall.reshape(-1)[:-horizon])
+        if not fall[:, :-1].any():
             continue
-        window, at = np.nonzero(fall.any(axis=1))  # pairs [K]
+        window, at = np.nonzero(fall[:, :-1].any(axis=1))  # pairs [K]
         if result is quantiles:
             result = quantiles.copy()
         result[a + window, :, at] = np.sort(part[window, :, at], axis=1)  # [K, Q]

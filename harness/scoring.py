@@ -10,14 +10,16 @@ gluonts with float32 forecasts, nothing overflows: float64 holds every ratio and
 
 Notable choices:
 
-* 2·pinball(d, τ) = |d| + (1 − 2τ)·d with d = quantile − label: two passes instead of five, and no cancellation beyond 1/min(τ, 1 − τ).
-  Likewise the interval score (u − l) + 40·max(l − y, 0) + 40·max(y − u, 0) is 20·(|l − y| + |u − y|) − 19·(u − l).
-* A block is worked through in pieces whose temporaries stay in the second-level cache; each sum over steps runs along the contiguous
-  last axis, so a window's statistics are the same bits in whatever block and place it is scored. Sums over windows (per step)
-  depend, in the last bits, on how the windows are cut into blocks.
-* `np.einsum` adds short rows three times as fast as `np.add.reduce` and is not used: its bits depend on the processor's vector width and,
-  in rows longer than numpy's buffer, on the place.
-* Hits are added in bytes, at most 255 at a time.
+* 2·pinball(d, τ) = |d| + (1 − 2τ)·d with d = quantile − label, so the sums of d and of |d| are enough: no pass over the points for the
+  weights, and no cancellation beyond 1/min(τ, 1 − τ). Likewise the interval score (u − l) + 40·max(l − y, 0) + 40·max(y − u, 0) is
+  20·(|l − y| + |u − y| − 0.95·(u − l)).
+* Differences lie level by level, [Q, n, H]: all that has the shape of the labels is then added to them in long rows.
+* A block is worked through in pieces of up to 512 windows: smaller ones would stay in the second-level cache, and lose more to the calls.
+* Sums over steps run along the contiguous last axis by `np.einsum`, three times as fast as `np.add.reduce`, which takes over where rows
+  are longer than numpy's buffer and einsum's result would depend on the place. So a window's statistics are the same bits in whatever
+  block and place it is scored (by one build of numpy). Sums over windows (per step) depend, in the last bits, on how the windows are
+  cut into blocks.
+* Hits are added eight at a time, as the bytes of one word.
 """
 
 from __future__ import annotations
@@ -39,14 +41,14 @@ from harness.types import Metric
 __all__ = ["BLOCK", "COUNTS", "LISTS", "STATISTICS", "SUMS", "VERSION", "Block", "Scores", "Totals", "score", "seasonal_error"]
 
 VERSION = "1"  # changes when the same forecasts would score otherwise
-BLOCK = 256  # windows scored together
-PIECE = 1 << 17  # quantile values worked on together: 1 MiB in float64
+BLOCK = 512  # windows scored together
+PIECE = 1 << 18  # quantile values worked on together: 2 MiB in float64
 POINTS = 8  # planes of the workspace beside the differences: SUMS without error and abs_error
-SHORT = 4096  # rows that einsum adds in one go
+SHORT = 4096  # longest row that einsum is sure to add in one go; numpy's buffer holds 8192 numbers
 WIDE = 8  # windows whose steps are added side by side
 WORD = 8  # hits in an uint64
-BYTE = 255  # most hits that a byte can count
-EIGHT, PAIRS, ONES = np.uint64(8), np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
+BYTE = 255  # most hits that a byte counts
+EIGHT, FORTY_EIGHT, PAIRS, ONES = np.uint64(8), np.uint64(48), np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)
 
 COUNTS = ("n", "n_ape", "n_sape", "n_scaled")
 SUMS = (
@@ -146,7 +148,7 @@ def score(block: Block, metrics: Sequence[Metric] = ()) -> Scores:
         part = slice(a, min(a + work.rows, n))
         good = work.start(labels[part], quantiles[part])
         work.count_hits(good, hits[part], step_hits)
-        valid = work.points(mean[part], scale[part], good, sums[:, part], step_sums)
+        valid = work.sum(good, mean[part], scale[part], sums[:, part], step_sums)
         _count(valid, known[part], horizon, counts[:, part], step_counts)
     point_sums, loss = work.statistics(sums)
     windows: dict[str, NDArray[Any]] = dict(zip((*COUNTS, *SUMS), (*counts, *point_sums), strict=True))
@@ -164,111 +166,111 @@ Valid = tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None, NDArray[np.boo
 class _Workspace:
     """Buffers for one set of levels and one horizon; `rows` windows are worked on at a time.
 
-    The buffer holds D planes [n, H] of differences quantile − label, one for each level (and one for the median where that is no
-    level), then the POINTS. It is summed as it is, D lines, and once the differences are absolute, D + POINTS lines.
+    The buffer holds planes [n, H]: D differences quantile − label, one for each level (and one for the median where that is no level),
+    then POINTS. The differences are summed as they are, then all planes once the differences are absolute: L = 2 D + POINTS lines.
     """
 
     def __init__(self, levels: tuple[float, ...], horizon: int) -> None:
-        self.levels, self.horizon, self.count = np.array(levels), horizon, len(levels)
+        self.horizon, self.count = horizon, len(levels)
         rows = max(1, min(BLOCK, PIECE // max(1, self.count * horizon)))
         self.rows = rows - rows % WIDE if rows > WIDE else rows
+        self.tilt = 1.0 - 2.0 * np.array(levels)[:, None]  # [Q, 1]
         self.median, self.lower, self.upper = (_rule(levels, level) for level in (0.5, 0.025, 0.975))
         given = self.median is not None and self.median.weight == 0.0
         self.middle = self.median.base if self.median is not None and given else self.count  # the median's plane
-        self.planes = self.count + (not given)  # D
-        self.lines = 2 * self.planes + POINTS
-        self.buffer = np.empty((self.planes + POINTS) * self.rows * horizon)
+        self.depth = self.count + (not given)  # D
+        self.lines = 2 * self.depth + POINTS
+        self.buffer = np.empty((self.depth + POINTS) * self.rows * horizon)
+        self.planes = self.buffer.reshape(self.depth + POINTS, self.rows, horizon)
         self.spare = np.empty((2, self.rows, horizon))
         self.width = -(-horizon // WORD) * WORD
-        self.hit = np.zeros(self.count * self.rows * self.width, np.bool_)
+        self.hit = np.empty(self.count * self.rows * self.width, np.bool_)
 
     def start(self, labels: F32, quantiles: F32) -> NDArray[np.bool_] | None:
-        """Take n windows: fill the differences and the labels; return which points are valid. The others hold 0."""
-        n = len(labels)
-        self.table = self.buffer[: (self.planes + POINTS) * n * self.horizon].reshape(self.planes + POINTS, n, self.horizon)
-        difference, label = self.table[: self.planes], self.table[self.planes]
+        """Take n windows: fill differences and labels; return which points are valid [n, H], None = all. The others hold 0."""
+        shape = (self.depth + POINTS, len(labels), self.horizon)
+        self.planes = self.buffer[: shape[0] * shape[1] * shape[2]].reshape(shape)
+        difference, label = self.planes[: self.count], self.planes[self.depth]
         np.copyto(label, labels)
+        np.copyto(difference, quantiles.transpose(1, 0, 2))  # [n, Q, H] -> [Q, n, H]
         good: NDArray[np.bool_] | None = np.isfinite(labels)
         if good.all():  # type: ignore[union-attr]
             good = None
         else:
             label[~good] = 0.0  # type: ignore[operator]
-        np.copyto(difference[: self.count], quantiles.transpose(1, 0, 2))  # [n, Q, H] -> [Q, n, H]
-        difference[: self.count] -= label
+        difference -= label
         if good is not None:
-            np.copyto(difference[: self.count], 0.0, where=~good)
+            np.copyto(difference, 0.0, where=~good)
         if self.middle == self.count:
-            _take(difference, self.median, difference[self.middle])
+            _take(difference, self.median, self.planes[self.middle])
         return good
 
-    def count_hits(self, good: NDArray[np.bool_] | None, hits: NDArray[np.int32], step_hits: F64) -> None:
+    def count_hits(self, good: NDArray[np.bool_] | None, hits: NDArray[np.int32], steps: F64) -> None:
         """How often quantile ≥ label: per window [n, Q] and, added, per step [Q, H]."""
-        n = len(hits)
-        hit = self.hit[: self.count * n * self.width].reshape(self.count, n, self.width)
-        hit[:, :, self.horizon :] = False
+        shape = (self.count, len(hits), self.width)
+        hit = self.hit[: shape[0] * shape[1] * shape[2]].reshape(shape)
         inside = hit[:, :, : self.horizon]
-        np.greater_equal(self.table[: self.count], 0.0, out=inside)
+        if self.width > self.horizon:
+            hit[:, :, self.horizon :] = False
+        np.greater_equal(self.planes[: self.count], 0.0, out=inside)
         if good is not None:
             np.logical_and(inside, good, out=inside)
-        step_hits += _over_windows(hit.view(np.uint8))[:, : self.horizon]
-        words = hit.view(np.uint64)  # [Q, n, W]: eight counters of one byte
-        total = np.zeros((self.count, n), np.uint64)
-        for a in range(0, words.shape[2], BYTE):
-            lanes = np.einsum("qnw->qn", words[:, :, a : a + BYTE])
-            total += ((lanes & PAIRS) + (lanes >> EIGHT & PAIRS)) * ONES >> np.uint64(48)
+        steps += _over_windows(hit.view(np.uint8))[:, : self.horizon]
+        words = hit.view(np.uint64)  # [Q, n, width] -> [Q, n, width / 8]
+        total = _fold(np.einsum("qnw->qn", words[:, :, :BYTE]))
+        for a in range(BYTE, words.shape[2], BYTE):
+            total += _fold(np.einsum("qnw->qn", words[:, :, a : a + BYTE]))
         hits[:] = total.T
 
-    def points(self, mean: F32, scale: F64, good: NDArray[np.bool_] | None, sums: F64, steps: F64) -> Valid:
-        """Sum the planes per window [L, n] and, added, per step [L, H]; uses them up."""
-        n, planes = len(mean), self.planes
-        difference = self.table[:planes]
-        label, abs_label, sq_error, sq_mean, ape, sape, scaled, interval = self.table[planes:]
-        low, high = self.spare[:, :n]
-        self._sum(difference, sums[:planes], steps[:planes])
+    def sum(self, good: NDArray[np.bool_] | None, mean: F32, scale: F64, sums: F64, steps: F64) -> Valid:
+        """Fill the other planes and sum all: per window [L, n] and, added, per step [L, H]. The differences become absolute."""
+        difference, depth = self.planes[: self.depth], self.depth
+        label, abs_label, sq_error, sq_mean, ape, sape, scaled, interval = self.planes[depth:]
+        error, spare = difference[self.middle], self.spare[:, : len(mean)]
+        self._sum(difference, sums[:depth], steps[:depth])
+        low, high = _take(difference, self.lower, spare[0]), _take(difference, self.upper, spare[1])
+        np.subtract(low, high, out=interval)
+        interval *= 0.95
+        interval += np.abs(low, out=spare[0])
+        interval += np.abs(high, out=spare[1])
+        interval /= scale
+        np.add(error, label, out=sape)  # the median itself
+        np.abs(sape, out=sape)
         np.abs(label, out=abs_label)
-        error = difference[self.middle]
-        np.square(error, out=sq_error)
+        sape += abs_label
         np.copyto(sq_mean, mean)
         sq_mean -= label
         if good is not None:
             np.copyto(sq_mean, 0.0, where=~good)
         np.square(sq_mean, out=sq_mean)
-        np.add(error, label, out=sape)  # the median itself
-        np.abs(sape, out=sape)
-        sape += abs_label
-        low = _take(difference, self.lower, low)
-        high = _take(difference, self.upper, high)
-        np.subtract(low, high, out=interval)
-        interval *= 0.95
-        low, high = np.abs(low, out=self.spare[0, :n]), np.abs(high, out=self.spare[1, :n])
-        interval += low
-        interval += high
-        interval /= scale
-        np.abs(difference, out=difference)
+        np.square(error, out=sq_error)
+        np.abs(difference, out=difference)  # and with it `error`
         np.divide(error, scale, out=scaled)
         counts_ape = _ratio(error, abs_label, good, ape)
         counts_sape = _ratio(error, sape, good, sape)
-        self._sum(self.table, sums[planes:], steps[planes:])
+        self._sum(self.planes, sums[depth:], steps[depth:])
         return good, counts_ape, counts_sape
 
-    def _sum(self, values: F64, sums: F64, steps: F64) -> None:
+    def _sum(self, planes: F64, sums: F64, steps: F64) -> None:
         """Sums of planes [K, n, H] over steps [K, n] and, added, over windows [K, H]."""
         if self.horizon <= SHORT:
-            np.einsum("knh->kn", values, out=sums)
+            np.einsum("knh->kn", planes, out=sums)
         else:
-            np.add.reduce(values, axis=2, out=sums)
-        steps += _over_windows(values)
+            np.add.reduce(planes, axis=2, out=sums)
+        steps += _over_windows(planes)
 
     def statistics(self, lines: F64) -> tuple[F64, F64]:
-        """From lines of sums [L, ...]: the SUMS [K, ...] and the quantile losses [..., Q]."""
-        signed, absolute, points = np.split(lines, (self.planes, 2 * self.planes))
+        """From lines of sums [L, n] the SUMS [K, n] and the quantile losses [n, Q]; n are windows, or steps."""
+        signed, absolute, points = lines[: self.depth], lines[self.depth : 2 * self.depth], lines[2 * self.depth :]
         sums = np.empty((len(SUMS), lines.shape[1]))
-        sums[:2], sums[4:] = points[:2], points[2:]
-        np.subtract(0.0, signed[self.middle], out=sums[2])
-        sums[3] = absolute[self.middle]
-        sums[7] *= 2.0
-        sums[9] *= 20.0
-        loss = absolute[: self.count] + (1.0 - 2.0 * self.levels)[:, None] * signed[: self.count]
+        sums[:2] = points[:2]  # label, abs_label
+        np.subtract(0.0, signed[self.middle], out=sums[2])  # error
+        sums[3] = absolute[self.middle]  # abs_error
+        sums[4:] = points[2:]
+        sums[SUMS.index("sape")] *= 2.0
+        sums[SUMS.index("scaled_interval")] *= 20.0
+        loss = self.tilt * signed[: self.count]
+        loss += absolute[: self.count]
         return sums, np.ascontiguousarray(loss.T)
 
 
@@ -291,12 +293,19 @@ def _rule(levels: tuple[float, ...], asked: float) -> Rule | None:
 
 
 def _over_windows(values: NDArray[Any]) -> NDArray[Any]:
-    """Sums over windows: [K, n, H] -> [K, H]; of bytes, at most 255 · WIDE of them."""
+    """Sums over windows: [K, n, H] -> [K, H]; of bytes, at most 255 · WIDE windows."""
     k, n, horizon = values.shape
-    if n % WIDE:
-        return np.add.reduce(values, axis=1, dtype=values.dtype)
-    wide = np.add.reduce(values.reshape(k, n // WIDE, WIDE * horizon), axis=1, dtype=values.dtype)
-    return np.add.reduce(wide.reshape(k, WIDE, horizon), axis=1)
+    even = n - n % WIDE
+    wide = np.add.reduce(values[:, :even].reshape(k, even // WIDE, WIDE * horizon), axis=1, dtype=values.dtype)
+    sums: NDArray[Any] = np.add.reduce(wide.reshape(k, WIDE, horizon), axis=1)
+    if even < n:
+        sums += np.add.reduce(values[:, even:], axis=1)
+    return sums
+
+
+def _fold(lanes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The sum of the eight bytes of each word."""
+    return ((lanes & PAIRS) + (lanes >> EIGHT & PAIRS)) * ONES >> FORTY_EIGHT
 
 
 def _take(difference: F64, each: Rule | None, out: F64) -> F64:
@@ -304,7 +313,8 @@ def _take(difference: F64, each: Rule | None, out: F64) -> F64:
     if each is None:
         out.fill(np.nan)
     elif each.weight == 0.0:
-        return difference[each.base]
+        given: F64 = difference[each.base]
+        return given
     else:
         np.subtract(difference[each.high], difference[each.low], out=out)
         out *= each.weight
