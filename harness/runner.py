@@ -398,7 +398,8 @@ def _execute(
         todo.kill()
         for thread in threads:
             if thread.ident is not None:
-                thread.join(30)
+                # A worker process is gone by now; code in this process cannot be stopped, so it is not waited for long.
+                thread.join(30 if spec.isolation == "process" else 3)
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
         progress.close()

@@ -77,7 +77,8 @@ class Lab:
         self.site.mkdir()
         self.db = folder / "harness.duckdb"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("HARNESS_", "GIFT_EVAL"))}
-        self.env |= {"PYTHONPATH": str(self.site), "HARNESS_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
+        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH")]))
+        self.env |= {"PYTHONPATH": path, "HARNESS_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
 
     def plugin(self, name: str, source: str, header: str = HEADER, entry: str = "") -> Path:
         """Make a distribution `name` 1.0 with one module of that name and one entry point; return the module's file."""
