@@ -91,6 +91,9 @@ RUN_FIELDS: dict[str, str] = {
     "counts": "JSON",
 }
 
+ROW_GROUP = 16_384
+"""Rows gathered before they are written: a row group of a few hundred would cost more in headers than in rows."""
+
 CELL_KEY = b"harness.cell"
 STEPS_KEY = b"harness.steps"
 
@@ -142,11 +145,20 @@ class CellWriter:
         with storing(self._temporary):
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
+        self._waiting: list[pa.RecordBatch] = []
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Append window rows."""
-        with storing(self._temporary):
-            self._writer.write_batch(rows)
+        self._waiting.append(rows)
+        if sum(batch.num_rows for batch in self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting).unify_dictionaries()
+            self._waiting.clear()
+            with storing(self._temporary):
+                self._writer.write_table(table)
 
     def commit(self, record: Mapping[str, Any], steps: pa.Table | None = None) -> Path:
         """Write the record, flush to the disk, make the file visible; return its path."""
@@ -157,6 +169,7 @@ class CellWriter:
                 stream.write_table(steps)
             # Parquet metadata is text, so the bytes travel as hexadecimal.
             metadata[STEPS_KEY] = sink.getvalue().to_pybytes().hex().encode()
+        self._flush()
         with storing(self._temporary):
             self._writer.add_key_value_metadata(metadata)
             self._writer.close()

@@ -201,7 +201,7 @@ def _insert_sums(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> N
     steps: defaultdict[pa.Schema, list[_Rows]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
         for item in items:
-            file = stack.enter_context(pq.ParquetFile(item.path))
+            file = stack.enter_context(pq.ParquetFile(item.path, memory_map=True))  # mapped: read into memory, it would stay there whole
             if file.metadata.num_rows:
                 # Streamed: a cell may have a million windows.
                 rows = file.iter_batches(batch_size=16384)
