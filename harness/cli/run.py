@@ -191,7 +191,7 @@ def _spec(**arguments: Any) -> RunSpec:
 
     a = arguments
     size = a["batch_size"]
-    if size != "auto" and not (size.isdigit() and int(size) > 0):
+    if size != "auto" and not (size.isdecimal() and int(size) > 0):
         raise UsageError(f"got --batch-size {size}; wanted a number of windows, or auto")
     return RunSpec(
         models=a["models"],
@@ -222,7 +222,8 @@ def _seeds(texts: tuple[str, ...]) -> list[int]:
     seeds: list[int] = []
     for text in split_list(texts):
         first, dash, last = text.partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        good = first.isdecimal() and (last.isdecimal() if dash else True)
+        if not good or not 0 <= int(last or first) - int(first) < 10_000:
             raise UsageError(f"got --seed {text}; wanted whole numbers, as in 0 or 0,1,2 or 0-4")
         seeds += range(int(first), int(last or first) + 1)
     return list(dict.fromkeys(seeds))
