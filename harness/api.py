@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.cells import Cell
-from harness.errors import HarnessError, NothingMatched, StoreError, UsageError
+from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, UsageError
 from harness.execute import run_cell
 from harness.forecast import Batch, Forecast
 from harness.plan import RunSpec, make_plan, open_suites
@@ -188,6 +188,9 @@ class _Function:
         if isinstance(answer, Forecast):
             return answer
         array = np.asarray(answer)
+        if array.ndim not in (2, 3):
+            got = f"an array of shape {array.shape}" if array.ndim else type(answer).__name__
+            raise ForecastError(f"the function returned {got}; wanted a Forecast, points [N, H], or quantiles [N, Q, H]")
         return Forecast.from_points(array) if array.ndim == 2 else Forecast.from_quantiles(array, batch.quantile_levels)
 
 

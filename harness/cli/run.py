@@ -41,16 +41,19 @@ def _configured(context: click.Context, _: click.Parameter, path: Path | None) -
         raise UsageError(f"-C {path}: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"-C {path}: got {type(values).__name__}; wanted option: value lines, as in 'models: naive,seasonal_naive'")
-    known = {p.name: p for p in context.command.params if isinstance(p, click.Option) and p.name not in ("config", "help")}
+    options = [p for p in context.command.params if isinstance(p, click.Option) and p.name not in ("config", "help")]
+    known = {spelling.lstrip("-").replace("-", "_"): p for p in options for spelling in (*p.opts, str(p.name)) if len(spelling) > 2}
     defaults: dict[str, Any] = {}
     for key, value in values.items():
-        name = str(key).replace("-", "_")
-        if name not in known:
-            raise UsageError(f"-C {path}: there is no option '{key}'.{suggest(name, [str(k) for k in known])}")
+        if (option := known.get(str(key).replace("-", "_"))) is None:
+            raise UsageError(f"-C {path}: there is no option '{key}'.{suggest(str(key), known)}")
+        if value is None:
+            continue
+        name = str(option.name)
         listed = [str(v) for v in value] if isinstance(value, list) else None
         if isinstance(value, dict):
             listed = [f"{k}={v}" for k, v in value.items()]
-        if known[name].multiple:
+        if option.multiple:
             defaults[name] = listed if listed is not None else [str(value)]
         else:
             defaults[name] = value if isinstance(value, bool) else ",".join(listed) if listed is not None else str(value)
