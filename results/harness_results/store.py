@@ -37,6 +37,7 @@ class DuckStore:
         self.readonly = readonly
         self.wait = wait
         self._tidied = readonly
+        self._blank: tuple[int, int] | None = None  # what the file looked like when it was made, with nothing in it
 
     def check(self) -> None:
         """Raise now what would go wrong later; creates the database when it is not there."""
@@ -60,7 +61,19 @@ class DuckStore:
             except StoreError:
                 log.debug("reading %s failed; opening it for writing tells whether it can be mended", self.path)
         with opened(self.path, write=True, wait=self.wait) as con:
-            con.execute("SELECT count(*) FROM cells").fetchall()
+            empty = con.execute("SELECT count(*) FROM cells").fetchall() == [(0,)]
+        self._blank = self._look() if empty else None
+
+    def _look(self) -> tuple[int, int] | None:
+        """Time and size of the file; None where a log beside it holds more."""
+        if self.path.with_name(self.path.name + ".wal").exists():
+            return None
+        status = self.path.stat()
+        return status.st_mtime_ns, status.st_size
+
+    def _has_cells(self) -> bool:
+        """Whether a look into the database can find a cell; for the first run, which has just made it, the answer needs no look."""
+        return self._there() and (self._blank is None or self._blank != self._look() or bool(finished(self.spool)))
 
     def _check_place(self) -> None:
         path, parent = self.path, self.path.parent
@@ -100,7 +113,7 @@ class DuckStore:
 
     def find(self, cell_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Rows of `cells` (with "scores": {metric: value}) by cell id, for those that are there; {} for a store not made yet."""
-        if not self._there():
+        if not self._has_cells():
             return {}
         with opened(self.path, write=False, wait=self.wait) as con:
             cursor = con.execute("SELECT * FROM cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))", [list(cell_ids)])
@@ -115,7 +128,7 @@ class DuckStore:
 
     def superseded(self, keys: Mapping[str, tuple[str, str, str, str, str, int, str]]) -> dict[str, str]:
         """Of these current {cell id: Cell.key}, those that have an older result under another id: {cell id: the newest such id}."""
-        if not keys or not self._there():
+        if not keys or not self._has_cells():
             return {}
         wanted = {key: cell_id for cell_id, key in keys.items()}
         sql = (
