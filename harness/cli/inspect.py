@@ -224,7 +224,7 @@ def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
         found += [{"kind": kind, **r} for r in rows if r["name"] == name]
     if "/" in name:
         rows = _tasks(plugins, "", None)[0]
-        found += [{"kind": "task", **r} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
+        found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
     return found
 
 

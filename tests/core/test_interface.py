@@ -145,7 +145,7 @@ def test_show_and_ls(lab: Lab) -> None:
     cell = done["cells"][0]
     lab.run("show", "naive").expect(0, "model naive", "harness-baselines")
     lab.run("show", cell["id"][:10]).expect(0, f"cell {cell['id']}", "MASE[0.5]", "versions")
-    lab.run("show", TASK).expect(0, f"task {TASK}", "horizon", "12")
+    lab.run("show", TASK).expect(0, f"task {TASK} suite", "horizon 12")
     lab.run("show", "MASE[0.5]").expect(0, "metric MASE[0.5]")
     assert {thing["kind"] for thing in lab.run("show", TASK, "--json").expect(0).json()} == {"task", "cell"}
     lab.run("show", done["run"]).expect(0, f"run {done['run']}", "complete")
