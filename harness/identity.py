@@ -10,14 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness import scoring
 from harness.cells import Cell
 from harness.plugins import Plugins, Registered, iterate_sources
 from harness.types import ModelInfo, Task
 
-__all__ = ["SCORING", "make_cell", "source_digest"]
-
-SCORING = "1"
-"""Version of the scoring code: raise it when the same forecasts would get other statistics or scores."""
+__all__ = ["make_cell", "source_digest"]
 
 
 def digest(value: object) -> str:
@@ -68,7 +66,7 @@ def make_cell(
         "budget": budget,
         "seed": seed,
         "scope": scope,
-        "scoring": SCORING,
+        "scoring": scoring.VERSION,
         "metrics": {name: source_digest(plugins, m.plugin) for name, m in plugins.metrics.items() if m.info.statistics is not None},
         "wrappers": {name: source_digest(plugins, name) for name in plugins.wrappers() if name != model.plugin},
     }
