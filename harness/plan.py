@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.cells import Cell, Outcome
-from harness.errors import DataError, Unavailable, UsageError
+from harness.errors import DataError, HarnessError, PluginError, Unavailable, UsageError
 from harness.identity import make_cell
 from harness.plugins import Plugins
 from harness.selection import parse_limit, parse_modes, select_models, select_tasks, split_list
@@ -61,11 +61,59 @@ class Plan:
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
 
 
+class GuardedSuite:
+    """A suite whose mistakes cost its own tasks: what it raises becomes an error that names it."""
+
+    def __init__(self, name: str, make: Callable[[], Suite]) -> None:
+        self._name = name
+        self._suite: Suite = self._try("being made", make)
+
+    def _try(self, what: str, call: Callable[[], Any], kind: type[HarnessError] = PluginError) -> Any:
+        try:
+            return call()
+        except HarnessError:
+            raise
+        except Exception as error:
+            raise kind(f"suite '{self._name}' raised {type(error).__name__} while {what}: {error}; tell its author") from error
+
+    def tasks(self) -> Sequence[Task]:
+        """The suite's tasks.
+
+        Raises:
+            PluginError: it raised, or they are no tasks of its own with names of their own.
+        """
+        tasks: list[Task] = self._try("listing its tasks", lambda: list(self._suite.tasks()))
+        seen: set[str] = set()
+        for task in tasks:
+            if not isinstance(task, Task) or task.suite != self._name or task.name in seen or task.horizon < 1:
+                raise PluginError(
+                    f"suite '{self._name}' lists {task!r}; wanted tasks with suite='{self._name}', each name once, a horizon of at least 1"
+                )
+            seen.add(task.name)
+        return tasks
+
+    def open(self, task: Task) -> TaskData:
+        """The task's data. Raises as `harness.types.Suite.open`; anything else becomes a DataError."""
+        data = self._try(f"opening {task.name}", lambda: self._suite.open(task), DataError)
+        if not isinstance(data, TaskData):
+            raise DataError(f"suite '{self._name}' gave a {type(data).__name__} for {task.name}; wanted a harness.series.TaskData")
+        return data
+
+
 def open_suites(plugins: Plugins, names: Sequence[str], data: Path | None) -> dict[str, Suite]:
-    """Make the named suites; `data` is the folder of `--data`."""
+    """Make the named suites; `data` is the folder of `--data`.
+
+    Raises:
+        UsageError: no such suite or folder.
+        PluginError: a suite could not be made.
+    """
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: there is no such folder")
-    return {name: plugins.suite(name).factory(data) for name in split_list(names)}
+    made: dict[str, Suite] = {}
+    for name in split_list(names):
+        factory = plugins.suite(name).factory
+        made[name] = GuardedSuite(name, lambda factory=factory: factory(data))  # type: ignore[misc]
+    return made
 
 
 def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callable[[str], None] = lambda _: None) -> Plan:

@@ -85,23 +85,29 @@ class Session:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """An exception as an answer: its kind, a message that says what to do, the traceback."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        said = str(error)
+    except Exception:  # a stranger's exception may fail even at this
+        said = "(an error without a readable text)"
+    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
     kind = "error"
     if isinstance(error, Unsupported):
-        kind, text = "unsupported", str(error)
+        kind, text = "unsupported", said
     elif isinstance(error, ForecastError):
-        kind, text = "forecast", str(error)
-    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower():
+        kind, text = "forecast", said
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in said.lower():
         kind = "memory"
     elif isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
         text = f"it needs the package '{package}', which is not installed. Type: pip install {package}"
     elif isinstance(error, HarnessError):
-        text = str(error)
+        text = said
     elif isinstance(error, SystemExit):
         text = f"it called sys.exit({error.code!r})"
     frames = "".join(traceback.format_exception(error))
-    return {"failure": kind, "reason": text[:2000], "traceback": frames[-8000:]}
+    # Half a surrogate pair and NUL are no text for a database.
+    text, frames = (t.replace("\0", "�").encode("utf-8", "replace").decode() for t in (text[:2000], frames[-8000:]))
+    return {"failure": kind, "reason": text, "traceback": frames}
 
 
 def versions(distribution: str) -> dict[str, str]:

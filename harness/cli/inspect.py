@@ -96,14 +96,22 @@ def _suites(plugins: Any) -> Rows:
 
 
 def _tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
-    from harness.errors import DataError, Unavailable
+    from harness.errors import DataError, PluginError, Unavailable
     from harness.plan import open_suites
     from harness.selection import split_list
 
     names = split_list(suite) or sorted(plugins.suites)
     rows = []
-    for opened in open_suites(plugins, names, data).values():
-        for task in opened.tasks():
+    for name in names:
+        try:
+            opened = open_suites(plugins, [name], data)[name]
+            tasks = opened.tasks()
+        except PluginError as error:
+            if suite:
+                raise
+            click.echo(str(error), err=True)
+            continue
+        for task in tasks:
             row: dict[str, Any] = {**asdict(task), "available": True, "reason": "", "fetch": "", "windows": None, "n_windows": None}
             try:
                 found = opened.open(task)
