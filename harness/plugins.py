@@ -137,6 +137,7 @@ class Plugins:
             if not isinstance(key, str) or not key.isprintable() or not key or set(key) & forbidden or key != key.strip():
                 wanted = "text without any of , [ ] = : * ? / \\ and control characters, and without spaces at its ends"
                 raise PluginError(f"plugin '{plugin}' registered the name {key!r}; wanted {wanted}")
+            _check_fields(info, plugin)
             if key in table:
                 raise PluginError(f"plugin '{plugin}' registers '{key}', which plugin '{table[key].plugin}' has already")
             table[key] = Registered(info, factory, plugin, distribution, version)
@@ -202,6 +203,18 @@ class Plugins:
         """Names of plugins that take part in `predict` or `finetune`: they can change numbers, so they belong to a result's identity."""
         names = {i.plugin_name for hook in ("predict", "finetune") for i in getattr(self.pm.hook, hook).get_hookimpls()}
         return sorted(names - {"harness.defaults"})
+
+
+def _check_fields(info: object, plugin: str) -> None:
+    """Refuse what is easily mistyped: modes="zero-shot" would be nine modes of one letter."""
+    for field in ("modes", "devices", "covariates", "training_corpora"):
+        value = getattr(info, field, ())
+        if isinstance(value, str):
+            raise PluginError(f"plugin '{plugin}' registered {field}={value!r}; wanted a tuple of names: {field}=({value!r},)")
+    for field in ("max_context", "max_horizon", "batch_size"):
+        value = getattr(info, field, None)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise PluginError(f"plugin '{plugin}' registered {field}={value!r}; wanted a number of at least 1, or None")
 
 
 @functools.cache

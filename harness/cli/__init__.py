@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -62,6 +63,9 @@ def build() -> click.Group:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and turns errors into a message on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", and the command goes on
     try:
         # standalone_mode off: click's own errors are shown by us, in the same shape as the harness's.
         code = build().main(args=arguments, prog_name="harness", standalone_mode=False)

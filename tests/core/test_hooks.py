@@ -63,6 +63,37 @@ def register_suites(register): register(SuiteInfo("mine", summary="Waves"), Mine
     lab.run("run", "-m", "good", "-s", "min").expect(2, "there is no suite 'min'. Did you mean 'mine'?")
 
 
+SUITE = """
+class S:
+    def __init__(self, data): BODY_INIT
+    def tasks(self):
+        from harness import Task
+        BODY_TASKS
+        fixed = dict(dataset="a", family="a", domain="x", freq="H", term="", horizon=3, season_length=1, variates=1)
+        return [Task(suite="NAME", name="a/H", **fixed)]
+    def open(self, task): BODY_OPEN
+@hookimpl
+def register_suites(register): register(SuiteInfo("NAME"), S)
+"""
+
+
+def test_a_broken_suite_costs_only_itself(lab: Lab) -> None:
+    mistakes = {
+        "bad_init": ("BODY_INIT", "raise KeyError('init')", "suite 'bad_init' raised KeyError while being made: 'init'"),
+        "bad_tasks": ("BODY_TASKS", "raise OSError('tasks')", "suite 'bad_tasks' raised OSError while listing its tasks: tasks"),
+        "bad_name": ("BODY_TASKS", "return [1]", "suite 'bad_name' lists 1; wanted tasks with suite='bad_name'"),
+        "bad_open": ("BODY_OPEN", "raise KeyError('open')", "suite 'bad_open' raised KeyError while opening a/H: 'open'"),
+        "bad_data": ("BODY_OPEN", "return [1.0]", "suite 'bad_data' gave a list for a/H; wanted a harness.series.TaskData"),
+    }
+    for name, (place, body, _) in mistakes.items():
+        source = SUITE.replace(place, body).replace("NAME", name)
+        lab.plugin(name, source.replace("BODY_INIT", "pass").replace("BODY_TASKS", "pass").replace("BODY_OPEN", "pass"))
+    done = lab.run("ls", "tasks").expect(0, "us_births/M/short")
+    for name, (_, _, text) in mistakes.items():
+        assert name in ("bad_open", "bad_data") or text in done.err
+        lab.run("run", "-m", "naive", "-s", name, "--json").expect(3, text)
+
+
 def test_hook_register_metrics(lab: Lab) -> None:
     lab.plugin(
         "mine",

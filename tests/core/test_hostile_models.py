@@ -39,6 +39,12 @@ BEHAVIOURS: dict[str, tuple[str, list[str], str]] = {
     "needs": ("import no_such_package_xyz", ["it needs the package 'no_such_package_xyz'", "pip install no_such_package_xyz"], "error"),
     "no_memory": ("raise MemoryError", ["MemoryError"], "memory"),
     "panics": ("class Panic(BaseException): pass\n        raise Panic('rust')", ["Panic: rust"], "error"),
+    "odd_text": ("raise ValueError('cannot read \\udcff and \\0')", ["ValueError: cannot read ? and �"], "error"),
+    "mute_error": (
+        "class Mute(Exception):\n            def __str__(self): raise KeyError\n        raise Mute",
+        ["Mute: (an error without a readable text)"],
+        "error",
+    ),
     "odd_error": ("raise ValueError('line one\\nline two \\x1b[31m' + 'x' * 100_000)", ["ValueError: line one"], "error"),
 }
 
@@ -92,7 +98,7 @@ def test_each_failure_costs_only_its_own_cells(hostile: Lab) -> None:
 
 
 def test_inprocess_failures_cost_only_their_own_cells(hostile: Lab) -> None:
-    names = ["raises", "exits", "nan", "short", "none", "needs", "no_memory", "panics"]
+    names = ["raises", "exits", "nan", "short", "none", "needs", "no_memory", "panics", "odd_text", "mute_error"]
     for name in names:
         plugin(hostile, name, body(BEHAVIOURS[name][0]))
     cells = hostile.models(",".join([*names, "good"]), "--isolation", "inprocess").expect(3).cells()

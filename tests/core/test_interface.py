@@ -229,3 +229,11 @@ def test_json_is_all_there_is_on_stdout(lab: Lab) -> None:
     done = lab.models("good")
     assert json.loads(done.out)["counts"]["ok"] == 1
     assert "a cell is done" in done.err
+
+
+def test_terminals_of_all_kinds(lab: Lab) -> None:
+    lab.plugin("good", GOOD)
+    lab.plugin("bad", GOOD.replace("good", "bad").replace("return", "raise ValueError('[red]no[/] größer')\n        return"))
+    narrow = {"PYTHONIOENCODING": "ascii", "COLUMNS": "40", "NO_COLOR": "1"}
+    lab.run("run", "-m", "good,bad", "-t", TASK, "--progress", "rich", env=narrow).expect(3, "ValueError: [red]no[/] gr??er")
+    lab.run("ls", "models", env=narrow).expect(0, "good")

@@ -17,7 +17,21 @@ from support import GOOD, HEADER, Lab
 
 TASKS = "us_births/*/short,saugeen/M/short"  # 4 tasks
 SLOW = GOOD.replace("good", "NAME").replace("return", "time.sleep(0.05)\n        return")
-RUN = ("run", "-m", "slow_a,slow_b", "-t", "us_births/*,saugeen/M/*", "-j", "4", "-b", "4", "--progress", "none", "--json")
+RUN = (
+    "run",
+    "--save-forecasts",
+    "-m",
+    "slow_a,slow_b",
+    "-t",
+    "us_births/*,saugeen/M/*",
+    "-j",
+    "4",
+    "-b",
+    "4",
+    "--progress",
+    "none",
+    "--json",
+)
 
 
 @pytest.fixture
@@ -74,6 +88,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(slow: Lab) -> None:
     assert midway >= 10
     slow.run(*RUN).expect(0)
     assert slow.leftovers() == []
+    assert sorted(slow.folder.rglob("*.tmp")) == []
     assert slow.query("SELECT count(*), count(DISTINCT cell_id) FROM cells") == [(8, 8)]
     assert slow.tables() == slow.tables(plain)
     assert all(c["cached"] for c in slow.run(*RUN).expect(0).json()["cells"])

@@ -28,6 +28,14 @@ MISTAKES = {
         "@hookimpl\ndef register_metrics(register): register(Metric('half_metric', len))",
         ["RuntimeError: no further"],
     ),
+    "text_for_tuple": (
+        "@hookimpl\ndef register_models(register): register(ModelInfo('t', modes='zero-shot'), dict)",
+        ["registered modes='zero-shot'; wanted a tuple of names: modes=('zero-shot',)"],
+    ),
+    "no_context": (
+        "@hookimpl\ndef register_models(register): register(ModelInfo('t', max_context=0), dict)",
+        ["registered max_context=0; wanted a number of at least 1, or None"],
+    ),
     "exits_in_hook": ("@hookimpl\ndef register_models(register): sys.exit(0)", ["it called sys.exit(0)"]),
 }
 
@@ -120,3 +128,25 @@ def test_files_in_the_working_folder_do_not_shadow_modules(lab: Lab) -> None:
 def test_doctor_shows_a_broken_plugin(lab: Lab) -> None:
     lab.plugin("acme", "import no_such_package_xyz")
     lab.run("doctor").expect(1, "✗ plugin 'acme' could not be loaded", "pip install no_such_package_xyz")
+
+
+def test_every_file_of_a_package_belongs_to_its_source(lab: Lab) -> None:
+    """Both for a plugin in the package's own module and for one in a module deeper down."""
+    for name, deep in (("packed", "packed"), ("deeper", "deeper.sub.plugin")):
+        folder = lab.site / name
+        (folder / "sub").mkdir(parents=True)
+        lab.plugin(name, GOOD.replace("good", name), entry=deep)
+        (lab.site / f"{name}.py").rename(folder / ("__init__.py" if deep == name else "sub/plugin.py"))
+        for path in (folder / "__init__.py", folder / "sub" / "__init__.py", folder / "other.py"):
+            path.touch()
+
+    def ids() -> list[str]:
+        plan = lab.run("plan", "-m", "packed,deeper", "-t", "us_births/M/short", "--json").expect(0).json()
+        return [c["id"] for c in plan["cells"]]
+
+    before = ids()
+    assert ids() == before
+    for name in ("packed", "deeper"):
+        (lab.site / name / "other.py").write_text("x = 1")
+    after = ids()
+    assert [a != b for a, b in zip(before, after, strict=True)] == [True, True]
