@@ -7,6 +7,7 @@ Axes: N windows, Q quantile levels, H horizon.
 from __future__ import annotations
 
 import collections
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from harness.workers import Worker, WorkerFailed
 
 Queue = collections.deque[tuple[int, int]]
 
-__all__ = ["Facts", "Sink", "run_cell"]
+__all__ = ["Facts", "Later", "Sink", "forecast_cell", "run_cell"]
 
 
 class Sink(Protocol):
@@ -63,11 +64,24 @@ class Facts:
         self.notes = dict(answer["notes"])
 
 
-class Scorer:
-    """Collects forecasts into blocks and scores each block when it is whole and its turn has come."""
+Later = Callable[[Callable[[], None]], None]
+"""Does a job now, or later in the order given."""
 
-    def __init__(self, data: TaskData, metrics: Sequence[Metric], sink: Sink, facts: Facts) -> None:
-        self.data, self.sink, self.facts = data, sink, facts
+
+def at_once(job: Callable[[], None]) -> None:
+    """The plain `Later`."""
+    job()
+
+
+class Scorer:
+    """Collects forecasts into blocks and has each block scored when it is whole and its turn has come.
+
+    What goes wrong in scoring is kept in `error`, since it may happen in another thread; nothing is scored after it.
+    """
+
+    def __init__(self, data: TaskData, metrics: Sequence[Metric], sink: Sink, facts: Facts, later: Later) -> None:
+        self.data, self.sink, self.facts, self.later = data, sink, facts, later
+        self.error: Exception | None = None
         self.totals = scoring.Totals(data.task.quantile_levels)
         self._own = [m for m in metrics if m.statistics is not None]
         self._open: dict[int, tuple[F32, F32, NDArray[np.int32], list[int]]] = {}  # block -> arrays, [rows still missing]
@@ -94,8 +108,20 @@ class Scorer:
             missing[0] -= b - a
         while self._next in self._open and self._open[self._next][3][0] == 0:
             into_q, into_m, into_c, _ = self._open.pop(self._next)
-            self._score(*self._bounds(self._next), into_q, into_m, into_c)
+            self.later(functools.partial(self._try, *self._bounds(self._next), into_q, into_m, into_c))
             self._next += 1
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self.error is not None:
+            raise self.error
+
+    def _try(self, low: int, high: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
+        if self.error is None:
+            try:
+                self._score(low, high, quantiles, mean, crossings)
+            except Exception as error:
+                self.error = error
 
     def _score(self, low: int, high: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
         start = time.perf_counter()
@@ -124,7 +150,6 @@ class Scorer:
         self.facts.score_s += time.perf_counter() - start
         self.sink.forecasts(data.index[low:high], quantiles, mean)
 
-
     def _statistics(self, block: scoring.Block) -> scoring.Scores:
         try:
             return scoring.score(block, self._own)
@@ -152,7 +177,26 @@ def run_cell(
     timeout: float | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Outcome, Facts, scoring.Totals]:
-    """Forecast and score every window of a cell.
+    """Forecast and score every window of a cell; raises as `forecast_cell` and what it returns."""
+    return forecast_cell(cell, data, info, worker, sink, metrics, batch_size=batch_size, timeout=timeout, advance=advance)()
+
+
+def forecast_cell(
+    cell: Cell,
+    data: TaskData,
+    info: ModelInfo,
+    worker: Worker,
+    sink: Sink,
+    metrics: Sequence[Metric],
+    *,
+    batch_size: int | None = None,
+    timeout: float | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+    later: Later = at_once,
+) -> Callable[[], tuple[Outcome, Facts, scoring.Totals]]:
+    """Forecast every window of a cell, hand blocks of forecasts to `later` for scoring, and return what gives the result after that.
+
+    The worker is free when this returns. What is returned raises StoreError and PluginError as below.
 
     Raises:
         StoreError: the sink could not be written.
@@ -160,7 +204,7 @@ def run_cell(
         PluginError: a metric's own statistics are of no use.
     """
     facts = Facts()
-    scorer = Scorer(data, metrics, sink, facts)
+    scorer = Scorer(data, metrics, sink, facts, later)
     deadline = None if timeout is None else time.monotonic() + timeout
     train = None if cell.mode == "zero-shot" else training_batch(data, info, cell.mode, cell.seed)
     facts.fit_s = worker.begin(cell.budget, cell.seed, train, deadline)["fit_s"]
@@ -181,7 +225,14 @@ def run_cell(
             continue
         facts.add(answer, high - low)
         scorer.add(low, quantiles, mean, answer["crossings"])
+        scorer.check()
         advance(high - low)
+    return functools.partial(_result, cell, data, metrics, scorer)
+
+
+def _result(cell: Cell, data: TaskData, metrics: Sequence[Metric], scorer: Scorer) -> tuple[Outcome, Facts, scoring.Totals]:
+    scorer.check()
+    facts = scorer.facts
     if not scorer.totals.sums["n"]:
         reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"
         return Outcome("failed", reason, "data"), facts, scorer.totals

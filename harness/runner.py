@@ -5,7 +5,6 @@ Killed at any moment, the same command carries on.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import inspect
 import os
@@ -17,24 +16,24 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness import spool
-from harness.arrow import from_numpy, rows
 from harness.cells import Cell, Outcome, Run
 from harness.errors import PluginError, StoreError, UsageError
-from harness.execute import Facts, run_cell
-from harness.forecast import F32
+from harness.execute import Facts, forecast_cell
+from harness.jobs import InOrder, Jobs
 from harness.plan import Plan, RunSpec
 from harness.plugins import Plugins
 from harness.progress import Progress
 from harness.receipt import cell_record, now
-from harness.rows import step_table, window_schema
+from harness.report import Report
+from harness.rows import step_table
+from harness.scoring import Totals
+from harness.sink import SpoolSink
 from harness.store import Store
 from harness.types import Metric, ModelInfo
 from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
@@ -43,115 +42,6 @@ __all__ = ["Report", "execute", "started_early"]
 
 INGEST_EVERY = 2.0
 """Seconds between two visits to the database: opening it costs more than a cell of a cheap model."""
-
-
-@dataclass
-class Report:
-    """How a run ended: the outcome of every cell, and what kept results from being stored, if anything did."""
-
-    run: Run
-    plan: Plan
-    outcomes: dict[str, Outcome] = field(default_factory=dict)  # by cell id
-    problem: str = ""
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Cells by state: ok, failed, skipped, cached (of those), and tasks unavailable."""
-        counted = collections.Counter(o.status for o in self.outcomes.values())
-        cached = sum(o.cached for o in self.outcomes.values())
-        missing = len(self.plan.cells) - len(self.outcomes)
-        states = {s: counted.get(s, 0) for s in ("ok", "failed", "skipped")}
-        return {**states, "unfinished": missing, "cached": cached, "unavailable": len(self.plan.unavailable)}
-
-    @property
-    def exit_code(self) -> int:
-        """0 all cells good, 3 some failed or not stored, 130 interrupted."""
-        if self.run.status == "interrupted":
-            return 130
-        return 3 if self.problem or self.counts["failed"] or self.counts["unfinished"] else 0
-
-
-class SpoolSink:
-    """A cell's way into the spool, and its forecasts' way into a file of their own."""
-
-    def __init__(self, store: Store, keep_forecasts: bool) -> None:
-        self.result_id = uuid.uuid4().hex
-        self._store = store
-        self._writer: spool.CellWriter | None = None
-        self._forecasts: pq.ParquetWriter | None = None
-        self._folder = store.path.with_name(store.path.name + ".forecasts")
-        self._path = self._folder / f"{self.result_id}.parquet"
-        self._keep = keep_forecasts
-
-    def write(self, rows: pa.RecordBatch) -> None:
-        """Append window rows."""
-        if self._writer is None:
-            self._writer = spool.CellWriter(self._store.spool, self.result_id, rows.schema)
-        self._writer.write(rows)
-
-    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32) -> None:
-        """Keep the forecasts of a block, if they are to be kept."""
-        if not self._keep:
-            return
-        columns = [from_numpy(index), rows(quantiles), rows(mean)]  # [N], [N, Q·H], [N, H]
-        batch = pa.RecordBatch.from_arrays(columns, names=["window", "quantiles", "mean"])
-        with spool.storing(self._path):
-            if self._forecasts is None:
-                self._folder.mkdir(exist_ok=True)
-                self._forecasts = pq.ParquetWriter(self._path.with_suffix(f".{os.getpid()}.tmp"), batch.schema, compression="zstd")
-            self._forecasts.write_batch(batch)
-
-    def commit(self, record: dict[str, Any], steps: pa.Table | None) -> None:
-        """Make the result visible: forecasts first, the cell last."""
-        if self._forecasts is not None:
-            with spool.storing(self._path):
-                self._forecasts.close()
-                spool.publish(self._path.with_suffix(f".{os.getpid()}.tmp"), self._path)
-            record["forecasts"] = f"{self._folder.name}/{self._path.name}"
-        if self._writer is None:
-            self._writer = spool.CellWriter(self._store.spool, self.result_id, window_schema())
-        self._writer.commit({**record, "result_id": self.result_id}, steps)
-
-    def abort(self) -> None:
-        """Drop what was written."""
-        if self._writer is not None:
-            self._writer.abort()
-            self._writer = None
-        if self._forecasts is not None:
-            self._forecasts.close()
-            self._path.with_suffix(f".{os.getpid()}.tmp").unlink(missing_ok=True)
-            self._forecasts = None
-
-
-class Jobs:
-    """The cells still to do, by model; a worker keeps to one model until that has no cell left."""
-
-    def __init__(self, cells: list[Cell]) -> None:
-        self._lock = threading.Lock()
-        self._cells: dict[str, collections.deque[Cell]] = {}
-        self._busy: collections.Counter[str] = collections.Counter()
-        for cell in cells:
-            self._cells.setdefault(cell.model, collections.deque()).append(cell)
-
-    def model(self) -> str | None:
-        """The model with cells left that has the fewest workers, taken for the caller; None when all is done."""
-        with self._lock:
-            waiting = [m for m, cells in self._cells.items() if cells]
-            if not waiting:
-                return None
-            model = min(waiting, key=lambda m: (self._busy[m], -len(self._cells[m])))
-            self._busy[model] += 1
-            return model
-
-    def take(self, model: str) -> Cell | None:
-        """The model's next cell."""
-        with self._lock:
-            return self._cells[model].popleft() if self._cells[model] else None
-
-    def release(self, model: str) -> None:
-        """The caller leaves the model."""
-        with self._lock:
-            self._busy[model] -= 1
 
 
 def device_for(info: ModelInfo, wanted: str) -> str:
@@ -178,19 +68,25 @@ class _Execution:
 
     def work(self, slot: int) -> None:
         """One thread: a worker at a time, a model at a time."""
+        later = InOrder()
         try:
             while not self.stop.is_set() and (model := self.jobs.model()) is not None:
                 try:
-                    self._model(slot, model)
+                    self._model(slot, model, later)
                 finally:
                     self.jobs.release(model)
-        except BaseException as error:  # to be raised in the main thread
-            self.stop.set()
-            self.events.put(error)
+        except BaseException as error:
+            self._give_up(error)
         finally:
+            later.close()
             self.events.put(None)
 
-    def _model(self, slot: int, model: str) -> None:
+    def _give_up(self, error: BaseException) -> None:
+        """End the run with an error, which is raised in the main thread."""
+        self.stop.set()
+        self.events.put(error)
+
+    def _model(self, slot: int, model: str, later: InOrder) -> None:
         worker: Worker | None = None
         loaded: dict[str, Any] = {}
         try:
@@ -199,7 +95,7 @@ class _Execution:
                 try:
                     if worker is None:
                         worker, loaded = self._start(cell)
-                    lost = self._cell(slot, cell, worker, loaded)
+                    lost = self._cell(slot, cell, worker, loaded, later)
                     if lost:
                         self._forget(worker)
                         worker = None
@@ -242,15 +138,15 @@ class _Execution:
         takes = "device" in inspect.signature(model.factory).parameters and "device" not in cell.params
         return {"device": device_for(model.info, self.spec.device)} if takes else {}
 
-    def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any]) -> bool:
-        """Run a cell and put its result into the spool; return whether the worker was lost."""
+    def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any], later: InOrder) -> bool:
+        """Forecast a cell, and leave it to `later` to score and store it; return whether the worker was lost."""
         data = self.plan.data[cell.task.suite, cell.task.name]
         info = self.plugins.model(cell.model_name).info
         sink = SpoolSink(self.store, self.spec.save_forecasts)
-        started, clock, log, lost = now(), time.perf_counter(), "", False
-        facts, steps = Facts(), None
+        more = {"started_at": now(), "load_s": loaded.get("load_s", 0.0), "versions": loaded.get("versions", {})}
+        clock, log, lost = time.perf_counter(), "", False
         try:
-            outcome, facts, totals = run_cell(
+            result = forecast_cell(
                 cell,
                 data,
                 info,
@@ -260,24 +156,51 @@ class _Execution:
                 batch_size=self.spec.batch_size,
                 timeout=self.spec.timeout,
                 advance=lambda n: self.progress.advance(slot, n),
+                later=later,
             )
-            steps = step_table(totals)
         except WorkerFailed as error:
             status = "skipped" if error.kind == "unsupported" else "failed"
             outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
         except PluginError as error:
             outcome = Outcome("failed", str(error), "error")
         except BaseException:
+            later.drain()
             sink.abort()
             raise
-        if outcome.status != "ok":
-            sink.abort()
-            lost = lost or not self._drained(worker)
+        else:
+            later(lambda: self._score(slot, cell, result, sink, clock, more))
+            return False
+        later.drain()  # its blocks, before their file is taken away
+        sink.abort()
+        lost = lost or not self._drained(worker)
         if self.stop.is_set() and lost:
             return True  # the run is being stopped, and that is why the worker went
-        more = {"started_at": started, "load_s": loaded.get("load_s", 0.0), "total_s": time.perf_counter() - clock}
-        self._finish(slot, cell, outcome, log, facts, steps, sink, versions=loaded.get("versions", {}), **more)
+        self._finish(slot, cell, outcome, log, sink=sink, total_s=time.perf_counter() - clock, **more)
         return lost
+
+    def _score(
+        self,
+        slot: int,
+        cell: Cell,
+        result: Callable[[], tuple[Outcome, Facts, Totals]],
+        sink: SpoolSink,
+        clock: float,
+        more: dict[str, Any],
+    ) -> None:
+        """Put the result of a cell that is wholly forecast into the spool."""
+        facts, steps = Facts(), None
+        try:
+            try:
+                outcome, facts, totals = result()
+                steps = step_table(totals)
+            except PluginError as error:
+                outcome = Outcome("failed", str(error), "error")
+            if outcome.status != "ok":
+                sink.abort()
+            self._finish(slot, cell, outcome, "", facts, steps, sink, total_s=time.perf_counter() - clock, **more)
+        except BaseException as error:
+            sink.abort()
+            self._give_up(error)
 
     def _drained(self, worker: Worker) -> bool:
         """After a failure, throw away the answers that are still to come; False if the worker had to be given up."""

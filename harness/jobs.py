@@ -1,0 +1,74 @@
+"""What waits to be done in a run: cells for the workers, and jobs for the thread beside each worker."""
+
+from __future__ import annotations
+
+import collections
+import queue
+import threading
+from collections.abc import Callable
+
+from harness.cells import Cell
+
+__all__ = ["InOrder", "Jobs"]
+
+
+class InOrder:
+    """A thread that does jobs one after the other, so that a cell is scored and stored while the worker forecasts the next.
+
+    A `harness.execute.Later`: with `AHEAD` jobs waiting, the caller waits too, so that forecasts do not pile up. Jobs must not raise.
+    """
+
+    AHEAD = 4
+
+    def __init__(self) -> None:
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(self.AHEAD)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def __call__(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            self._jobs.task_done()
+
+    def drain(self) -> None:
+        """Wait until all jobs are done."""
+        self._jobs.join()
+
+    def close(self) -> None:
+        """Wait until all jobs are done, and end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+
+class Jobs:
+    """The cells still to do, by model; a worker keeps to one model until that has no cell left."""
+
+    def __init__(self, cells: list[Cell]) -> None:
+        self._lock = threading.Lock()
+        self._cells: dict[str, collections.deque[Cell]] = {}
+        self._busy: collections.Counter[str] = collections.Counter()
+        for cell in cells:
+            self._cells.setdefault(cell.model, collections.deque()).append(cell)
+
+    def model(self) -> str | None:
+        """The model with cells left that has the fewest workers, taken for the caller; None when all is done."""
+        with self._lock:
+            waiting = [m for m, cells in self._cells.items() if cells]
+            if not waiting:
+                return None
+            model = min(waiting, key=lambda m: (self._busy[m], -len(self._cells[m])))
+            self._busy[model] += 1
+            return model
+
+    def take(self, model: str) -> Cell | None:
+        """The model's next cell."""
+        with self._lock:
+            return self._cells[model].popleft() if self._cells[model] else None
+
+    def release(self, model: str) -> None:
+        """The caller leaves the model."""
+        with self._lock:
+            self._busy[model] -= 1

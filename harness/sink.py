@@ -1,0 +1,71 @@
+"""Where a cell goes while it runs: its rows into the spool, its forecasts, if they are kept, into a file of their own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness import spool
+from harness.arrow import from_numpy, rows
+from harness.forecast import F32
+from harness.rows import window_schema
+from harness.store import Store
+
+__all__ = ["SpoolSink"]
+
+
+class SpoolSink:
+    """A cell's way into the spool, and its forecasts' way into a file of their own."""
+
+    def __init__(self, store: Store, keep_forecasts: bool) -> None:
+        self.result_id = uuid.uuid4().hex
+        self._store = store
+        self._writer: spool.CellWriter | None = None
+        self._forecasts: pq.ParquetWriter | None = None
+        self._folder = store.path.with_name(store.path.name + ".forecasts")
+        self._path = self._folder / f"{self.result_id}.parquet"
+        self._keep = keep_forecasts
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append window rows."""
+        if self._writer is None:
+            self._writer = spool.CellWriter(self._store.spool, self.result_id, rows.schema)
+        self._writer.write(rows)
+
+    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32) -> None:
+        """Keep the forecasts of a block, if they are to be kept."""
+        if not self._keep:
+            return
+        columns = [from_numpy(index), rows(quantiles), rows(mean)]  # [N], [N, Q·H], [N, H]
+        batch = pa.RecordBatch.from_arrays(columns, names=["window", "quantiles", "mean"])
+        with spool.storing(self._path):
+            if self._forecasts is None:
+                self._folder.mkdir(exist_ok=True)
+                self._forecasts = pq.ParquetWriter(self._path.with_suffix(f".{os.getpid()}.tmp"), batch.schema, compression="zstd")
+            self._forecasts.write_batch(batch)
+
+    def commit(self, record: dict[str, Any], steps: pa.Table | None) -> None:
+        """Make the result visible: forecasts first, the cell last."""
+        if self._forecasts is not None:
+            with spool.storing(self._path):
+                self._forecasts.close()
+                spool.publish(self._path.with_suffix(f".{os.getpid()}.tmp"), self._path)
+            record["forecasts"] = f"{self._folder.name}/{self._path.name}"
+        if self._writer is None:
+            self._writer = spool.CellWriter(self._store.spool, self.result_id, window_schema())
+        self._writer.commit({**record, "result_id": self.result_id}, steps)
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
+        if self._forecasts is not None:
+            self._forecasts.close()
+            self._path.with_suffix(f".{os.getpid()}.tmp").unlink(missing_ok=True)
+            self._forecasts = None
