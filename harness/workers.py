@@ -15,10 +15,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.forecast import F32, Batch
+from harness.forecast import F32, Batch, Ragged
 from harness.plugins import Plugins
 from harness.wire import DEPTH, Closed, Link, Region, read_forecast, write_batch
 from harness.worker import Session, failure, peak_rss_mb
@@ -215,6 +216,12 @@ class ChildWorker:
                 region.close()
 
 
+def _owned(batch: Batch) -> Batch:
+    """The batch in memory of its own: a cut may be a view of the dataset, where a model could change values and look past the cutoff."""
+    rows = [Ragged(r.values.copy(), r.offsets) for r in (batch.contexts, *batch.past_covariates)]
+    return replace(batch, contexts=rows[0], past_covariates=tuple(rows[1:]))
+
+
 class InProcessWorker:
     """A model in this process: nothing to start and nothing to send, and nothing that protects the run from it."""
 
@@ -246,12 +253,13 @@ class InProcessWorker:
     def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
         """Prepare for a cell."""
         del deadline
-        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, train))
+        own = None if train is None else _owned(train)
+        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, own))
         return facts
 
     def submit(self, batch: Batch) -> None:
         """Keep the batch until it is collected."""
-        self._batches.append(batch)
+        self._batches.append(_owned(batch))
 
     def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]:
         """Predict the oldest batch."""

@@ -37,7 +37,9 @@ RUN = (
 @pytest.fixture
 def slow(lab: Lab) -> Lab:
     for name in ("slow_a", "slow_b"):
-        lab.plugin(name, SLOW.replace("NAME", name), header=HEADER)
+        # Each worker has a child of its own, which must not outlive it either.
+        child = "    def __init__(self): subprocess.Popen(['sleep', '987'])\n    def predict"
+        lab.plugin(name, SLOW.replace("NAME", name).replace("    def predict", child), header=HEADER)
     return lab
 
 

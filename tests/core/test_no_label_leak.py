@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Lab, write_dataset
 
+from harness import Batch, Forecast
+from harness.api import evaluate
 from harness.batches import cut_batch, edges, ranges, training_batch
 from harness.forecast import Ragged
 from harness.series import Channels, SeriesSet, TaskData, rolling
@@ -160,6 +162,26 @@ def test_later_values_change_no_earlier_forecast(lab: Lab, isolation: str) -> No
     where = ("-s", "gift-eval", "--data", str(lab.folder / "old"), "--db", str(lab.folder / "third.duckdb"))
     lab.models("echo", "--save-forecasts", *where, tasks="us_births/W/short").expect(0)
     assert not read_forecasts(lab, lab.folder / "third.duckdb")["echo"].equals(forecasts["old"]["echo"])
+
+
+@pytest.mark.parametrize("size", [None, 1])
+def test_in_this_process_a_batch_is_no_view_of_the_dataset(size: int | None) -> None:
+    """Else a model could change the data of the next, and find the labels behind its context."""
+    seen = []
+
+    def model(batch: Batch) -> Forecast:
+        forecast = Forecast.from_points(np.array([[row[-1]] * batch.horizon for row in batch]))
+        base = batch.contexts.values
+        while isinstance(base, np.ndarray) and base.base is not None:
+            base = base.base
+        seen.append(base.nbytes)
+        batch.contexts.values[:] = 7
+        return forecast
+
+    data = evaluate(model, "us_births/M/short", batch_size=size)
+    wanted = [240 - 24, 240 - 12] if size else [2 * 240 - 36]
+    assert seen == [4 * n for n in wanted]
+    assert data.scores["MASE[0.5]"] == evaluate("naive", "us_births/M/short").scores["MASE[0.5]"]
 
 
 def read_forecasts(lab: Lab, db: Path) -> dict[str, pa.Table]:
