@@ -70,7 +70,8 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*")
     options = parser.parse_args()
     if not os.environ.get("GIFT_EVAL"):
-        sys.exit("GIFT_EVAL is not set; wanted the folder with GIFT-Eval's datasets: export GIFT_EVAL=...")
+        print("left out: it needs GIFT_EVAL, the folder with GIFT-Eval's datasets: export GIFT_EVAL=...")
+        return
     script = str(Path(__file__).with_name("official_gift_eval.py"))
     times: dict[str, list[float]] = {"official": [], "harness": []}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
