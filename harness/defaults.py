@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import Unsupported
+from harness.errors import ForecastError, Unsupported
 from harness.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def predict(model: Any, batch: Batch) -> Any:
     """Call `model.predict(batch)`; a bare function is called itself."""
     method = getattr(model, "predict", None)
+    if method is None and not callable(model):
+        raise ForecastError(f"the factory returned a {type(model).__name__}; wanted an object with a method predict(batch)")
     return method(batch) if method is not None else model(batch)
 
 

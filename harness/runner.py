@@ -33,7 +33,7 @@ from harness.receipt import cell_record, now
 from harness.report import Report
 from harness.rows import step_table
 from harness.scoring import Totals
-from harness.sink import SpoolSink
+from harness.sink import SpoolSink, forecast_folder
 from harness.store import Store
 from harness.types import Metric, ModelInfo
 from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
@@ -135,7 +135,10 @@ class _Execution:
     def _device(self, cell: Cell) -> dict[str, str]:
         """The parameter `device`, for a model that takes it."""
         model = self.plugins.model(cell.model_name)
-        takes = "device" in inspect.signature(model.factory).parameters and "device" not in cell.params
+        try:
+            takes = "device" in inspect.signature(model.factory).parameters and "device" not in cell.params
+        except (TypeError, ValueError):  # a class of a compiled extension may not tell
+            takes = False
         return {"device": device_for(model.info, self.spec.device)} if takes else {}
 
     def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any], later: InOrder) -> bool:
@@ -299,6 +302,7 @@ def _execute(
     report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
     todo = _Execution(plugins, spec, plan, store, progress, run, early)
     spool.write_run(store.spool, run.record())
+    spool.sweep(forecast_folder(store))  # what a killed run left there
     if report.outcomes:  # so far those of earlier runs: they hold again, even if a change and its undoing lie between
         store.confirm(list(report.outcomes))
     _call(plugins, progress, "run_started", run=run)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,12 @@ from harness.forecast import F32
 from harness.rows import window_schema
 from harness.store import Store
 
-__all__ = ["SpoolSink"]
+__all__ = ["SpoolSink", "forecast_folder"]
+
+
+def forecast_folder(store: Store) -> Path:
+    """Where the forecasts of a store's cells are kept."""
+    return store.path.with_name(store.path.name + ".forecasts")
 
 
 class SpoolSink:
@@ -27,7 +34,7 @@ class SpoolSink:
         self._store = store
         self._writer: spool.CellWriter | None = None
         self._forecasts: pq.ParquetWriter | None = None
-        self._folder = store.path.with_name(store.path.name + ".forecasts")
+        self._folder = forecast_folder(store)
         self._path = self._folder / f"{self.result_id}.parquet"
         self._keep = keep_forecasts
 
@@ -66,6 +73,7 @@ class SpoolSink:
             self._writer.abort()
             self._writer = None
         if self._forecasts is not None:
-            self._forecasts.close()
+            with contextlib.suppress(OSError, pa.ArrowException):  # a full disk, say, which is why the cell is given up
+                self._forecasts.close()
             self._path.with_suffix(f".{os.getpid()}.tmp").unlink(missing_ok=True)
             self._forecasts = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -49,8 +50,9 @@ def cli() -> None:
     """
 
 
+@functools.cache
 def build() -> click.Group:
-    """The command with those of the core and of all plugins."""
+    """The command with those of the core and of all plugins, made once."""
     from harness.cli.inspect import completion, doctor, ls, show
     from harness.cli.replay import replay
     from harness.cli.run import plan, run

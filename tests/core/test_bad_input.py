@@ -198,34 +198,22 @@ def test_mistyped_options(lab: Lab) -> None:
         ["plan", *([] if "-m" in a else ["-m", "naive"]), *([] if "-t" in a else ["-t", "us_births/M/short"]), *a] for a, _, _ in OPTIONS
     ]
     cases = [[x for x in c if x not in ("-t", "us_births/M/short")] if "--where" in c else c for c in cases]
-    done = lab.python(f"""
-        import contextlib, io, json
-        from harness.cli import main
-        answers = []
-        for arguments in json.loads({__import__("json").dumps(cases)!r}):
-            out, err = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                try:
-                    main(arguments)
-                except SystemExit as error:
-                    code = error.code
-                except BaseException as error:
-                    code = repr(error)
-            answers.append([code, err.getvalue()])
-        print(json.dumps(answers))
-    """).expect(0)
-    for (arguments, code, texts), (got, err) in zip(OPTIONS, done.json(), strict=True):
-        assert got == code, (arguments, got, err)
+    for (arguments, code, texts), done in zip(OPTIONS, lab.many(cases), strict=True):
+        assert done.code == code, (arguments, done)
         for text in texts:
-            assert text in err, (arguments, text, err)
-        assert "Traceback" not in err
+            assert text in done.err, (arguments, text, done.err)
+        assert "Traceback" not in done.err
 
 
 def test_commands_that_do_not_exist(lab: Lab) -> None:
-    lab.run("rnu").expect(2, "there is no command 'rnu'. Did you mean 'run'?", "Try 'harness --help'.")
-    lab.models("naive", "--progress", "loud").expect(2, "got --progress loud; wanted auto, rich, plain or none")
-    lab.run("run").expect(2, "Missing option", "--models")
-    lab.run("ls", "modles").expect(2, "models")
-    lab.run("show", "nothing-like-it").expect(5, "there is no model, suite, task, metric, run or cell 'nothing-like-it'")
-    lab.run("replay", "abc").expect(2, "there is no results database at harness.duckdb")
-    lab.run("ls", "models", "zzz*").expect(5, "none of the", "'zzz*'")
+    cases: list[tuple[list[str], int, list[str]]] = [
+        (["rnu"], 2, ["there is no command 'rnu'. Did you mean 'run'?", "Try 'harness --help'."]),
+        (["run", "-m", "naive", "--progress", "loud"], 2, ["got --progress loud; wanted auto, rich, plain or none"]),
+        (["run"], 2, ["Missing option", "--models"]),
+        (["ls", "modles"], 2, ["models"]),
+        (["show", "nothing-like-it"], 5, ["there is no model, suite, task, metric, run or cell 'nothing-like-it'"]),
+        (["replay", "abc"], 2, ["there is no results database at harness.duckdb"]),
+        (["ls", "models", "zzz*"], 5, ["none of the", "'zzz*'"]),
+    ]
+    for (_, code, texts), done in zip(cases, lab.many([c for c, _, _ in cases]), strict=True):
+        done.expect(code, *texts)

@@ -227,6 +227,13 @@ def test_a_metric_that_raises_fails_the_cell(lab: Lab) -> None:
     lab.models("good").expect(3, "the statistics of a plugin's metric ('odd') raised KeyError: 'nope'", "harness ls metrics")
 
 
+def test_what_a_factory_returns_may_be_no_model(lab: Lab) -> None:
+    lab.plugin("good", GOOD)
+    lab.plugin("odd", "@hookimpl\ndef register_models(register):\n    register(ModelInfo('plain_dict'), dict)\n")
+    done = lab.models("plain_dict,good").expect(3, "the factory returned a dict; wanted an object with a method predict(batch)")
+    assert done.cells()["good", "us_births/M/short"]["status"] == "ok"
+
+
 def test_a_hook_that_raises_costs_nothing(lab: Lab) -> None:
     lab.plugin("good", GOOD)
     lab.plugin(

@@ -143,18 +143,24 @@ def test_replay_with_parameters_and_limit(lab: Lab) -> None:
 def test_show_and_ls(lab: Lab) -> None:
     done = lab.models("naive,window_average[window_size=3]").expect(0).json()
     cell = done["cells"][0]
-    lab.run("show", "naive").expect(0, "model naive", "harness-baselines")
-    lab.run("show", cell["id"][:10]).expect(0, f"cell {cell['id']}", "MASE[0.5]", "versions")
-    lab.run("show", TASK).expect(0, f"task {TASK} suite", "horizon 12")
-    lab.run("show", "MASE[0.5]").expect(0, "metric MASE[0.5]")
-    assert {thing["kind"] for thing in lab.run("show", TASK, "--json").expect(0).json()} == {"task", "cell"}
-    lab.run("show", done["run"]).expect(0, f"run {done['run']}", "complete")
-    for kind in ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells"):
-        rows = lab.run("ls", kind, "--json").expect(0).json()
+    shown = {
+        "naive": ["model naive", "harness-baselines"],
+        cell["id"][:10]: [f"cell {cell['id']}", "MASE[0.5]", "versions"],
+        TASK: [f"task {TASK} suite", "horizon 12"],
+        "MASE[0.5]": ["metric MASE[0.5]"],
+        done["run"]: [f"run {done['run']}", "complete"],
+    }
+    for answer, texts in zip(lab.many([["show", name] for name in shown]), shown.values(), strict=True):
+        answer.expect(0, *texts)
+    kinds = ("models", "suites", "metrics", "dialects", "plugins", "hooks", "runs", "cells", "tasks")
+    lists = lab.many([["ls", kind, "--json"] for kind in kinds] + [["ls", kind] for kind in kinds] + [["show", TASK, "--json"]])
+    assert {thing["kind"] for thing in lists[-1].json()} == {"task", "cell"}
+    for kind, listed, table in zip(kinds, lists[:9], lists[9:18], strict=True):
+        rows = listed.expect(0).json()
         assert rows, kind
         assert all(isinstance(row["name"], str) for row in rows), kind
-        lab.run("ls", kind).expect(0, rows[0]["name"])
-    tasks = lab.run("ls", "tasks", "--json").json()
+        table.expect(0, rows[0]["name"])
+    tasks = lists[8].json()
     assert {(t["suite"], t["available"]) for t in tasks} == {("quick", True), ("gift-eval", False)}
     assert all(t["reason"] and t["fetch"].startswith("harness data pull gift-eval") for t in tasks if not t["available"])
     assert len(tasks) == 97 + 14
@@ -164,9 +170,10 @@ def test_doctor_and_completion(lab: Lab) -> None:
     lab.models("naive").expect(0)
     lab.run("doctor").expect(0, "self-test: MASE[0.5] of seasonal_naive on hospital/M/short", "harness.duckdb: 1 cells")
     lab.run("doctor", env={"GIFT_EVAL": "/nowhere"}).expect(1, "✗ GIFT_EVAL=/nowhere: there is no such folder", "see the lines marked ✗")
-    for shell in ("bash", "zsh", "fish"):
-        lab.run("completion", shell).expect(0, "_HARNESS_COMPLETE")
-    lab.run("completion", "tcsh").expect(2, "tcsh")
+    *known, unknown = lab.many([["completion", shell] for shell in ("bash", "zsh", "fish", "tcsh")])
+    for answer in known:
+        answer.expect(0, "_HARNESS_COMPLETE")
+    unknown.expect(2, "tcsh")
 
 
 def test_configuration_file_environment_and_flags(lab: Lab) -> None:

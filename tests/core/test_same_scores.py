@@ -100,23 +100,24 @@ def test_what_belongs_to_a_cells_identity(lab: Lab) -> None:
     weights = lab.folder / "weights.bin"
     weights.write_bytes(b"one")
 
-    def ids(*arguments: str, model: str = "p") -> list[str]:
-        return [c["id"] for c in lab.run("plan", "-m", model, "-t", "us_births/M/short", "--json", *arguments).expect(0).json()["cells"]]
+    def ids(*ways: list[str], model: str = "p") -> list[list[str]]:
+        made = lab.many([["plan", "-m", model, "-t", "us_births/M/short", "--json", *way] for way in ways])
+        return [[c["id"] for c in done.expect(0).json()["cells"]] for done in made]
 
-    base = ids()
-    assert ids() == base
-    for same in (["-b", "7"], ["-j", "3"], ["--isolation", "inprocess"], ["--timeout", "9"], ["--save-forecasts"], ["--threads", "1"]):
-        assert ids(*same) == base, same
-    assert ids("-M", "add=1", model="p") == ids(model="p[add=1]")
-    others = [ids("-M", "add=1"), ids("-M", "add=1.5"), ids("--seed", "1"), ids("--limit", "1"), ids("-M", f"weights={weights}")]
+    same = [["-b", "7"], ["-j", "3"], ["--isolation", "inprocess"], ["--timeout", "9"], ["--save-forecasts"], ["--threads", "1"]]
+    base, *equal = ids([], [], *same)
+    assert equal == [base] * len(equal)
+    others = ids(["-M", "add=1"], ["-M", "add=1.5"], ["--seed", "1"], ["--limit", "1"], ["-M", f"weights={weights}"])
+    assert ids([], model="p[add=1]") == others[:1]
     weights.write_bytes(b"two")
-    others.append(ids("-M", f"weights={weights}"))
-    others += [ids("-b", "7", model="dependent"), ids("-b", "8", model="dependent"), ids(model="dependent")]
+    others += ids(["-M", f"weights={weights}"])
+    others += ids(["-b", "7"], ["-b", "8"], [], model="dependent")
     flat = [base[0], *(o[0] for o in others)]
     assert len(set(flat)) == len(flat)
-    assert len(set(ids("--seed", "0-2,1,7"))) == 4
-    assert len(ids("--mode", "zero-shot,zero-shot")) == 1
-    assert ids("--limit", "0.5") == ids("--limit", "0.50")
+    seeds, modes, short, long = ids(["--seed", "0-2,1,7"], ["--mode", "zero-shot,zero-shot"], ["--limit", "0.5"], ["--limit", "0.50"])
+    assert len(set(seeds)) == len(seeds) == 4
+    assert len(modes) == 1
+    assert short == long
 
 
 def test_limited_results_are_a_scope_of_their_own(lab: Lab) -> None:
