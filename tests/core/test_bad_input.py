@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -114,39 +116,49 @@ def test_databases_that_cannot_be_used(lab: Lab) -> None:
     lab.run("ls", "cells", "--db", "nothing.duckdb").expect(2, "there is no results database at nothing.duckdb", "harness run")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+@pytest.fixture
+def disk(lab: Lab) -> Iterator[Path]:
+    """A disk of 8 MB of its own."""
+    folder = lab.folder / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("this user may not mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere; see the read-only disk")
 def test_write_protected_database(lab: Lab) -> None:
     lab.models("naive").expect(0)
     lab.db.chmod(0o444)
     lab.run("run", "-m", "drift", "-t", "us_births/M/short").expect(2, "is write-protected; run: chmod u+w")
 
 
-def test_full_disk(lab: Lab) -> None:
-    disk = lab.folder / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a small disk to fill")
-    try:
-        lab.plugin("good", GOOD)
-        command = ("run", "-m", "good,naive", "-t", "us_births/M/short,us_births/W/short", "--db", "disk/a.duckdb")
-        lab.run("run", "-m", "good", "-t", "us_births/M/short", "--db", "disk/a.duckdb").expect(0)
-        with (disk / "filler").open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"x" * 4096)
-            except OSError:
-                pass
-        done = lab.run(*command)
-        assert done.code in (2, 3), done.err
-        assert "No space left" in done.err
-        assert "then run the same command again" in done.err
-        assert "Traceback" not in done.err
-        (disk / "filler").unlink()
-        lab.run(*command).expect(0, "4 ok")
-        assert lab.query("SELECT count(*), count(DISTINCT cell_id) FROM cells WHERE status = 'ok'", disk / "a.duckdb") == [(4, 4)]
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+def test_read_only_disk(lab: Lab, disk: Path) -> None:
+    lab.run("run", "-m", "naive", "-t", "us_births/M/short", "--db", "disk/a.duckdb").expect(0)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    lab.run("run", "-m", "drift", "-t", "us_births/M/short", "--db", "disk/a.duckdb").expect(2, "cannot write into the folder disk", "--db")
+    lab.run("ls", "cells", "--db", "disk/a.duckdb").expect(0, "naive")
+    lab.run("leaderboard", "--db", "disk/a.duckdb").expect(0, "naive")
+
+
+def test_full_disk(lab: Lab, disk: Path) -> None:
+    lab.plugin("good", GOOD)
+    command = ("run", "-m", "good,naive", "-t", "us_births/M/short,us_births/W/short", "--db", "disk/a.duckdb", "--save-forecasts")
+    lab.run("run", "-m", "good", "-t", "us_births/M/short", "--db", "disk/a.duckdb").expect(0)
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    done = lab.run(*command)
+    assert done.code in (2, 3), done.err
+    assert "No space left" in done.err
+    assert "then run the same command again" in done.err
+    assert "Traceback" not in done.err
+    (disk / "filler").unlink()
+    lab.run(*command).expect(0, "4 ok")
+    assert lab.query("SELECT count(*), count(DISTINCT cell_id) FROM cells WHERE status = 'ok'", disk / "a.duckdb") == [(4, 4)]
+    assert sorted(disk.rglob("*.tmp")) == []
 
 
 OPTIONS: list[tuple[list[str], int, list[str]]] = [
