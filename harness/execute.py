@@ -81,7 +81,7 @@ class Scorer:
 
     def __init__(self, data: TaskData, metrics: Sequence[Metric], sink: Sink, facts: Facts, later: Later) -> None:
         self.data, self.sink, self.facts, self.later = data, sink, facts, later
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.totals = scoring.Totals(data.task.quantile_levels)
         self._own = [m for m in metrics if m.statistics is not None]
         self._open: dict[int, tuple[F32, F32, NDArray[np.int32], list[int]]] = {}  # block -> arrays, [rows still missing]
@@ -120,7 +120,7 @@ class Scorer:
         if self.error is None:
             try:
                 self._score(low, high, quantiles, mean, crossings)
-            except Exception as error:
+            except BaseException as error:  # whatever it is, the thread must go on
                 self.error = error
 
     def _score(self, low: int, high: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
@@ -155,7 +155,7 @@ class Scorer:
             return scoring.score(block, self._own)
         except HarnessError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not self._own:
                 raise
             names = ", ".join(f"'{m.name}'" for m in self._own)
@@ -245,7 +245,7 @@ def _scores(sums: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, flo
     for metric in metrics:
         try:
             scores[metric.name] = float(metric.value(sums))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"metric '{metric.name}' raised {type(error).__name__}: {error}; wanted a number. "
                 f"Mend or uninstall the plugin that registers it: harness ls metrics"

@@ -379,7 +379,7 @@ def _call(plugins: Plugins, progress: Progress, hook: str, **arguments: Any) -> 
     """Tell the plugins; one that raises is reported and costs nothing else."""
     try:
         getattr(plugins.pm.hook, hook)(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         progress.message(f"a plugin's hook {hook} raised {type(error).__name__}: {error}")
 
 

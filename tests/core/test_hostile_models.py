@@ -225,6 +225,10 @@ def test_a_metric_that_raises_fails_the_cell(lab: Lab) -> None:
     lab.models("good").expect(3, "metric 'odd' raised KeyError: 'nope'; wanted a number", "harness ls metrics")
     lab.plugin("bad_metric", source.replace("value))", "len, statistics=value))"))
     lab.models("good").expect(3, "the statistics of a plugin's metric ('odd') raised KeyError: 'nope'", "harness ls metrics")
+    lab.plugin("bad_metric", source.replace("raise KeyError('nope')", "sys.exit(0)"))
+    lab.models("good", "--rerun", "failed").expect(3, "metric 'odd' raised SystemExit: 0")
+    lab.plugin("bad_metric", source.replace("raise KeyError('nope')", "sys.exit(0)").replace("value))", "len, statistics=value))"))
+    lab.models("good", "--rerun", "failed").expect(3, "statistics of a plugin's metric ('odd') raised SystemExit: 0")
 
 
 def test_what_a_factory_returns_may_be_no_model(lab: Lab) -> None:
@@ -238,9 +242,9 @@ def test_a_hook_that_raises_costs_nothing(lab: Lab) -> None:
     lab.plugin("good", GOOD)
     lab.plugin(
         "grumpy",
-        "@hookimpl\ndef run_started(run): raise ValueError('one')\n@hookimpl\ndef cell_finished(cell, outcome): raise ValueError('two')\n"
+        "@hookimpl\ndef run_started(run): raise ValueError('one')\n@hookimpl\ndef cell_finished(cell, outcome): sys.exit(0)\n"
         "@hookimpl\ndef run_finished(run): raise ValueError('three')\n",
     )
     done = lab.models("good").expect(0)
-    for hook, text in (("run_started", "one"), ("cell_finished", "two"), ("run_finished", "three")):
-        assert f"a plugin's hook {hook} raised ValueError: {text}" in done.err
+    for hook, text in (("run_started", "ValueError: one"), ("cell_finished", "SystemExit: 0"), ("run_finished", "ValueError: three")):
+        assert f"a plugin's hook {hook} raised {text}" in done.err
