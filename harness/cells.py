@@ -66,6 +66,6 @@ class Run:
         """The row of the table `runs`."""
         row = asdict(self)
         row["cells"] = len(self.cells)
-        row["command"] = json.dumps(self.command)
+        row["command"] = json.dumps(self.command, ensure_ascii=False)  # as text, in which the spool replaces what is none
         row["counts"] = json.dumps(self.counts)
         return row

@@ -369,6 +369,10 @@ def _close(plugins: Plugins, store: Store, progress: Progress, report: Report, t
         store.ingest(wait=30)
     except StoreError as error:
         report.problem = report.problem or str(error)
+    rejected = store.spool / "rejected"
+    lost = sum((rejected / f"{o.record.get('result_id')}.parquet").exists() for o in report.outcomes.values() if not o.cached)
+    if lost:
+        report.problem = report.problem or f"{lost} finished cells could not be stored; they are in {rejected}"
     left = len(list(store.spool.glob("*.parquet"))) if store.spool.is_dir() else 0
     if left and not report.problem:
         progress.message(f"{left} finished cells wait in {store.spool}; the next harness command that opens {store.path} takes them in")

@@ -65,7 +65,8 @@ class SpoolSink:
             record["forecasts"] = f"{self._folder.name}/{self._path.name}"
         if self._writer is None:
             self._writer = spool.CellWriter(self._store.spool, self.result_id, window_schema())
-        self._writer.commit({**record, "result_id": self.result_id}, steps)
+        record["result_id"] = self.result_id
+        self._writer.commit(record, steps)
 
     def abort(self) -> None:
         """Drop what was written."""

@@ -110,8 +110,10 @@ def _plain(value: Any) -> Any:
     """JSON has no NaN and no infinity; a score that is undefined is null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
+    if isinstance(value, str):  # a name of a file may hold bytes that are no text, which no database takes
+        return value.encode("utf-8", "replace").decode().replace("\0", "�")
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(_plain(str(k))): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value

@@ -161,6 +161,25 @@ def test_full_disk(lab: Lab, disk: Path) -> None:
     assert sorted(disk.rglob("*.tmp")) == []
 
 
+def test_parameters_that_are_no_text_are_stored(lab: Lab) -> None:
+    """A path may hold bytes that are not UTF-8, and Python hands them on as half a surrogate pair."""
+    lab.plugin(
+        "good", GOOD.replace("class Good:", "class Good:\n    notes = {'path': '\\udcff\\0'}\n    def __init__(self, path=''): pass")
+    )
+    lab.run("run", "-m", "good", "-M", "path=\udcff", "-t", "us_births/M/short").expect(0, "1 ok")
+    assert lab.query("SELECT params->>'path', status FROM cells") == [("?", "ok")]
+    assert lab.query("SELECT status FROM runs") == [("complete",)]
+    lab.run("run", "-m", "good", "-M", "path=\udcff", "-t", "us_births/M/short").expect(0, "reused 1")
+
+
+def test_a_result_that_the_store_refuses_is_no_success(lab: Lab) -> None:
+    source = "@hookimpl\ndef cell_finished(cell, outcome): open(f\"harness.duckdb.spool/{outcome.record['result_id']}.parquet\", 'wb')\n"
+    lab.plugin("vandal", source)
+    lab.models("naive").expect(
+        3, "could not be taken in", "1 finished cells could not be stored; they are in harness.duckdb.spool/rejected"
+    )
+
+
 OPTIONS: list[tuple[list[str], int, list[str]]] = [
     ([], 0, []),
     (["-t", "us_birth/M/short"], 5, ["no task matches 'us_birth/M/short'. Did you mean 'us_births/M/short'?", "harness ls tasks"]),
