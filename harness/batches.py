@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from harness.forecast import I64, U64, Batch
+from harness.forecast import I64, U64, Batch, Ragged
 from harness.frequency import shift
 from harness.series import TaskData
 from harness.types import ModelInfo
@@ -97,21 +98,11 @@ def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int) -> Bat
     Test labels are all at or after the first cutoff, so none is in here.
     """
     first = np.flatnonzero(data.slot == 0)
-    channel, cut = data.channel[first], data.cut[first]
-    share = float(mode.partition(":")[2]) if mode.startswith("few-shot:") else 1.0
-    begin = cut - np.maximum(1, np.ceil(cut * share).astype(np.int64))
-    whole = TaskData(data.task, data.series, channel, cut, data.slot[first], data.index[first])
+    whole = replace(data, channel=data.channel[first], cut=data.cut[first], slot=data.slot[first], index=data.index[first])
     batch = cut_batch(whole, 0, len(whole), ModelInfo(info.name, covariates=info.covariates), seed)
-    if share == 1.0:
+    if not mode.startswith("few-shot:"):
         return batch
-    return Batch(
-        contexts=data.series.target.cut(channel, begin, cut),
-        starts=shift(batch.starts, batch.freq, begin),
-        freq=batch.freq,
-        horizon=batch.horizon,
-        quantile_levels=batch.quantile_levels,
-        season_length=batch.season_length,
-        group=batch.group,
-        window_ids=batch.window_ids,
-        seeds=batch.seeds,
-    )
+    share = float(mode.partition(":")[2])
+    begin = whole.cut - np.maximum(1, np.ceil(whole.cut * share).astype(np.int64))
+    parts = [Ragged.from_rows([row[b:] for row, b in zip(rows, begin, strict=True)]) for rows in (batch.contexts, *batch.past_covariates)]
+    return replace(batch, contexts=parts[0], past_covariates=tuple(parts[1:]), starts=shift(batch.starts, batch.freq, begin))

@@ -26,6 +26,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "UsageError",
+    "describe",
     "suggest",
 ]
 
@@ -90,6 +91,19 @@ class Unsupported(HarnessError):
     """Raised by a model that cannot do a cell (horizon, frequency, covariates): the cell is skipped, not failed."""
 
     exit_code = 3
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line: its type and what it says. Never raises: a stranger's exception may fail even at that."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    try:
+        said = " ".join(str(error).split())
+    except Exception:
+        said = "(an error without a readable text)"
+    if isinstance(error, HarnessError):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

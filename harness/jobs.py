@@ -15,13 +15,15 @@ __all__ = ["InOrder", "Jobs"]
 class InOrder:
     """A thread that does jobs one after the other, so that a cell is scored and stored while the worker forecasts the next.
 
-    A `harness.execute.Later`: with `AHEAD` jobs waiting, the caller waits too, so that forecasts do not pile up. Jobs must not raise.
+    A `harness.execute.Later`: with `AHEAD` jobs waiting, the caller waits too, so that forecasts do not pile up. What a job raises is
+    kept, the jobs behind it are still done, and `drain` and `close` raise the first of it.
     """
 
     AHEAD = 4
 
     def __init__(self) -> None:
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(self.AHEAD)
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -30,17 +32,28 @@ class InOrder:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
-            self._jobs.task_done()
+            try:
+                job()
+            except BaseException as error:
+                self._error = self._error or error
+            finally:
+                self._jobs.task_done()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def drain(self) -> None:
         """Wait until all jobs are done."""
         self._jobs.join()
+        self._raise()
 
     def close(self) -> None:
         """Wait until all jobs are done, and end the thread."""
         self._jobs.put(None)
         self._thread.join()
+        self._raise()
 
 
 class Jobs:

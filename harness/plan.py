@@ -14,7 +14,7 @@ from harness.cells import Cell, Outcome
 from harness.errors import DataError, HarnessError, PluginError, Unavailable, UsageError
 from harness.identity import make_cell
 from harness.plugins import Plugins
-from harness.selection import parse_limit, parse_modes, select_models, select_tasks, split_list
+from harness.selection import canonical_limit, parse_limit, parse_modes, select_models, select_tasks, split_list
 from harness.series import TaskData
 from harness.store import Store
 from harness.types import Suite, Task
@@ -201,8 +201,8 @@ def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
 
 def scope_of(spec: RunSpec) -> str:
     """How the cell says that it is only part of a task, "" when it is whole."""
-    limit = parse_limit(spec.limit)
-    return "" if limit is None else f"limit={limit}"
+    limit = canonical_limit(spec.limit)
+    return f"limit={limit}" if limit else ""
 
 
 def _limited(data: TaskData, spec: RunSpec) -> TaskData:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import pluggy
 
 from harness import defaults, hookspecs
-from harness.errors import PluginError, UsageError, suggest
+from harness.errors import PluginError, UsageError, describe, suggest
 from harness.types import Metric, ModelInfo, SuiteInfo
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Plugins:
         self.pm.add_hookspecs(hookspecs)
         self.pm.register(defaults, name="harness.defaults")
         self.failures: dict[str, Failure] = {}
+        self.complaints: set[tuple[str, str]] = set()  # (plugin, hook) that raised during this run
+        self.origins: dict[str, tuple[str, str]] = {}  # plugin -> distribution, version
         self.models: dict[str, Registered[ModelInfo]] = {}
         self.suites: dict[str, Registered[SuiteInfo]] = {}
         self.metrics: dict[str, Registered[Metric]] = {}
@@ -107,6 +109,7 @@ class Plugins:
             self.pm.subset_hook_caller("register_suites", others)(register=self._adder(self.suites, SuiteInfo, name, distribution, version))
             metric = self._adder(self.metrics, Metric, name, distribution, version)
             self.pm.subset_hook_caller("register_metrics", others)(register=lambda m: metric(m, m.value))
+            self.origins[name] = (distribution, version)
         except BaseException:
             self.models, self.suites, self.metrics = before
             self.pm.unregister(name=name)
@@ -225,17 +228,32 @@ def load() -> Plugins:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, PluginError):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return f"it called sys.exit({error.code!r}) while being loaded"
+        return describe(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"while being loaded, {describe(error)}" if isinstance(error, SystemExit) else f"{describe(error)}{place}"
+
+
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+"""Modules whose distribution has another name; all others are taken to be named alike."""
+
+
+def install_line(module: str) -> str:
+    """The pip line that brings a missing module, as far as its name tells."""
+    name = module.partition(".")[0]
+    return f"pip install {DISTRIBUTIONS.get(name, name)}"
 
 
 def _install(error: BaseException, distribution: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"To install what it needs: pip install {error.name.partition('.')[0]}"
+        return f"To install what it needs: {install_line(error.name)}"
     return f"To remove it: pip uninstall {distribution}" if distribution else ""
 
 

@@ -73,6 +73,7 @@ def cell_record(
     receipt = {
         "machine": machine(),
         "versions": more.pop("versions", {}),
+        "data_folder": more.pop("data_folder", ""),
         "notes": facts.notes,
         "license": model.info.license,
         "weights_license": model.info.weights_license,

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from harness import spool
 from harness.cells import Cell, Outcome, Run
-from harness.errors import PluginError, StoreError, UsageError
+from harness.errors import PluginError, StoreError, UsageError, describe
 from harness.execute import Facts, forecast_cell
 from harness.jobs import InOrder, Jobs
 from harness.plan import Plan, RunSpec
@@ -78,7 +78,10 @@ class _Execution:
         except BaseException as error:
             self._give_up(error)
         finally:
-            later.close()
+            try:
+                later.close()
+            except BaseException as error:
+                self._give_up(error)
             self.events.put(None)
 
     def _give_up(self, error: BaseException) -> None:
@@ -123,8 +126,8 @@ class _Execution:
                 child.kill_process()
             return child, child.load(cell.model_name, params, self.spec.timeout)
         except WorkerFailed:
-            child.kill()
             self._forget(child)
+            child.kill()
             raise
 
     def _forget(self, worker: Worker) -> None:
@@ -164,17 +167,18 @@ class _Execution:
         except WorkerFailed as error:
             status = "skipped" if error.kind == "unsupported" else "failed"
             outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
-        except PluginError as error:
-            outcome = Outcome("failed", str(error), "error")
+        except StoreError:
+            self._dropped(sink, later)
+            raise
+        except Exception as error:  # of a stranger's metric, suite or data: it costs this cell
+            outcome = Outcome("failed", describe(error), "error")
         except BaseException:
-            later.drain()
-            sink.abort()
+            self._dropped(sink, later)
             raise
         else:
             later(lambda: self._score(slot, cell, result, sink, clock, more))
             return False
-        later.drain()  # its blocks, before their file is taken away
-        sink.abort()
+        self._dropped(sink, later)
         lost = lost or not self._drained(worker)
         if self.stop.is_set() and lost:
             return True  # the run is being stopped, and that is why the worker went
@@ -195,15 +199,23 @@ class _Execution:
         try:
             try:
                 outcome, facts, totals = result()
-                steps = step_table(totals)
-            except PluginError as error:
-                outcome = Outcome("failed", str(error), "error")
+                steps = step_table(totals) if outcome.status == "ok" else None
+            except StoreError:
+                raise
+            except Exception as error:
+                outcome = Outcome("failed", describe(error), "error")
             if outcome.status != "ok":
                 sink.abort()
             self._finish(slot, cell, outcome, "", facts, steps, sink, total_s=time.perf_counter() - clock, **more)
         except BaseException as error:
-            sink.abort()
             self._give_up(error)
+            sink.abort()
+
+    @staticmethod
+    def _dropped(sink: SpoolSink, later: InOrder) -> None:
+        """Take away what a cell has written, once its last block is."""
+        later.drain()
+        sink.abort()
 
     def _drained(self, worker: Worker) -> bool:
         """After a failure, throw away the answers that are still to come; False if the worker had to be given up."""
@@ -230,7 +242,8 @@ class _Execution:
         sink = sink or SpoolSink(self.store, keep_forecasts=False)
         base = {"run_id": self.run.id, "started_at": now(), "load_s": 0.0, "total_s": 0.0, "log": log, "forecasts": ""}
         device = device_for(self.plugins.model(cell.model_name).info, self.spec.device)
-        where = {"isolation": self.spec.isolation, "device": device, "threads": self.threads}
+        folder = "" if self.spec.data is None else str(self.spec.data.resolve())
+        where = {"isolation": self.spec.isolation, "device": device, "threads": self.threads, "data_folder": folder}
         data = self.plan.data.get((cell.task.suite, cell.task.name))
         record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
         try:
@@ -296,10 +309,13 @@ def _execute(
         raise UsageError(f"got --isolation {spec.isolation}; wanted process or inprocess")
     if spec.isolation == "inprocess" and spec.timeout is not None:
         raise UsageError("--timeout needs --isolation process: code in this process cannot be stopped")
+    if spec.isolation == "inprocess" and spec.jobs > 1:
+        raise UsageError(f"-j {spec.jobs} needs --isolation process: models in one process would share its random state; use -j 1")
     if not plugins.metrics:
         raise PluginError("no metric is registered, so nothing can be scored; see why with: harness ls plugins")
     run = Run(uuid.uuid4().hex[:12], now(), command, plan.cells, platform.node())
     report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
+    plugins.complaints.clear()
     todo = _Execution(plugins, spec, plan, store, progress, run, early)
     spool.write_run(store.spool, run.record())
     spool.sweep(forecast_folder(store))  # what a killed run left there
@@ -308,7 +324,7 @@ def _execute(
     _call(plugins, progress, "run_started", run=run)
     progress.begin(len(plan.todo), sum(len(plan.data[c.task.suite, c.task.name]) for c in plan.todo))
     threads = [threading.Thread(target=todo.work, args=(k,), daemon=True) for k in range(max(1, min(spec.jobs, len(plan.todo))))]
-    previous = _on_terminate()
+    previous, defect = _on_terminate(), None
     try:
         for cell in plan.cells:  # what the plan already decided: skipped, or data that is broken
             if cell.id in plan.done and not plan.done[cell.id].cached:
@@ -321,6 +337,8 @@ def _execute(
         run.status = "interrupted"
     except StoreError as error:
         run.status, report.problem = "failed", str(error)
+    except BaseException as error:  # a defect of the harness: raised when what was finished is safe
+        run.status, defect = "failed", error
     finally:
         todo.kill()
         for thread in threads:
@@ -331,6 +349,8 @@ def _execute(
             signal.signal(signal.SIGTERM, previous)
         progress.close()
     _close(plugins, store, progress, report, todo)
+    if defect is not None:
+        raise defect
     return report
 
 
@@ -380,11 +400,17 @@ def _close(plugins: Plugins, store: Store, progress: Progress, report: Report, t
 
 
 def _call(plugins: Plugins, progress: Progress, hook: str, **arguments: Any) -> None:
-    """Tell the plugins; one that raises is reported and costs nothing else."""
-    try:
-        getattr(plugins.pm.hook, hook)(**arguments)
-    except (Exception, SystemExit) as error:
-        progress.message(f"a plugin's hook {hook} raised {type(error).__name__}: {error}")
+    """Tell each plugin; one that raises is reported, once a hook, and costs the others nothing."""
+    for name, plugin in plugins.pm.list_name_plugin():
+        if plugin is None:
+            continue
+        others = [p for p in plugins.pm.get_plugins() if p is not plugin]
+        try:
+            plugins.pm.subset_hook_caller(hook, others)(**arguments)
+        except (Exception, SystemExit) as error:
+            if (name, hook) not in plugins.complaints:
+                progress.message(f"plugin '{name}': its hook {hook} raised {describe(error)} (said once)")
+            plugins.complaints.add((name, hook))
 
 
 def _on_terminate() -> Callable[..., Any] | int | None:

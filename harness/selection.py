@@ -14,9 +14,9 @@ from harness.errors import NothingMatched, UsageError, suggest
 from harness.plugins import Plugins, Registered
 from harness.types import ModelInfo, Task
 
-__all__ = ["parse_duration", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
+__all__ = ["canonical_limit", "parse_duration", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
 
-MODES = ("zero-shot", "finetune", "full", "ttt")
+MODES = ("zero-shot", "finetune")
 ModelChoice = tuple[Registered[ModelInfo], dict[str, Any]]
 
 
@@ -24,8 +24,14 @@ def split_list(texts: str | Iterable[str]) -> list[str]:
     """Split at commas outside brackets: "a,b[x=1,y=2]" -> ["a", "b[x=1,y=2]"]; a sequence of such texts is flattened."""
     parts: list[str] = []
     for text in [texts] if isinstance(texts, str) else texts:
-        parts += [p.strip() for p in re.split(r",(?![^\[]*\])", text)]
-    return [p for p in parts if p]
+        depth, start = 0, 0
+        for at, letter in enumerate(text):
+            depth += (letter in "[{") - (letter in "]}")
+            if letter == "," and depth <= 0:
+                parts.append(text[start:at])
+                start = at + 1
+        parts.append(text[start:])
+    return [p.strip() for p in parts if p.strip()]
 
 
 def parse_value(text: str) -> Any:
@@ -57,10 +63,10 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
     """
     chosen: list[ModelChoice] = []
     for text in split_list(models):
-        match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text)
+        match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text, re.DOTALL)
         if match is None:
             raise UsageError(f"got model {text!r}; wanted NAME or NAME[key=value,…]")
-        params = dict(parse_assignment(p) for p in (match[2] or "").split(",") if p.strip())
+        params = dict(parse_assignment(p) for p in split_list(match[2] or ""))
         names = [match[1].strip()]
         if set(names[0]) & set("*?"):
             names = fnmatch.filter(plugins.models, names[0])
@@ -156,15 +162,25 @@ def parse_limit(text: str) -> int | float | None:
         value = float(text)
     except ValueError:
         value = -1.0
-    if "." in text and 0 < value < 1:
+    if 0 < value < 1:
         return value
-    if 1 <= value < 2**53 and value == int(value):
+    if re.fullmatch(r"[0-9]{1,15}", text.strip()) and value >= 1:
         return int(value)
     raise UsageError(f"got --limit {text}; wanted a number of items per task (10) or a share of them (0.1)")
 
 
+def canonical_limit(text: str) -> str:
+    """A limit in one spelling: ".5" and "0.50" are "0.5"; "" stays.
+
+    Raises:
+        UsageError: not a limit.
+    """
+    limit = parse_limit(text)
+    return "" if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
 def parse_modes(texts: str | Iterable[str]) -> list[str]:
-    """Read `--mode`, each once: zero-shot, finetune, full, ttt, or few-shot with a share of the training data.
+    """Read `--mode`, each once: zero-shot, finetune, or few-shot with a share of the training data.
 
     Raises:
         UsageError: another word, or no share between 0 and 1.

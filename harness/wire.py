@@ -54,8 +54,11 @@ class Region:
         return memoryview(self._map)[:size]
 
     def close(self) -> None:
+        """Give the memory back; a second call does nothing, as the number may be another file's by then."""
         self._map = None
-        os.close(self.fd)
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 def _anonymous() -> int:

@@ -12,6 +12,7 @@ import importlib.metadata
 import os
 import platform
 import random
+import re
 import signal
 import socket
 import sys
@@ -22,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import ForecastError, HarnessError, PluginError, Unsupported
+from harness.errors import ForecastError, PluginError, Unsupported, describe
 from harness.forecast import F32, Batch
-from harness.plugins import Plugins, load
+from harness.plugins import Plugins, install_line, load
 from harness.quantiles import check, sort_crossings, to_quantiles
 from harness.wire import DEPTH, Closed, Link, Region, read_batch, write_forecast
 
@@ -85,25 +86,15 @@ class Session:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """An exception as an answer: its kind, a message that says what to do, the traceback."""
-    try:
-        said = str(error)
-    except Exception:  # a stranger's exception may fail even at this
-        said = "(an error without a readable text)"
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    kind = "error"
+    kind, text = "error", describe(error)
     if isinstance(error, Unsupported):
-        kind, text = "unsupported", said
+        kind = "unsupported"
     elif isinstance(error, ForecastError):
-        kind, text = "forecast", said
-    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in said.lower():
+        kind = "forecast"
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in text.lower():
         kind = "memory"
-    elif isinstance(error, ModuleNotFoundError):
-        package = (error.name or "").partition(".")[0]
-        text = f"it needs the package '{package}', which is not installed. Type: pip install {package}"
-    elif isinstance(error, HarnessError):
-        text = said
-    elif isinstance(error, SystemExit):
-        text = f"it called sys.exit({error.code!r})"
+    elif isinstance(error, ModuleNotFoundError) and error.name:
+        text = f"it needs the package '{error.name.partition('.')[0]}', which is not installed. Type: {install_line(error.name)}"
     frames = "".join(traceback.format_exception(error))
     # Half a surrogate pair and NUL are no text for a database.
     text, frames = (t.replace("\0", "�").encode("utf-8", "replace").decode() for t in (text[:2000], frames[-8000:]))
@@ -115,8 +106,9 @@ def versions(distribution: str) -> dict[str, str]:
     names = {"ts-harness", "numpy", "pyarrow", distribution}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
         for line in importlib.metadata.requires(distribution) or []:
-            if "extra ==" not in line:
-                names.add(line.split(";")[0].split("[")[0].strip("<>=!~ ,0123456789.*").split("<")[0].split(">")[0].split("=")[0].strip())
+            start = re.match(r"[A-Za-z0-9._-]+", line)
+            if start and "extra ==" not in line:
+                names.add(start[0])
     found = {}
     for name in sorted(names):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):

@@ -97,6 +97,8 @@ class ChildWorker:
         self._drain.start()
         self._sequence = 0
         self._answered = 0
+        self._ended = False  # the process is reaped: its number may be another's by now
+        self._ending = threading.Lock()
 
     @property
     def pending(self) -> int:
@@ -140,6 +142,10 @@ class ChildWorker:
     def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]:
         """The forecast of the oldest pending batch; its arrays are valid until the next `submit`."""
         answer = self._receive(deadline)
+        if answer.get("sequence") != self._answered:
+            self.kill()
+            reason = f"the worker answered batch {answer.get('sequence')} where {self._answered} was due; does the model fork?"
+            raise WorkerFailed("crash", reason, self.log(), lost=True)
         self._answered += 1
         self._raise(answer)
         quantiles, mean, crossings = read_forecast(self._outward[answer["sequence"] % DEPTH], answer)
@@ -200,13 +206,18 @@ class ChildWorker:
 
     def kill_process(self) -> None:
         """End the process and whatever it started; the thread that uses the worker sees it as lost."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        with self._ending, contextlib.suppress(ProcessLookupError, PermissionError):
+            if not self._ended:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process and release what this side holds of it."""
+        """End the process and release what this side holds of it; a second call does nothing."""
         self.kill_process()
-        self._process.wait()
+        with self._ending:
+            if self._ended:
+                return
+            self._process.wait()
+            self._ended = True
         self._drain.join(1)
         if self._process.stdout is not None and not self._drain.is_alive():
             self._process.stdout.close()

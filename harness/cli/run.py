@@ -73,9 +73,7 @@ OPTIONS: list[Callable[..., Any]] = [
         "--limit", "-L", default="", metavar="N|SHARE", help="Only a random N (or a share: 0.1) of each task's items; marked as partial."
     ),
     click.option("-M", "--model-args", multiple=True, metavar="[MODEL:]K=V", help="A parameter of one model, or of all."),
-    click.option(
-        "--mode", "modes", multiple=True, default=["zero-shot"], metavar="LIST", help="zero-shot, few-shot:SHARE, finetune, full, ttt."
-    ),
+    click.option("--mode", "modes", multiple=True, default=["zero-shot"], metavar="LIST", help="zero-shot, few-shot:SHARE, finetune."),
     click.option("--budget", default="", help="What a fine-tuning may use, in the model's words: 500steps, 10m."),
     click.option("--seed", "seeds", multiple=True, default=["0"], metavar="LIST", help="Seeds: 0,1 or 0-4."),
     click.option(
