@@ -111,7 +111,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     if isinstance(value, str):  # a name of a file may hold bytes that are no text, which no database takes
-        return value.encode("utf-8", "replace").decode().replace("\0", "�")
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
         return {str(_plain(str(k))): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
