@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from harness.types import Metric
+
 __all__ = ["Store"]
 
 
 class Store(Protocol):
     """A results store at a path. It holds no lock between calls: many runs may work on one store.
+
+    Besides these methods, a store answers SQL in DuckDB's dialect over the tables and columns of docs/store.md: `harness ls`, `show`,
+    `replay`, the leaderboard and `Results` send such statements to `query`, with the tables named `main.cells`, `main.scores`, … A store
+    of another kind can hand its tables, as Arrow, to a DuckDB database in memory.
 
     Every method raises `StoreError` with what was got, what was wanted and what to type next.
     """
@@ -36,5 +42,17 @@ class Store(Protocol):
     def confirm(self, cell_ids: Sequence[str]) -> int:
         """Make these stored results the current ones of their keys again, as after undoing a change; return how many were not."""
 
+    def rescore(self, result_ids: Sequence[str], metrics: Sequence[Metric]) -> dict[str, dict[str, float]]:
+        """Score stored results with these metrics and keep the scores, as for metrics that came or changed after the results.
+
+        A metric's `value` gets what it gets in a run: the sums over the result's windows, lists as [Q], with "levels" and the sums of
+        other metrics' own statistics, but only those that were stored. Return {result id: {metric: score, NaN where undefined}}; results
+        without sums (failed, imported, unknown) are left out, and so is, with a logged warning, a metric that raises.
+        """
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Run one read-only SQL statement."""
+        """Run one read-only SQL statement of DuckDB's dialect; `?` or `$1` stand for the parameters.
+
+        Raises:
+            UsageError: not one statement that reads, or wrong SQL.
+        """

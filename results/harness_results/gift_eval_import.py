@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,23 +86,16 @@ def store_published(store: DuckStore, models: Sequence[Published], tasks: Mappin
             scores.append((cell_id, cell_id, {metric: value for metric, value in values.items() if value is not None}))
     info = [records.model_row(model.config, model.model, SOURCE) for model in models]
     store.check()
-    with opened(store.path, write=True, wait=store.wait) as con:
-        con.execute("BEGIN")
-        try:
-            names = [row["name"] for row in info]
-            old = con.execute(
-                "SELECT result_id FROM cells WHERE source = $1 AND model IN (SELECT unnest($2::VARCHAR[]))", [SOURCE, names]
-            ).fetchall()
-            records.delete_results(con, [result_id for (result_id,) in old])
-            con.execute("DELETE FROM models WHERE source = $1 AND name IN (SELECT unnest($2::VARCHAR[]))", [SOURCE, names])
-            records.insert_rows(con, "cells", rows)
-            records.insert_scores(con, scores)
-            records.insert_rows(con, "models", info)
-            con.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(Exception):  # the first error is the one to show
-                con.execute("ROLLBACK")
-            raise
+    with opened(store.path, write=True, wait=store.wait) as con, records.transaction(con):
+        names = [row["name"] for row in info]
+        old = con.execute(
+            "SELECT result_id FROM cells WHERE source = $1 AND model IN (SELECT unnest($2::VARCHAR[]))", [SOURCE, names]
+        ).fetchall()
+        records.delete_results(con, [result_id for (result_id,) in old])
+        con.execute("DELETE FROM models WHERE source = $1 AND name IN (SELECT unnest($2::VARCHAR[]))", [SOURCE, names])
+        records.insert_rows(con, "cells", rows)
+        records.insert_scores(con, scores)
+        records.insert_rows(con, "models", info)
     return len(rows)
 
 

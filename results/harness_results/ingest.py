@@ -144,8 +144,7 @@ def _broken(path: Path, error: Exception) -> bool:
 
 def _transaction(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> int:
     cells = {item.row["result_id"]: item for item in items if not item.is_run}
-    con.execute("BEGIN")
-    try:
+    with records.transaction(con):
         fresh = _newest(con, list(cells.values()))
         records.insert_rows(con, "cells", [item.row for item in fresh])
         records.insert_scores(con, ((item.row["result_id"], item.row["cell_id"], item.scores) for item in fresh))
@@ -154,18 +153,7 @@ def _transaction(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> i
         _put_runs(con, [item.row for item in items if item.is_run])
         if fresh:
             records.refresh_superseded(con, [item.row["cell_id"] for item in fresh])
-        con.execute("COMMIT")
-    except BaseException:
-        _rollback(con)
-        raise
     return len(fresh)
-
-
-def _rollback(con: duckdb.DuckDBPyConnection) -> None:
-    import duckdb
-
-    with contextlib.suppress(duckdb.Error):  # a fatal error has ended the transaction already
-        con.execute("ROLLBACK")
 
 
 def _age(row: dict[str, Any]) -> tuple[bool, Any]:

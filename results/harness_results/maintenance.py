@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,8 +87,7 @@ def _merge_one(con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection)
                 continue
             outdated.append(old)
         fresh[cell] = result
-    con.execute("BEGIN")
-    try:
+    with records.transaction(con):
         records.delete_results(con, outdated)
         for table in ("cells", "scores", "windows", "steps"):
             _copy(con, other, table, "WHERE result_id IN (SELECT unnest($1::VARCHAR[]))", [list(fresh.values())])
@@ -99,11 +97,6 @@ def _merge_one(con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection)
         known_models = [name + "\n" + source for name, source in con.execute("SELECT name, source FROM models").fetchall()]
         _copy(con, other, "models", "WHERE name || chr(10) || source NOT IN (SELECT unnest($1::VARCHAR[]))", [known_models])
         records.refresh_superseded(con, list(fresh))
-        con.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(Exception):  # the first error is the one to show
-            con.execute("ROLLBACK")
-        raise
     return len(fresh)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "refresh_superseded",
     "run_row",
     "scores_of",
+    "transaction",
 ]
 
 MODEL_FIELDS = {
@@ -157,6 +159,19 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, fields: Mapping[str, str
     names = ", ".join(f'"{name}"' for name in fields)
     values = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(fields.values(), 1))
     con.execute(f"INSERT INTO {table} ({names}) SELECT {values}", columns)
+
+
+@contextlib.contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the `with` body, or nothing of it."""
+    con.execute("BEGIN")
+    try:
+        yield
+        con.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to show, and a fatal one has ended the transaction already
+            con.execute("ROLLBACK")
+        raise
 
 
 def delete_results(con: duckdb.DuckDBPyConnection, result_ids: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ from harness_results.connection import LockedError, opened
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from harness.types import Metric
+
 __all__ = ["DuckStore"]
 
 log = logging.getLogger(__name__)
@@ -157,6 +159,22 @@ class DuckStore:
             with opened(self.path, write=True, wait=self.wait) as con:
                 make_current(con, ids)
         return count
+
+    def rescore(self, result_ids: Sequence[str], metrics: Sequence[Metric]) -> dict[str, dict[str, float]]:
+        """Score stored results with these metrics, from the sums that are stored of them; see `harness.store.Store.rescore`.
+
+        Writes only where a score changes, by more than the rounding of sums.
+        """
+        if not result_ids or not metrics or not self._there():
+            return {}
+        from harness_results.rescore import computed, put
+
+        with opened(self.path, write=False, wait=self.wait) as con:
+            scores, changed = computed(con, result_ids, metrics)
+        if changed and not self.readonly:
+            with opened(self.path, write=True, wait=self.wait) as con:
+                put(con, changed)
+        return scores
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run one read-only SQL statement; `?` or `$1` stand for the parameters. It sees this database and no file.
