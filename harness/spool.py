@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import StoreError
 
-__all__ = ["CELL_FIELDS", "RUN_FIELDS", "CellWriter", "finished", "publish", "read_cell", "storing", "sweep", "write_run"]
+__all__ = ["CELL_FIELDS", "RUN_FIELDS", "CellWriter", "finished", "proves_broken", "publish", "read_cell", "storing", "sweep", "write_run"]
 
 CELL_FIELDS: dict[str, str] = {
     "result_id": "VARCHAR",  # this execution; two executions of one cell share cell_id
@@ -201,6 +201,7 @@ def read_cell(path: Path) -> tuple[dict[str, Any], pa.Table | None]:
 
     Raises:
         StoreError: not a spooled cell.
+        OSError, MemoryError: the file could not be read now, and may be good.
     """
     try:
         metadata = pq.read_metadata(path).metadata or {}
@@ -208,10 +209,23 @@ def read_cell(path: Path) -> tuple[dict[str, Any], pa.Table | None]:
         steps = metadata.get(STEPS_KEY)
         table = pa.ipc.open_stream(bytes.fromhex(steps.decode())).read_all() if steps else None
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        if not proves_broken(error):
+            raise
         raise StoreError(
             f"{path} is not a finished cell ({type(error).__name__}: {error}); move it away and run the same command again"
         ) from error
     return record, table
+
+
+def proves_broken(error: BaseException) -> bool:
+    """Whether an error of reading a file is the file's fault.
+
+    Parquet's reader raises OSError for two things. With an errno it is the machine that speaks (no descriptor left, no permission, a
+    failing disk), and the file may be good; without one, the bytes are wrong.
+    """
+    if isinstance(error, OSError):
+        return error.errno is None
+    return not isinstance(error, MemoryError)
 
 
 def finished(folder: Path) -> list[Path]:

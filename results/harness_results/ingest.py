@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from harness.arrow import constant
 from harness.errors import StoreError
-from harness.spool import finished, read_cell
+from harness.spool import finished, proves_broken, read_cell
 from harness_results import records, schema
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 _Rows = tuple[str, Iterable[pa.RecordBatch]]
 """Rows of one result: (result id, its rows in pieces)."""
 
-GROUP_FILES = 256
+GROUP_FILES = 64
 GROUP_BYTES = 512 * 2**20
-"""One transaction takes in up to so much of the spool."""
+"""One transaction takes in up to so much of the spool; its files are open together, and some machines allow 256."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,23 @@ class _Spooled:
 def take_in(con: duckdb.DuckDBPyConnection, spool: Path) -> int:
     """Take in all that the spool holds; return how many cells are new in the database.
 
-    A file that cannot be read is moved to `rejected/` with a warning.
+    A broken file is moved to `rejected/` with a warning.
 
     Raises:
+        StoreError: a file could not be read now (no permission, no descriptor left); it stays, and the others are taken in.
         StoreError, duckdb.Error: the database cannot be written (full disk); the spool keeps what was not committed.
     """
-    return sum(_group(con, spool, group) for group in _groups(finished(spool)))
+    unread: dict[Path, Exception] = {}
+    count = sum(_group(con, spool, group, unread) for group in _groups(finished(spool)))
+    if unread:
+        path, error = next(iter(unread.items()))
+        others = f", nor {len(unread) - 1} more files" if len(unread) > 1 else ""
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(
+            f"finished cells wait in the spool: {path} could not be read{others}: {reason}. They stay there; make the files readable "
+            "(permissions, disk, `ulimit -n`) and run the same command again"
+        ) from error
+    return count
 
 
 def _groups(paths: Sequence[Path]) -> Iterator[list[Path]]:
@@ -99,7 +110,7 @@ def _reject(spool: Path, path: Path, error: Exception) -> None:
     log.warning("%s could not be taken in and was moved to %s: %s", path.name, folder, str(error).strip().splitlines()[0])
 
 
-def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path]) -> int:
+def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path], unread: dict[Path, Exception]) -> int:
     import duckdb
 
     items: list[_Spooled] = []
@@ -108,15 +119,17 @@ def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path]) -
             items.append(_read(path))
         except StoreError as error:
             _reject(spool, path, error)
+        except (OSError, MemoryError) as error:
+            unread[path] = error
     try:
         count = _transaction(con, items)
-    except (duckdb.Error, pa.ArrowException):
+    except (duckdb.Error, pa.ArrowException, OSError):
         # One of them may be broken inside: find out which, taking in the others.
         count = 0
         for item in items:
             try:
                 count += _transaction(con, [item])
-            except (duckdb.Error, pa.ArrowException) as error:
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
                 if not _broken(item.path, error):
                     raise
                 _reject(spool, item.path, error)
@@ -137,8 +150,8 @@ def _broken(path: Path, error: Exception) -> bool:
         with pq.ParquetFile(path) as file:
             for _ in file.iter_batches(batch_size=16384):
                 pass
-    except (pa.ArrowException, OSError):
-        return True
+    except (pa.ArrowException, OSError) as found:
+        return proves_broken(found)
     return False
 
 

@@ -103,8 +103,12 @@ class DuckStore:
         self._tidied = True
         if not self.spool.is_dir():
             return 0
-        sweep(self.spool)
-        if not finished(self.spool):
+        try:
+            sweep(self.spool)
+            waiting = finished(self.spool)
+        except OSError as error:
+            raise StoreError(f"cannot look into the folder {self.spool}: {error.strerror}; finished cells may wait in it") from error
+        if not waiting:
             return 0
         try:
             with opened(self.path, write=True, wait=wait) as con:

@@ -320,3 +320,60 @@ def test_kill_nine_loses_nothing(tmp_path: Path) -> None:
     per_cell = store.query("SELECT DISTINCT count(*) AS n FROM windows GROUP BY result_id").to_pylist()
     assert per_cell == [{"n": 50}]
     assert not list(store.spool.glob("*.parquet"))
+
+
+SCARCE = """
+import os, resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from results_kit import spool_cell
+from harness_results.store import DuckStore
+store = DuckStore(Path(sys.argv[1]))
+spool_cell(store.spool, cell_id="first", task="first")
+store.ingest()  # imports all that is needed
+for i in range(80):
+    spool_cell(store.spool, cell_id=f"c{i}", task=f"t{i}")
+used = max(int(name) for name in os.listdir("/proc/self/fd")) + 1
+resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, used + 40))
+print(store.ingest())
+"""
+
+
+def test_more_files_than_may_be_open(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCARCE, str(tmp_path / "x.duckdb"), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("80\n", 0), done.stderr
+    spool = tmp_path / "x.duckdb.spool"
+    assert not (spool / "rejected").exists()
+    assert not list(spool.glob("*.parquet"))
+
+
+def test_an_unreadable_file_stays_and_stops_no_other(store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    from harness.spool import read_cell
+    from harness_results import ingest
+
+    def failing(path: Path) -> object:
+        if path == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read_cell(path)
+
+    bad = spool_cell(store.spool, cell_id="bad", task="other")
+    spool_cell(store.spool, cell_id="good")
+    monkeypatch.setattr(ingest, "read_cell", failing)
+    with pytest.raises(StoreError, match=rf"{bad.name} could not be read: {os.strerror(errno.EIO)}"):
+        store.ingest()
+    assert list(store.find(["good", "bad"])) == ["good"]
+    monkeypatch.undo()
+    assert store.ingest() == 1
+    assert not (store.spool / "rejected").exists()
+
+
+def test_bytes_that_parquet_reports_as_an_os_error_are_broken(store: DuckStore) -> None:
+    bad = spool_cell(store.spool, cell_id="bad")
+    content = bytearray(bad.read_bytes())
+    content[-60:-12] = b"\xff" * 48  # inside the footer: an OSError without a number
+    bad.write_bytes(content)
+    assert store.ingest() == 0
+    assert (store.spool / "rejected" / bad.name).exists()
