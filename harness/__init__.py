@@ -13,49 +13,84 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import Results, evaluate, load, run
-    from harness.errors import DataError, ForecastError, HarnessError, Unavailable, Unsupported
+    from harness.api import Evaluation, Results, evaluate, load, run
+    from harness.errors import (
+        DataError,
+        ForecastError,
+        HarnessError,
+        NothingMatched,
+        PluginError,
+        StoreError,
+        Unavailable,
+        Unsupported,
+        UsageError,
+    )
     from harness.forecast import Batch, Forecast, Ragged
     from harness.hookspecs import hookimpl
-    from harness.types import Metric, ModelInfo, SuiteInfo, Task
+    from harness.series import Channels, SeriesSet, TaskData, rolling
+    from harness.types import Metric, Model, ModelInfo, Suite, SuiteInfo, Task, Trainable
 
 _EXPORTS = {
     "Batch": "harness.forecast",
+    "Channels": "harness.series",
     "DataError": "harness.errors",
+    "Evaluation": "harness.api",
     "Forecast": "harness.forecast",
     "ForecastError": "harness.errors",
     "HarnessError": "harness.errors",
     "Metric": "harness.types",
+    "Model": "harness.types",
     "ModelInfo": "harness.types",
+    "NothingMatched": "harness.errors",
+    "PluginError": "harness.errors",
     "Ragged": "harness.forecast",
     "Results": "harness.api",
+    "SeriesSet": "harness.series",
+    "StoreError": "harness.errors",
+    "Suite": "harness.types",
     "SuiteInfo": "harness.types",
     "Task": "harness.types",
+    "TaskData": "harness.series",
+    "Trainable": "harness.types",
     "Unavailable": "harness.errors",
     "Unsupported": "harness.errors",
+    "UsageError": "harness.errors",
     "evaluate": "harness.api",
     "hookimpl": "harness.hookspecs",
     "load": "harness.api",
+    "rolling": "harness.series",
     "run": "harness.api",
 }
 
 __all__ = [
     "Batch",
+    "Channels",
     "DataError",
+    "Evaluation",
     "Forecast",
     "ForecastError",
     "HarnessError",
     "Metric",
+    "Model",
     "ModelInfo",
+    "NothingMatched",
+    "PluginError",
     "Ragged",
     "Results",
+    "SeriesSet",
+    "StoreError",
+    "Suite",
     "SuiteInfo",
     "Task",
+    "TaskData",
+    "Trainable",
     "Unavailable",
     "Unsupported",
+    "UsageError",
     "evaluate",
     "hookimpl",
     "load",
+    "rolling",
     "run",
 ]
 __version__ = "0.1.0"

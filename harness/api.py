@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.cells import Cell
-from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, UsageError
+from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, Unsupported, UsageError
 from harness.execute import run_cell
 from harness.forecast import Batch, Forecast
-from harness.plan import RunSpec, make_plan, open_suites
+from harness.plan import _unsupported, make_plan, open_suites
 from harness.plugins import Plugins
 from harness.plugins import load as load_plugins
 from harness.progress import make_progress
 from harness.rows import step_table
 from harness.runner import Report, execute
-from harness.selection import select_models, select_tasks
+from harness.selection import ModelChoice, select_models, select_tasks
+from harness.spec import make_spec, read_batch_size, read_seeds
 from harness.store import Store
 from harness.types import ModelInfo, Task
 from harness.workers import InProcessWorker, WorkerFailed
@@ -96,7 +97,7 @@ def rank(plugins: Plugins, store: Store, suite: str, models: Sequence[str] = ())
 
 def run(
     models: str | Sequence[str],
-    suite: str | Sequence[str] = "quick",
+    suite: str | Sequence[str] | None = None,
     *,
     db: str | Path = "harness.duckdb",
     progress: str = "auto",
@@ -106,28 +107,18 @@ def run(
 
     Args:
         models: names, with parameters in brackets: "naive", ["seasonal_naive", "auto_ets[season_length=24]"].
-        suite: one or more suites.
+        suite: one or more suites; None is "quick".
         db: the results database, made if it is not there.
         progress: auto, rich, plain or none.
-        options: the fields of `harness.plan.RunSpec`: tasks, where, limit, seeds, batch_size, jobs, isolation, timeout, data, …
+        options: the fields of `harness.plan.RunSpec`: tasks, exclude, where, limit (10, 0.1), modes, budget, seeds (3, "0-4", [0, 1]),
+            batch_size, jobs, threads, device, isolation, timeout (seconds, "30m"), save_forecasts, rerun, data, model_args.
 
     Raises:
-        UsageError, PluginError: the selection does not make sense.
+        UsageError, PluginError: the selection or an option does not make sense.
         StoreError: the database cannot be used.
     """
+    spec = make_spec(models=models, suite=suite, **options)
     plugins = load_plugins()
-    if "data" in options and options["data"] is not None:
-        options["data"] = Path(options["data"])
-    fields: dict[str, Any] = {"models": models, "suites": suite, **options}
-    for name in ("models", "suites", "tasks", "exclude", "modes", "model_args"):
-        if isinstance(fields.get(name), str):
-            fields[name] = [fields[name]]
-    unknown = sorted(set(fields) - {f.name for f in dataclasses.fields(RunSpec)})
-    if unknown:
-        raise UsageError(
-            f"harness.run() got {', '.join(unknown)}; wanted fields of RunSpec: {', '.join(f.name for f in dataclasses.fields(RunSpec))}"
-        )
-    spec = RunSpec(**fields)
     shown = make_progress(progress)
     store = plugins.store(Path(db))
     store.check()
@@ -212,13 +203,17 @@ def evaluate(
         task: a name in the suite ("m4_hourly/H/short") or a `Task`.
         suite: where to look the name up.
         data: the suite's data folder.
+        batch_size: windows per call of the model; None is by memory and the model's wish.
         info: what is to be known of an unregistered model (context and horizon limits, covariates).
 
     Raises:
+        UsageError: an argument does not make sense.
         NothingMatched: no such task.
         Unavailable, DataError: its data is missing or broken.
+        Unsupported: the model cannot do this task, by what is known of it or by its own word.
         HarnessError: the model failed; says how.
     """
+    batch_size, (seed,) = read_batch_size("batch_size", batch_size), read_seeds("seed", [seed])
     plugins = load_plugins()
     wanted = task if isinstance(task, Task) else None
     opened = open_suites(plugins, [wanted.suite if wanted else suite], Path(data) if data is not None else None)
@@ -228,14 +223,15 @@ def evaluate(
         if len(found) > 1:
             raise NothingMatched(f"{task!r} matches {len(found)} tasks ({', '.join(t.name for t in found[:3])}, …); wanted one")
         wanted = found[0]
+    chosen = _named(plugins, model, info) if isinstance(model, str) else None
+    info = chosen[0].info if chosen else info or ModelInfo(getattr(model, "__name__", type(model).__name__))
+    if reason := _unsupported(info, wanted, "zero-shot"):
+        raise Unsupported(reason)
     windows = source.open(wanted)
     worker = InProcessWorker(plugins)
-    if isinstance(model, str):
-        registered, params = select_models(plugins, model)[0]
-        info = registered.info
-        _failing(lambda: worker.load(registered.info.name, params, None))
+    if chosen:
+        _failing(functools.partial(worker.load, info.name, chosen[1], None))
     else:
-        info = info or ModelInfo(getattr(model, "__name__", type(model).__name__))
         worker.use(model if hasattr(model, "predict") else _Function(model))
     cell = Cell("", wanted, info.name, info.name, {}, "zero-shot", "", seed, "", {})
     sink = _Memory()
@@ -248,8 +244,19 @@ def evaluate(
     return Evaluation(wanted, outcome.scores, pa.Table.from_batches(sink.rows), step_table(totals))
 
 
+def _named(plugins: Plugins, model: str, info: ModelInfo | None) -> ModelChoice:
+    chosen = select_models(plugins, model)
+    if len(chosen) > 1:
+        raise UsageError(f"{model!r} names {len(chosen)} models; wanted one. Several are compared with harness.run")
+    if info is not None:
+        raise UsageError(f"got info= for {model!r}, whose plugin says already what is to be known of it; leave info= out")
+    return chosen[0]
+
+
 def _failing(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except WorkerFailed as error:
+        if error.kind == "unsupported":
+            raise Unsupported(error.reason) from None
         raise HarnessError(f"{error.reason}\n{error.log}".strip()) from None

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import ForecastError
 
-__all__ = ["Batch", "Forecast", "Ragged"]
+__all__ = ["F32", "F64", "I64", "U64", "Batch", "Forecast", "Ragged"]
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]

@@ -16,8 +16,9 @@ from harness.api import evaluate
 
 TASK = "us_births/M/short"
 EXPORTS = {
-    "Batch", "DataError", "Forecast", "ForecastError", "HarnessError", "Metric", "ModelInfo", "Ragged", "Results", "SuiteInfo", "Task",
-    "Unavailable", "Unsupported", "evaluate", "hookimpl", "load", "run",
+    "Batch", "Channels", "DataError", "Evaluation", "Forecast", "ForecastError", "HarnessError", "Metric", "Model", "ModelInfo",
+    "NothingMatched", "PluginError", "Ragged", "Results", "SeriesSet", "StoreError", "Suite", "SuiteInfo", "Task", "TaskData",
+    "Trainable", "Unavailable", "Unsupported", "UsageError", "evaluate", "hookimpl", "load", "rolling", "run",
 }  # fmt: skip
 
 
