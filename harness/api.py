@@ -57,20 +57,22 @@ class Results:
 
     def to_arrow(self) -> pa.Table:
         """One row a current cell and metric: what the cell is, `metric`, `value` (null where undefined)."""
-        columns = ", ".join(f"c.{name}" for name in MAIN_COLUMNS.split(", "))
+        return self._long(MAIN_COLUMNS)
+
+    def _long(self, columns: str) -> pa.Table:
+        wanted = ", ".join(f"c.{name}" for name in columns.split(", "))
         return self.sql(
-            f"SELECT {columns}, s.metric, s.value FROM main.cells c LEFT JOIN main.scores s USING (result_id) "
-            "WHERE c.superseded_by IS NULL ORDER BY c.suite, c.model, c.source, c.task, s.metric"
+            f"SELECT {wanted}, s.metric, s.value FROM main.cells c LEFT JOIN main.scores s USING (result_id) "
+            "WHERE c.superseded_by IS NULL ORDER BY c.suite, c.model, c.source, c.task, c.result_id, s.metric"
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """The same with a column for each metric: one row a cell."""
-        long = self.to_arrow().to_pandas()
-        names = MAIN_COLUMNS.split(", ")
-        values = long.dropna(subset=["metric"]).pivot_table(index=names, columns="metric", values="value", dropna=True, sort=False)
-        wide = long[names].drop_duplicates().merge(values.reset_index(), on=names, how="left")
-        wide.columns.name = None
-        table: pd.DataFrame = wide
+        """The same with a column for each metric: one row a cell; NaN where a score is undefined or missing."""
+        long = self._long(f"result_id, {MAIN_COLUMNS}").to_pandas().set_index("result_id")
+        # By the id alone: what describes a cell may be null (imported results have no window counts), and pandas drops null keys.
+        values = long.dropna(subset=["metric"]).pivot_table(index="result_id", columns="metric", values="value", dropna=False, sort=False)
+        cells = long[~long.index.duplicated()].drop(columns=["metric", "value"])
+        table: pd.DataFrame = cells.join(values).reset_index(drop=True)
         return table
 
     def leaderboard(self, suite: str = "") -> pd.DataFrame:
