@@ -1,21 +1,37 @@
-"""What decides a number, hashed: two cells with one id give the same result, and a result whose id no longer holds is stale."""
+"""What decides a number, hashed: two cells with one id give the same result, and a result whose id no longer holds is stale.
+
+A parameter that names weights counts by their content too. The rule: every text in the parameters, alone or in a list, that is the path of
+an existing file (also without "/", from the working folder) counts with the file's bytes; one that is the path of a folder counts where
+weights or their description lie in it (a file that ends as one of `WEIGHTS`), with the names and bytes of its files down to `DEPTH` levels,
+hidden ones left out. The root, the home and the working folder never count.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from harness import scoring
 from harness.cells import Cell
+from harness.errors import UsageError
 from harness.plugins import Plugins, Registered, iterate_sources
+from harness.selection import parse_value
 from harness.types import ModelInfo, Task
 
-__all__ = ["make_cell", "source_digest"]
+__all__ = ["file_digest", "label", "make_cell", "source_digest"]
+
+WEIGHTS = (".safetensors", ".pt", ".ckpt", ".bin", ".onnx", ".json")
+"""How files end that make a folder one of weights."""
+DEPTH = 3
+MOST_FILES = 2000
+"""More in one folder is a mistake: a folder of weights holds tens."""
 
 
 def digest(value: object) -> str:
@@ -61,7 +77,7 @@ def make_cell(
         "source": source_digest(plugins, model.plugin),
         "weights": info.weights_digest,
         "params": dict(params),
-        "files": {name: file_digest(Path(value)) for name, value in params.items() if _is_path(value)},
+        "files": {name: found for key, value in params.items() for name, found in _files(key, value)},
         "mode": mode,
         "budget": budget,
         "seed": seed,
@@ -86,21 +102,103 @@ def make_cell(
     )
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, str) and "/" in value and Path(value).exists()
+def _files(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """(name, digest) of each file or folder of weights that a parameter names; those in a list are called name.0, name.1."""
+    if isinstance(value, str):
+        if found := file_digest(value):
+            yield name, found
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            yield from _files(f"{name}.{index}", each)
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _files(f"{name}.{key}", each)
 
 
-def file_digest(path: Path) -> str:
-    """A hash of a file's bytes, or of all files below a folder: a parameter that names weights counts by their content."""
-    state = hashlib.blake2b(digest_size=16)
-    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
-        state.update(file.name.encode() + b"\0")
-        with file.open("rb") as handle:
-            while chunk := handle.read(1 << 20):
-                state.update(chunk)
+def file_digest(text: str) -> str:
+    """A hash of the file or folder of weights at this path, by the rule above; "" where there is none.
+
+    A file that was read once in this process is not read again while its size and time of change are the same.
+
+    Raises:
+        UsageError: it cannot be read, or the folder holds too many files.
+    """
+    # Not Path.is_file(): that raises for a text too long to be a path.
+    if os.path.isfile(text):  # noqa: PTH113
+        return _digest_of(Path(text))
+    if not text or not os.path.isdir(text) or not _counts(Path(text)):  # noqa: PTH112
+        return ""
+    root = Path(text)
+    state, count = hashlib.blake2b(digest_size=16), 0
+    for path in _below(root, DEPTH):
+        if (count := count + 1) > MOST_FILES:
+            raise UsageError(f"the folder {text} holds more than {MOST_FILES} files; name a folder of weights alone, or one file")
+        state.update(os.fsencode(path.relative_to(root)) + b"\0" + _digest_of(path).encode() + b"\0")
     return state.hexdigest()
 
 
+def _counts(folder: Path) -> bool:
+    """Whether a folder is one of weights, and not one that only happens to hold such a file."""
+    try:
+        real = folder.resolve()
+        if real in (Path(real.anchor), Path.home().resolve(), Path.cwd()):
+            return False
+        return any(p.name.endswith(WEIGHTS) and not p.name.startswith(".") and p.is_file() for p in folder.iterdir())
+    except (OSError, RuntimeError):  # not to be read, or there is no home
+        return False
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    """The files of a folder, sorted by name, down to so many levels; linked files (as in a hub's cache), no linked folders."""
+    try:
+        entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    for path in entries:
+        if path.is_file():
+            yield path
+        elif levels > 1 and path.is_dir() and not path.is_symlink():
+            yield from _below(path, levels - 1)
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        facts = path.stat()
+        return _bytes_digest(path.absolute(), facts.st_size, facts.st_mtime_ns, facts.st_ino)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+@functools.lru_cache(maxsize=8192)
+def _bytes_digest(path: Path, *facts: int) -> str:
+    del facts  # only tell one state of the file from another
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"a parameter names {path}, which cannot be read ({error.strerror}); results count with its content: make it readable"
+    )
+
+
 def label(name: str, params: Mapping[str, Any]) -> str:
-    """How a model with parameters is written: "ttm[context=512,head=2]", sorted."""
-    return name if not params else f"{name}[{','.join(f'{k}={params[k]}' for k in sorted(params))}]"
+    """How a model with parameters is written, and read back by `-m`: "ttm[context=512,head=2]", sorted.
+
+    >>> label("m", {"size": "small", "season_length": 7}), label("m", {"season_length": "7"})
+    ('m[season_length=7,size=small]', 'm[season_length="7"]')
+    """
+    return name if not params else f"{name}[{','.join(f'{k}={_written(params[k])}' for k in sorted(params))}]"
+
+
+def _written(value: Any) -> str:
+    """A value as plain text where that reads back as the value, else as JSON."""
+    plain = str(value)
+    if plain.isprintable() and not set(plain) & set(',[]{}"') and _json(parse_value(plain.strip())) == _json(value):
+        return plain
+    # Lists of parameters are split at commas outside brackets: inside a text, these stand as escapes.
+    return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: re.sub(r"[,\[\]{}]", lambda c: f"\\u{ord(c[0]):04x}", m[0]), _json(value))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
