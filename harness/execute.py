@@ -233,7 +233,7 @@ def forecast_cell(
 def _result(cell: Cell, data: TaskData, metrics: Sequence[Metric], scorer: Scorer) -> tuple[Outcome, Facts, scoring.Totals]:
     scorer.check()
     facts = scorer.facts
-    if not scorer.totals.sums["n"]:
+    if not scorer.totals.windows or not scorer.totals.sums["n"]:
         reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"
         return Outcome("failed", reason, "data"), facts, scorer.totals
     return Outcome("ok", scores=_scores(scorer.totals.sums, metrics)), facts, scorer.totals

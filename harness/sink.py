@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class SpoolSink:
         with spool.storing(self._path):
             if self._forecasts is None:
                 self._folder.mkdir(exist_ok=True)
-                self._forecasts = pq.ParquetWriter(self._path.with_suffix(f".{os.getpid()}.tmp"), batch.schema, compression="zstd")
+                self._forecasts = pq.ParquetWriter(spool.temporary_name(self._path), batch.schema, compression="zstd")
             self._forecasts.write_batch(batch)
 
     def commit(self, record: dict[str, Any], steps: pa.Table | None) -> None:
@@ -61,7 +60,7 @@ class SpoolSink:
         if self._forecasts is not None:
             with spool.storing(self._path):
                 self._forecasts.close()
-                spool.publish(self._path.with_suffix(f".{os.getpid()}.tmp"), self._path)
+                spool.publish(spool.temporary_name(self._path), self._path)
             record["forecasts"] = f"{self._folder.name}/{self._path.name}"
         if self._writer is None:
             self._writer = spool.CellWriter(self._store.spool, self.result_id, window_schema())
@@ -76,5 +75,5 @@ class SpoolSink:
         if self._forecasts is not None:
             with contextlib.suppress(OSError, pa.ArrowException):  # a full disk, say, which is why the cell is given up
                 self._forecasts.close()
-            self._path.with_suffix(f".{os.getpid()}.tmp").unlink(missing_ok=True)
+            spool.temporary_name(self._path).unlink(missing_ok=True)
             self._forecasts = None

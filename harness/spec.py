@@ -80,14 +80,14 @@ def read_batch_size(option: str, value: Any) -> int | None:
     Raises:
         UsageError: anything else.
     """
-    return None if value in ("auto", "", None) else _whole(option, value, 2**31, " windows, or auto")
+    return None if value in ("auto", "", None) else _whole(option, value, 2**31, "a number of windows, or auto")
 
 
 def _whole(option: str, value: Any, most: int, what: str = "") -> int:
     """A whole number from 1 to `most`, or its text."""
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, numbers.Integral) or not 1 <= int(number) <= most:
-        raise UsageError(f"got {option} {_short(value)}; wanted a whole number from 1 to {most}{what}")
+        raise UsageError(f"got {option} {_short(value)}; wanted {what or f'a whole number from 1 to {most}'}")
     return int(number)
 
 

@@ -2,16 +2,18 @@
 
 One Parquet file a cell, `<result id>.parquet`: its rows are the windows' statistics, its metadata holds the cell's record (`harness.cell`,
 JSON, the columns of `CELL_FIELDS` and "scores") and the sums per horizon step (`harness.steps`, an Arrow IPC stream). A run is
-`run-<run id>.json`. A file is written under a name that ends in `.<pid>.tmp`, flushed to the disk, then renamed: a name without
-`.tmp` is a whole file. Nothing here needs DuckDB, so a worker on any machine can write it.
+`run-<run id>.json`. A file is written under a name that ends in `.<host>.<pid>.tmp`, flushed to the disk, then renamed: a name
+without `.tmp` is a whole file. Nothing here needs DuckDB, so a worker on any machine can write it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,19 @@ import pyarrow.parquet as pq
 
 from harness.errors import StoreError
 
-__all__ = ["CELL_FIELDS", "RUN_FIELDS", "CellWriter", "finished", "proves_broken", "publish", "read_cell", "storing", "sweep", "write_run"]
+__all__ = [
+    "CELL_FIELDS",
+    "RUN_FIELDS",
+    "CellWriter",
+    "finished",
+    "proves_broken",
+    "publish",
+    "read_cell",
+    "storing",
+    "sweep",
+    "temporary_name",
+    "write_run",
+]
 
 CELL_FIELDS: dict[str, str] = {
     "result_id": "VARCHAR",  # this execution; two executions of one cell share cell_id
@@ -119,6 +133,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
+HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+"""This machine, in names of unfinished files: where several write into one folder, each clears away only its own."""
+
+
+def temporary_name(path: Path) -> Path:
+    """Where this process writes a file until it is whole."""
+    return path.with_name(f"{path.stem}.{HOST}.{os.getpid()}.tmp")
+
+
 def publish(temporary: Path, path: Path) -> None:
     """Flush a finished file to the disk and give it its name, so that the name always means the whole file."""
     _fsync(temporary)
@@ -143,7 +166,7 @@ class CellWriter:
 
     def __init__(self, folder: Path, result_id: str, schema: pa.Schema) -> None:
         self.path = folder / f"{result_id}.parquet"
-        self._temporary = folder / f"{result_id}.{os.getpid()}.tmp"
+        self._temporary = temporary_name(self.path)
         with storing(self._temporary):
             folder.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", compression_level=1)
@@ -188,7 +211,7 @@ class CellWriter:
 def write_run(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write a run's record; a later one of the same run replaces it."""
     path = folder / f"run-{record['id']}.json"
-    temporary = folder / f"run-{record['id']}.{os.getpid()}.tmp"
+    temporary = temporary_name(path)
     with storing(path):
         folder.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(_plain(record)))
@@ -240,7 +263,7 @@ def finished(folder: Path) -> list[Path]:
 def sweep(folder: Path) -> int:
     """Remove unfinished files of processes that are gone; return how many."""
     count = 0
-    for path in folder.glob("*.tmp"):
+    for path in folder.glob(f"*.{HOST}.*.tmp"):
         pid = path.name.split(".")[-2]
         if pid.isdigit() and not _alive(int(pid)):
             path.unlink(missing_ok=True)

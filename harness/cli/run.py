@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import HarnessError, UsageError, suggest
+from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
 if TYPE_CHECKING:
     from harness.plan import Plan, RunSpec
@@ -142,9 +142,10 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
     from harness.plugins import load
     from harness.progress import make_progress
     from harness.runner import started_early
+    from harness.spec import make_spec
 
     plugins = load()
-    spec = _spec(**arguments)
+    spec = make_spec(**arguments)
     shown = make_progress("none" if dry_run else progress)
     store = plugins.store(db)
     if dry_run:
@@ -167,7 +168,7 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
         print(_headline(made), file=sys.stderr)
     if not made.cells:
         _say_unavailable(made)
-        raise NothingHere(f"none of the {len(made.unavailable)} tasks has its data here: nothing was run")
+        raise NothingMatched(f"none of the {len(made.unavailable)} tasks has its data here: nothing was run")
     report = execute(plugins, spec, made, store, shown, sys.argv, early)
     if as_json:
         _json(report)
@@ -178,56 +179,6 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
         done = len(report.outcomes)
         print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
     return report.exit_code
-
-
-class NothingHere(HarnessError):
-    """All selected tasks are unavailable."""
-
-    exit_code = 5
-
-
-def _spec(**arguments: Any) -> RunSpec:
-    from harness.plan import RunSpec
-    from harness.selection import parse_duration, split_list
-
-    a = arguments
-    size = a["batch_size"]
-    if size != "auto" and not (size.isdecimal() and int(size) > 0):
-        raise UsageError(f"got --batch-size {size}; wanted a number of windows, or auto")
-    return RunSpec(
-        models=a["models"],
-        suites=split_list(a["suite"]),
-        model_args=a["model_args"],
-        tasks=a["tasks"],
-        exclude=a["exclude"],
-        where=a["where"],
-        limit=a["limit"],
-        modes=a["modes"],
-        budget=a["budget"],
-        seeds=_seeds(a["seeds"]),
-        batch_size=None if size == "auto" else int(size),
-        jobs=a["jobs"],
-        threads=a["threads"],
-        device=a["device"],
-        isolation=a["isolation"],
-        timeout=parse_duration(a["timeout"]),
-        save_forecasts=a["save_forecasts"],
-        rerun=a["rerun"] or "",
-        data=a["data"],
-    )
-
-
-def _seeds(texts: tuple[str, ...]) -> list[int]:
-    from harness.selection import split_list
-
-    seeds: list[int] = []
-    for text in split_list(texts):
-        first, dash, last = text.partition("-")
-        good = first.isdecimal() and (last.isdecimal() if dash else True)
-        if not good or not 0 <= int(last or first) - int(first) < 10_000:
-            raise UsageError(f"got --seed {text}; wanted whole numbers, as in 0 or 0,1,2 or 0-4")
-        seeds += range(int(first), int(last or first) + 1)
-    return list(dict.fromkeys(seeds))
 
 
 def _headline(made: Plan) -> str:

@@ -240,11 +240,22 @@ def test_what_a_factory_returns_may_be_no_model(lab: Lab) -> None:
 
 def test_a_hook_that_raises_costs_nothing(lab: Lab) -> None:
     lab.plugin("good", GOOD)
+    names = ("run_started(run)", "cell_finished(cell, outcome)", "run_finished(run)")
+    listen = "".join(f"@hookimpl\ndef {n}: print('heard {n}', file=sys.stderr)\n" for n in names)
+    lab.plugin("first", listen.replace("heard", "first"))
     lab.plugin(
         "grumpy",
         "@hookimpl\ndef run_started(run): raise ValueError('one')\n@hookimpl\ndef cell_finished(cell, outcome): sys.exit(0)\n"
         "@hookimpl\ndef run_finished(run): raise ValueError('three')\n",
     )
+    lab.plugin("last", listen.replace("heard", "last"))
     done = lab.models("good").expect(0)
-    for hook, text in (("run_started", "ValueError: one"), ("cell_finished", "SystemExit: 0"), ("run_finished", "ValueError: three")):
-        assert f"a plugin's hook {hook} raised {text}" in done.err
+    for hook, text in (
+        ("run_started", "ValueError: one"),
+        ("cell_finished", "it called sys.exit(0)"),
+        ("run_finished", "ValueError: three"),
+    ):
+        assert f"plugin 'grumpy': hook {hook}: {text} (said once)" in done.err
+    for name in names:
+        assert f"first {name}" in done.err
+        assert f"last {name}" in done.err

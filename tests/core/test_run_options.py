@@ -72,7 +72,7 @@ def test_none_is_the_default() -> None:
         ({"jobs": 0}, "got --jobs 0; wanted a whole number from 1 to 1024"),
         ({"jobs": 1.5}, r"got --jobs 1\.5; wanted a whole number"),
         ({"threads": -1}, "got --threads -1; wanted a whole number from 1 to 4096"),
-        ({"batch_size": 0}, "got --batch-size 0; wanted a whole number from 1 to .* windows, or auto"),
+        ({"batch_size": 0}, "got --batch-size 0; wanted a number of windows, or auto"),
         ({"batch_size": "many"}, "got --batch-size many; wanted a whole number"),
         ({"isolation": "proces"}, "got --isolation proces; wanted one of process, inprocess. Did you mean 'process'"),
         ({"rerun": "fail"}, "got --rerun fail; wanted one of failed, stale, all. Did you mean 'failed'"),

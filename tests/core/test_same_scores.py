@@ -29,7 +29,7 @@ def test_scores_do_not_depend_on_how_they_were_computed(lab: Lab) -> None:
         "b1": ["-b", "1", "-j", "2"],
         "b7": ["-b", "7"],
         "b64": ["-b", "64", "-j", "4"],
-        "inprocess": ["-b", "5", "--isolation", "inprocess", "-j", "2"],
+        "inprocess": ["-b", "5", "--isolation", "inprocess"],
     }
     tables = {}
     for way, options in ways.items():

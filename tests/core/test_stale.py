@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from support import Lab
+import duckdb
+from support import Lab, write_dataset
 
 MODEL = """
 class Shifted:
@@ -54,3 +55,51 @@ def test_an_undone_change_makes_the_old_result_current_again(lab: Lab) -> None:
     lab.plugin("shifty", MODEL.replace("SHIFT", "0"))
     assert "to run 0" in lab.run(*RUN).err
     assert score() == first
+
+
+def test_data_is_looked_at_where_the_run_had_it(lab: Lab) -> None:
+    def stale(*arguments: str, **env: str) -> set[str]:
+        boards = [lab.run("leaderboard", "-s", "gift-eval", "--format", "json", *arguments, env=env).json() for _ in range(1)]
+        cells = lab.run("ls", "cells", "--json", *arguments, env=env).json()
+        assert sum(row["stale"] for row in boards[0]) == sum(bool(cell["stale"]) for cell in cells)
+        return {cell["stale"] for cell in cells}
+
+    for name, last in (("mine", 98), ("other", 97)):
+        write_dataset(lab.folder / name / "us_births" / "W", [[*map(float, range(98)), float(last)]], "W-SUN")
+    task = ("-s", "gift-eval", "-t", "us_births/W/short")
+    lab.run("run", "-m", "naive,seasonal_naive", *task, "--data", "mine").expect(0)
+    other = str(lab.folder / "other")
+    assert stale() == {""}
+    assert stale(GIFT_EVAL=other) == {""}
+    assert stale("--data", other) == {"data"}
+    lab.run("leaderboard", "--data", "nowhere").expect(2, "--data nowhere: there is no such folder")
+
+    write_dataset(lab.folder / "mine" / "us_births" / "W", [[*map(float, range(98)), -1.0]], "W-SUN")
+    assert stale() == {"data"}
+    (lab.folder / "mine").rename(lab.folder / "gone")
+    assert stale() == {""}  # it cannot be told
+
+
+RAISING = """
+class Raising:
+    def tasks(self):
+        raise RuntimeError("no tasks today")
+
+@hookimpl
+def register_suites(register):
+    register(SuiteInfo("other", baseline="shifted"), lambda data: Raising())
+"""
+
+
+def test_a_suite_that_raises_hides_nothing_of_others(lab: Lab) -> None:
+    lab.plugin("shifty", MODEL.replace("SHIFT", "0"))
+    lab.run(*RUN).expect(0)
+    with duckdb.connect(str(lab.db)) as con:
+        con.execute("UPDATE cells SET suite = 'other' WHERE task = 'us_births/W/short'")
+    lab.plugin("shifty", MODEL.replace("SHIFT", "1"))
+    lab.plugin("raising", RAISING)
+    cells = lab.run("ls", "cells", "--json").expect(0).json()
+    assert {(c["suite"], c["stale"]) for c in cells if c["model"] == "shifted"} == {("quick", "source"), ("other", "")}
+    rows = {row["model"]: row for row in lab.run("leaderboard", "-s", "other", "--format", "json").expect(0).json()}
+    assert (rows["shifted"]["nMASE"], rows["shifted"]["total"]) == (1.0, 1)
+    lab.run("export", "gift-eval", "-s", "other").expect(3, "suite 'other' raised RuntimeError", "no tasks today")

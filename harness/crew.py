@@ -1,0 +1,256 @@
+"""The threads that run the cells: workers are started, fed and replaced here, and what became of each cell goes to the main thread."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from harness.cells import Cell, Outcome, Run
+from harness.errors import StoreError, describe
+from harness.execute import Facts, forecast_cell
+from harness.jobs import InOrder, Jobs
+from harness.plan import Plan, RunSpec
+from harness.plugins import Plugins
+from harness.progress import Progress
+from harness.receipt import cell_record, now
+from harness.rows import step_table
+from harness.scoring import Totals
+from harness.sink import SpoolSink
+from harness.store import Store
+from harness.types import Metric, ModelInfo
+from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
+
+__all__ = ["Crew", "threads_of"]
+
+
+def threads_of(spec: RunSpec) -> int:
+    """Threads that each worker may use."""
+    return spec.threads or max(1, (os.cpu_count() or 1) // spec.jobs)
+
+
+def device_for(info: ModelInfo, wanted: str) -> str:
+    """The wanted device ("cuda:1") where the model can use that kind, else the model's first."""
+    kinds = {d.partition(":")[0] for d in info.devices}
+    return wanted if wanted.partition(":")[0] in kinds or not info.devices else info.devices[0]
+
+
+class Crew:
+    """The threads of one run and what they share: each has one worker at a time, and that one model at a time."""
+
+    def __init__(
+        self, plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, run: Run, early: list[ChildWorker]
+    ) -> None:
+        self.plugins, self.spec, self.plan, self.store, self.progress, self.run = plugins, spec, plan, store, progress, run
+        self.early = early
+        self.metrics: list[Metric] = [m.info for m in plugins.metrics.values()]
+        self.jobs = Jobs(plan.todo)
+        self.events: queue.Queue[tuple[Cell, Outcome] | BaseException | None] = queue.Queue()  # None = a thread has ended
+        self.stop = threading.Event()
+        self.threads = threads_of(spec)
+        self._workers: set[ChildWorker] = set()
+        self._lock = threading.Lock()
+
+    def work(self, slot: int) -> None:
+        """One thread: a worker at a time, a model at a time."""
+        later = InOrder()
+        try:
+            while not self.stop.is_set() and (model := self.jobs.model()) is not None:
+                try:
+                    self._model(slot, model, later)
+                finally:
+                    self.jobs.release(model)
+        except BaseException as error:
+            self._give_up(error)
+        finally:
+            try:
+                later.close()
+            except BaseException as error:
+                self._give_up(error)
+            self.events.put(None)
+
+    def _give_up(self, error: BaseException) -> None:
+        """End the run with an error, which is raised in the main thread."""
+        self.stop.set()
+        self.events.put(error)
+
+    def _model(self, slot: int, model: str, later: InOrder) -> None:
+        worker: Worker | None = None
+        loaded: dict[str, Any] = {}
+        try:
+            while not self.stop.is_set() and (cell := self.jobs.take(model)) is not None:
+                self.progress.cell_started(slot, cell, len(self.plan.data[cell.task.suite, cell.task.name]))
+                try:
+                    if worker is None:
+                        worker, loaded = self._start(cell)
+                    lost = self._cell(slot, cell, worker, loaded, later)
+                    if lost:
+                        self._forget(worker)
+                        worker = None
+                except WorkerFailed as error:  # the model cannot be loaded: none of its cells can be done
+                    worker = None
+                    status = "skipped" if error.kind == "unsupported" else "failed"
+                    while cell is not None and not self.stop.is_set():
+                        self.finish(slot, cell, Outcome(status, error.reason, error.kind), error.log)
+                        cell = self.jobs.take(model)
+        finally:
+            if worker is not None:
+                worker.stop()
+                self._forget(worker)
+
+    def _start(self, cell: Cell) -> tuple[Worker, dict[str, Any]]:
+        params = {**cell.params, **self._device(cell)}
+        if self.spec.isolation == "inprocess":
+            local = InProcessWorker(self.plugins)
+            return local, local.load(cell.model_name, params, None)
+        with self._lock:
+            child = self.early.pop() if self.early else ChildWorker(self.threads)
+            self._workers.add(child)
+        try:
+            if self.stop.is_set():  # too late for `kill` to have seen it
+                child.kill_process()
+            return child, child.load(cell.model_name, params, self.spec.timeout)
+        except WorkerFailed:
+            self._forget(child)
+            child.kill()
+            raise
+
+    def _forget(self, worker: Worker) -> None:
+        """A worker that has ended is not to be killed again: its number may be another's by then."""
+        with self._lock:
+            self._workers -= {worker}
+
+    def _device(self, cell: Cell) -> dict[str, str]:
+        """The parameter `device`, for a model that takes it."""
+        model = self.plugins.model(cell.model_name)
+        try:
+            takes = "device" in inspect.signature(model.factory).parameters and "device" not in cell.params
+        except (TypeError, ValueError):  # a class of a compiled extension may not tell
+            takes = False
+        return {"device": device_for(model.info, self.spec.device)} if takes else {}
+
+    def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any], later: InOrder) -> bool:
+        """Forecast a cell, and leave it to `later` to score and store it; return whether the worker was lost."""
+        data = self.plan.data[cell.task.suite, cell.task.name]
+        info = self.plugins.model(cell.model_name).info
+        sink = SpoolSink(self.store, self.spec.save_forecasts)
+        more = {"started_at": now(), "load_s": loaded.get("load_s", 0.0), "versions": loaded.get("versions", {})}
+        clock, log, lost = time.perf_counter(), "", False
+        try:
+            result = forecast_cell(
+                cell,
+                data,
+                info,
+                worker,
+                sink,
+                self.metrics,
+                batch_size=self.spec.batch_size,
+                timeout=self.spec.timeout,
+                advance=lambda n: self.progress.advance(slot, n),
+                later=later,
+            )
+        except WorkerFailed as error:
+            status = "skipped" if error.kind == "unsupported" else "failed"
+            outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
+        except StoreError:
+            self._dropped(sink, later)
+            raise
+        except Exception as error:  # of a stranger's metric, suite or data: it costs this cell
+            outcome = Outcome("failed", describe(error), "error")
+        except BaseException:
+            self._dropped(sink, later)
+            raise
+        else:
+            later(lambda: self._score(slot, cell, result, sink, clock, more))
+            return False
+        self._dropped(sink, later)
+        lost = lost or not self._drained(worker)
+        if self.stop.is_set() and lost:
+            return True  # the run is being stopped, and that is why the worker went
+        self.finish(slot, cell, outcome, log, sink=sink, total_s=time.perf_counter() - clock, **more)
+        return lost
+
+    def _score(
+        self,
+        slot: int,
+        cell: Cell,
+        result: Callable[[], tuple[Outcome, Facts, Totals]],
+        sink: SpoolSink,
+        clock: float,
+        more: dict[str, Any],
+    ) -> None:
+        """Put the result of a cell that is wholly forecast into the spool."""
+        facts, steps = Facts(), None
+        try:
+            try:
+                outcome, facts, totals = result()
+                steps = step_table(totals) if outcome.status == "ok" else None
+            except StoreError:
+                raise
+            except Exception as error:
+                outcome = Outcome("failed", describe(error), "error")
+            if outcome.status != "ok":
+                sink.abort()
+            self.finish(slot, cell, outcome, "", facts, steps, sink, total_s=time.perf_counter() - clock, **more)
+        except BaseException as error:
+            self._give_up(error)
+            sink.abort()
+
+    @staticmethod
+    def _dropped(sink: SpoolSink, later: InOrder) -> None:
+        """Take away what a cell has written, once its last block is."""
+        later.drain()
+        sink.abort()
+
+    def _drained(self, worker: Worker) -> bool:
+        """After a failure, throw away the answers that are still to come; False if the worker had to be given up."""
+        deadline = time.monotonic() + (self.spec.timeout or 60)
+        while worker.pending:
+            try:
+                worker.collect(deadline)
+            except WorkerFailed as error:
+                if error.lost:
+                    return False
+        return True
+
+    def finish(
+        self,
+        slot: int,
+        cell: Cell,
+        outcome: Outcome,
+        log: str = "",
+        facts: Facts | None = None,
+        steps: pa.Table | None = None,
+        sink: SpoolSink | None = None,
+        **more: Any,
+    ) -> None:
+        sink = sink or SpoolSink(self.store, keep_forecasts=False)
+        base = {"run_id": self.run.id, "started_at": now(), "load_s": 0.0, "total_s": 0.0, "log": log, "forecasts": ""}
+        device = device_for(self.plugins.model(cell.model_name).info, self.spec.device)
+        folder = "" if self.spec.data is None else str(self.spec.data.resolve())
+        where = {"isolation": self.spec.isolation, "device": device, "threads": self.threads, "data_folder": folder}
+        data = self.plan.data.get((cell.task.suite, cell.task.name))
+        record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
+        try:
+            sink.commit(record, steps)
+        except BaseException:
+            sink.abort()
+            raise
+        outcome = replace(outcome, record=record)
+        self.progress.cell_finished(slot, cell, outcome)
+        self.events.put((cell, outcome))
+
+    def kill(self) -> None:
+        """Stop everything now."""
+        self.stop.set()
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            worker.kill_process()
