@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, Unavailable, UsageError
+from harness.errors import HarnessError
 from harness.identity import make_cell
 from harness.plan import open_suites
 from harness.plugins import Plugins
@@ -14,40 +18,72 @@ from harness.types import Suite, Task
 
 __all__ = ["changes", "stale_results"]
 
-COLUMNS = "cell_id, suite, task, model_name, params, mode, budget, seed, scope, identity"
+COLUMNS = (
+    "cell_id, suite, task, model_name, params, mode, budget, seed, scope, identity, "
+    "json_extract_string(receipt, '$.data_folder') AS data_folder"
+)
 
 
-def stale_results(plugins: Plugins, store: Store, suite: str = "") -> dict[str, list[str]]:
+def stale_results(plugins: Plugins, store: Store, suite: str = "", data: Path | None = None) -> dict[str, list[str]]:
     """The own current results that would not be made again today: {cell id: what changed, as words of the identity}.
 
-    What cannot be looked at is taken as unchanged: a model or suite that is not installed, data that is not here.
+    What cannot be looked at is taken as unchanged: a model or suite that is not installed or raises, data that is not here.
+
+    Args:
+        suite: only results of this suite; "" = of all.
+        data: the folder to look for data in; None = for each result the one of its run.
+
+    Raises:
+        UsageError: there is no folder `data`.
     """
+    open_suites(plugins, [], data)  # refuses a folder that is not there
     rows = store.query(
         f"SELECT {COLUMNS} FROM main.cells "
         "WHERE source = 'own' AND superseded_by IS NULL AND status <> 'skipped' AND ($1 = '' OR suite = $1)",
         [suite],
     ).to_pylist()
-    names = {row["suite"] for row in rows} & set(plugins.suites)
-    suites = open_suites(plugins, sorted(names), None) if names else {}
-    tasks = {(name, task.name): task for name, opened in suites.items() for task in opened.tasks()}
-    fingerprints: dict[tuple[str, str], str | None] = {}
+    places = _Places(plugins)
     found = {}
     for row in rows:
-        key = (row["suite"], row["task"])
-        if row["model_name"] not in plugins.models or row["suite"] not in suites:
+        folder = str(data) if data is not None else row["data_folder"] or ""
+        place = places.suite(row["suite"], folder)
+        if place is None or row["model_name"] not in plugins.models:
             continue
-        if key not in tasks:
+        if row["task"] not in place[1]:
             found[row["cell_id"]] = ["task"]
             continue
-        if key not in fingerprints:
-            fingerprints[key] = _fingerprint(suites[row["suite"]], tasks[key])
-        what = changes(plugins, row, tasks[key], fingerprints[key])
-        if what:
-            found[row["cell_id"]] = what
+        with contextlib.suppress(HarnessError):
+            what = changes(plugins, row, place[1][row["task"]], places.fingerprint(row["suite"], folder, row["task"]))
+            if what:
+                found[row["cell_id"]] = what
     return found
 
 
-def changes(plugins: Plugins, row: dict[str, Any], task: Task, fingerprint: str | None) -> list[str]:
+class _Places:
+    """Suites in the folders that results were made from, each opened once."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+        self.suite = functools.cache(self._suite)
+        self.fingerprint = functools.cache(self._fingerprint)
+
+    def _suite(self, name: str, folder: str) -> tuple[Suite, Mapping[str, Task]] | None:
+        """The suite with its data in `folder` ("" = where it looks by itself) and its tasks; None where it cannot be looked at."""
+        try:
+            suite = open_suites(self._plugins, [name], Path(folder) if folder else None)[name]
+            return suite, {task.name: task for task in suite.tasks()}
+        except HarnessError:
+            return None
+
+    def _fingerprint(self, name: str, folder: str, task: str) -> str | None:
+        place = self.suite(name, folder)
+        try:
+            return place[0].open(place[1][task]).series.fingerprint if place else None
+        except HarnessError:
+            return None
+
+
+def changes(plugins: Plugins, row: Mapping[str, Any], task: Task, fingerprint: str | None) -> list[str]:
     """The parts of a stored cell's identity that are not what they were; `fingerprint` None = the data cannot be looked at."""
     then = _mapping(row["identity"])
     now = make_cell(
@@ -68,10 +104,3 @@ def changes(plugins: Plugins, row: dict[str, Any], task: Task, fingerprint: str 
 
 def _mapping(value: Any) -> dict[str, Any]:
     return json.loads(value) if isinstance(value, str) else dict(value or {})
-
-
-def _fingerprint(suite: Suite, task: Task) -> str | None:
-    try:
-        return suite.open(task).series.fingerprint
-    except (Unavailable, DataError, UsageError):
-        return None

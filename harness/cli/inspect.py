@@ -36,7 +36,12 @@ class Kind(click.Choice[str]):
 @click.argument("what", type=Kind())
 @click.argument("pattern", required=False, default="")
 @click.option("-s", "--suite", default="", metavar="LIST", help="Only tasks or cells of these suites.")
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder of the suite's data, for tasks and cells; for cells else the one of each cell's run.",
+)
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, each with 'name'.")
 def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json: bool) -> None:
@@ -55,7 +60,7 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
         "plugins": lambda: _plugins(plugins),
         "hooks": _hooks,
         "runs": lambda: _runs(db),
-        "cells": lambda: _cells(plugins, db),
+        "cells": lambda: _cells(plugins, db, data),
     }
     rows, columns = readers[what]()
     if suite and what == "cells":
@@ -185,11 +190,11 @@ def _runs(db: Path) -> Rows:
     return rows, ["name", "status", "started_at", "finished_at", "cells", "stored", "host"]
 
 
-def _cells(plugins: Any, db: Path) -> Rows:
+def _cells(plugins: Any, db: Path, data: Path | None) -> Rows:
     from harness.api import load as load_results
     from harness.stale import stale_results
 
-    stale = stale_results(plugins, load_results(db).store)
+    stale = stale_results(plugins, load_results(db).store, data=data)
     rows = _query(
         db,
         "SELECT cell_id AS name, suite, task, model, mode, seed, scope, status, superseded_by, n_windows, predict_s, finished_at, reason "

@@ -50,18 +50,21 @@ def default_suite(store: Store) -> str:
 
 
 def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
-    """A suite's tasks and baseline as its plugin declares them; ([], default) when the plugin is not here."""
+    """A suite's tasks and baseline as its plugin declares them; no tasks when the plugin is not here or cannot list them."""
     from dataclasses import asdict
 
     from harness.errors import PluginError
+    from harness.plan import open_suites
     from harness.plugins import load
     from harness.types import SuiteInfo
 
+    plugins = load()
+    baseline = SuiteInfo(suite).baseline
     try:
-        registered = load().suite(suite)
+        baseline = plugins.suite(suite).info.baseline
+        return [asdict(task) for task in open_suites(plugins, [suite], None)[suite].tasks()], baseline
     except (UsageError, PluginError):
-        return [], SuiteInfo(suite).baseline
-    return [asdict(task) for task in registered.factory(None).tasks()], registered.info.baseline
+        return [], baseline
 
 
 def collect(

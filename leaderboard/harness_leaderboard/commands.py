@@ -30,6 +30,13 @@ __all__ = ["leaderboard"]
 @click.option(
     "--format", "form", type=click.Choice(["table", "md", "csv", "json"]), help="Form.  [default: by the suffix of -o, else table]"
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=None,
+    show_default=False,
+    help="Data folder to tell stale results by.  [default: for each result the one of its run]",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .csv, .md, .json.")
 @db_option
 def leaderboard(
@@ -41,6 +48,7 @@ def leaderboard(
     limit: str,
     form: str | None,
     output: Path | None,
+    data: Path | None,
     db: Path,
 ) -> None:
     """Compare models on a suite: own results beside imported ones.
@@ -55,7 +63,7 @@ def leaderboard(
     plugins = load()
     store = plugins.store(db)
     suite = suite or collect.default_suite(store)
-    results = collect.collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite))
+    results = collect.collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite, data))
     results = _narrowed(results, where, common)
     title = f"{suite}: {len(results.entries)} models, {len(results.tasks)} tasks"
     groups: list[str] = []

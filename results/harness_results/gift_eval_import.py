@@ -36,10 +36,12 @@ def suite_tasks(suite: str) -> dict[str, Task]:
 
     Raises:
         UsageError: no such suite.
+        PluginError: the suite could not be made, or not list its tasks.
     """
+    from harness.plan import open_suites
     from harness.plugins import load
 
-    return {task.name: task for task in load().suite(suite).factory(None).tasks()}
+    return {task.name: task for task in open_suites(load(), [suite], None)[suite].tasks()}
 
 
 def import_gift_eval(store: DuckStore, path: Path | None = None, tasks: Mapping[str, Task] | None = None) -> Imported:
