@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.run import db_option
-from harness.errors import NothingMatched, UsageError
+from harness.errors import DataError, HarnessError, NothingMatched, PluginError, StoreError, Unavailable, Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from harness.plan import Plan, RunSpec
+    from harness.plugins import Plugins
 
 __all__ = ["replay"]
 
@@ -19,7 +24,9 @@ __all__ = ["replay"]
 @click.command()
 @click.argument("cell")
 @db_option
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data.  [default: that of the stored run]"
+)
 @click.option("--tolerance", type=float, default=1e-9, help="Largest relative difference of a score that counts as equal.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def replay(cell: str, db: Path, data: Path | None, tolerance: float, as_json: bool) -> int:
@@ -63,50 +70,83 @@ def replay(cell: str, db: Path, data: Path | None, tolerance: float, as_json: bo
 
 
 def _again(old: dict[str, Any], data: Path | None) -> dict[str, Any]:
-    from harness.errors import HarnessError
-    from harness.plan import RunSpec, make_plan
+    """Run the cell as it was run then.
+
+    Raises:
+        UsageError: the folder given does not exist.
+        Unavailable, DataError, PluginError, Unsupported: the cell cannot be run here; says why.
+    """
     from harness.plugins import load
     from harness.progress import Progress
     from harness.runner import execute
 
     plugins = load()
-    params = json.loads(old["params"]) if isinstance(old["params"], str) else old["params"] or {}
-    spec = RunSpec(
+    spec = _spec(old, data)
+    with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
+        store = plugins.store(Path(folder) / "replay.duckdb")
+        store.check()
+        plan = _plan(plugins, spec, old)
+        report = execute(plugins, spec, plan, store, Progress(), ["replay"])
+    if report.run.status == "interrupted":
+        raise KeyboardInterrupt
+    outcome = report.outcomes.get(plan.cells[0].id)
+    if outcome is None:
+        raise StoreError(f"the cell could not be run again: {report.problem or 'the run ended before it'}")
+    if outcome.status != "ok":
+        kinds: dict[str, type[HarnessError]] = {"data": DataError, "unsupported": Unsupported}
+        raise kinds.get(outcome.failure, PluginError)(f"the cell could not be run again: {outcome.reason}")
+    return {"scores": outcome.scores, "identity": plan.cells[0].identity}
+
+
+def _plan(plugins: Plugins, spec: RunSpec, old: dict[str, Any]) -> Plan:
+    from harness.plan import make_plan
+
+    try:
+        plan = make_plan(plugins, spec, None)
+    except UsageError as error:  # what was stored is not here any more: the caller has typed nothing wrong
+        name = f"{old['model']} on {old['suite']}:{old['task']}"
+        raise PluginError(f"{name} cannot be run here: {error}") from None
+    if plan.unavailable:
+        missing = next(iter(plan.unavailable.values()))
+        fetch = f"{missing.fetch}, or name its folder with --data" if missing.fetch else "name its folder with --data"
+        raise Unavailable(f"the data is not here: {missing.reason}. To get it: {fetch}", missing.fetch)
+    return plan
+
+
+def _spec(old: dict[str, Any], data: Path | None) -> RunSpec:
+    from harness.spec import make_spec
+
+    params = _mapping(old["params"])
+    if data is not None and not data.is_dir():
+        raise UsageError(f"--data {data}: there is no such folder")
+    if data is None and (stored := _mapping(old["receipt"]).get("data_folder")):
+        data = Path(stored)
+        if not data.is_dir():
+            raise Unavailable(f"the data is not here: the stored run read it from {data}, which is gone. Name another folder with --data")
+    return make_spec(
         models=[old["model_name"]],
         model_args=[f"{k}={json.dumps(v)}" for k, v in params.items()],
         suites=[old["suite"]],
-        tasks=[old["task"]],
+        tasks=[glob.escape(old["task"])],
         limit=old["scope"].removeprefix("limit=").partition(",")[0],
         modes=[old["mode"]],
         budget=old["budget"] or "",
         seeds=[old["seed"]],
-        batch_size=json.loads(old["identity"]).get("batch_size"),
-        isolation=old["isolation"] or "process",
+        batch_size=_mapping(old["identity"]).get("batch_size"),
+        threads=old["threads"] or None,
+        device=old["device"] or None,
+        isolation=old["isolation"] or None,
         data=data,
     )
-    with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
-        store = plugins.store(Path(folder) / "replay.duckdb")
-        store.check()
-        plan = make_plan(plugins, spec, None)
-        if plan.unavailable:
-            error = next(iter(plan.unavailable.values()))
-            raise HarnessError(f"the data is not here: {error.reason}. {error.fetch}")
-        report = execute(plugins, spec, plan, store, Progress(), ["replay"])
-    outcome = report.outcomes.get(plan.cells[0].id)
-    if outcome is None or outcome.status != "ok":
-        raise CannotReplay(f"the cell could not be run again: {outcome.reason if outcome else report.problem}")
-    return {"scores": outcome.scores, "identity": plan.cells[0].identity}
 
 
-class CannotReplay(UsageError):
-    """The cell failed this time."""
-
-    exit_code = 3
+def _mapping(value: Any) -> dict[str, Any]:
+    return json.loads(value) if isinstance(value, str) else dict(value or {})
 
 
 def _changed(old: dict[str, Any], identity: Any) -> dict[str, tuple[Any, Any]]:
     """Which parts of the identity are not what they were."""
-    before = json.loads(old["identity"]) if isinstance(old["identity"], str) else old["identity"] or {}
+    before = _mapping(old["identity"])
     after = json.loads(json.dumps(dict(identity), default=str))
     return {k: (before.get(k), after.get(k)) for k in sorted({*before, *after}) if before.get(k) != after.get(k)}
 

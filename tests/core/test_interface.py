@@ -123,13 +123,19 @@ def test_replay(lab: Lab) -> None:
     write_dataset(lab.folder / "data" / "us_births" / "W", [rng.tolist()], "W-SUN")
     done = lab.models("good", *where, tasks="us_births/W/short").expect(0)
     cell = done.json()["cells"][0]["id"]
-    lab.run("replay", cell[:8], "--data", "data").expect(0, "equal within 1e-09")
+    lab.run("replay", cell[:8]).expect(0, "equal within 1e-09")
     answer = lab.run("replay", cell, "--data", "data", "--json").expect(0).json()
     assert (answer["cell"], answer["equal"], answer["changed"]) == (cell, True, {})
     rng[-1] += 5
     write_dataset(lab.folder / "data" / "us_births" / "W", [rng.tolist()], "W-SUN")
     lab.run("replay", cell, "--data", "data").expect(4, "data differs: it was", "NOT equal: the largest relative difference is")
-    lab.run("replay", cell).expect(1, "the data is not here", "harness data pull gift-eval")
+    (lab.folder / "data").rename(lab.folder / "moved")
+    lab.run("replay", cell).expect(3, "the data is not here: the stored run read it from", "which is gone. Name another folder with --data")
+    lab.run("replay", cell, "--data", "data").expect(2, "--data data: there is no such folder")
+    next((lab.folder / "moved").rglob("*.arrow")).write_bytes(b"broken")
+    lab.run("replay", cell, "--data", "moved").expect(3, "the cell could not be run again:")
+    (lab.folder / "empty").mkdir()
+    lab.run("replay", cell, "--data", "empty").expect(3, "the data is not here: ", "harness data pull gift-eval")
     lab.run("replay", "nope").expect(5, "no own cell in harness.duckdb has an id that begins with 'nope'", "harness ls cells")
     assert lab.query("SELECT count(*) FROM cells") == [(1,)]
 
@@ -139,6 +145,43 @@ def test_replay_with_parameters_and_limit(lab: Lab) -> None:
     (cell,) = lab.query("SELECT cell_id FROM cells")[0]
     answer = lab.run("replay", cell, "--json").expect(0).json()
     assert (answer["equal"], answer["changed"]) == (True, {})
+
+
+WHERE = """
+import os
+class Good:
+    def __init__(self, device="none"):
+        self.shift = float(device == "tpu:1") + 2 * float(os.environ["OMP_NUM_THREADS"] == "3")
+
+    def predict(self, batch):
+        return Forecast.from_points(last(batch) + self.shift)
+
+@hookimpl
+def register_models(register):
+    register(ModelInfo("good", devices=("cpu", "tpu")), Good)
+"""
+
+
+def test_replay_is_where_the_run_was(lab: Lab) -> None:
+    lab.plugin("good", WHERE)
+    lab.models("good", "--device", "tpu:1", "--threads", "3").expect(0)
+    (cell,) = lab.query("SELECT cell_id FROM cells WHERE device = 'tpu:1' AND threads = 3")[0]
+    assert lab.run("replay", cell, "--json").expect(0).json()["equal"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (GOOD.replace("return", "raise ValueError('bad luck')\n        return"), "could not be run again: ValueError: bad luck"),
+        (GOOD.replace("return", "raise Unsupported('no births')\n        return"), "could not be run again: no births"),
+        (GOOD.replace("good", "other"), "good on quick:us_births/M/short cannot be run here: there is no model 'good'"),
+    ],
+)
+def test_a_cell_that_cannot_be_replayed(lab: Lab, source: str, says: str) -> None:
+    lab.plugin("good", GOOD)
+    cell = lab.models("good").expect(0).json()["cells"][0]["id"]
+    lab.plugin("good", source)
+    lab.run("replay", cell).expect(3, says)
 
 
 def test_show_and_ls(lab: Lab) -> None:
