@@ -304,3 +304,9 @@ def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> N
             context.invoke(leaderboard, suite=suite, models=models, limit=spec.limit, db=db)
         except HarnessError as error:
             print(f"no table: {error}", file=sys.stderr)
+        except BrokenPipeError:
+            raise  # nobody reads any more
+        except (Exception, SystemExit) as error:  # a stranger's command may take other options, or be broken: the run is stored
+            said = f"{type(error).__name__}: {error}".rstrip(": ")
+            print(f"no table: 'leaderboard' is the command of a plugin, which raised {said}; the results are in {db}", file=sys.stderr)
+            print("to see them: harness ls cells; whose command it is: harness ls plugins", file=sys.stderr)
