@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,24 +99,12 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[s
 
 def print_rich(title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
     """Print a table to stdout and its footnotes below."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from harness.cli.output import Column, print_grid
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, title=Text(_clean(title)), title_justify="left", pad_edge=False)
     header, body = _grid(rows, groups)
-    for name in header:
-        # A name may be 10,000 characters long; numbers must stay readable.
-        table.add_column(
-            Text(name), justify="left" if name in _TEXT else "right", overflow="ellipsis", no_wrap=name != "model", max_width=60
-        )
-    for line in body:
-        table.add_row(*(Text(cell if len(cell) <= 120 else cell[:119] + "…") for cell in line))
-    console.print(table)
-    for note in footnotes(rows, notes):
-        console.print(Text(_clean(note)))
+    # Numbers must stay readable beside long names.
+    columns = [Column(name, right=name not in _TEXT, one_line=name != "model", cut=True, width=60, longest=120) for name in header]
+    print_grid(columns, body, title, footnotes(rows, notes))
 
 
 def to_markdown(title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = ()) -> str:

@@ -58,18 +58,18 @@ def sql(statement: str, form: str | None, db: Path) -> None:
     \b
     harness sql "SELECT model, task, MASE FROM results ORDER BY MASE"
     """
-    from harness.cli.output import print_json, print_table
+    from harness.cli.output import print_json, print_rows
     from harness.plugins import load
 
     table = load().store(db).query(statement)
     if form == "csv":
         _print_csv(table)
         return
-    rows = [dict(zip(table.column_names, row, strict=True)) for row in zip(*(c.to_pylist() for c in table.columns), strict=True)]
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
     if form == "json":
-        print_json(rows)
+        print_json([dict(zip(table.column_names, row, strict=True)) for row in rows])
     else:
-        print_table(rows, table.column_names)
+        print_rows(table.column_names, rows)
         click.echo(f"{len(rows)} row{'s' if len(rows) != 1 else ''}", err=True)
 
 

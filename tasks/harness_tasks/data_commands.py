@@ -87,7 +87,7 @@ def verify(suite: str, datasets: tuple[str, ...], root: Path | None, as_json: bo
 
 def _report(suite: GiftEval, rows: Sequence[Row], as_json: bool) -> None:
     """Print what the folders hold; raise DataError when one is broken."""
-    from harness_tasks.verify import inspect, table
+    from harness_tasks.verify import inspect, show
 
     findings = []
     for finding in inspect(suite, rows):
@@ -97,12 +97,7 @@ def _report(suite: GiftEval, rows: Sequence[Row], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([finding.record() for finding in findings], indent=2))
     else:
-        from rich.console import Console
-
-        console = Console()
-        # Piped output is for reading by line, so it is not folded to a terminal's width.
-        console = console if console.is_terminal else Console(width=200)
-        console.print(table(findings))
+        show(findings)
     broken = [finding.name for finding in findings if finding.state == "broken"]
     if broken:
         raise DataError(

@@ -13,11 +13,9 @@ from harness_tasks.fingerprint import fingerprint, runs
 from harness_tasks.gift_eval import GiftEval, Row
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from harness.series import SeriesSet
 
-__all__ = ["Finding", "inspect", "table"]
+__all__ = ["Finding", "inspect", "show"]
 
 
 @dataclass
@@ -78,28 +76,26 @@ def _describe(finding: Finding, series: SeriesSet) -> None:
     finding.fingerprint = fingerprint(series)
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """The findings for people."""
-    from rich.table import Table
-    from rich.text import Text
+def show(findings: Sequence[Finding]) -> None:
+    """Print the findings for people."""
+    from harness.cli.output import Column, print_grid
 
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("dataset", "state", "freq"):
-        grid.add_column(name, no_wrap=True)
-    for name in ("items", "variates", "length", "missing", "zero"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("windows", no_wrap=True)
-    grid.add_column("fingerprint or error", overflow="fold")
-    for f in findings:
-        if f.state == "missing":
-            grid.add_row(f.name, f.state, "", "", "", "", "", "", "", Text(f.fetch))
-            continue
-        length = str(f.min_length) if f.min_length == f.max_length else f"{f.min_length}–{f.max_length}"
-        windows = " ".join(f"{term} {count}" for term, count in f.windows.items())
-        cells = [f.freq, str(f.items), str(f.variates), length, _share(f.missing), _share(f.zero), windows] if f.items else [""] * 7
-        # Text: what a stranger wrote into a file is not markup.
-        grid.add_row(f.name, f.state, *map(Text, cells), Text(f.error or f.fingerprint[:12]))
-    return grid
+    columns = [
+        *(Column(name, one_line=True, cut=True) for name in ("dataset", "state", "freq")),
+        *(Column(name, right=True, one_line=True, cut=True) for name in ("items", "variates", "length", "missing", "zero")),
+        Column("windows", one_line=True, cut=True),
+        Column("fingerprint or error", longest=0),
+    ]
+    print_grid(columns, [_line(finding) for finding in findings], rule=False)
+
+
+def _line(f: Finding) -> list[str]:
+    if f.state == "missing":
+        return [f.name, f.state, *[""] * 7, f.fetch]
+    length = str(f.min_length) if f.min_length == f.max_length else f"{f.min_length}–{f.max_length}"
+    windows = " ".join(f"{term} {count}" for term, count in f.windows.items())
+    cells = [f.freq, str(f.items), str(f.variates), length, _share(f.missing), _share(f.zero), windows] if f.items else [""] * 7
+    return [f.name, f.state, *cells, " ".join(f.error.split()) or f.fingerprint[:12]]
 
 
 def _share(share: float) -> str:

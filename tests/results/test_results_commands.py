@@ -52,6 +52,8 @@ def test_sql_in_three_forms(go: Go) -> None:
     rows = list(csv.reader(io.StringIO(go("sql", "--csv", statement).stdout)))
     assert rows == [["model", "MASE", "MSIS", "quantile_levels"], ["naive", "1.25", "inf", "[0.1, 0.5, 0.9]"]]
     assert list(csv.reader(io.StringIO(go("sql", "--csv", "SELECT 1 AS a, 2 AS a").stdout))) == [["a", "a"], ["1", "2"]]
+    assert go("sql", "SELECT 1 AS a, 2 AS a").stdout.split()[-2:] == ["1", "2"]
+    assert "[/b]" in go("sql", 'SELECT 1 AS "[/b]"').stdout
 
 
 def test_sql_only_reads(go: Go, tmp_path: Path) -> None:
