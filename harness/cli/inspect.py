@@ -145,13 +145,11 @@ def _dialects(plugins: Any) -> Rows:
 
 def _plugins(plugins: Any) -> Rows:
     rows = []
-    versions = {module: (dist.project_name, dist.version) for module, dist in plugins.pm.list_plugin_distinfo()}
-    registered = [*plugins.models.values(), *plugins.suites.values(), *plugins.metrics.values()]
     for name, module in sorted(plugins.pm.list_name_plugin()):
         if module is None:
             continue
         hooks = sorted(h.name for h in plugins.pm.get_hookcallers(module) or [])
-        owner = next(((r.distribution, r.version) for r in registered if r.plugin == name), versions.get(module, ("", "")))
+        owner = plugins.origins.get(name, ("", ""))  # the defaults of the hooks come from nowhere else
         rows.append({"name": name, "state": "ok", "hooks": ", ".join(hooks), "distribution": owner[0], "version": owner[1], "reason": ""})
     for failure in plugins.failures.values():
         reason = f"{failure.reason}. {failure.install}"

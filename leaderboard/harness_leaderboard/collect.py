@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import NothingMatched, UsageError
+from harness.selection import canonical_limit
 from harness_leaderboard.aggregate import Entry, Results
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def collect(
 
     Raises:
         NothingMatched: no result of this suite.
+        UsageError: a limit that is none.
     """
     declared, standard = _declared(suite)
     baseline = baseline or standard
@@ -117,7 +119,7 @@ def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> lis
         count = sum(partial.values())
         notes.append(f"{count} results of parts of tasks are left out, as there are results of whole tasks; --limit N shows those.")
         return [cell for cell in cells if not cell["scope"]]
-    scope = f"limit={limit}" if limit else partial.most_common(1)[0][0]
+    scope = f"limit={canonical_limit(limit)}" if limit else partial.most_common(1)[0][0]
     notes.append(f"Only parts of the tasks were run ({scope}); these numbers compare with each other, not with published ones.")
     return [cell for cell in cells if cell["scope"] == scope]
 

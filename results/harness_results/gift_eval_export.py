@@ -76,9 +76,7 @@ def export_gift_eval(
     table = store.query(_QUERY, [suite])
     for *cell_key, task, metric, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
         results.setdefault(tuple(cell_key), {}).setdefault(task, {})[metric] = value
-    chosen = {
-        key: rows for key, rows in results.items() if not models or any(key[0] == m or fnmatch.fnmatchcase(key[0], m) for m in models)
-    }
+    chosen = {key: rows for key, rows in results.items() if not models or _wanted(key[0], models)}
     if not chosen:
         wanted = ",".join(models) or "naive"
         have = sorted({key[0] for key in results})

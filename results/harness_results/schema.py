@@ -139,7 +139,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "steps": {
         "result_id": ("VARCHAR", "cells.result_id"),
-        "step": ("INTEGER", "step of the horizon, from 0"),
+        "step": ("INTEGER", "step of the horizon, from 1"),
         **_SUMS,
     },
     "models": {

@@ -189,6 +189,18 @@ def test_parts_of_tasks_only_where_there_is_nothing_else(store: DuckStore, go: G
     assert "mine" not in result.stdout
 
 
+def test_a_limit_is_found_in_any_spelling(store: DuckStore, go: Go) -> None:
+    add(store, "seasonal_naive", 1.0, scope="limit=0.5")
+    add(store, "mine", 2.0, scope="limit=0.5")
+    add(store, "mine", 3.0, scope="limit=10")
+    add(store, "whole", 4.0)
+    for spelling in (".5", "0.50", "0.5"):
+        assert [row["model"] for row in records(go("--limit", spelling, "--format", "csv"))] == ["seasonal_naive", "mine"]
+    assert [row["scope"] for row in records(go("--limit", "10", "--format", "csv"))] == ["limit=10"]
+    with pytest.raises(UsageError, match="got --limit many; wanted a number of items"):
+        go("--limit", "many")
+
+
 def test_hostile_names_are_text(store: DuckStore, go: Go) -> None:
     add(store, "seasonal_naive", 1.0)
     add(store, HOSTILE, 2.0)

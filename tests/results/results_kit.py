@@ -91,5 +91,5 @@ def spool_cell(folder: Path, windows: int = 3, steps: bool = True, **changes: An
     writer = CellWriter(folder, made["result_id"], WINDOWS)
     if windows:
         writer.write(rows(windows))
-    table = pa.table({"step": pa.array([0, 1], pa.int32()), "n": pa.array([3, 3], pa.int32()), "abs_error": [1.0, 2.0]})
+    table = pa.table({"step": pa.array([1, 2], pa.int32()), "n": pa.array([3, 3], pa.int32()), "abs_error": [1.0, 2.0]})
     return writer.commit(made, table if steps else None)
