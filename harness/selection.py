@@ -176,7 +176,7 @@ def canonical_limit(text: str) -> str:
         UsageError: not a limit.
     """
     limit = parse_limit(text)
-    return "" if limit is None else f"{limit:g}" if isinstance(limit, float) else str(limit)
+    return "" if limit is None else str(limit)
 
 
 def parse_modes(texts: str | Iterable[str]) -> list[str]:
