@@ -1,0 +1,351 @@
+"""Each check of `harness.testing` finds the model that it is there for, and lets the others pass."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+import unittest
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from support import HEADER, Lab
+
+import harness.conformance
+import harness.specimens
+import harness.testing
+from harness import Batch, Forecast, ModelInfo, Unsupported, UsageError, hookimpl
+from harness.batches import cut_batch
+from harness.conformance import CHECKS
+from harness.forecast import F32
+from harness.plugins import Plugins
+from harness.series import TaskData
+from harness.specimens import rows_of
+from harness.testing import checks, make_batch, make_data
+
+INFO = ModelInfo("mine", license="MIT", summary="for this test")
+
+
+class Fan:
+    """The last value seen, with quantiles around it."""
+
+    def fan(self, batch: Batch) -> F32:
+        last = np.array([next((v for v in row[::-1] if np.isfinite(v)), 0.0) for row in batch], np.float64)  # [N]
+        width = 1 + 1e-3 * np.abs(last)
+        values = last[:, None, None] + width[:, None, None] * (batch.quantile_levels[:, None] - 0.5)  # [N, Q, 1]
+        return np.repeat(values, batch.horizon, axis=2).astype(np.float32)
+
+    def predict(self, batch: Batch) -> Forecast:
+        return Forecast.from_quantiles(self.fan(batch), batch.quantile_levels)
+
+    def finetune(self, train: Batch, budget: str, seed: int) -> Fan:
+        return self
+
+
+def registered(factory: Callable[..., Any], info: ModelInfo) -> Plugins:
+    """The plugins of this environment and one with this model."""
+    plugins, module = Plugins(), types.ModuleType("kit")
+    module.register_models = hookimpl(lambda register: register(info, factory))  # type: ignore[attr-defined]
+    plugins.register(module, "kit")
+    return plugins
+
+
+def failures(factory: Callable[..., Any], info: ModelInfo = INFO) -> dict[str, str]:
+    """{check that the model fails: message}; the light import has tests of its own."""
+    plugins, found = registered(factory, info), {}
+    for check in checks("mine", plugins=plugins, skip={"light_import": "made here"}):
+        try:
+            check()
+        except AssertionError as error:
+            found[check.name] = str(error)
+        except unittest.SkipTest:
+            continue
+    return found
+
+
+def with_predict(change: Callable[[Fan, Batch], Any]) -> type[Fan]:
+    return type("Changed", (Fan,), {"predict": change})
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        INFO,
+        replace(INFO, max_horizon=4),
+        replace(INFO, max_context=10, covariates=("past",)),
+        replace(INFO, multivariate=True),
+        replace(INFO, modes=("zero-shot", "finetune", "few-shot", "few-shot:0.1")),
+        replace(INFO, modes=("finetune",)),
+    ],
+)
+def test_a_good_model_passes(info: ModelInfo) -> None:
+    assert failures(Fan, info) == {}
+
+
+def test_upside_down_quantiles_are_found() -> None:
+    bad = with_predict(lambda self, batch: Forecast("quantiles", self.fan(batch)[:, ::-1].copy(), batch.quantile_levels))
+    found = failures(bad)
+    assert set(found) == {"crossings"}
+    assert "cross in 72 of 72 steps, first in row 0; wanted rising quantiles" in found["crossings"]
+
+
+def test_levels_that_fall_are_found() -> None:
+    bad = with_predict(lambda self, batch: Forecast("quantiles", self.fan(batch), batch.quantile_levels[::-1].copy()))
+    assert "wanted rising levels between 0 and 1" in failures(bad)["levels"]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (lambda q: q[:, :1], r"[N windows, Q, H steps]"),
+        (lambda q: q[:, :, :5], "predict returned quantiles of shape"),
+        (lambda q: np.where(np.arange(len(q))[:, None, None] == len(q) - 1, np.nan, q).astype(np.float32), "NaN"),
+    ],
+)
+def test_forecasts_of_no_use_are_found(values: Callable[[F32], F32], says: str) -> None:
+    found = failures(with_predict(lambda self, batch: Forecast("quantiles", values(self.fan(batch)), batch.quantile_levels)))
+    assert says in found["levels"]
+    assert "horizons" in found
+
+
+def test_one_level_for_all_is_found() -> None:
+    found = failures(with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch)[:, :1], [0.5])))
+    assert "was asked of a forecast with the one level 0.5" in found["levels"]
+
+
+def test_a_fixed_horizon_is_found() -> None:
+    found = failures(with_predict(lambda self, batch: Fan.predict(self, replace(batch, horizon=6))))
+    assert set(found) == {"horizons"}
+
+
+def test_horizons_follow_the_declared_limit() -> None:
+    def limited(self: Fan, batch: Batch) -> Forecast:
+        asked.add(batch.horizon)
+        if batch.horizon > 20:
+            raise Unsupported("too long")
+        return Fan.predict(self, batch)
+
+    asked: set[int] = set()
+    assert failures(with_predict(limited), replace(INFO, max_horizon=20)) == {}
+    assert max(asked) == 20
+    assert (
+        "max_horizon is 30 and a horizon of 30 is unsupported: too long"
+        in failures(with_predict(limited), replace(INFO, max_horizon=30))["horizons"]
+    )
+    assert failures(with_predict(limited)) == {}
+
+
+def test_dependence_on_the_batch_is_found() -> None:
+    bad = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) + len(batch), batch.quantile_levels))
+    assert set(failures(bad)) == {"batch_invariance"}
+    assert failures(bad, replace(INFO, batch_dependent=True)) == {}
+    bad = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) + self.fan(batch)[0], batch.quantile_levels))
+    assert set(failures(bad)) == {"batch_invariance", "order_invariance"}
+
+
+def test_an_unseeded_generator_is_found() -> None:
+    noise = np.random.default_rng()
+    bad = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) + noise.normal(), batch.quantile_levels))
+    assert "determinism" in failures(bad)
+
+
+def test_a_changed_batch_is_found() -> None:
+    def starts(self: Fan, batch: Batch) -> Forecast:
+        batch.starts[:] = batch.starts[0]
+        return Fan.predict(self, batch)
+
+    def covariates(self: Fan, batch: Batch) -> Forecast:
+        batch.past_covariates[0].values[:] = 0
+        return Fan.predict(self, batch)
+
+    assert failures(with_predict(starts)) == {
+        "leaves_batch_alone": "predict() changed starts of the batch that it was given; work on a copy"
+    }
+    assert "past_covariates[0].values" in failures(with_predict(covariates), replace(INFO, covariates=("past",)))["leaves_batch_alone"]
+
+
+def test_a_difficult_context_is_named() -> None:
+    bad = with_predict(lambda self, batch: Forecast.from_points(np.repeat(batch.padded(1)[0], batch.horizon, axis=1)))
+    found = failures(bad, replace(INFO, output="points"))
+    assert "a context that is one missing value" in found["difficult_contexts"]
+
+
+def test_a_value_after_the_cutoff_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(data: TaskData, *rest: Any) -> Batch:
+        shorter = replace(data.task, horizon=data.task.horizon - 1)
+        return replace(cut_batch(replace(data, task=shorter, cut=data.cut + 1), *rest), horizon=data.task.horizon)
+
+    monkeypatch.setattr("harness.specimens.cut_batch", late)
+    assert "series that differ only after the cutoff give forecasts that differ" in failures(Fan)["no_future"]
+
+
+def test_groups_arrive_whole() -> None:
+    def across(self: Fan, batch: Batch) -> Forecast:
+        names, where, count = np.unique(batch.group, return_inverse=True, return_counts=True)
+        sizes.update(count.tolist())
+        fan = self.fan(batch)
+        total = np.zeros((len(names), *fan.shape[1:]), np.float32)
+        np.add.at(total, where, fan)
+        return Forecast.from_quantiles(total[where], batch.quantile_levels)
+
+    sizes: set[int] = set()
+    assert failures(with_predict(across), replace(INFO, multivariate=True)) == {}
+    assert sizes == {3}
+    leaks = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) + self.fan(batch).mean(), batch.quantile_levels))
+    assert "one item, alone and in a batch of 36" in failures(leaks, replace(INFO, multivariate=True))["multivariate"]
+
+
+def test_covariates_and_limits_are_as_in_a_run() -> None:
+    def look(self: Fan, batch: Batch) -> Forecast:
+        assert len(batch.past_covariates) == 2
+        for past in batch.past_covariates:
+            assert past.lengths.tolist() == batch.contexts.lengths.tolist()
+        longest.append(int(batch.contexts.lengths.max()))
+        starts.update(batch.starts.tolist())
+        return Fan.predict(self, batch)
+
+    longest: list[int] = []
+    starts: set[Any] = set()
+    info = replace(INFO, covariates=("past",), max_context=70)
+    assert failures(with_predict(look), info) == {}
+    assert max(longest) == 70
+    assert len(starts) > 6  # of cut contexts, later than those of their series
+
+
+class Learns(Fan):
+    shift = 0.0
+
+    def predict(self, batch: Batch) -> Forecast:
+        return Forecast.from_quantiles(self.fan(batch) + self.shift, batch.quantile_levels)
+
+
+def test_training_is_checked() -> None:
+    class Good(Learns):
+        def finetune(self, train: Batch, budget: str, seed: int) -> Fan:
+            assert len(train) == 6
+            self.shift = float(np.nanmean(train.contexts.values))
+            return self
+
+    class Global(Learns):
+        def finetune(self, train: Batch, budget: str, seed: int) -> Fan:
+            Global.shift += 1
+            return self
+
+    class Returns(Learns):
+        def finetune(self, train: Batch, budget: str, seed: int) -> Any:
+            return self.shift
+
+    class Cannot:
+        predict = Fan.predict
+        fan = Fan.fan
+
+    info = replace(INFO, modes=("zero-shot", "finetune"))
+    assert failures(Good, info) == {}
+    assert "two trainings with mode 'finetune' and one seed give forecasts that differ" in failures(Global, info)["finetune"]
+    assert "declares the mode 'finetune' and cannot be trained on ordinary series" in failures(Cannot, info)["finetune"]
+    assert "finetune" not in failures(Cannot)
+    with pytest.raises(Exception, match="float"):
+        failures(Returns, info)
+
+
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        (ModelInfo("mine", summary="x"), "ModelInfo.license is empty"),
+        (ModelInfo("mine", license="MIT"), "ModelInfo.summary is empty"),
+        (replace(INFO, modes=()), "ModelInfo.modes is empty"),
+        (replace(INFO, modes=("zero-shot", "zeroshot")), "ModelInfo.modes holds 'zeroshot'; wanted zero-shot, finetune"),
+        (replace(INFO, modes=("zero-shot", "few-shot:2")), "ModelInfo.modes holds 'few-shot:2'"),
+        (replace(INFO, output="numbers"), "ModelInfo.output is 'numbers'; wanted 'quantiles'"),
+        (replace(INFO, output="points"), "ModelInfo.output is 'points' and predict returned quantiles"),
+    ],
+)
+def test_the_card_is_checked(info: ModelInfo, says: str) -> None:
+    plugins = registered(Fan, info)
+    (card,) = [check for check in checks("mine", plugins=plugins) if check.name == "card"]
+    with pytest.raises(AssertionError, match=says):
+        card()
+
+
+def test_what_is_skipped_is_said_with_a_reason() -> None:
+    (check,) = [c for c in checks("naive", skip={"levels": "not here"}) if c.name == "levels"]
+    with pytest.raises(unittest.SkipTest, match="not here"):
+        check()
+    with pytest.raises(UsageError, match=r"'level': 'x'.*Did you mean 'levels'"):
+        checks("naive", skip={"level": "x"})
+    with pytest.raises(UsageError, match="wanted a reason"):
+        checks("naive", skip={"levels": ""})
+    assert {c.name for c in checks("no such model")} == set(CHECKS)
+    with pytest.raises(UsageError, match="there is no model 'no such model'"):
+        checks("no such model")[0]()
+
+
+LIGHT = """
+import sys
+sys.path.insert(0, "site")
+import harness.testing as kit
+(check,) = [c for c in kit.checks("mine") if c.name == "light_import"]
+try:
+    check()
+except AssertionError as error:
+    print("failed:", error)
+else:
+    print("passed")
+"""
+MODEL = """
+class Plugin:
+    @hookimpl
+    def register_models(self, register):
+        register(ModelInfo("mine"), object)
+
+plugin = Plugin()
+print("noise")
+"""
+
+
+@pytest.mark.parametrize("heavy", ["", "import pandas\n"])
+def test_light_import_of_an_object(lab: Lab, heavy: str) -> None:
+    lab.plugin("objected", heavy + MODEL, entry="objected:plugin")
+    out = lab.python(LIGHT).expect(0).out
+    assert out.strip() == ("failed: registering mine imports pandas; import it in the model's __init__ or predict" if heavy else "passed")
+
+
+@pytest.mark.parametrize("heavy", ["", "import pandas\n"])
+def test_light_import_of_a_package(lab: Lab, heavy: str) -> None:
+    lab.plugin("packed", "", entry="packed.inner.plugin")
+    (lab.site / "packed.py").unlink()
+    inner = lab.site / "packed" / "inner"
+    inner.mkdir(parents=True)
+    (lab.site / "packed" / "__init__.py").write_text(heavy)
+    (inner / "__init__.py").write_text("")
+    (inner / "plugin.py").write_text(HEADER + "@hookimpl\ndef register_models(register):\n    register(ModelInfo('mine'), object)\n")
+    assert lab.python(LIGHT).expect(0).out.startswith("failed: registering mine imports pandas" if heavy else "passed")
+
+
+@pytest.mark.parametrize("module", [harness.conformance, harness.specimens, harness.testing])
+def test_no_check_is_left_out_by_python_with_optimisation(module: types.ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(module))
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []
+
+
+def test_made_data() -> None:
+    data = make_data(items=3, horizon=5, windows=2, variates=2, longest=100)
+    assert (len(data), data.windows, data.task.variates) == (12, 2, 2)
+    assert data.cut[-2:].tolist() == [100, 105]
+    batch = make_batch(n=4, horizon=3, levels=[0.5])
+    assert (len(batch), batch.horizon, batch.quantile_levels.tolist()) == (4, 3, [0.5])
+
+
+def test_rows_of_a_batch_carry_everything() -> None:
+    batch = cut_batch(make_data(), 0, 12, ModelInfo("x", covariates=("past",)), 0)
+    rows: Sequence[int] = [7, 2]
+    part = rows_of(batch, rows)
+    for k, row in enumerate(rows):
+        np.testing.assert_array_equal(part.contexts[k], batch.contexts[row])
+        for ours, theirs in zip(part.past_covariates, batch.past_covariates, strict=True):
+            np.testing.assert_array_equal(ours[k], theirs[row])
+    assert part.window_ids.tolist() == batch.window_ids[rows].tolist()
+    assert len(part.past_covariates) == 2
