@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import types
 import unittest
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -349,3 +351,10 @@ def test_rows_of_a_batch_carry_everything() -> None:
             np.testing.assert_array_equal(ours[k], theirs[row])
     assert part.window_ids.tolist() == batch.window_ids[rows].tolist()
     assert len(part.past_covariates) == 2
+
+
+def test_every_check_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    section = page[page.index("### Checks") : page.index("### Trying it")]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == list(CHECKS)
