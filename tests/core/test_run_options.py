@@ -73,7 +73,7 @@ def test_none_is_the_default() -> None:
         ({"jobs": 1.5}, r"got --jobs 1\.5; wanted a whole number"),
         ({"threads": -1}, "got --threads -1; wanted a whole number from 1 to 4096"),
         ({"batch_size": 0}, "got --batch-size 0; wanted a number of windows, or auto"),
-        ({"batch_size": "many"}, "got --batch-size many; wanted a whole number"),
+        ({"batch_size": "many"}, "got --batch-size many; wanted a number of windows, or auto"),
         ({"isolation": "proces"}, "got --isolation proces; wanted one of process, inprocess. Did you mean 'process'"),
         ({"rerun": "fail"}, "got --rerun fail; wanted one of failed, stale, all. Did you mean 'failed'"),
         ({"save_forecasts": "yes"}, "got --save-forecasts yes; wanted True or False"),
@@ -121,7 +121,7 @@ def test_evaluate_refuses_what_it_would_ignore() -> None:
         harness.evaluate("naive", TASK, info=ModelInfo("naive"))
     with pytest.raises(UsageError, match="'naive,drift' names 2 models; wanted one"):
         harness.evaluate("naive,drift", TASK)
-    with pytest.raises(UsageError, match="got batch_size 0; wanted a whole number"):
+    with pytest.raises(UsageError, match="got batch_size 0; wanted a number of windows, or auto"):
         harness.evaluate(naive, TASK, batch_size=0)
     with pytest.raises(UsageError, match=r"got seed \[-3\]; wanted whole numbers from 0"):
         harness.evaluate(naive, TASK, seed=-3)
