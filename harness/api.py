@@ -15,7 +15,7 @@ from harness.cells import Cell
 from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, Unsupported, UsageError
 from harness.execute import run_cell
 from harness.forecast import Batch, Forecast
-from harness.plan import _unsupported, make_plan, open_suites
+from harness.plan import unsupported_reason, make_plan, open_suites
 from harness.plugins import Plugins
 from harness.plugins import load as load_plugins
 from harness.progress import make_progress
@@ -227,7 +227,7 @@ def evaluate(
         wanted = found[0]
     chosen = _named(plugins, model, info) if isinstance(model, str) else None
     info = chosen[0].info if chosen else info or ModelInfo(getattr(model, "__name__", type(model).__name__))
-    if reason := _unsupported(info, wanted, "zero-shot"):
+    if reason := unsupported_reason(info, wanted, "zero-shot"):
         raise Unsupported(reason)
     windows = source.open(wanted)
     worker = InProcessWorker(plugins)

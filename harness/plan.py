@@ -164,7 +164,7 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
                         batch_size=spec.batch_size,
                     )
                     plan.cells.append(cell)
-                    reason = _unsupported(model.info, task, mode)
+                    reason = unsupported_reason(model.info, task, mode)
                     if key in broken:
                         plan.done[cell.id] = Outcome("failed", broken[key], "data")
                     elif reason:
@@ -174,7 +174,7 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
     return plan
 
 
-def _unsupported(info: Any, task: Task, mode: str) -> str:
+def unsupported_reason(info: Any, task: Task, mode: str) -> str:
     if info.max_horizon is not None and task.horizon > info.max_horizon:
         return f"horizon {task.horizon} is beyond the {info.max_horizon} steps that {info.name} can forecast"
     if mode.partition(":")[0] not in {m.partition(":")[0] for m in info.modes}:
