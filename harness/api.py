@@ -15,7 +15,7 @@ from harness.cells import Cell
 from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, Unsupported, UsageError
 from harness.execute import run_cell
 from harness.forecast import Batch, Forecast
-from harness.plan import unsupported_reason, make_plan, open_suites
+from harness.plan import make_plan, open_suites, unsupported_reason
 from harness.plugins import Plugins
 from harness.plugins import load as load_plugins
 from harness.progress import make_progress
