@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.cells import Cell
 from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, Unsupported, UsageError
-from harness.execute import run_cell
+from harness.execute import forecast_cell
 from harness.forecast import Batch, Forecast
 from harness.plan import make_plan, open_suites, unsupported_reason
 from harness.plugins import Plugins
@@ -238,7 +238,7 @@ def evaluate(
     cell = Cell("", wanted, info.name, info.name, {}, "zero-shot", "", seed, "", {})
     sink = _Memory()
     metrics = [m.info for m in plugins.metrics.values()]
-    outcome, _, totals = _failing(lambda: run_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size))
+    outcome, _, totals = _failing(lambda: forecast_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size)())
     if outcome.status != "ok":
         raise HarnessError(outcome.reason)
     import pyarrow as pa

@@ -31,7 +31,7 @@ from harness.workers import Worker, WorkerFailed
 
 Queue = collections.deque[tuple[int, int]]
 
-__all__ = ["Facts", "Later", "Sink", "forecast_cell", "run_cell"]
+__all__ = ["Facts", "Later", "Sink", "forecast_cell"]
 
 
 class Sink(Protocol):
@@ -163,22 +163,6 @@ class Scorer:
                 f"the statistics of a plugin's metric ({names}) raised {type(error).__name__}: {error}. "
                 f"Mend or uninstall the plugin that registers it: harness ls metrics"
             ) from error
-
-
-def run_cell(
-    cell: Cell,
-    data: TaskData,
-    info: ModelInfo,
-    worker: Worker,
-    sink: Sink,
-    metrics: Sequence[Metric],
-    *,
-    batch_size: int | None = None,
-    timeout: float | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> tuple[Outcome, Facts, scoring.Totals]:
-    """Forecast and score every window of a cell; raises as `forecast_cell` and what it returns."""
-    return forecast_cell(cell, data, info, worker, sink, metrics, batch_size=batch_size, timeout=timeout, advance=advance)()
 
 
 def forecast_cell(
