@@ -238,7 +238,8 @@ def evaluate(
     cell = Cell("", wanted, info.name, info.name, {}, "zero-shot", "", seed, "", {})
     sink = _Memory()
     metrics = [m.info for m in plugins.metrics.values()]
-    outcome, _, totals = _failing(lambda: forecast_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size)())
+    result = _failing(lambda: forecast_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size))
+    outcome, _, totals = result()
     if outcome.status != "ok":
         raise HarnessError(outcome.reason)
     import pyarrow as pa
