@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from harness.plugins import Plugins
 from harness.store import Store
 from harness.types import Suite, Task
 
-__all__ = ["changes", "stale_results"]
+__all__ = ["changes", "stale_results", "why"]
 
 COLUMNS = (
     "cell_id, suite, task, model_name, params, mode, budget, seed, scope, identity, "
@@ -42,6 +42,24 @@ def stale_results(plugins: Plugins, store: Store, suite: str = "", data: Path | 
         "WHERE source = 'own' AND superseded_by IS NULL AND status <> 'skipped' AND ($1 = '' OR suite = $1)",
         [suite],
     ).to_pylist()
+    return _changed(plugins, rows, data)
+
+
+def why(plugins: Plugins, store: Store, older: Mapping[str, str], data: Path | None = None) -> dict[str, str]:
+    """What has changed since the stored results that a plan would replace: {new cell id: words of the identity, comma-separated}.
+
+    Args:
+        older: {new cell id: id of the stored result of the same key}, as `harness.plan.Plan.stale`.
+        data: as for `stale_results`.
+    """
+    wanted = sorted(set(older.values()))
+    rows = store.query(f"SELECT {COLUMNS} FROM main.cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))", [wanted]).to_pylist()
+    found = _changed(plugins, rows, data)
+    return {new: ", ".join(found[old]) for new, old in older.items() if old in found}
+
+
+def _changed(plugins: Plugins, rows: Iterable[Mapping[str, Any]], data: Path | None) -> dict[str, list[str]]:
+    """{cell id: what changed} of those of these cells where something has."""
     places = _Places(plugins)
     found = {}
     for row in rows:

@@ -103,3 +103,24 @@ def test_a_suite_that_raises_hides_nothing_of_others(lab: Lab) -> None:
     rows = {row["model"]: row for row in lab.run("leaderboard", "-s", "other", "--format", "json").expect(0).json()}
     assert (rows["shifted"]["nMASE"], rows["shifted"]["total"]) == (1.0, 1)
     lab.run("export", "gift-eval", "-s", "other").expect(3, "suite 'other' raised RuntimeError", "no tasks today")
+
+
+def test_why_a_plan_makes_a_result_anew(lab: Lab) -> None:
+    lab.plugin("shifty", MODEL.replace("SHIFT", "0"))
+    lab.run(*RUN).expect(0)
+    lab.plugin("shifty", MODEL.replace("SHIFT", "1"))
+    said = lab.python("""
+        from pathlib import Path
+        from harness.plan import make_plan
+        from harness.plugins import load
+        from harness.spec import make_spec
+        from harness.stale import why
+
+        plugins = load()
+        store = plugins.store(Path("harness.duckdb"))
+        made = make_plan(plugins, make_spec(models="shifted,seasonal_naive", suite=None, tasks="us_births/[MW]/short"), store)
+        reasons = why(plugins, store, made.stale)
+        assert set(reasons) == {cell.id for cell in made.todo}, reasons
+        print(sorted(reasons.values()))
+    """).expect(0)
+    assert said.out == "['source', 'source']\n"
