@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.plugins import Plugins, load
 
 __all__ = ["Line", "examine"]
@@ -25,6 +25,7 @@ class Line:
 
     state: str
     text: str
+    error: type[HarnessError] = HarnessError  # what a "bad" line is, for the exit code
 
 
 def examine(db: Path) -> Iterator[Line]:
@@ -46,7 +47,7 @@ def _plugins(plugins: Plugins) -> Iterator[Line]:
     )
     yield Line("ok" if plugins.suites else "bad", f"{len(plugins.suites)} suites: {', '.join(sorted(plugins.suites))}")
     for failure in plugins.failures.values():
-        yield Line("bad", f"plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}")
+        yield Line("bad", str(failure), PluginError)
     wrappers = plugins.wrappers()
     if wrappers:
         yield Line("note", f"these plugins take part in predict or finetune: {', '.join(wrappers)}")

@@ -9,6 +9,7 @@ import contextlib
 import difflib
 import functools
 import importlib.metadata
+import inspect
 import os
 import sys
 import traceback
@@ -52,6 +53,11 @@ class Failure:
     distribution: str
     reason: str
     install: str  # what to type next
+    whole: bool = True  # False: only its commands are missing
+
+    def __str__(self) -> str:
+        """In one line: which, why, what to type."""
+        return f"plugin '{self.plugin}' could not be loaded: {self.reason.rstrip('.')}. {self.install}".strip()
 
 
 class Plugins:
@@ -100,7 +106,7 @@ class Plugins:
         except pluggy.PluginValidationError as error:
             with contextlib.suppress(Exception):
                 self.pm.unregister(name=name)
-            raise PluginError(" ".join(str(error).split())) from None
+            raise PluginError(self._wrong_argument(module, name) or " ".join(str(error).split())) from None
         before = (dict(self.models), dict(self.suites), dict(self.metrics))
         try:
             self._check_pending(module, name)
@@ -115,6 +121,24 @@ class Plugins:
             self.pm.unregister(name=name)
             raise
 
+    def _wrong_argument(self, module: object, name: str) -> str:
+        """What to say of the first hook of a plugin that takes an argument which the hook does not have; "" where none does."""
+        for attribute in dir(module):
+            options = self.pm.parse_hookimpl_opts(module, attribute)
+            hook = (options and options["specname"]) or attribute
+            spec: Any = getattr(hookspecs, hook, None)
+            if options is None or not hasattr(spec, "harness_spec"):
+                continue
+            function = inspect.unwrap(getattr(module, attribute))
+            known = list(inspect.signature(spec).parameters)
+            for parameter in inspect.signature(function).parameters.values():
+                if parameter.name not in known and parameter.default is parameter.empty:
+                    return (
+                        f"hook '{hook}' in plugin '{name}' ({_place(function, name)}) has an argument '{parameter.name}'; "
+                        f"the hook's arguments are: {', '.join(known)}.{suggest(parameter.name, known)}"
+                    )
+        return ""
+
     def _check_pending(self, module: object, name: str) -> None:
         for caller in self.pm.get_hookcallers(module) or []:
             if caller.has_spec():
@@ -122,8 +146,7 @@ class Plugins:
             for impl in caller.get_hookimpls():
                 if impl.plugin is module and not impl.optionalhook:
                     known = [h for h in vars(hookspecs) if hasattr(getattr(hookspecs, h), "harness_spec")]
-                    where = getattr(impl.function, "__code__", None)
-                    place = f"{where.co_filename}:{where.co_firstlineno}" if where else name
+                    place = _place(impl.function, name)
                     hint = suggest(caller.name, known) or f" The hooks are: {', '.join(sorted(known))}."
                     raise PluginError(f"unknown hook '{caller.name}' in plugin '{name}' ({place}).{hint}")
 
@@ -168,11 +191,18 @@ class Plugins:
             if difflib.SequenceMatcher(None, name, failure.plugin).ratio() > 0.7 or name.startswith(
                 (failure.plugin, stem or failure.plugin)
             ):
-                raise PluginError(
-                    f"{what} '{name}' is not here, and plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}"
-                )
-        broken = f" {len(self.failures)} plugins could not be loaded." if self.failures else ""
-        raise UsageError(f"there is no {what} '{name}'.{suggest(name, table)}{broken} To see all: {listing}")
+                raise PluginError(f"{what} '{name}' is not here, and {failure}")
+        raise UsageError(f"there is no {what} '{name}'.{suggest(name, table)} To see all: {listing}{self.broken()}")
+
+    def broken(self) -> str:
+        """For the end of a message that something is not here: lines on the plugins that may have had it, three at most; "" for none."""
+        failures = [f for f in self.failures.values() if f.whole]
+        lines = [f"it may belong to a plugin that is broken: {f}" if len(failures) == 1 else str(f) for f in failures[:3]]
+        if len(failures) > 1:
+            lines.insert(0, f"it may belong to one of {len(failures)} plugins that are broken:")
+        if len(failures) > 3:
+            lines.append(f"and {len(failures) - 3} more: harness ls plugins")
+        return "".join(f"\n{line}" for line in lines)
 
     def commands(self, cli: click.Group) -> None:
         """Let every plugin add its commands; one that fails is kept as a failure."""
@@ -188,7 +218,7 @@ class Plugins:
                     raise PluginError(f"it replaces the command '{taken[0]}', which is there already; rename it")
             except (Exception, SystemExit) as error:
                 cli.commands = before
-                self.failures[name] = Failure(name, "", f"register_commands: {_reason(error)}", _install(error, ""))
+                self.failures[name] = Failure(name, "", f"register_commands: {_reason(error)}", _install(error, ""), whole=False)
 
     def store(self, path: Path, readonly: bool = False) -> Store:
         """Open the results store at `path`.
@@ -224,6 +254,12 @@ def _check_fields(info: object, plugin: str) -> None:
 def load() -> Plugins:
     """The plugins of this environment, loaded once."""
     return Plugins()
+
+
+def _place(function: Any, name: str) -> str:
+    """Where a function is written: file:line, the plugin's name where that cannot be told."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else name
 
 
 def _reason(error: BaseException) -> str:

@@ -71,7 +71,7 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
         if set(names[0]) & set("*?"):
             names = fnmatch.filter(plugins.models, names[0])
             if not names:
-                raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models")
+                raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models{plugins.broken()}")
         chosen += [(plugins.model(name), dict(params)) for name in names]
     if not chosen:
         raise UsageError(

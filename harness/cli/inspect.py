@@ -278,15 +278,19 @@ def _print(thing: dict[str, Any]) -> None:
 @click.command()
 @db_option
 def doctor(db: Path) -> None:
-    """Check this installation: versions, plugins, data, database, and a calculation whose answer is known."""
+    """Check this installation: versions, plugins, data, database, and a calculation whose answer is known.
+
+    Ends with 3 where plugins are all that is wrong, with 1 where anything else is.
+    """
     from harness.doctor import examine
 
-    bad = False
+    bad = set()
     for line in examine(db):
-        bad = bad or line.state == "bad"
+        if line.state == "bad":
+            bad.add(line.error)
         click.echo(f"{ {'ok': '✓', 'note': '·', 'bad': '✗'}[line.state] } {line.text}")
     if bad:
-        raise HarnessError("something is wrong; see the lines marked ✗")
+        raise (bad.pop() if len(bad) == 1 else HarnessError)("something is wrong; see the lines marked ✗")
 
 
 @click.command()

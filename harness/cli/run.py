@@ -145,6 +145,7 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
     from harness.spec import make_spec
 
     plugins = load()
+    _say_broken(plugins)
     spec = make_spec(**arguments)
     shown = make_progress("none" if dry_run else progress)
     store = plugins.store(db)
@@ -155,6 +156,13 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
         return _show_plan(make_plan(plugins, spec, store if db.exists() else None), as_json)
     with started_early(spec) as early:
         return _run_plan(plugins, spec, store, shown, early, as_json)
+
+
+def _say_broken(plugins: Plugins) -> None:
+    """A wrapper that is not there changes no forecast, and nobody would see that it did not."""
+    for failure in plugins.failures.values():
+        if failure.whole:
+            print(f"warning: {str(failure).replace('could not be loaded:', 'could not be loaded and takes no part:', 1)}", file=sys.stderr)
 
 
 def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, early: list[ChildWorker], as_json: bool) -> int:

@@ -18,7 +18,11 @@ MISTAKES = {
     "odd_hook": ("@hookimpl\ndef zzz(): pass", ["unknown hook 'zzz'", "The hooks are: cell_finished, finetune, open_store, predict"]),
     "wrong_argument": (
         "@hookimpl\ndef register_models(registry): pass",
-        ["wrong_argument", "registry", "Argument(s)"],
+        [
+            "hook 'register_models' in plugin 'wrong_argument' (",
+            "wrong_argument.py:",
+            ") has an argument 'registry'; the hook's arguments are: register. Did you mean 'register'?",
+        ],
     ),
     "not_an_info": ("@hookimpl\ndef register_models(register): register('name', print)", ["registered a str", "ModelInfo"]),
     "no_factory": ("@hookimpl\ndef register_models(register): register(ModelInfo('x'), 3)", ["a factory that cannot be called: 3"]),
@@ -74,6 +78,25 @@ def test_asked_for_by_name_gives_reason_and_install_line(lab: Lab) -> None:
     lab.models("naiv").expect(2, "there is no model 'naiv'. Did you mean 'naive'?", "harness ls models")
 
 
+def test_a_run_says_which_plugins_take_no_part(lab: Lab) -> None:
+    lab.plugin("mw", "@hookimpl(wrapper=True)\ndef predict(model, btch):\n    return (yield)\n")
+    text = "warning: plugin 'mw' could not be loaded and takes no part: hook 'predict' in plugin 'mw' ("
+    hint = "has an argument 'btch'; the hook's arguments are: model, batch. Did you mean 'batch'?"
+    for command in ("run", "plan"):
+        done = lab.run(command, "-m", "naive", "-t", "us_births/M/short").expect(0, hint)
+        assert [line[: len(text)] for line in done.err.splitlines() if "mw" in line] == [text]
+
+
+def test_a_name_that_a_broken_plugin_may_have_had(lab: Lab) -> None:
+    lab.plugin("mw", "raise ValueError('boom')")
+    lab.models("boot").expect(2, "there is no model 'boot'.", "it may belong to a plugin that is broken: plugin 'mw' could not be", "boom")
+    lab.models("boo*").expect(5, "no model matches 'boo*'", "plugin 'mw' could not be loaded: ValueError: boom", "pip uninstall mw")
+    for i in range(3):
+        lab.plugin(f"other{i}", "raise ValueError('bang')")
+    done = lab.models("boot").expect(2, "one of 4 plugins that are broken:", "and 1 more: harness ls plugins")
+    assert done.err.split("there is no model")[1].count("could not be loaded") == 3
+
+
 def test_two_plugins_of_one_entry_point_name(lab: Lab) -> None:
     lab.plugin("first", GOOD)
     second = lab.plugin("second", GOOD.replace('"good"', '"better"'))
@@ -127,7 +150,7 @@ def test_files_in_the_working_folder_do_not_shadow_modules(lab: Lab) -> None:
 
 def test_doctor_shows_a_broken_plugin(lab: Lab) -> None:
     lab.plugin("acme", "import no_such_package_xyz")
-    lab.run("doctor").expect(1, "✗ plugin 'acme' could not be loaded", "pip install no_such_package_xyz")
+    lab.run("doctor").expect(3, "✗ plugin 'acme' could not be loaded", "pip install no_such_package_xyz")
 
 
 def test_every_file_of_a_package_belongs_to_its_source(lab: Lab) -> None:
