@@ -47,7 +47,7 @@ def default_suite(store: Store) -> str:
         return "gift-eval"
     if not rows:
         raise NothingMatched(f"{store.path} holds no results yet. To make some: harness run -m naive,seasonal_naive")
-    raise UsageError(f"there are results of several suites; name one with -s: {', '.join(own or [row['suite'] for row in rows])}")
+    raise UsageError(f"there are results of several suites; name one with -s (suite= in Python): {', '.join(own or [row['suite'] for row in rows])}")
 
 
 def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:

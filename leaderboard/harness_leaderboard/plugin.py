@@ -21,7 +21,7 @@ def register_commands(cli: click.Group) -> None:
 
 
 @hookimpl(trylast=True)
-def rank_models(store: Store, suite: str, models: list[str]) -> list[dict[str, Any]] | None:
+def rank_models(store: Store, suite: str, models: list[str], limit: str) -> list[dict[str, Any]] | None:
     """The leaderboard's rows, best nMASE first; ranks are among all models of the store, whichever are returned."""
     from harness.plugins import load
     from harness.stale import stale_results
@@ -29,7 +29,7 @@ def rank_models(store: Store, suite: str, models: list[str]) -> list[dict[str, A
     from harness_leaderboard.collect import collect, default_suite
 
     suite = suite or default_suite(store)
-    results = collect(store, suite, stale=stale_results(load(), store, suite))
+    results = collect(store, suite, limit=limit, stale=stale_results(load(), store, suite))
     wanted = {*models, results.baseline}
     shown = {entry.label for entry in results.entries if not models or entry.model in wanted}
     return [row for row in board_rows(results) if row["model"] in shown]

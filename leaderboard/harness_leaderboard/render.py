@@ -7,7 +7,10 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.cli.output import Column
 
 __all__ = ["COLUMNS", "print_rich", "to_csv", "to_json", "to_markdown"]
 
@@ -40,6 +43,11 @@ COLUMNS = (
 
 _SHOWN = ("model", "source", "nMASE", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
 _TEXT = ("model", "source", "type")
+_DROPPED = ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "failed", "source")
+"""What a narrow terminal does without, the first first; `failed` and `source` only where they say the same of all."""
+
+LONGEST_NAME = 60
+"""Characters of a model's name in a table for people."""
 
 
 def _clean(value: Any) -> str:
@@ -52,7 +60,9 @@ def _short(row: Mapping[str, Any], name: str) -> str:
     """A cell as people read it."""
     if name == "model":
         marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale")}
-        return " ".join([_clean(row["model"]), *(mark for mark, shown in marks.items() if shown)])
+        name = _clean(row["model"])
+        short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        return " ".join([short, *(mark for mark, shown in marks.items() if shown)])
     if name == "tasks":
         return f"{row['done']}/{row['total']}"
     value = row.get({"s/1k": "predict_s_per_1k", "type": "model_type"}.get(name, name))
@@ -99,12 +109,57 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[s
 
 def print_rich(title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
     """Print a table to stdout and its footnotes below."""
-    from harness.cli.output import Column, print_grid
+    from harness.cli.output import print_grid, terminal_width
 
     header, body = _grid(rows, groups)
-    # Numbers must stay readable beside long names.
-    columns = [Column(name, right=name not in _TEXT, one_line=name != "model", cut=True, width=60, longest=120) for name in header]
-    print_grid(columns, body, title, footnotes(rows, notes))
+    below = footnotes(rows, notes)
+    whole = "all columns: --format csv"
+    if not groups:
+        print_grid(_columns(header, rows, body), body, title, below, all_with=whole)
+        return
+    parts = _parts(header, rows, body, len(groups), terminal_width())
+    for number, part in enumerate(parts, 1):
+        names, cells = [header[i] for i in part], [[line[i] for i in part] for line in body]
+        heading = title if len(parts) == 1 else f"{title} ({number} of {len(parts)})"
+        print_grid(_columns(names, rows, cells), cells, heading, below if number == len(parts) else (), all_with=whole)
+
+
+def _columns(header: Sequence[str], rows: Sequence[Mapping[str, Any]], body: Sequence[Sequence[str]]) -> list[Column]:
+    """How each column looks: names and numbers stay whole, the rest makes room."""
+    from harness.cli.output import Column
+
+    columns = []
+    for i, name in enumerate(header):
+        needed = (name == "failed" and any(row["failed"] for row in rows)) or (name == "source" and len({line[i] for line in body}) > 1)
+        drop = 0 if needed or name not in _DROPPED else 1 + _DROPPED.index(name)
+        if name == "model":  # with its marks
+            columns.append(Column(name, width=LONGEST_NAME + 6, wish=LONGEST_NAME + 6, longest=120))
+        else:
+            columns.append(Column(name, right=name not in _TEXT, one_line=True, cut=True, width=30, wish=30, longest=120, drop=drop))
+    return columns
+
+
+def _parts(
+    header: Sequence[str], rows: Sequence[Mapping[str, Any]], body: Sequence[Sequence[str]], groups: int, room: int
+) -> list[list[int]]:
+    """The columns of each of the tables that the groups are spread over, as many groups in each as fit."""
+    from harness.cli.output import widths
+
+    first = len(header) - groups
+    several = len({row["source"] for row in rows}) > 1
+    again = [i for i in range(first) if header[i] == "model" or (header[i] == "source" and several)]
+    parts = [list(range(first))]
+    for i in range(first, len(header)):
+        tried = [*parts[-1], i]
+        columns = _columns([header[k] for k in tried], rows, [[line[k] for k in tried] for line in body])
+        out, given = widths(columns, [[line[k] for k in tried] for line in body], room)
+        lost = [k for k in out if header[tried[k]] != "source"]
+        whole = given and not lost and given[0] >= min(max(len(line[0]) for line in body), columns[0].wish)
+        if whole or all(k < first for k in parts[-1]):
+            parts[-1] = tried
+        else:
+            parts.append([*again, i])
+    return parts
 
 
 def to_markdown(title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = ()) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+from datetime import datetime
 
 import pytest
 
-from harness.cli.output import Column, print_grid, print_table
+from harness.cli.output import Column, print_grid, print_rows, print_table, printable
 
 HOSTILE = "ttm[context=512] [/b] [red]x :smile: \x1b[31m\nnext"
 SHOWN = "ttm[context=512] [/b] [red]x :smile: �[31m�next"
@@ -37,3 +38,50 @@ def test_long_texts_are_cut_or_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text.count("x") == 399 + 19
     assert f"{'x' * 19}…" in text
     assert max(map(len, text.splitlines())) <= 50 + 30 + 4
+
+
+def at(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr("harness.cli.output.PIPED", width)
+
+
+def test_columns_are_left_out_before_anything_is_unreadable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"name": "a" * 32, "task": "loop_seattle/5T/short", "none": "", "n": 123456789, "why": "many words " * 9}]
+    columns = ["name", "task", "none", "n", "why"]
+    at(monkeypatch, 200)
+    print_table(rows, columns, drop=["n"])
+    text = capsys.readouterr().out
+    assert "none" in text
+    assert "a" * 12 in text
+    assert "a" * 13 not in text
+    at(monkeypatch, 70)
+    print_table(rows, columns, drop=["n"], all_with="--json")
+    text = capsys.readouterr().out
+    assert "none" not in text.partition("left out")[0]
+    assert "123456789" in text
+    assert "left out, as a line has 70 characters: none; --json" in text
+    at(monkeypatch, 60)
+    print_table(rows, columns, drop=["n"])
+    text = capsys.readouterr().out
+    assert "left out, as a line has 60 characters: none, n" in text
+    assert text.count("many") == 9
+    assert max(map(len, text.splitlines())) <= 61
+
+
+def test_what_fits_no_table_is_printed_in_blocks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"column_{i}" for i in range(20)]
+    row = [f"some text {i}" for i in range(20)]
+    at(monkeypatch, 80)
+    print_rows(names, [row, row])
+    text = capsys.readouterr().out
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert lines[0] == "── 1 of 2 ──"
+    assert lines[1] == "column_0   some text 0"
+    assert lines.count("column_19  some text 19") == 2
+    print_rows(["a", "b"], [["x" * 32, 1.5]])
+    assert "x" * 32 in capsys.readouterr().out
+    print_rows(names, [])
+    assert capsys.readouterr().out
+
+
+def test_moments_have_no_fractions_of_seconds() -> None:
+    assert printable(datetime(2026, 1, 2, 3, 4, 5, 678)) == "2026-01-02 03:04:05"

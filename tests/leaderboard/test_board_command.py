@@ -244,9 +244,39 @@ def test_nothing_to_show(store: DuckStore, go: Go, tmp_path: Path) -> None:
 
 
 def test_the_hook_ranks_what_is_asked_for_and_the_baseline(full: DuckStore) -> None:
-    rows = rank_models(full, "", ["partial"])
+    rows = rank_models(full, "", ["partial"], "")
     assert rows is not None
     assert [row["model"] for row in rows] == ["seasonal_naive", "partial"]
-    every = rank_models(full, "quick", [])
+    every = rank_models(full, "quick", [], "")
     assert every is not None
     assert len(every) == 3
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_a_narrow_terminal_cuts_no_name_and_no_number(full: DuckStore, go: Go, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cli.output.PIPED", width)
+    text = go().stdout
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width + 1
+    assert any(line.startswith(" partial † ") for line in lines)
+    head = next(line for line in lines if line.startswith(" model")).split()
+    assert {"model", "nMASE", "nCRPS", "tasks", "failed"} <= set(head)  # one of them has failed
+    assert "0.5000" in text
+    gone = [name for name in ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "source") if name not in head]
+    said = " ".join(text.split())
+    assert (f"left out, as a line has {width} characters" in said) == bool(gone)
+    for name in gone:
+        assert f"{name}" in said.partition("left out")[2].partition("--format csv")[0]
+    if width >= 120:
+        assert not gone
+
+
+def test_groups_that_do_not_fit_go_on_in_another_table(full: DuckStore, go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cli.output.PIPED", 60)
+    text = go("--by", "domain").stdout
+    assert "nMASE by domain (1 of 2)" in text
+    for group in ("Econ/Fin", "Healthcare", "Nature", "Sales", "Web/CloudOps"):
+        assert text.count(f" {group} ") == 1
+    assert text.count(" partial † ") == 2
+    assert text.count("† not all tasks") == 1
+    assert max(map(len, text.splitlines())) <= 61
