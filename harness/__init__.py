@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import Evaluation, Results, evaluate, load, run
+    from harness.api import Evaluation, evaluate, load, run
     from harness.errors import (
         DataError,
         ForecastError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from harness.forecast import Batch, Forecast, Ragged
     from harness.hookspecs import hookimpl
+    from harness.results import Results
     from harness.series import Channels, SeriesSet, TaskData, rolling
     from harness.types import Metric, Model, ModelInfo, Suite, SuiteInfo, Task, Trainable
 
@@ -44,7 +45,7 @@ _EXPORTS = {
     "NothingMatched": "harness.errors",
     "PluginError": "harness.errors",
     "Ragged": "harness.forecast",
-    "Results": "harness.api",
+    "Results": "harness.results",
     "SeriesSet": "harness.series",
     "StoreError": "harness.errors",
     "Suite": "harness.types",

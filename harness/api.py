@@ -15,86 +15,22 @@ from harness.cells import Cell
 from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, Unsupported, UsageError
 from harness.execute import forecast_cell
 from harness.forecast import Batch, Forecast
-from harness.plan import make_plan, open_suites, unsupported_reason
+from harness.plan import elsewhere, make_plan, open_suites, unsupported_reason
 from harness.plugins import Plugins
 from harness.plugins import load as load_plugins
 from harness.progress import make_progress
+from harness.results import Results
 from harness.rows import step_table
-from harness.runner import Report, execute
+from harness.runner import execute
 from harness.selection import ModelChoice, select_models, select_tasks
 from harness.spec import make_spec, read_batch_size, read_seeds
-from harness.store import Store
 from harness.types import ModelInfo, Task
 from harness.workers import InProcessWorker, WorkerFailed
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 __all__ = ["Evaluation", "Results", "evaluate", "load", "run"]
-
-MAIN_COLUMNS = "suite, task, model, source, mode, seed, scope, status, reason, domain, freq, term, horizon, n_windows"
-
-
-class Results:
-    """What a results store holds, as Arrow and pandas.
-
-    `report` is the run that made it, where there was one: its outcomes, failures and unavailable tasks.
-    """
-
-    def __init__(self, store: Store, plugins: Plugins, report: Report | None = None) -> None:
-        self.store = store
-        self.report = report
-        self._plugins = plugins
-
-    @property
-    def path(self) -> Path:
-        return self.store.path
-
-    def sql(self, query: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Run one read-only SQL statement; the tables are described by `harness db schema`."""
-        return self.store.query(query, parameters)
-
-    def to_arrow(self) -> pa.Table:
-        """One row a current cell and metric: what the cell is, `metric`, `value` (null where undefined)."""
-        return self._long(MAIN_COLUMNS)
-
-    def _long(self, columns: str) -> pa.Table:
-        wanted = ", ".join(f"c.{name}" for name in columns.split(", "))
-        return self.sql(
-            f"SELECT {wanted}, s.metric, s.value FROM main.cells c LEFT JOIN main.scores s USING (result_id) "
-            "WHERE c.superseded_by IS NULL ORDER BY c.suite, c.model, c.source, c.task, c.result_id, s.metric"
-        )
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The same with a column for each metric: one row a cell; NaN where a score is undefined or missing."""
-        long = self._long(f"result_id, {MAIN_COLUMNS}").to_pandas().set_index("result_id")
-        # By the id alone: what describes a cell may be null (imported results have no window counts), and pandas drops null keys.
-        values = long.dropna(subset=["metric"]).pivot_table(index="result_id", columns="metric", values="value", dropna=False, sort=False)
-        cells = long[~long.index.duplicated()].drop(columns=["metric", "value"])
-        table: pd.DataFrame = cells.join(values).reset_index(drop=True)
-        return table
-
-    def leaderboard(self, suite: str = "") -> pd.DataFrame:
-        """The ranking on a suite, best first; see `harness leaderboard --help`."""
-        import pandas as pd
-
-        return pd.DataFrame(rank(self._plugins, self.store, suite))
-
-    def __repr__(self) -> str:
-        return f"<harness results at {self.path}>"
-
-
-def rank(plugins: Plugins, store: Store, suite: str, models: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The rows of the leaderboard, by whichever plugin makes one.
-
-    Raises:
-        HarnessError: no plugin does.
-    """
-    rows: list[dict[str, Any]] | None = plugins.pm.hook.rank_models(store=store, suite=suite, models=list(models))
-    if rows is None:
-        raise HarnessError("no plugin makes a leaderboard; the built-in one is missing: pip install --force-reinstall ts-harness")
-    return rows
 
 
 def run(
@@ -126,7 +62,7 @@ def run(
     store.check()
     store.ingest()
     plan = make_plan(plugins, spec, store)
-    return Results(store, plugins, execute(plugins, spec, plan, store, shown, sys.argv))
+    return Results(store, plugins, execute(plugins, spec, plan, store, shown, sys.argv), spec)
 
 
 def load(path: str | Path = "harness.duckdb") -> Results:
@@ -144,7 +80,7 @@ def load(path: str | Path = "harness.duckdb") -> Results:
     return Results(store, plugins)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Scores of a model on one task, without a store.
 
@@ -155,6 +91,13 @@ class Evaluation:
     scores: Mapping[str, float]
     windows: pa.Table
     steps: pa.Table
+
+    def __repr__(self) -> str:
+        main = ", ".join(f"{name} {self.scores[name]:.4g}" for name in MAIN_SCORES if name in self.scores)
+        return f"<harness.Evaluation of {self.task.suite}:{self.task.name}: {main}; {self.windows.num_rows} windows>"
+
+
+MAIN_SCORES = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
 
 
 class _Memory:
@@ -170,20 +113,27 @@ class _Memory:
         """Forecasts are not kept."""
 
 
-class _Function:
-    """A bare function as a model: it may return a Forecast, points [N, H] or quantiles [N, Q, H] at the asked levels."""
+class _Lenient:
+    """A model, or a bare function as one, that may return a Forecast, points [N, H] or quantiles [N, Q, H] at the asked levels."""
 
-    def __init__(self, function: Callable[[Batch], Any]) -> None:
-        self._function = function
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # not yet made, as in a copy
+            raise AttributeError(name)
+        return getattr(self._model, name)
 
     def predict(self, batch: Batch) -> Forecast:
-        answer = self._function(batch)
+        whole = hasattr(self._model, "predict")
+        answer = self._model.predict(batch) if whole else self._model(batch)
         if isinstance(answer, Forecast):
             return answer
         array = np.asarray(answer)
         if array.ndim not in (2, 3):
             got = f"an array of shape {array.shape}" if array.ndim else type(answer).__name__
-            raise ForecastError(f"the function returned {got}; wanted a Forecast, points [N, H], or quantiles [N, Q, H]")
+            who = f"{type(self._model).__name__}.predict" if whole else "the function"
+            raise ForecastError(f"{who} returned {got}; wanted a Forecast, points [N, H], or quantiles [N, Q, H]")
         return Forecast.from_points(array) if array.ndim == 2 else Forecast.from_quantiles(array, batch.quantile_levels)
 
 
@@ -200,7 +150,7 @@ def evaluate(
     """Score a model on one task, in this process.
 
     Args:
-        model: a registered name ("naive", "auto_ets[season_length=24]"), an object with `predict(batch)`, or a function of a batch that
+        model: a registered name ("naive", "auto_ets[season_length=24]"), an object with `predict(batch)`, or a function of a batch; either
             returns a `Forecast`, points [N, H], or quantiles [N, Q, H] at `batch.quantile_levels`.
         task: a name in the suite ("m4_hourly/H/short") or a `Task`.
         suite: where to look the name up.
@@ -221,7 +171,10 @@ def evaluate(
     opened = open_suites(plugins, [wanted.suite if wanted else suite], Path(data) if data is not None else None)
     source = next(iter(opened.values()))
     if wanted is None:
-        found = select_tasks(source.tasks(), [str(task)])
+        try:
+            found = select_tasks(source.tasks(), [str(task)])
+        except NothingMatched as error:
+            raise NothingMatched(f"{error}{elsewhere(plugins, [suite], [str(task)])}") from None
         if len(found) > 1:
             raise NothingMatched(f"{task!r} matches {len(found)} tasks ({', '.join(t.name for t in found[:3])}, …); wanted one")
         wanted = found[0]
@@ -234,7 +187,7 @@ def evaluate(
     if chosen:
         _failing(functools.partial(worker.load, info.name, chosen[1], None))
     else:
-        worker.use(model if hasattr(model, "predict") else _Function(model))
+        worker.use(_Lenient(model))
     cell = Cell("", wanted, info.name, info.name, {}, "zero-shot", "", seed, "", {})
     sink = _Memory()
     metrics = [m.info for m in plugins.metrics.values()]

@@ -50,8 +50,11 @@ def open_store(path: Path, readonly: bool) -> Store | None:
 
 
 @hookspec(firstresult=True)
-def rank_models(store: Store, suite: str, models: list[str]) -> list[dict[str, Any]] | None:
-    """Rank a store's models on a suite ("" = the only one there), best first; only `models` (and the baseline) unless that is empty."""
+def rank_models(store: Store, suite: str, models: list[str], limit: str) -> list[dict[str, Any]] | None:
+    """Rank a store's models on a suite ("" = the only one there), best first; only `models` (and the baseline) unless that is empty.
+
+    `limit` is that of the runs to rank ("10", "0.1"); "" = whole tasks, if there are results of such.
+    """
 
 
 @hookspec(firstresult=True)

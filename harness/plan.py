@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.cells import Cell, Outcome
-from harness.errors import DataError, HarnessError, PluginError, Unavailable, UsageError
+from harness.errors import DataError, HarnessError, NothingMatched, PluginError, Unavailable, UsageError
 from harness.identity import make_cell
 from harness.plugins import Plugins
 from harness.selection import canonical_limit, parse_limit, parse_modes, select_models, select_tasks, split_list
@@ -19,7 +19,7 @@ from harness.series import TaskData
 from harness.store import Store
 from harness.types import Suite, Task
 
-__all__ = ["Plan", "RunSpec", "make_plan", "open_suites"]
+__all__ = ["Plan", "RunSpec", "elsewhere", "make_plan", "open_suites"]
 
 RERUN = ("", "failed", "stale", "all")
 
@@ -131,7 +131,10 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
         raise UsageError(f"got seeds {list(spec.seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in --seed 0 or --seed 0-4")
     models = select_models(plugins, spec.models, spec.model_args)
     suites = open_suites(plugins, spec.suites, spec.data)
-    tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
+    try:
+        tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
+    except NothingMatched as error:
+        raise NothingMatched(f"{error}{elsewhere(plugins, list(suites), spec.tasks)}") from None
     plan = Plan()
     broken: dict[tuple[str, str], str] = {}
     note(f"opening {len(tasks)} tasks")
@@ -172,6 +175,24 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
     _reuse(plan, spec, store)
     plan.todo = [c for c in plan.cells if c.id not in plan.done]
     return plan
+
+
+def elsewhere(plugins: Plugins, suites: Sequence[str], globs: Sequence[str]) -> str:
+    """For the end of a message that tasks are not in these suites: which suite has the first of them; "" where none has."""
+    for glob in split_list(globs):
+        if any(_has(plugins, name, glob) for name in suites):
+            continue
+        for name in plugins.suites:
+            if name not in suites and _has(plugins, name, glob):
+                return f"\n{glob!r} is in suite {name}: pass suite={name!r}, or -s {name} on the command line"
+    return ""
+
+
+def _has(plugins: Plugins, suite: str, glob: str) -> bool:
+    try:
+        return bool(select_tasks(open_suites(plugins, [suite], None)[suite].tasks(), [glob]))
+    except HarnessError:
+        return False
 
 
 def unsupported_reason(info: Any, task: Task, mode: str) -> str:

@@ -11,7 +11,7 @@ from harness.plan import Plan
 __all__ = ["Report"]
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """How a run ended: the outcome of every cell, and what kept results from being stored, if anything did."""
 
@@ -28,6 +28,15 @@ class Report:
         missing = len(self.plan.cells) - len(self.outcomes)
         states = {s: counted.get(s, 0) for s in ("ok", "failed", "skipped")}
         return {**states, "unfinished": missing, "cached": cached, "unavailable": len(self.plan.unavailable)}
+
+    def said(self) -> str:
+        """The counts in words: "run 1f0c…: 6 ok, 1 failed (2 reused)"."""
+        counts = self.counts
+        parts = [f"{counts['ok']} ok"] + [f"{counts[k]} {k}" for k in ("failed", "skipped", "unfinished", "unavailable") if counts[k]]
+        return f"run {self.run.id}: {', '.join(parts)}" + (f" ({counts['cached']} reused)" if counts["cached"] else "")
+
+    def __repr__(self) -> str:
+        return f"<harness.Report of {self.said()}>"
 
     @property
     def exit_code(self) -> int:

@@ -99,6 +99,16 @@ def _list(option: str, value: Any) -> list[str]:
     return values
 
 
+def _models(option: str, value: Any) -> list[str]:
+    for each in [value] if isinstance(value, str) or not isinstance(value, Iterable) else value:
+        if callable(each) or hasattr(each, "predict"):
+            raise UsageError(
+                f"got {_short(each)} as a model; a run takes names of registered models, as in 'naive'. To score a function or an object: "
+                "harness.evaluate(model, task); to register it: docs/plugins.md"
+            )
+    return _list(option, value)
+
+
 def _text(option: str, value: Any) -> str:
     if not isinstance(value, str):
         raise UsageError(f"got {option} {_short(value)}, a {type(value).__name__}; wanted text")
@@ -184,7 +194,7 @@ def _short(value: object, width: int = 80) -> str:
 
 
 READERS: dict[str, Any] = {
-    "models": _list,
+    "models": _models,
     "suites": _suites,
     "model_args": _list,
     "tasks": _list,

@@ -293,9 +293,7 @@ def _summary(report: Report) -> None:
         print(f"{status}: {model} on {names[0]}{more}: {printable(reason, 1000)}", file=sys.stderr)
     if any(o.status == "failed" for _, o in bad):
         print("the log of a failed cell: harness show CELL-OR-TASK; to try again: the same command with --rerun failed", file=sys.stderr)
-    counts = report.counts
-    parts = [f"{counts['ok']} ok"] + [f"{counts[k]} {k}" for k in ("failed", "skipped", "unfinished", "unavailable") if counts[k]]
-    print(f"run {report.run.id}: {', '.join(parts)}" + (f" ({counts['cached']} reused)" if counts["cached"] else ""), file=sys.stderr)
+    print(report.said(), file=sys.stderr)
     if report.problem:
         print(f"harness: {report.problem}", file=sys.stderr)
 

@@ -145,10 +145,11 @@ def test_hook_open_store(lab: Lab) -> None:
 def test_hook_rank_models(lab: Lab) -> None:
     lab.plugin(
         "aaa_rank",
-        "@hookimpl\ndef rank_models(store, suite, models):\n    return [{'model': f'first of {suite}: {models}', 'nMASE': 0.5}]\n",
+        "@hookimpl\ndef rank_models(store, suite, models, limit):\n"
+        "    return [{'model': f'first of {suite}: {models} {limit}', 'nMASE': 0.5}]\n",
     )
     lab.models("naive").expect(0)
-    lab.python("import harness; print(harness.load().leaderboard('quick').to_string())").expect(0, "first of quick: []", "0.5")
+    lab.python("import harness; print(harness.load().leaderboard('quick', limit=7).to_string())").expect(0, "first of quick: [] 7", "0.5")
 
 
 WRAPPER = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,10 @@ def test_evaluate_takes_names_objects_and_functions() -> None:
         found = evaluate(other, TASK, batch_size=1)
         assert found.scores == wanted.scores
         assert found.windows.equals(wanted.windows)
+    array = type("Array", (), {"predict": lambda _, batch: last(batch).values[:, 0], "notes": {}})()
+    assert evaluate(array, TASK).scores == wanted.scores
+    assert repr(wanted).startswith("<harness.Evaluation of quick:us_births/M/short: MASE[0.5] 1.4")
+    assert repr(wanted).endswith("; 2 windows>")
     assert evaluate("naive", TASK).scores["MASE[0.5]"] == pytest.approx(wanted.scores["MASE[0.5]"])
     assert evaluate("window_average[window_size=1]", wanted.task).scores["MASE[0.5]"] == pytest.approx(wanted.scores["MASE[0.5]"])
 
@@ -68,6 +73,8 @@ def test_evaluate_says_what_is_wrong() -> None:
         evaluate(lambda batch: (_ for _ in ()).throw(Unsupported("no weekly")), TASK)
     with pytest.raises(HarnessError, match="the function returned str; wanted a Forecast"):
         evaluate(lambda batch: "text", TASK)
+    with pytest.raises(HarnessError, match=r"Text\.predict returned str; wanted a Forecast"):
+        evaluate(type("Text", (), {"predict": lambda _, batch: "text"})(), TASK)
     with pytest.raises(HarnessError, match="the function returned NoneType; wanted a Forecast, points"):
         evaluate(lambda batch: None, TASK)
 
@@ -94,6 +101,11 @@ def test_run_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.report.counts["cached"] == 3
     frame = harness.load("harness.duckdb").to_pandas()
     assert len(frame) == 6
+    assert len(again.to_pandas()) == 3
+    assert len(again.to_pandas(all=True)) == 6
+    assert again.to_arrow().num_rows * 2 == again.to_arrow(all=True).num_rows
+    assert repr(results) == f"<harness.Results in harness.duckdb: run {results.report.run.id}: 6 ok>"
+    assert repr(again.report) == f"<harness.Report of run {again.report.run.id}: 3 ok (3 reused)>"
     assert {"suite", "task", "model", "MASE[0.5]", "MSIS", "n_windows"} <= set(frame.columns)
     long = results.to_arrow()
     assert long.num_rows == 6 * 16
@@ -104,6 +116,37 @@ def test_run_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         results.sql("DELETE FROM cells")
     with pytest.raises(HarnessError, match=r"there is no results database at none\.duckdb"):
         harness.load("none.duckdb")
+
+
+def test_results_of_a_run_are_ranked_as_it_was_run(tmp_path: Path) -> None:
+    models, task = ["naive", "seasonal_naive", "drift"], "hospital/M/short"
+    options: dict[str, Any] = {"tasks": task, "db": tmp_path / "r.duckdb", "progress": "none", "isolation": "inprocess"}
+    harness.run(models, **options)
+    part = harness.run(["naive", "seasonal_naive"], limit=3, **options)
+    shown = part.leaderboard()
+    assert set(shown["model"]) == {"naive", "seasonal_naive"}
+    assert set(shown["scope"]) == {"limit=3"}
+    assert set(part.leaderboard(limit="", models=())["scope"]) == {""}
+    assert set(part.leaderboard(limit="", models="drift")["model"]) == {"drift", "seasonal_naive"}
+    everything = harness.load(options["db"])
+    assert set(everything.leaderboard()["model"]) == set(models)
+    assert set(everything.leaderboard("quick", limit=3)["scope"]) == {"limit=3"}
+    assert repr(everything) == f"<harness.Results in {options['db']}>"
+    with pytest.raises(HarnessError, match="got --limit 0; wanted a number of items"):
+        everything.leaderboard(limit=0)
+
+
+def test_a_function_is_no_model_of_a_run() -> None:
+    for model in (last, Last(), [Last]):
+        with pytest.raises(HarnessError, match=r"as a model; a run takes names .* harness\.evaluate\(model, task\)"):
+            harness.run(model, progress="none")
+
+
+def test_a_task_of_another_suite_is_found(lab: Lab) -> None:
+    hint = "'ett1/H/short' is in suite gift-eval: pass suite='gift-eval', or -s gift-eval on the command line"
+    with pytest.raises(HarnessError, match=hint):
+        evaluate("naive", "ett1/H/short")
+    lab.models("naive", tasks="us_births/M/short,ett1/H/short").expect(5, "no task matches 'ett1/H/short'", hint)
 
 
 def test_failed_cells_are_rows_without_scores(lab: Lab) -> None:
