@@ -63,6 +63,7 @@ class Results:
     baseline: str = "seasonal_naive"
     notes: list[str] = field(default_factory=list)
     stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
+    baseline_stale: NDArray[np.bool_] | None = None  # [R] the baseline's score is a stale one, as there is no other; None = nowhere
 
     def only(self, keep: NDArray[np.bool_]) -> Results:
         """The same for some of the tasks ([R])."""
@@ -80,6 +81,7 @@ class Results:
             self.baseline,
             list(self.notes),
             None if self.stale is None else self.stale[:, keep],
+            None if self.baseline_stale is None else self.baseline_stale[keep],
         )
 
 
@@ -154,6 +156,7 @@ def board_rows(results: Results) -> list[dict[str, Any]]:
     rank_mase, rank_crps = mean_ranks(results.mase, pool), mean_ranks(results.crps, pool)
     wins = win_rates(results.mase, pool)
     done = results.status == "ok"
+    lacking, resting = _baseline_counts(results)
     undefined = (done & (np.isnan(r_mase) | np.isnan(r_crps))).sum(axis=1)
     seconds = _over(1000 * results.predict_s, results.windows, results.windows > 0)
     total = len(results.tasks)
@@ -185,9 +188,19 @@ def board_rows(results: Results) -> list[dict[str, Any]]:
                 "scope": entry.scope,
                 "org": entry.org,
                 "testdata_leakage": entry.testdata_leakage,
+                "baseline_missing": int(lacking[i]),
+                "baseline_stale": int(resting[i]),
             }
         )
     return sorted(rows, key=_order)
+
+
+def _baseline_counts(results: Results) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """([M] done tasks for which the baseline has no score, [M] those for which it has only a stale one)."""
+    done = results.status == "ok"
+    lacking = np.isnan(results.baseline_mase) | np.isnan(results.baseline_crps)
+    resting = np.zeros(len(results.tasks), dtype=np.bool_) if results.baseline_stale is None else results.baseline_stale
+    return (done & lacking).sum(axis=1), (done & resting).sum(axis=1)
 
 
 def group_means(results: Results, column: str) -> tuple[list[str], list[dict[str, Any]]]:
@@ -199,10 +212,12 @@ def group_means(results: Results, column: str) -> tuple[list[str], list[dict[str
     r_mase = ratios(results.mase, results.baseline_mase)
     means = {group: geometric_mean(r_mase[:, np.array([v == group for v in values])]) for group in groups}
     overall = geometric_mean(r_mase)
+    _, resting = _baseline_counts(results)
     rows = []
     for i, entry in enumerate(results.entries):
         row: dict[str, Any] = {"model": entry.label, "source": entry.source, "nMASE": _number(overall[i])}
         row["done"], row["total"] = int((results.status[i] == "ok").sum()), len(values)
+        row["stale"], row["baseline_stale"] = 0 if results.stale is None else int(results.stale[i].sum()), int(resting[i])
         rows.append({**row, "groups": {group: _number(means[group][i]) for group in groups}})
     return groups, sorted(rows, key=_order)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import NothingMatched, UsageError
 from harness.selection import canonical_limit
-from harness_leaderboard.aggregate import Entry, Results
+from harness_leaderboard.aggregate import Array, Entry, Results
 
 if TYPE_CHECKING:
     from harness.store import Store
 
-__all__ = ["collect", "default_suite"]
+__all__ = ["baseline_notes", "collect", "default_suite"]
 
 TASK_COLUMNS = ("dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates", "dialect", "protocol")
 
@@ -47,7 +47,8 @@ def default_suite(store: Store) -> str:
         return "gift-eval"
     if not rows:
         raise NothingMatched(f"{store.path} holds no results yet. To make some: harness run -m naive,seasonal_naive")
-    raise UsageError(f"there are results of several suites; name one with -s (suite= in Python): {', '.join(own or [row['suite'] for row in rows])}")
+    have = ", ".join(own or [row["suite"] for row in rows])
+    raise UsageError(f"there are results of several suites; name one with -s (suite= in Python): {have}")
 
 
 def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
@@ -107,7 +108,7 @@ def collect(
             f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
             f"To make some: harness run -m {baseline} -s {suite}"
         )
-    return _arrays(cells, known, index, _models(store), baseline, suite, notes, stale)
+    return _arrays(cells, known, index, _models(store), baseline, notes, stale)
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:
@@ -135,7 +136,6 @@ def _arrays(
     index: Mapping[str, int],
     models: Mapping[tuple[str, str], Mapping[str, Any]],
     baseline: str,
-    suite: str,
     notes: list[str],
     stale: Container[str],
 ) -> Results:
@@ -169,14 +169,11 @@ def _arrays(
         info = models.get((model_name, source), {})
         about = {name: info.get(name) or "" for name in ("model_type", "org", "testdata_leakage")}
         entries.append(Entry(model, source, mode, budget, scope, model_name, **about))
-    base = {name: _baseline(scores[name], entries, baseline) for name in scores}
-    without = int(np.isnan(base["mase"]).sum())
-    if without:
-        part = re.match(r"limit=([^,]+)", next(iter(keys))[4])
-        limit = f" --limit {part[1]}" if part else ""
+    base, rests, passed = _baseline(scores, old, entries, baseline)
+    if passed.any():
         notes.append(
-            f"The baseline '{baseline}' has no result for {without} of {len(tasks)} tasks; they have no ratio. "
-            f"To add them: harness run -m {baseline} -s {suite}{limit}"
+            f"The own results of the baseline '{baseline}' are stale for {passed.sum()} tasks; the published ones are taken instead. "
+            "To make them anew, give the command of the run again."
         )
     return Results(
         tasks,
@@ -192,14 +189,49 @@ def _arrays(
         baseline,
         notes,
         old,
+        rests,
     )
 
 
-def _baseline(scores: Any, entries: list[Entry], baseline: str) -> Any:
-    """[R] the baseline's score per task: one's own, else the published one."""
+def _baseline(
+    scores: Mapping[str, Array], old: NDArray[np.bool_], entries: list[Entry], baseline: str
+) -> tuple[dict[str, Array], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The baseline's score per task: one's own that still holds, else the published one, else a stale one of one's own.
+
+    Returns:
+        {name: [R] scores}, [R] which are stale ones, [R] where a stale one was passed over.
+    """
     own = [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "zero-shot"]
     others = [i for i, e in enumerate(entries) if e.model == baseline and e.source != "own"]
-    best = np.full(scores.shape[1], np.nan)
-    for i in (*own, *others):
-        best = np.where(np.isnan(best), scores[i], best)
-    return best
+    best = {}
+    for name, values in scores.items():
+        best[name] = np.full(values.shape[1], np.nan)
+        for row in (*(np.where(old[i], np.nan, values[i]) for i in own), *(values[i] for i in (*others, *own))):
+            best[name] = np.where(np.isnan(best[name]), row, best[name])
+    there = ~np.isnan(scores["mase"])
+    held: NDArray[np.bool_] = np.logical_or.reduce((there & ~old)[own])
+    stale: NDArray[np.bool_] = np.logical_or.reduce((there & old)[own]) & ~held
+    published: NDArray[np.bool_] = np.logical_or.reduce(there[others])
+    return best, stale & ~published, stale & published
+
+
+def baseline_notes(results: Results, suite: str, limit: str = "") -> list[str]:
+    """What is to be said of the baseline, counting only tasks for which own models (where there are none: any) have results."""
+    own = np.array([entry.source == "own" for entry in results.entries])
+    asked = (results.status[own if own.any() else ~own] != "").any(axis=0)
+    lacking = asked & (np.isnan(results.baseline_mase) | np.isnan(results.baseline_crps))
+    names = [str(task["name"]) for task, lacks in zip(results.tasks, lacking, strict=True) if lacks]
+    command = f"harness run -m {results.baseline} -s {suite}" + (f" --limit {limit}" if limit else "")
+    lines = []
+    if names:
+        only = f" -t {','.join(names)}" if len(names) <= 3 and len(names) < len(results.tasks) else ""
+        lines.append(
+            f"‡ The baseline '{results.baseline}' has no result for {len(names)} of the {asked.sum()} tasks with results, "
+            f"which have no ratio and are not in nMASE or nCRPS. To add them: {command}{only}"
+        )
+    if results.baseline_stale is not None and results.baseline_stale.any():
+        lines.append(
+            f"⚠ The baseline '{results.baseline}' has only stale results for {results.baseline_stale.sum()} tasks; "
+            f"the ratios of all models there rest on them. To make them anew: {command}"
+        )
+    return lines

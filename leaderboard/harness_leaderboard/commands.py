@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,7 +22,7 @@ __all__ = ["leaderboard"]
 @click.option(
     "-s", "--suite", default="", show_default=False, help="Suite to show.  [default: the only one with own results, else gift-eval]"
 )
-@click.option("-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks stay as they are.")
+@click.option("-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks are among all.")
 @click.option("--by", type=click.Choice(GROUPS), help="nMASE for each group of tasks.")
 @click.option("--common", is_flag=True, help="Only the tasks that all own models have.")
 @click.option("--where", default="", metavar="SQL", help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\".")
@@ -64,29 +64,37 @@ def leaderboard(
     store = plugins.store(db)
     suite = suite or collect.default_suite(store)
     results = collect.collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite, data))
+    suite_size = len(results.tasks)
     results = _narrowed(results, where, common)
-    title = f"{suite}: {len(results.entries)} models, {len(results.tasks)} tasks"
+    chosen = _chosen(results, models)
+    results, restricted = _restricted(results, chosen) if models else (results, False)
+    of = f" of {suite_size}" if len(results.tasks) < suite_size else ""
+    title = f"{suite}: {len(results.entries)} models, {len(results.tasks)}{of} tasks"
+    if restricted:
+        title += " (those that the models shown have)"
     groups: list[str] = []
     if by:
         groups, rows = aggregate.group_means(results, by)
         title += f", nMASE by {by}"
     else:
         rows = aggregate.board_rows(results)
-        if not aggregate.complete(results).any():
-            results.notes.append("No model has all tasks: ranks are among all models, each over its own tasks.")
-    rows = _chosen(rows, models)
+    rows = [row for row in rows if (row["model"], row["source"]) in chosen]
+    results.notes += collect.baseline_notes(results, suite, _limit(results))
+    partial = f"To compare on the tasks that all own models have: harness leaderboard -s {suite} --common"
+    if not by and not aggregate.complete(results).any():
+        partial = f"No model has all: ranks are among all models, each over its own tasks. {partial}"
     if form == "table" and output is None:
-        render.print_rich(title, rows, groups, results.notes)
+        render.print_rich(title, rows, groups, results.notes, partial)
         return
     if form == "csv":
         text = render.to_csv(rows, groups)
     elif form == "json":
         text = render.to_json(rows)
     else:
-        text = render.to_markdown(title, rows, groups, results.notes)
+        text = render.to_markdown(title, rows, groups, results.notes, partial)
     _deliver(text, output)
     if form in ("csv", "json"):
-        for note in render.footnotes(rows, results.notes):
+        for note in ([title] if restricted else []) + render.footnotes(rows, results.notes, partial):
             click.echo(note, err=True)
 
 
@@ -125,7 +133,8 @@ def _narrowed(results: Results, where: str, common: bool) -> Results:
     return results
 
 
-def _chosen(rows: list[dict[str, Any]], models: tuple[str, ...]) -> list[dict[str, Any]]:
+def _chosen(results: Results, models: tuple[str, ...]) -> set[tuple[str, str]]:
+    """(label, source) of the models to show: a pattern is matched with a model's name, and with its name and mode as the table shows it."""
     import fnmatch
 
     from harness.errors import NothingMatched, suggest
@@ -133,12 +142,37 @@ def _chosen(rows: list[dict[str, Any]], models: tuple[str, ...]) -> list[dict[st
 
     patterns = split_list(models)
     if not patterns:
-        return rows
-    kept = [r for r in rows if any(r["model"] == p or fnmatch.fnmatchcase(r["model"], p) for p in patterns)]
-    if not kept:
-        names = [r["model"] for r in rows]
+        return {(entry.label, entry.source) for entry in results.entries}
+    names = sorted({name for entry in results.entries for name in (entry.model, entry.label)})
+    found = {p: {name for name in names if name == p or fnmatch.fnmatchcase(name, p)} for p in patterns}
+    if not any(found.values()):
         raise NothingMatched(f"no model matches {', '.join(patterns)!r}.{suggest(patterns[0], names)} To see all: harness leaderboard")
-    return kept
+    results.notes += [f"No model matches {p!r}.{suggest(p, names)}" for p in patterns if not found[p]]
+    wanted = set().union(*found.values())
+    return {(entry.label, entry.source) for entry in results.entries if wanted & {entry.model, entry.label}}
+
+
+def _restricted(results: Results, chosen: set[tuple[str, str]]) -> tuple[Results, bool]:
+    """Where none of the chosen own models (where there are none: of the chosen) has all tasks, only the tasks that one of them has."""
+    import numpy as np
+
+    from harness_leaderboard.aggregate import complete
+
+    shown = np.array([(entry.label, entry.source) in chosen for entry in results.entries])
+    own = shown & np.array([entry.source == "own" for entry in results.entries])
+    counted = own if own.any() else shown
+    had = (results.status[counted] != "").any(axis=0)
+    if complete(results)[counted].any() or had.all() or not had.any():
+        return results, False
+    return results.only(had), True
+
+
+def _limit(results: Results) -> str:
+    """What `--limit` the results were made with, "" = none."""
+    import re
+
+    part = re.match(r"limit=([^,]+)", results.entries[0].scope)
+    return part[1] if part else ""
 
 
 def _deliver(text: str, output: Path | None) -> None:

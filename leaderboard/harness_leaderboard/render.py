@@ -38,6 +38,8 @@ COLUMNS = (
     "scope",
     "org",
     "testdata_leakage",
+    "baseline_missing",
+    "baseline_stale",
 )
 """Columns of the CSV and JSON forms; existing ones keep their names and meaning."""
 
@@ -59,7 +61,7 @@ def _clean(value: Any) -> str:
 def _short(row: Mapping[str, Any], name: str) -> str:
     """A cell as people read it."""
     if name == "model":
-        marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale")}
+        marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale") or row.get("baseline_stale")}
         name = _clean(row["model"])
         short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
         return " ".join([short, *(mark for mark, shown in marks.items() if shown)])
@@ -87,17 +89,14 @@ def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> tuple[lis
     return names + [_clean(group) for group in groups], body
 
 
-def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[str]:
-    """What must be said below the table."""
+def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "") -> list[str]:
+    """What must be said below the table; `partial` goes on from the note about models that lack tasks."""
     lines = list(notes)
     if any(row["done"] < row["total"] for row in rows):
-        lines.append(
-            "† not all tasks: its means are over fewer tasks than the others'. --common compares on the tasks that all own models have."
-        )
-    if any(row.get("undefined") for row in rows):
-        lines.append(
-            "‡ some scores have no ratio (zero, infinite or undefined, or no baseline) and are not in nMASE or nCRPS; see 'undefined'."
-        )
+        lines.append(f"† not all tasks: its means are over those that it has. {partial}".rstrip())
+    # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
+    if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
+        lines.append("‡ some scores have no ratio (zero, infinite or undefined) and are not in nMASE or nCRPS; see 'undefined'.")
     stale = sum(row.get("stale") or 0 for row in rows)
     if stale:
         lines.append(
@@ -107,12 +106,14 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[s
     return lines
 
 
-def print_rich(title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
+def print_rich(
+    title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = (), partial: str = ""
+) -> None:
     """Print a table to stdout and its footnotes below."""
     from harness.cli.output import print_grid, terminal_width
 
     header, body = _grid(rows, groups)
-    below = footnotes(rows, notes)
+    below = footnotes(rows, notes, partial)
     whole = "all columns: --format csv"
     if not groups:
         print_grid(_columns(header, rows, body), body, title, below, all_with=whole)
@@ -162,13 +163,15 @@ def _parts(
     return parts
 
 
-def to_markdown(title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = ()) -> str:
+def to_markdown(
+    title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = (), partial: str = ""
+) -> str:
     """A Markdown table with its footnotes."""
     header, body = _grid(rows, groups)
     lines = [f"**{_escaped(title)}**", "", "| " + " | ".join(_escaped(name) for name in header) + " |"]
     lines.append("|" + "|".join("---" if name in _TEXT else "---:" for name in header) + "|")
     lines += ["| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in body]
-    lines += ["", *(f"{_escaped(note)}  " for note in footnotes(rows, notes))]
+    lines += ["", *(f"{_escaped(note)}  " for note in footnotes(rows, notes, partial))]
     return "\n".join(lines).rstrip() + "\n"
 
 

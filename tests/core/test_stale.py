@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 from support import Lab, write_dataset
 
@@ -124,3 +126,27 @@ def test_why_a_plan_makes_a_result_anew(lab: Lab) -> None:
         print(sorted(reasons.values()))
     """).expect(0)
     assert said.out == "['source', 'source']\n"
+
+
+def test_a_stale_baseline_is_passed_over(lab: Lab) -> None:
+    def board() -> dict[tuple[str, str], dict[str, Any]]:
+        done = lab.run("leaderboard", "-s", "quick", "--format", "json").expect(0)
+        notes.append(" ".join(done.err.split()))
+        return {(row["model"], row["source"]): row for row in done.json()}
+
+    notes: list[str] = []
+    lab.run("run", "-m", "naive,seasonal_naive", "-t", "us_births/M/short").expect(0)
+    with duckdb.connect(str(lab.db)) as con:  # as if the plugin had been another, with other numbers
+        con.execute("UPDATE cells SET identity = json_merge_patch(identity, '{\"source\": \"old\"}') WHERE model = 'seasonal_naive'")
+        con.execute("UPDATE scores SET value = 2 * value WHERE result_id IN (SELECT result_id FROM cells WHERE model = 'seasonal_naive')")
+    rows = board()
+    assert (rows["seasonal_naive", "own"]["stale"], rows["naive", "own"]["stale"]) == (1, 0)
+    assert [row["baseline_stale"] for row in rows.values()] == [1, 1]
+    assert "⚠ The baseline 'seasonal_naive' has only stale results for 1 tasks" in notes[-1]
+    assert "naive † ⚠" in lab.run("leaderboard").out.replace("seasonal_naive", "")
+    lab.run("import", "gift-eval").expect(0)
+    after = board()
+    assert "'seasonal_naive' are stale for 1 tasks; the published ones are taken instead" in notes[-1]
+    assert {row["baseline_stale"] for row in after.values()} == {0}
+    assert after["seasonal_naive", "own"]["nMASE"] > 1.5
+    assert abs(after["naive", "own"]["nMASE"] / rows["naive", "own"]["nMASE"] - 2) < 0.1
