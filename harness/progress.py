@@ -16,12 +16,18 @@ __all__ = ["Progress", "describe", "make_progress"]
 
 def describe(cell: Cell, outcome: Outcome) -> str:
     """One line on how a cell ended; what a model said in it can neither break the line nor steer the terminal."""
-    reason = "".join(c if c.isprintable() else " " for c in outcome.reason[:400])
+    reason = "".join(c if c.isprintable() else " " for c in outcome.reason[:1000])
     return f"{outcome.status}: {cell.model} on {cell.task.suite}:{cell.task.name}: {reason}"
 
 
 class Progress:
-    """Silence, and the interface of the others. Called from several threads."""
+    """Silence, and the interface of the others. Called from several threads.
+
+    `told` has the ids of cells whose failure was shown with its reason: who sums up need not say it again.
+    """
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
 
     def begin(self, cells: int, windows: int) -> None:
         """A run starts with so many cells and windows to do."""
@@ -46,6 +52,7 @@ class PlainProgress(Progress):
     """A line every few seconds, and one for each failure: for logs."""
 
     def __init__(self, stream: TextIO, every: float = 5.0) -> None:
+        super().__init__()
         self.stream, self.every = stream, every
         self._lock = threading.Lock()
         self._total = self._done = self._windows = 0
@@ -69,6 +76,7 @@ class PlainProgress(Progress):
             if outcome.status != "ok":
                 self._bad[outcome.status] += 1
                 self._print(describe(cell, outcome))
+                self.told.add(cell.id)
             self._tell()
 
     def _tell(self) -> None:
@@ -94,6 +102,7 @@ class RichProgress(Progress):
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
+        super().__init__()
         self._console = Console(file=stream)
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
@@ -138,6 +147,7 @@ class RichProgress(Progress):
             if outcome.status == "failed":
                 self._failed += 1
                 self._console.print(describe(cell, outcome), markup=False, style="red")
+                self.told.add(cell.id)
 
     def message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)

@@ -117,7 +117,10 @@ def select_tasks(tasks: Sequence[Task], globs: Iterable[str] = (), exclude: Iter
         if not any(_matches(t, glob) for t in tasks):
             raise NothingMatched(f"no task matches {glob!r}.{suggest(glob, [t.name for t in tasks])} To see all: harness ls tasks")
     if where and kept:
-        kept = _where(kept, where)
+        found = _where(kept, where)
+        if not found:
+            raise NothingMatched(f"--where {where!r} holds for none of {len(kept)} tasks. {_values(kept, where)}")
+        kept = found
     if not kept:
         raise NothingMatched(f"no task is left of {len(tasks)} after --tasks, --exclude and --where. To see all: harness ls tasks")
     return kept
@@ -148,6 +151,17 @@ def _where(tasks: list[Task], condition: str) -> list[Task]:
                 f"--where {condition!r}: {problem}. Wanted an SQL condition over {', '.join(columns)}, as in --where \"domain = 'Energy'\""
             ) from None
     return [tasks[p] for (p,) in found]
+
+
+def _values(tasks: Sequence[Task], condition: str) -> str:
+    """What the columns of a condition hold, so that a misspelt value is seen; domain, freq and term where it names none."""
+    columns = [c for c in asdict(tasks[0]) if c != "quantile_levels" and re.search(rf"\b{c}\b", condition)]
+    parts = []
+    for column in columns or ["domain", "freq", "term"]:
+        values = sorted({getattr(task, column) for task in tasks})
+        shown = ", ".join(map(repr, values[:15])) + (f" and {len(values) - 15} more" if len(values) > 15 else "")
+        parts.append(f"{column} is {shown}")
+    return f"There, {'; '.join(parts)}."
 
 
 def parse_limit(text: str) -> int | float | None:

@@ -99,6 +99,7 @@ class ChildWorker:
         self._answered = 0
         self._ended = False  # the process is reaped: its number may be another's by now
         self._ending = threading.Lock()
+        self._limit: float | None = None  # seconds that a cell may take, for the message
 
     @property
     def pending(self) -> int:
@@ -123,6 +124,7 @@ class ChildWorker:
         Raises:
             WorkerFailed: of kind "load".
         """
+        self._limit = timeout
         try:
             return self._ask({"do": "load", "model": model, "params": params}, None if timeout is None else time.monotonic() + timeout)
         except WorkerFailed as error:
@@ -173,7 +175,9 @@ class ChildWorker:
             return self._link.receive(deadline)
         except TimeoutError:
             self.kill()
-            raise WorkerFailed("timeout", "it took longer than --timeout allows; the worker was killed", self.log(), lost=True) from None
+            limit = "" if self._limit is None else f" ({self._limit:g} s)"
+            reason = f"it took longer than --timeout allows{limit}; the worker was killed"
+            raise WorkerFailed("timeout", reason, self.log(), lost=True) from None
         except (Closed, ValueError):
             raise self._lost() from None
 

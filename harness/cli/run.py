@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.complete import comma_list, progress_kinds
+from harness.cli.summary import headline, nothing, print_report, say_broken, say_unavailable, show_plan, summary
 from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
 if TYPE_CHECKING:
-    from harness.plan import Plan, RunSpec
+    from harness.plan import RunSpec
     from harness.plugins import Plugins
     from harness.progress import Progress
     from harness.runner import Report
@@ -37,7 +38,10 @@ def _configured(context: click.Context, _: click.Parameter, path: Path | None) -
 
     try:
         values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
+        raise UsageError(f"-C {path}: {why}; wanted a YAML file with option: value lines, as in 'models: naive,seasonal_naive'") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"-C {path}: {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"-C {path}: got {type(values).__name__}; wanted option: value lines, as in 'models: naive,seasonal_naive'")
@@ -63,11 +67,35 @@ def _configured(context: click.Context, _: click.Parameter, path: Path | None) -
 
 OPTIONS: list[Callable[..., Any]] = [
     click.option(
-        "-m", "--models", "--model", required=True, multiple=True, metavar="LIST", help="Models: naive,ttm[context=512],'auto_*'."
+        "-m",
+        "--models",
+        "--model",
+        required=True,
+        multiple=True,
+        metavar="LIST",
+        shell_complete=comma_list("models"),
+        help="Models: naive,ttm[context=512],'auto_*'.",
     ),
-    click.option("-s", "--suite", "--suites", multiple=True, default=["quick"], metavar="LIST", help="Suites: gift-eval,quick."),
-    click.option("-t", "--tasks", "--task", multiple=True, metavar="GLOBS", help="Only these tasks: 'm4_*,ett1/*/short'."),
-    click.option("--exclude", multiple=True, metavar="GLOBS", help="Not these tasks."),
+    click.option(
+        "-s",
+        "--suite",
+        "--suites",
+        multiple=True,
+        default=["quick"],
+        metavar="LIST",
+        shell_complete=comma_list("suites"),
+        help="Suites: gift-eval,quick.",
+    ),
+    click.option(
+        "-t",
+        "--tasks",
+        "--task",
+        multiple=True,
+        metavar="GLOBS",
+        shell_complete=comma_list("tasks"),
+        help="Only these tasks: 'm4_*,ett1/*/short'.",
+    ),
+    click.option("--exclude", multiple=True, metavar="GLOBS", shell_complete=comma_list("tasks"), help="Not these tasks."),
     click.option("--where", default="", metavar="SQL", help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\"."),
     click.option(
         "--limit", "-L", default="", metavar="N|SHARE", help="Only a random N (or a share: 0.1) of each task's items; marked as partial."
@@ -95,7 +123,7 @@ OPTIONS: list[Callable[..., Any]] = [
         "--data", type=click.Path(path_type=Path), default=None, help="Folder of the suite's data; gift-eval also reads GIFT_EVAL."
     ),
     db_option,
-    click.option("--progress", default="auto", metavar="KIND", help="auto, rich, plain or none; on stderr."),
+    click.option("--progress", default="auto", metavar="KIND", shell_complete=progress_kinds, help="auto, rich, plain or none; on stderr."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."),
     click.option(
         "-C",
@@ -145,24 +173,21 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
     from harness.spec import make_spec
 
     plugins = load()
-    _say_broken(plugins)
+    say_broken(plugins)
     spec = make_spec(**arguments)
     shown = make_progress("none" if dry_run else progress)
     store = plugins.store(db)
     if dry_run:
+        from harness.stale import why
+
         if db.exists():
             store.check()
             store.ingest()
-        return _show_plan(make_plan(plugins, spec, store if db.exists() else None), as_json)
+        made = make_plan(plugins, spec, store if db.exists() else None)
+        changed = why(plugins, store, made.stale, spec.data) if made.stale else {}
+        return show_plan(made, as_json, spec.data, changed)
     with started_early(spec) as early:
         return _run_plan(plugins, spec, store, shown, early, as_json)
-
-
-def _say_broken(plugins: Plugins) -> None:
-    """A wrapper that is not there changes no forecast, and nobody would see that it did not."""
-    for failure in plugins.failures.values():
-        if failure.whole:
-            print(f"warning: {str(failure).replace('could not be loaded:', 'could not be loaded and takes no part:', 1)}", file=sys.stderr)
 
 
 def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, early: list[ChildWorker], as_json: bool) -> int:
@@ -172,130 +197,21 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
     store.check()
     store.ingest()
     made = make_plan(plugins, spec, store)
-    if not as_json:
-        print(_headline(made), file=sys.stderr)
     if not made.cells:
-        _say_unavailable(made)
-        raise NothingMatched(f"none of the {len(made.unavailable)} tasks has its data here: nothing was run")
+        say_unavailable(made, spec.data)
+        raise NothingMatched(nothing(made))
+    if not as_json:
+        print(headline(made), file=sys.stderr)
     report = execute(plugins, spec, made, store, shown, sys.argv, early)
     if as_json:
-        _json(report)
+        print_report(report, spec.data)
     else:
-        _summary(report)
+        summary(report, spec.data, shown)
         _table(click.get_current_context(), store.path, spec, report)
     if report.run.status == "interrupted":
         done = len(report.outcomes)
         print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
     return report.exit_code
-
-
-def _headline(made: Plan) -> str:
-    tasks = len({(c.task.suite, c.task.name) for c in made.cells})
-    models = len({c.model for c in made.cells})
-    cached = sum(o.cached for o in made.done.values())
-    failed = sum(o.cached and o.status == "failed" for o in made.done.values())
-    parts = [f"{tasks} tasks × {models} models = {len(made.cells)} cells", f"to run {len(made.todo)}"]
-    if cached:
-        parts.append(f"reused {cached}" + (f" ({failed} of them failed: --rerun failed does them again)" if failed else ""))
-    if made.stale:
-        parts.append(f"stale {len(made.stale)} (model, data or protocol changed)")
-    if made.unavailable:
-        parts.append(f"unavailable {len(made.unavailable)} tasks")
-    return " · ".join(parts)
-
-
-def _say_unavailable(made: Plan) -> None:
-    """One line for each reason, few of them: a user with a part of the data knows that the rest is not there."""
-    reasons: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for (suite, task), error in made.unavailable.items():
-        reasons[error.reason].append((f"{suite}:{task}", error.fetch))
-    shown = list(reasons.items())[:3]
-    for reason, tasks in shown:
-        others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
-        # For several datasets, the command without their names.
-        fetches = {fetch for _, fetch in tasks if fetch}
-        fetch = fetches.pop() if len(fetches) == 1 else " and ".join(sorted({f.rpartition(" ")[0] for f in fetches}))
-        print(f"unavailable: {tasks[0][0]}{others}: {reason}" + (f"; fetch with: {fetch}" if fetch else ""), file=sys.stderr)
-    rest = len(made.unavailable) - sum(len(tasks) for _, tasks in shown)
-    if rest:
-        print(f"unavailable: {rest} more tasks, whose data is not here either; all of them: harness ls tasks", file=sys.stderr)
-
-
-def _show_plan(made: Plan, as_json: bool) -> int:
-    from harness.cli.output import print_json, print_table
-
-    rows = []
-    for cell in made.cells:
-        done = made.done.get(cell.id)
-        state = ("reuse " + done.status if done.cached else done.status) if done else "stale, run" if cell.id in made.stale else "run"
-        opened = made.data.get((cell.task.suite, cell.task.name))
-        rows.append(
-            {
-                "name": f"{cell.task.suite}:{cell.task.name}",
-                "model": cell.model,
-                "mode": cell.mode,
-                "seed": cell.seed,
-                "windows": len(opened) if opened else None,
-                "state": state,
-                "reason": done.reason if done else "",
-                "id": cell.id,
-            }
-        )
-    if as_json:
-        missing = [{"name": f"{s}:{t}", "reason": e.reason, "fetch": e.fetch} for (s, t), e in made.unavailable.items()]
-        print_json({"cells": rows, "unavailable": missing})
-        return 0
-    print(_headline(made))
-    if rows:
-        print_table(rows, ["name", "model", "mode", "seed", "windows", "state", "reason"])
-    _say_unavailable(made)
-    return 0
-
-
-def _json(report: Report) -> None:
-    from harness.cli.output import print_json
-
-    cells = []
-    for cell in report.plan.cells:
-        o = report.outcomes.get(cell.id)
-        cells.append(
-            {
-                "id": cell.id,
-                "suite": cell.task.suite,
-                "task": cell.task.name,
-                "model": cell.model,
-                "mode": cell.mode,
-                "seed": cell.seed,
-                "status": o.status if o else "unfinished",
-                "failure": o.failure if o else "",
-                "reason": o.reason if o else "",
-                "cached": bool(o and o.cached),
-                "scores": dict(o.scores) if o else {},
-            }
-        )
-    missing = [{"name": f"{s}:{t}", "reason": e.reason, "fetch": e.fetch} for (s, t), e in report.plan.unavailable.items()]
-    run = report.run
-    print_json(
-        {"run": run.id, "status": run.status, "counts": report.counts, "problem": report.problem, "cells": cells, "unavailable": missing}
-    )
-
-
-def _summary(report: Report) -> None:
-    from harness.cli.output import printable
-
-    _say_unavailable(report.plan)
-    bad = [(c, o) for c in report.plan.cells if (o := report.outcomes.get(c.id)) and o.status != "ok"]
-    grouped: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for cell, outcome in bad:
-        grouped[outcome.status, cell.model, outcome.reason].append(cell.task.name)
-    for (status, model, reason), names in grouped.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        print(f"{status}: {model} on {names[0]}{more}: {printable(reason, 1000)}", file=sys.stderr)
-    if any(o.status == "failed" for _, o in bad):
-        print("the log of a failed cell: harness show CELL-OR-TASK; to try again: the same command with --rerun failed", file=sys.stderr)
-    print(report.said(), file=sys.stderr)
-    if report.problem:
-        print(f"harness: {report.problem}", file=sys.stderr)
 
 
 def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> None:

@@ -59,7 +59,7 @@ def register_suites(register): register(SuiteInfo("mine", summary="Waves"), Mine
     assert cells["good", "waves/H"]["status"] == "ok"
     assert (cells["good", "broken/H"]["status"], cells["good", "broken/H"]["failure"]) == ("failed", "data")
     assert ("good", "far/H") not in cells
-    lab.run("run", "-m", "good", "-s", "mine", "-t", "far/H").expect(5, "none of the 1 tasks has its data here")
+    lab.run("run", "-m", "good", "-s", "mine", "-t", "far/H").expect(5, "there is no data here for the 1 task asked for: nothing to run")
     lab.run("run", "-m", "good", "-s", "min").expect(2, "there is no suite 'min'. Did you mean 'mine'?")
 
 

@@ -1,0 +1,176 @@
+"""What `harness run` and `harness plan` tell of a plan and of a run: lines on stderr, tables and JSON on stdout."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.errors import Unavailable
+    from harness.plan import Plan
+    from harness.plugins import Plugins
+    from harness.progress import Progress
+    from harness.runner import Report
+
+__all__ = ["count", "headline", "nothing", "print_report", "say_broken", "say_unavailable", "show_plan", "summary"]
+
+
+def say_broken(plugins: Plugins) -> None:
+    """A wrapper that is not there changes no forecast, and nobody would see that it did not."""
+    for failure in plugins.failures.values():
+        if failure.whole:
+            print(f"warning: {str(failure).replace('could not be loaded:', 'could not be loaded and takes no part:', 1)}", file=sys.stderr)
+
+
+def count(number: int, word: str) -> str:
+    """ "1 cell", "2 cells"."""
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+def nothing(made: Plan) -> str:
+    """What to say of a plan without a cell."""
+    return f"there is no data here for the {count(len(made.unavailable), 'task')} asked for: nothing to run"
+
+
+def headline(made: Plan) -> str:
+    """What is planned, in one line: "4 tasks × 3 models × 2 seeds = 24 cells · to run 20 · reused 4"."""
+    factors: dict[str, set[object]] = {
+        "task": {(c.task.suite, c.task.name) for c in made.cells},
+        "model": {c.model for c in made.cells},
+        "mode": {c.mode for c in made.cells},
+        "seed": {c.seed for c in made.cells},
+    }
+    shown = [count(len(values), word) for word, values in factors.items() if word in ("task", "model") or len(values) > 1]
+    cached = sum(o.cached for o in made.done.values())
+    failed = sum(o.cached and o.status == "failed" for o in made.done.values())
+    parts = [f"{' × '.join(shown)} = {count(len(made.cells), 'cell')}", f"to run {len(made.todo)}"]
+    if cached:
+        parts.append(f"reused {cached}" + (f" ({failed} of them failed: --rerun failed does them again)" if failed else ""))
+    if made.stale:
+        parts.append(f"stale {len(made.stale)} (model, data or protocol changed)")
+    if made.unavailable:
+        parts.append(f"unavailable {count(len(made.unavailable), 'task')}")
+    return " · ".join(parts)
+
+
+OURS = "harness data pull "
+"""How a command to fetch data starts that takes `--data`; a suite may name any other command."""
+
+
+def _into(data: Path | None) -> str:
+    """The option that the user gave, to stand in a command to type next."""
+    return f" --data {shlex.quote(str(data))}" if data is not None else ""
+
+
+def _missing(unavailable: Mapping[tuple[str, str], Unavailable], data: Path | None) -> list[dict[str, str]]:
+    """Tasks whose data is not here, for JSON."""
+    return [
+        {"name": f"{s}:{t}", "reason": e.reason, "fetch": e.fetch + (_into(data) if e.fetch.startswith(OURS) else "")}
+        for (s, t), e in unavailable.items()
+    ]
+
+
+def say_unavailable(made: Plan, data: Path | None) -> None:
+    """One line for each reason, few of them: a user with a part of the data knows that the rest is not there."""
+    reasons: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for (suite, task), error in made.unavailable.items():
+        reasons[error.reason].append((f"{suite}:{task}", error.fetch))
+    into = _into(data)
+    shown = list(reasons.items())[:3]
+    for reason, tasks in shown:
+        others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+        # For several datasets, the command without their names.
+        fetches = {fetch for _, fetch in tasks if fetch}
+        fetch = fetches.pop() if len(fetches) == 1 else " and ".join(sorted({f.rpartition(" ")[0] for f in fetches}))
+        fetch += into if fetch.startswith(OURS) and " and " not in fetch else ""
+        print(f"unavailable: {tasks[0][0]}{others}: {reason}" + (f"; fetch with: {fetch}" if fetch else ""), file=sys.stderr)
+    rest = len(made.unavailable) - sum(len(tasks) for _, tasks in shown)
+    if rest:
+        print(f"unavailable: {rest} more tasks, whose data is not here either; all of them: harness ls tasks{into}", file=sys.stderr)
+
+
+def show_plan(made: Plan, as_json: bool, data: Path | None, changed: Mapping[str, str]) -> int:
+    """Print a plan's cells; `changed` {cell id: what is not as in the result that it replaces}."""
+    from harness.cli.output import print_json, print_table
+
+    rows = []
+    for cell in made.cells:
+        done = made.done.get(cell.id)
+        state = ("reuse " + done.status if done.cached else done.status) if done else "stale, run" if cell.id in made.stale else "run"
+        opened = made.data.get((cell.task.suite, cell.task.name))
+        rows.append(
+            {
+                "name": f"{cell.task.suite}:{cell.task.name}",
+                "model": cell.model,
+                "mode": cell.mode,
+                "seed": cell.seed,
+                "windows": len(opened) if opened else None,
+                "state": state,
+                "reason": done.reason if done else f"{changed[cell.id]} changed" if cell.id in changed else "",
+                "id": cell.id,
+            }
+        )
+    if as_json:
+        print_json({"cells": rows, "unavailable": _missing(made.unavailable, data)})
+        return 0
+    print(headline(made) if rows else nothing(made))
+    if rows:
+        print_table(rows, ["name", "model", "mode", "seed", "windows", "state", "reason"])
+    say_unavailable(made, data)
+    return 0
+
+
+def print_report(report: Report, data: Path | None) -> None:
+    """Print how a run ended as one JSON document."""
+    from harness.cli.output import print_json
+
+    cells = []
+    for cell in report.plan.cells:
+        o = report.outcomes.get(cell.id)
+        cells.append(
+            {
+                "id": cell.id,
+                "suite": cell.task.suite,
+                "task": cell.task.name,
+                "model": cell.model,
+                "mode": cell.mode,
+                "seed": cell.seed,
+                "status": o.status if o else "unfinished",
+                "failure": o.failure if o else "",
+                "reason": o.reason if o else "",
+                "cached": bool(o and o.cached),
+                "scores": dict(o.scores) if o else {},
+            }
+        )
+    missing = _missing(report.plan.unavailable, data)
+    run = report.run
+    print_json(
+        {"run": run.id, "status": run.status, "counts": report.counts, "problem": report.problem, "cells": cells, "unavailable": missing}
+    )
+
+
+def summary(report: Report, data: Path | None, shown: Progress) -> None:
+    """Say how a run ended; a cell that the progress has named already is only counted."""
+    from harness.cli.output import printable
+
+    say_unavailable(report.plan, data)
+    bad = [(c, o) for c in report.plan.cells if (o := report.outcomes.get(c.id)) and o.status != "ok"]
+    grouped: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for cell, outcome in bad:
+        if cell.id in shown.told:
+            continue
+        grouped[outcome.status, cell.model, outcome.reason].append(cell.task.name)
+    for (status, model, reason), names in grouped.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(f"{status}: {model} on {names[0]}{more}: {printable(reason, 1000)}", file=sys.stderr)
+    if any(o.status == "failed" for _, o in bad):
+        print(
+            "why, with the log: harness show CELL-OR-TASK; to try failed cells again: the same command with --rerun failed", file=sys.stderr
+        )
+    print(report.said(), file=sys.stderr)
+    if report.problem:
+        print(f"harness: {report.problem}", file=sys.stderr)

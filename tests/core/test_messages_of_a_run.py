@@ -1,0 +1,90 @@
+"""What a run and a plan tell: counts, reasons said once, commands that can be typed as they are, and names completed in a shell."""
+
+from __future__ import annotations
+
+import pytest
+from support import GOOD, Lab
+
+from harness import NothingMatched
+from harness.plan import open_suites
+from harness.plugins import load
+from harness.selection import select_tasks
+
+TASK = "us_births/M/short"
+
+
+def test_headline_counts_what_is_multiplied(lab: Lab) -> None:
+    one, two, none = lab.many(
+        [
+            ["plan", "-m", "naive", "-t", TASK],
+            ["plan", "-m", "naive,drift", "-t", "us_births/*", "--seed", "0-1", "--mode", "zero-shot,finetune"],
+            ["plan", "-m", "naive", "-s", "gift-eval", "-t", "us_births/D/short"],
+        ]
+    )
+    assert one.expect(0).out.startswith("1 task × 1 model = 1 cell · to run 1\n")
+    assert two.expect(0).out.startswith("3 tasks × 2 models × 2 modes × 2 seeds = 24 cells · to run 12")
+    assert none.expect(0).out == "there is no data here for the 1 task asked for: nothing to run\n"
+
+
+def test_a_failure_is_said_once(lab: Lab) -> None:
+    lab.plugin("bad", GOOD.replace("good", "bad").replace("return", "raise ValueError('no luck')\n        return"))
+    for kind, told in (("plain", f"failed: bad on quick:{TASK}: "), ("none", f"failed: bad on {TASK}: ")):
+        done = lab.run("run", "-m", "bad", "-t", TASK, "--progress", kind, "--rerun", "failed").expect(3, "harness show CELL-OR-TASK")
+        (line,) = [line for line in done.err.splitlines() if "no luck" in line]
+        assert line.startswith(told), line
+    again = lab.run("run", "-m", "bad", "-t", TASK).expect(3, f"failed: bad on {TASK}: ", "(1 reused)")
+    assert again.err.count("no luck") == 1
+
+
+def test_a_time_out_says_how_long(lab: Lab) -> None:
+    lab.plugin("slow", GOOD.replace("good", "slow").replace("return", "time.sleep(60)\n        return"))
+    lab.models("slow", "--timeout", "1.5s").expect(3, "it took longer than --timeout allows (1.5 s)")
+
+
+def test_a_command_to_fetch_keeps_the_folder(lab: Lab) -> None:
+    (lab.folder / "my data").mkdir()
+    arguments = ["-m", "naive", "-s", "gift-eval", "-t", "us_births/D/short", "--data", "my data"]
+    fetch = "harness data pull gift-eval us_births/D --data 'my data'"
+    run, plan, machine = lab.many([["run", *arguments], ["plan", *arguments], ["plan", *arguments, "--json"]])
+    assert f"; fetch with: {fetch}\n" in run.expect(5).err
+    assert f"; fetch with: {fetch}\n" in plan.expect(0).err
+    assert machine.expect(0).json()["unavailable"][0]["fetch"] == fetch
+
+
+def test_a_plan_says_what_changed(lab: Lab) -> None:
+    path = lab.plugin("mine", GOOD)
+    lab.models("good").expect(0)
+    path.write_text(path.read_text() + "\n# another source\n")
+    (cell,) = lab.run("plan", "-m", "good", "-t", TASK, "--json").expect(0).json()["cells"]
+    assert (cell["state"], cell["reason"]) == ("stale, run", "source changed")
+
+
+def test_a_missing_file_of_options(lab: Lab) -> None:
+    (lab.folder / "folder.yaml").mkdir()
+    missing, folder = lab.many([["run", "-C", "nofile.yaml"], ["run", "-C", "folder.yaml"]])
+    missing.expect(2, "-C nofile.yaml: there is no such file; wanted a YAML file with option: value lines")
+    folder.expect(2, "-C folder.yaml: it cannot be read: Is a directory; wanted")
+
+
+def test_a_condition_that_selects_nothing_shows_the_values() -> None:
+    tasks = open_suites(load(), ["quick"], None)["quick"].tasks()
+    with pytest.raises(NothingMatched, match=r"holds for none of 14 tasks\. There, term is 'long', 'medium', 'short'\.$"):
+        select_tasks(tasks, where="term = 'shrot'")
+    with pytest.raises(NothingMatched, match=r"There, domain is .*'Nature'.*; freq is .*; term is 'long'"):
+        select_tasks(tasks, where="1 = 2")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["run", "-m", "naive,dri"], {"naive,drift"}),
+        (["plan", "-s", "qui"], {"quick"}),
+        (["run", "-s", "quick", "-t", "us_births/"], {"us_births/D/short", "us_births/M/short", "us_births/W/short"}),
+        (["run", "-s", "nothing", "-t", "us_"], set()),
+        (["run", "--progress", "p"], {"plain"}),
+        (["show", "seasonal_n"], {"seasonal_naive"}),
+    ],
+)
+def test_names_are_completed(lab: Lab, words: list[str], wanted: set[str]) -> None:
+    asked = {"_HARNESS_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["harness", *words]), "COMP_CWORD": str(len(words))}
+    assert {line.partition(",")[2] for line in lab.run(env=asked).expect(0).out.split()} == wanted
