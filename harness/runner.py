@@ -84,6 +84,12 @@ def _execute(
     report = Report(run, plan, {i: o for i, o in plan.done.items() if o.cached})
     plugins.complaints.clear()
     todo = Crew(plugins, spec, plan, store, progress, run, early)
+    with spool.running(store.spool, run.id):
+        return _carry_out(plugins, spec, plan, store, progress, report, todo)
+
+
+def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, report: Report, todo: Crew) -> Report:
+    run = report.run
     spool.write_run(store.spool, run.record())
     spool.sweep(forecast_folder(store))  # what a killed run left there
     if report.outcomes:  # so far those of earlier runs: they hold again, even if a change and its undoing lie between

@@ -28,9 +28,11 @@ __all__ = [
     "RUN_FIELDS",
     "CellWriter",
     "finished",
+    "is_running",
     "proves_broken",
     "publish",
     "read_cell",
+    "running",
     "storing",
     "sweep",
     "temporary_name",
@@ -258,6 +260,24 @@ def finished(folder: Path) -> list[Path]:
         with contextlib.suppress(FileNotFoundError):  # another process may take it in meanwhile
             files.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(files)]
+
+
+@contextlib.contextmanager
+def running(folder: Path, run_id: str) -> Iterator[None]:
+    """A file that says that this process is at work on a run; when the process is killed, `sweep` takes it away."""
+    mark = temporary_name(folder / f"running-{run_id}")
+    with contextlib.suppress(OSError):  # a full disk is for the cells to tell
+        mark.touch()
+    try:
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def is_running(folder: Path, run_id: str) -> bool:
+    """Whether a process of this machine is at work on a run."""
+    pids = [path.name.split(".")[-2] for path in folder.glob(f"running-{run_id}.{HOST}.*.tmp")]
+    return any(pid.isdigit() and _alive(int(pid)) for pid in pids)
 
 
 def sweep(folder: Path) -> int:

@@ -53,9 +53,10 @@ def cli() -> None:
 @functools.cache
 def build() -> click.Group:
     """The command with those of the core and of all plugins, made once."""
-    from harness.cli.inspect import completion, doctor, ls, show
+    from harness.cli.inspect import completion, doctor, ls
     from harness.cli.replay import replay
     from harness.cli.run import plan, run
+    from harness.cli.show import show
 
     for command in (run, plan, ls, show, replay, doctor, completion):
         cli.add_command(command)

@@ -1,9 +1,9 @@
-"""`harness ls`, `show`, `doctor` and `completion`: what is here, and whether it works."""
+"""`harness ls`, `doctor` and `completion`: what is here, and whether it works. `show` is in `harness.cli.show`."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,21 @@ import click
 from harness.cli.run import db_option
 from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
-__all__ = ["completion", "doctor", "ls", "show"]
+__all__ = ["completion", "doctor", "ls", "metrics", "models", "runs", "state_of", "suites", "tasks"]
 
 KINDS = ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells")
+
+
+DROPPED: dict[str, Sequence[str]] = {
+    "models": ("version", "plugin", "license", "output", "model_type", "parameters", "modes"),
+    "suites": ("version", "plugin", "license"),
+    "tasks": ("variates", "season_length", "windows", "n_windows", "freq", "domain", "horizon"),
+    "metrics": ("range", "unit", "dialect", "direction"),
+    "plugins": ("version", "distribution"),
+    "runs": ("host", "stored", "finished_at"),
+    "cells": ("predict_s", "n_windows", "scope", "seed", "mode", "suite"),
+}
+"""What a table does without on a narrow terminal, the first first."""
 
 
 class Kind(click.Choice[str]):
@@ -33,7 +45,7 @@ class Kind(click.Choice[str]):
 
 
 @click.command()
-@click.argument("what", type=Kind())
+@click.argument("what", type=Kind(), required=False)
 @click.argument("pattern", required=False, default="")
 @click.option("-s", "--suite", default="", metavar="LIST", help="Only tasks or cells of these suites.")
 @click.option(
@@ -44,22 +56,28 @@ class Kind(click.Choice[str]):
 )
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, each with 'name'.")
-def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json: bool) -> None:
-    """List models, suites, tasks, metrics, dialects, plugins, hooks, runs or cells; PATTERN is a glob on their names."""
+def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, as_json: bool) -> None:
+    """List models, suites, tasks, metrics, dialects, plugins, hooks, runs or cells; PATTERN is a glob on their names.
+
+    For cells PATTERN is a glob on model, task or status too, or the beginning of an id.
+    """
     from harness.cli.output import print_json, print_table
     from harness.plugins import load
     from harness.selection import split_list
 
+    if what is None:
+        click.echo(f"harness ls KIND, which is one of: {', '.join(KINDS)}")
+        return
     plugins = load()
     readers: dict[str, Callable[[], tuple[list[dict[str, Any]], list[str]]]] = {
-        "models": lambda: _models(plugins),
-        "suites": lambda: _suites(plugins),
-        "tasks": lambda: _tasks(plugins, suite, data),
-        "metrics": lambda: _metrics(plugins),
+        "models": lambda: models(plugins),
+        "suites": lambda: suites(plugins),
+        "tasks": lambda: tasks(plugins, suite, data),
+        "metrics": lambda: metrics(plugins),
         "dialects": lambda: _dialects(plugins),
         "plugins": lambda: _plugins(plugins),
         "hooks": _hooks,
-        "runs": lambda: _runs(db),
+        "runs": lambda: runs(db),
         "cells": lambda: _cells(plugins, db, data),
     }
     rows, columns = readers[what]()
@@ -69,13 +87,16 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
         raise UsageError(f"--suite goes with ls tasks and ls cells; {what} are not of one suite")
     if pattern:
         known = [r["name"] for r in rows]
-        rows = [r for r in rows if fnmatch.fnmatchcase(str(r["name"]), pattern)]
+        rows = [r for r in rows if _matches(r, what, pattern)]
         if not rows:
             raise NothingMatched(f"none of the {len(known)} {what} matches {pattern!r}.{suggest(pattern, [str(k) for k in known])}")
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, columns)
+        notes: list[str] = []
+        if what == "tasks":
+            columns, notes = _one_reason(rows, columns)
+        print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=f"all of it: harness ls {what} --json", notes=notes)
     if what == "models" and not rows:
         click.echo("no model is installed; the simplest ones: pip install harness-baselines", err=True)
     if what in ("models", "suites") and plugins.failures:
@@ -83,10 +104,31 @@ def ls(what: str, pattern: str, suite: str, data: Path | None, db: Path, as_json
             click.echo(f"plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}", err=True)
 
 
+def _matches(row: dict[str, Any], what: str, pattern: str) -> bool:
+    """Whether a row is asked for: a name by itself comes first, as the brackets of "ttm[context=512]" mean something else in a glob."""
+    names = [str(row["name"])]
+    if what == "cells":
+        if names[0].startswith(pattern):
+            return True
+        names += [str(row["model"]), str(row["task"]), f"{row['suite']}:{row['task']}", str(row["status"])]
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _one_reason(rows: list[dict[str, Any]], columns: list[str]) -> tuple[list[str], list[str]]:
+    """The columns and the notes of a table of tasks: what all that are not here have in common is said once, below."""
+    absent = [row for row in rows if row["reason"]]
+    reasons = {row["reason"] for row in absent}
+    if len(reasons) != 1 or len(absent) < 2:
+        return columns, []
+    fetch = " and ".join(sorted({row["fetch"].rpartition(" ")[0] for row in absent if row["fetch"]}))
+    note = f"{len(absent)} tasks are not available: {reasons.pop()}" + (f"; fetch with: {fetch}" if fetch else "")
+    return [name for name in columns if name != "reason"], [note]
+
+
 Rows = tuple[list[dict[str, Any]], list[str]]
 
 
-def _models(plugins: Any) -> Rows:
+def models(plugins: Any) -> Rows:
     rows = []
     for name, entry in sorted(plugins.models.items()):
         info = asdict(entry.info)
@@ -95,12 +137,12 @@ def _models(plugins: Any) -> Rows:
     return rows, ["name", "summary", "model_type", "output", "modes", "parameters", "license", "plugin", "version"]
 
 
-def _suites(plugins: Any) -> Rows:
+def suites(plugins: Any) -> Rows:
     rows = [{**asdict(e.info), "name": n, "plugin": e.distribution} for n, e in sorted(plugins.suites.items())]
     return rows, ["name", "summary", "version", "license", "plugin"]
 
 
-def _tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
+def tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
     from harness.errors import DataError, PluginError, Unavailable
     from harness.plan import open_suites
     from harness.selection import split_list
@@ -110,13 +152,13 @@ def _tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
     for name in names:
         try:
             opened = open_suites(plugins, [name], data)[name]
-            tasks = opened.tasks()
+            listed = opened.tasks()
         except PluginError as error:
             if suite:
                 raise
             click.echo(str(error), err=True)
             continue
-        for task in tasks:
+        for task in listed:
             row: dict[str, Any] = {**asdict(task), "available": True, "reason": "", "fetch": "", "windows": None, "n_windows": None}
             try:
                 found = opened.open(task)
@@ -129,7 +171,7 @@ def _tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
     return rows, ["suite", "name", "available", "domain", "freq", "horizon", "windows", "n_windows", "season_length", "variates", "reason"]
 
 
-def _metrics(plugins: Any) -> Rows:
+def metrics(plugins: Any) -> Rows:
     rows = []
     for name, entry in plugins.metrics.items():
         info = {k: getattr(entry.info, k) for k in ("summary", "formula", "direction", "unit", "range", "dialect", "source")}
@@ -179,13 +221,27 @@ def _query(db: Path, sql: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _runs(db: Path) -> Rows:
+def runs(db: Path) -> Rows:
     rows = _query(
         db,
         "SELECT r.id AS name, r.status, r.started_at, r.finished_at, r.cells, count(c.cell_id) AS stored, r.host, r.command "
         "FROM main.runs r LEFT JOIN main.cells c ON c.run_id = r.id GROUP BY ALL ORDER BY r.started_at DESC",
     )
+    for row in rows:
+        row["status"] = state_of(row, db)
     return rows, ["name", "status", "started_at", "finished_at", "cells", "stored", "host"]
+
+
+def state_of(run: dict[str, Any], db: Path) -> str:
+    """A run's status; "killed" when its record says that it is running and its process, on this machine, is gone."""
+    import platform
+
+    from harness.api import load as load_results
+    from harness.spool import is_running
+
+    if run["status"] != "running" or run["host"] != platform.node():
+        return str(run["status"])
+    return "running" if is_running(load_results(db).store.spool, run.get("id") or run["name"]) else "killed"
 
 
 def _cells(plugins: Any, db: Path, data: Path | None) -> Rows:
@@ -202,77 +258,6 @@ def _cells(plugins: Any, db: Path, data: Path | None) -> Rows:
         newer = row.pop("superseded_by")
         row["stale"] = f"superseded by {newer}" if newer else ", ".join(stale.get(row["name"], ()))
     return rows, ["name", "suite", "task", "model", "mode", "seed", "scope", "status", "stale", "n_windows", "predict_s", "reason"]
-
-
-@click.command()
-@click.argument("name")
-@db_option
-@click.option("--json", "as_json", is_flag=True, help="Print an array of JSON objects.")
-def show(name: str, db: Path, as_json: bool) -> None:
-    """Show all that is known of a model, suite, task, metric, run or cell (by id or the beginning of one)."""
-    from harness.cli.output import print_json
-    from harness.plugins import load
-
-    plugins = load()
-    found = _registered(plugins, name)
-    if db.exists():
-        found += _stored(db, name)
-    if not found:
-        known = [*plugins.models, *plugins.suites, *plugins.metrics]
-        raise NothingMatched(
-            f"there is no model, suite, task, metric, run or cell '{name}'.{suggest(name, known)} To see what there is: harness ls KIND"
-        )
-    if as_json:
-        print_json(found)
-        return
-    for thing in found:
-        _print(thing)
-
-
-def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for kind, rows in (("model", _models(plugins)[0]), ("suite", _suites(plugins)[0]), ("metric", _metrics(plugins)[0])):
-        found += [{"kind": kind, **r} for r in rows if r["name"] == name]
-    if "/" in name:
-        rows = _tasks(plugins, "", None)[0]
-        found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
-    return found
-
-
-def _stored(db: Path, name: str) -> list[dict[str, Any]]:
-    from harness.api import load as load_results
-
-    results = load_results(db)
-    found = [{"kind": "run", **r} for r in results.sql("SELECT * FROM main.runs WHERE starts_with(id, ?) LIMIT 5", [name]).to_pylist()]
-    task = name.partition(":")[2] or name
-    sql = "SELECT * FROM main.cells WHERE source = 'own' AND (starts_with(cell_id, ?) OR task = ?) ORDER BY model LIMIT 50"
-    for row in results.sql(sql, [name, task]).to_pylist():
-        scores = results.sql("SELECT metric, value FROM main.scores WHERE result_id = ?", [row["result_id"]]).to_pylist()
-        found.append({"kind": "cell", **row, "scores": {s["metric"]: s["value"] for s in scores}})
-    return found
-
-
-def _print(thing: dict[str, Any]) -> None:
-    import json
-
-    from harness.cli.output import printable
-
-    click.echo(f"{thing['kind']} {thing.get('name') or thing.get('cell_id') or thing.get('id')}")
-    for key, value in thing.items():
-        if key in ("kind", "name") or value in (None, "", "{}", [], (), {}):
-            continue
-        if key == "log":
-            click.echo("  log")
-            for line in str(value).splitlines()[-40:]:
-                click.echo(f"    {printable(line)}")
-        elif isinstance(value, dict) or (isinstance(value, str) and value.startswith("{")):
-            inner = value if isinstance(value, dict) else json.loads(value)
-            click.echo(f"  {key}")
-            for k, v in inner.items():
-                click.echo(f"    {k:<32} {printable(v) if isinstance(v, float) else printable(v, 160)}")
-        else:
-            click.echo(f"  {key:<18} {printable(value)}")
-    click.echo()
 
 
 @click.command()

@@ -85,8 +85,10 @@ def print_table(
     shaped = _shaped(columns, cells)
     for i, column in enumerate(shaped):
         empty = bool(cells) and all(row[i] in (None, "", [], ()) for row in cells)
+        if drop:
+            shaped[i] = replace(column, wish=24)
         if column.name in drop or (drop and empty):
-            shaped[i] = replace(column, drop=1 if empty else 2 + drop.index(column.name))
+            shaped[i] = replace(shaped[i], drop=1 if empty else 2 + drop.index(column.name))
     print_grid(shaped, cells, title, notes, all_with=all_with)
 
 
@@ -96,16 +98,16 @@ def print_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
 
 
 def _shaped(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column]:
-    """Columns of numbers lie to the right."""
+    """Columns of numbers lie to the right; moments stay on one line."""
     columns = []
     for i, name in enumerate(names):
         numeric = all(isinstance(row[i], int | float | None) and not isinstance(row[i], bool) for row in rows)
-        columns.append(Column(name, right=bool(rows) and numeric))
+        columns.append(Column(name, right=bool(rows) and numeric, one_line=any(isinstance(row[i], datetime) for row in rows)))
     return columns
 
 
 def _short_id(value: Any) -> Any:
-    return value[:12] if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) else value
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20}\b", r"\1", value) if isinstance(value, str) else value
 
 
 def terminal_width() -> int:

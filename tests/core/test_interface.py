@@ -246,7 +246,7 @@ def test_show_and_ls(lab: Lab) -> None:
         rows = listed.expect(0).json()
         assert rows, kind
         assert all(isinstance(row["name"], str) for row in rows), kind
-        table.expect(0, rows[0]["name"])
+        table.expect(0, rows[0]["name"][:12] if kind == "cells" else rows[0]["name"])
     tasks = lists[8].json()
     assert {(t["suite"], t["available"]) for t in tasks} == {("quick", True), ("gift-eval", False)}
     assert all(t["reason"] and t["fetch"].startswith("harness data pull gift-eval") for t in tasks if not t["available"])

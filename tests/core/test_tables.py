@@ -53,12 +53,12 @@ def test_columns_are_left_out_before_anything_is_unreadable(monkeypatch: pytest.
     assert "none" in text
     assert "a" * 12 in text
     assert "a" * 13 not in text
-    at(monkeypatch, 70)
+    at(monkeypatch, 80)
     print_table(rows, columns, drop=["n"], all_with="--json")
     text = capsys.readouterr().out
     assert "none" not in text.partition("left out")[0]
     assert "123456789" in text
-    assert "left out, as a line has 70 characters: none; --json" in text
+    assert "left out, as a line has 80 characters: none; --json" in text
     at(monkeypatch, 60)
     print_table(rows, columns, drop=["n"])
     text = capsys.readouterr().out

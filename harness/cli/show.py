@@ -1,0 +1,132 @@
+"""`harness show`: all that is known of one thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.complete import shown_names
+from harness.cli.inspect import metrics, models, state_of, suites, tasks
+from harness.cli.run import db_option
+from harness.errors import NothingMatched, suggest
+
+__all__ = ["show"]
+
+TASK_FACTS = ("suite", "domain", "freq", "horizon", "season_length", "variates", "windows", "n_windows", "available", "reason", "fetch")
+
+MEASURED = ("batch_size", "crossings", "load_s", "fit_s", "predict_s", "score_s", "peak_rss_mb")
+"""Facts of a cell that are 0 where nothing was measured."""
+
+SCORES = {"MASE": "MASE[0.5]", "CRPS": "mean_weighted_sum_quantile_loss"}
+
+
+@click.command()
+@click.argument("name", shell_complete=shown_names)
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="Print an array of JSON objects.")
+def show(name: str, db: Path, as_json: bool) -> None:
+    """Show all that is known of a model, suite, task, metric, run or cell (by id or the beginning of one)."""
+    from harness.cli.output import print_json
+    from harness.plugins import load
+
+    plugins = load()
+    found = _registered(plugins, name)
+    if db.exists():
+        found += _stored(db, name)
+    if not found:
+        known = [*plugins.models, *plugins.suites, *plugins.metrics]
+        raise NothingMatched(
+            f"there is no model, suite, task, metric, run or cell '{name}'.{suggest(name, known)} To see what there is: harness ls KIND"
+        )
+    if as_json:
+        print_json(found)
+        return
+    of_task = [thing for thing in found if thing["kind"] == "cell" and not thing["cell_id"].startswith(name)]
+    for thing in found:
+        if thing["kind"] == "task":
+            _print({key: thing[key] for key in ("kind", "name", *TASK_FACTS)})
+        elif thing not in of_task:
+            _print(thing)
+    if of_task:
+        _print_cells(of_task)
+
+
+def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for kind, rows in (("model", models(plugins)[0]), ("suite", suites(plugins)[0]), ("metric", metrics(plugins)[0])):
+        found += [{"kind": kind, **r} for r in rows if r["name"] == name]
+    if "/" in name:
+        rows = tasks(plugins, "", None)[0]
+        found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
+    return found
+
+
+def _stored(db: Path, name: str) -> list[dict[str, Any]]:
+    from harness.api import load as load_results
+
+    results = load_results(db)
+    found = [{"kind": "run", **r} for r in results.sql("SELECT * FROM main.runs WHERE starts_with(id, ?) LIMIT 5", [name]).to_pylist()]
+    for run in found:
+        run["status"] = state_of(run, db)
+    suite, _, task = name.rpartition(":")
+    sql = (
+        "SELECT * FROM main.cells WHERE source = 'own' AND (starts_with(cell_id, $1) OR (task = $2 AND ($3 = '' OR suite = $3))) "
+        "ORDER BY model, suite, seed, finished_at LIMIT 500"
+    )
+    for row in results.sql(sql, [name, task, suite]).to_pylist():
+        scores = results.sql("SELECT metric, value FROM main.scores WHERE result_id = ?", [row["result_id"]]).to_pylist()
+        found.append({"kind": "cell", **row, "scores": {s["metric"]: s["value"] for s in scores}})
+    return found
+
+
+def _print_cells(cells: list[dict[str, Any]]) -> None:
+    """A line for each current result of a task, then why those that failed did."""
+    from harness.cli.output import print_table, printable
+
+    current = [cell for cell in cells if not cell["superseded_by"]]
+    rows = [
+        {
+            **{name: cell[name] for name in ("suite", "model", "mode", "seed", "scope", "status")},
+            **{short: cell["scores"].get(metric) for short, metric in SCORES.items()},
+            "when": cell["finished_at"],
+            "cell": cell["cell_id"],
+        }
+        for cell in current
+    ]
+    replaced = len(cells) - len(current)
+    notes = [f"{replaced} replaced results are not shown; they are in: harness ls cells"] if replaced else []
+    columns = ["model", "status", "MASE", "CRPS", "when", "suite", "mode", "seed", "scope", "cell"]
+    print_table(rows, columns, drop=("scope", "seed", "mode", "suite", "when"), notes=[*notes, "all of one: harness show CELL"])
+    for cell in current:
+        if cell["status"] != "ok":
+            click.echo(f"\n{cell['status']}: {printable(cell['model'])} (cell {cell['cell_id'][:12]}): {printable(cell['reason'])}")
+            for line in str(cell["log"] or "").splitlines()[-40:]:
+                click.echo(f"    {printable(line)}")
+
+
+def _print(thing: dict[str, Any]) -> None:
+    """Every fact of a thing, whole; what is not known is left out."""
+    import json
+
+    from harness.cli.output import printable
+
+    click.echo(f"{thing['kind']} {thing.get('name') or thing.get('cell_id') or thing.get('id')}")
+    for key, value in thing.items():
+        if key in ("kind", "name") or value in (None, "", "{}", [], (), {}):
+            continue
+        if key in MEASURED and not value and thing.get("status") != "ok":
+            continue
+        if key == "log":
+            click.echo("  log")
+            for line in str(value).splitlines():
+                click.echo(f"    {printable(line)}")
+        elif isinstance(value, dict) or (isinstance(value, str) and value.startswith("{")):
+            inner = value if isinstance(value, dict) else json.loads(value)
+            click.echo(f"  {key}")
+            for k, v in inner.items():
+                click.echo(f"    {k:<32} {printable(v)}")
+        else:
+            click.echo(f"  {key:<18} {printable(value)}")
+    click.echo()
