@@ -147,6 +147,21 @@ def store() -> str:
     return re.sub(r"^## ", "### ", describe(), flags=re.MULTILINE).strip()
 
 
+def api() -> str:
+    """The names that `import harness` gives, and the methods of `Results`, each with the first sentence of its docstring."""
+    import harness
+
+    names: dict[str, Any] = {name: getattr(harness, name) for name in harness.__all__}
+    names["hookimpl"] = None
+    names |= {f"Results.{name}": value for name, value in vars(harness.Results).items() if inspect.isfunction(value) and name[0] != "_"}
+    rows = []
+    for name, value in sorted(names.items(), key=lambda item: (not item[0][0].islower(), item[0])):
+        text = "Marks a function as a hook of a plugin." if value is None else inspect.getdoc(value) or ""
+        first = " ".join(text.partition("\n\n")[0].split())
+        rows.append([f"`{name}`", first if first.endswith(".") else f"{first}."])
+    return table(["name", "what it is"], rows)
+
+
 def tasks() -> str:
     """The tasks of GIFT-Eval, from the table they are made of."""
     from harness_tasks.gift_eval import QUICK_FOLDERS, GiftEval
@@ -159,7 +174,7 @@ def tasks() -> str:
     return table(["task", "folder", "domain", "H", "m", "V", "in `quick`"], rows)
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli": cli, "metrics": metrics, "models": models, "store": store, "tasks": tasks}
+PAGES: dict[str, Callable[[], str]] = {"api": api, "cli": cli, "metrics": metrics, "models": models, "store": store, "tasks": tasks}
 
 
 def generated(text: str) -> str:

@@ -212,7 +212,7 @@ OPTIONS: list[tuple[list[str], int, list[str]]] = [
     (["--isolation", "jail"], 2, ["jail", "process"]),
     (["--data", "nowhere"], 2, ["--data nowhere: there is no such folder"]),
     (["--bogus"], 2, ["No such option", "--bogus"]),
-    (["-C", "no.yaml"], 2, ["-C no.yaml", "No such file"]),
+    (["-C", "no.yaml"], 2, ["-C no.yaml: there is no such file"]),
     (["-C", "bad.yaml"], 2, ["-C bad.yaml"]),
     (["-C", "list.yaml"], 2, ["-C list.yaml: got list; wanted option: value lines"]),
     (["-C", "unknown.yaml"], 2, ["-C unknown.yaml: there is no option 'model_arg'. Did you mean 'model_args'?"]),
