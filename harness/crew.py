@@ -218,6 +218,9 @@ class Crew:
             except WorkerFailed as error:
                 if error.lost:
                     return False
+            except Exception:  # an answer that makes no sense
+                worker.stop()
+                return False
         return True
 
     def finish(

@@ -21,8 +21,9 @@ from harness import scoring
 from harness.batches import cut_batch, edges, ranges, training_batch
 from harness.cells import Cell, Outcome
 from harness.errors import HarnessError, PluginError
-from harness.forecast import F32
+from harness.forecast import F32, F64, Forecast
 from harness.frequency import shift
+from harness.quantiles import INTERVAL, to_quantiles
 from harness.rows import window_batch
 from harness.seasonal import seasonal_error
 from harness.series import TaskData
@@ -73,6 +74,36 @@ def at_once(job: Callable[[], None]) -> None:
     job()
 
 
+class Filling:
+    """A block of forecasts while its batches come in; `missing` windows are still to come."""
+
+    def __init__(self, n: int, count: int, horizon: int) -> None:
+        self.quantiles: F32 = np.empty((n, count, horizon), np.float32)
+        self.mean: F32 = np.empty((n, horizon), np.float32)
+        self.crossings: NDArray[np.int32] = np.empty(n, np.int32)
+        self.missing = n
+        self._interval: F64 | None = None  # [n, 2, H], NaN where a batch brought none
+
+    def put(self, to: slice, of: slice, quantiles: F32, mean: F32, facts: Mapping[str, Any]) -> None:
+        """Copy the windows `of` a batch to the windows `to` of the block."""
+        self.quantiles[to] = quantiles[of]
+        self.mean[to] = mean[of]
+        self.crossings[to] = facts["crossings"][of]
+        if facts["interval"] is not None:
+            if self._interval is None:
+                self._interval = np.full((len(self.mean), 2, self.mean.shape[1]), np.nan)
+            self._interval[to] = facts["interval"][of]
+        self.missing -= to.stop - to.start
+
+    def bounds(self, levels: F64) -> F64 | None:
+        """The interval [n, 2, H] of the whole block, or None where no batch brought one."""
+        if self._interval is not None:
+            for row in np.flatnonzero(np.isnan(self._interval[:, 0, 0])):  # a model that answers now in this way, now in that
+                forecast = Forecast.from_quantiles(self.quantiles[row : row + 1], levels)
+                self._interval[row] = to_quantiles(forecast, INTERVAL)[0][0]
+        return self._interval
+
+
 class Scorer:
     """Collects forecasts into blocks and has each block scored when it is whole and its turn has come.
 
@@ -84,31 +115,25 @@ class Scorer:
         self.error: BaseException | None = None
         self.totals = scoring.Totals(data.task.quantile_levels)
         self._own = [m for m in metrics if m.statistics is not None]
-        self._open: dict[int, tuple[F32, F32, NDArray[np.int32], list[int]]] = {}  # block -> arrays, [rows still missing]
+        self._open: dict[int, Filling] = {}  # by number of the block
         self._next = 0
 
     def _bounds(self, block: int) -> tuple[int, int]:
         low = block * scoring.BLOCK
         return low, min(low + scoring.BLOCK, len(self.data))
 
-    def add(self, low: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
-        """Take the forecasts [n, Q, H], means [n, H] and crossings [n] of the windows from `low` on."""
+    def add(self, low: int, quantiles: F32, mean: F32, facts: Mapping[str, Any]) -> None:
+        """Take the forecasts [n, Q, H] and means [n, H] of the windows from `low` on, with "crossings" [n] and "interval" [n, 2, H] or None."""
         high = low + len(quantiles)
         for block in range(low // scoring.BLOCK, (high - 1) // scoring.BLOCK + 1):
             start, stop = self._bounds(block)
             if block not in self._open:
-                shape = (stop - start, quantiles.shape[1], quantiles.shape[2])
-                means = np.empty((shape[0], shape[2]), np.float32)
-                self._open[block] = (np.empty(shape, np.float32), means, np.empty(shape[0], np.int32), [shape[0]])
-            into_q, into_m, into_c, missing = self._open[block]
+                self._open[block] = Filling(stop - start, quantiles.shape[1], quantiles.shape[2])
             a, b = max(low, start), min(high, stop)
-            into_q[a - start : b - start] = quantiles[a - low : b - low]
-            into_m[a - start : b - start] = mean[a - low : b - low]
-            into_c[a - start : b - start] = crossings[a - low : b - low]
-            missing[0] -= b - a
-        while self._next in self._open and self._open[self._next][3][0] == 0:
-            into_q, into_m, into_c, _ = self._open.pop(self._next)
-            self.later(functools.partial(self._try, *self._bounds(self._next), into_q, into_m, into_c))
+            self._open[block].put(slice(a - start, b - start), slice(a - low, b - low), quantiles, mean, facts)
+        while self._next in self._open and self._open[self._next].missing == 0:
+            whole = self._open.pop(self._next)
+            self.later(functools.partial(self._try, *self._bounds(self._next), whole))
             self._next += 1
 
     def check(self) -> None:
@@ -116,19 +141,20 @@ class Scorer:
         if self.error is not None:
             raise self.error
 
-    def _try(self, low: int, high: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
+    def _try(self, low: int, high: int, whole: Filling) -> None:
         if self.error is None:
             try:
-                self._score(low, high, quantiles, mean, crossings)
+                self._score(low, high, whole)
             except BaseException as error:  # whatever it is, the thread must go on
                 self.error = error
 
-    def _score(self, low: int, high: int, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> None:
+    def _score(self, low: int, high: int, whole: Filling) -> None:
         start = time.perf_counter()
         data, task, series = self.data, self.data.task, self.data.series
         channel, cut = data.channel[low:high], data.cut[low:high]
         error = seasonal_error(series.target, channel, cut, task.season_length)
-        block = scoring.Block(series.target.gather(channel, cut, task.horizon), quantiles, mean, self.totals.levels, error)
+        levels, labels = self.totals.levels, series.target.gather(channel, cut, task.horizon)
+        block = scoring.Block(labels, whole.quantiles, whole.mean, levels, error, whole.bounds(levels))
         scores = self._statistics(block)
         self.totals.add(scores)
         item = channel // series.variates
@@ -143,12 +169,12 @@ class Scorer:
                 cutoff=shift(series.starts[item], series.freq, cut),
                 context_length=cut,
                 seasonal_error=error,
-                crossings=crossings,
+                crossings=whole.crossings,
                 extra=bool(self._own),
             )
         )
         self.facts.score_s += time.perf_counter() - start
-        self.sink.forecasts(data.index[low:high], quantiles, mean)
+        self.sink.forecasts(data.index[low:high], whole.quantiles, whole.mean)
 
     def _statistics(self, block: scoring.Block) -> scoring.Scores:
         try:
@@ -208,7 +234,7 @@ def forecast_cell(
             queue = _halved(data, info, low, high, queue)
             continue
         facts.add(answer, high - low)
-        scorer.add(low, quantiles, mean, answer["crossings"])
+        scorer.add(low, quantiles, mean, answer)
         scorer.check()
         advance(high - low)
     return functools.partial(_result, cell, data, metrics, scorer)

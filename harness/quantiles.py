@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from harness.errors import ForecastError
 from harness.forecast import F32, F64, Forecast
 
-__all__ = ["Rule", "check", "rule", "sort_crossings", "to_quantiles"]
+__all__ = ["INTERVAL", "Rule", "check", "rule", "sort_crossings", "to_quantiles", "with_interval"]
 
 SAME = 1e-9  # levels nearer than this are one level: 3 * 0.1 is 0.3
 TAIL = 1e-8  # gluonts' tolerance in the logarithms of the tails
@@ -185,6 +185,25 @@ def to_quantiles(forecast: Forecast, levels: F64 | Sequence[float]) -> tuple[F32
     for index, each in enumerate(rules):
         out[:, index] = _apply(values, each)
     return out, mean
+
+
+INTERVAL = (0.025, 0.975)
+"""The levels of the interval score: those of the central 95 %."""
+
+
+def with_interval(forecast: Forecast, levels: F64 | Sequence[float]) -> tuple[F32, F32, F64 | None]:
+    """Quantiles and mean as `to_quantiles` gives them, and the quantiles [N, 2, H] at `INTERVAL` where they must not be had from those.
+
+    gluonts takes them from the forecast itself: from the samples, or from the levels that the model gave. None where those are the
+    asked levels, or points: there the scores extrapolate, with fewer roundings.
+    """
+    asked = [float(level) for level in levels]
+    given = [] if forecast.levels is None else forecast.levels.tolist()
+    same = len(given) == len(asked) and all(abs(a - b) < SAME for a, b in zip(given, asked, strict=True))
+    if forecast.kind == "points" or same:
+        return (*to_quantiles(forecast, asked), None)
+    both, mean = to_quantiles(forecast, [*asked, *INTERVAL])
+    return np.ascontiguousarray(both[:, : len(asked)]), mean, both[:, len(asked) :].astype(np.float64)
 
 
 def _apply(values: F32, each: Rule) -> F32:

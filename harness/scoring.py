@@ -68,7 +68,8 @@ hits int32 [Q]: how often y ≤ quantile.
 @dataclass(frozen=True, eq=False)
 class Block:
     """N windows to be scored: labels float32 [N, H], quantiles float32 [N, Q, H] at `levels` float64 [Q] (rising), mean float32 [N, H],
-    seasonal_error float64 [N]. Labels may be NaN; the others are finite (a seasonal error of 0 or NaN is "undefined").
+    seasonal_error float64 [N]. Labels may be NaN; the others are finite (a seasonal error of 0 or NaN is "undefined"). `interval` [N, 2, H]
+    holds the quantiles at 0.025 and 0.975 where the forecast itself tells them (samples, other levels); None = from the given quantiles.
     """
 
     labels: F32
@@ -76,6 +77,7 @@ class Block:
     mean: F32
     levels: F64
     seasonal_error: F64
+    interval: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -148,7 +150,8 @@ def score(block: Block, metrics: Sequence[Metric] = ()) -> Scores:
         part = slice(a, min(a + work.rows, n))
         good = work.start(labels[part], quantiles[part])
         work.count_hits(good, hits[part], step_hits)
-        valid = work.sum(good, mean[part], scale[part], sums[:, part], step_sums)
+        tails = None if block.interval is None else block.interval[part]
+        valid = work.sum(good, mean[part], tails, scale[part], sums[:, part], step_sums)
         _count(valid, known[part], horizon, counts[:, part], step_counts)
     point_sums, loss = work.statistics(sums)
     windows: dict[str, NDArray[Any]] = dict(zip((*COUNTS, *SUMS), (*counts, *point_sums), strict=True))
@@ -222,13 +225,19 @@ class _Workspace:
             total += _fold(np.einsum("qnw->qn", words[:, :, a : a + BYTE]))
         hits[:] = total.T
 
-    def sum(self, good: NDArray[np.bool_] | None, mean: F32, scale: F64, sums: F64, steps: F64) -> Valid:
+    def sum(self, good: NDArray[np.bool_] | None, mean: F32, tails: F64 | None, scale: F64, sums: F64, steps: F64) -> Valid:
         """Fill the other planes and sum all: per window [L, n] and, added, per step [L, H]. The differences become absolute."""
         difference, depth = self.planes[: self.depth], self.depth
         label, abs_label, sq_error, sq_mean, ape, sape, scaled, interval = self.planes[depth:]
         error, spare = difference[self.middle], self.spare[:, : len(mean)]
         self._sum(difference, sums[:depth], steps[:depth])
-        low, high = _take(difference, self.lower, spare[0]), _take(difference, self.upper, spare[1])
+        if tails is None:
+            low, high = _take(difference, self.lower, spare[0]), _take(difference, self.upper, spare[1])
+        else:
+            np.subtract(tails.transpose(1, 0, 2), label, out=spare)  # [n, 2, H] -> [2, n, H]
+            if good is not None:
+                np.copyto(spare, 0.0, where=~good)
+            low, high = spare
         np.subtract(low, high, out=interval)
         interval *= 0.95
         interval += np.abs(low, out=spare[0])

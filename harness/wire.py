@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from harness.arrow import from_numpy, rows, to_numpy
-from harness.forecast import F32, Batch, Ragged
+from harness.forecast import F32, F64, Batch, Ragged
 
 __all__ = ["DEPTH", "Closed", "Link", "Region", "read_batch", "read_forecast", "write_batch", "write_forecast"]
 
@@ -29,6 +29,8 @@ DEPTH = 2
 """Batches in flight: one is predicted while the next is prepared."""
 
 HEADER = struct.Struct("<I")
+LARGEST = 1 << 26
+"""No message is longer; arrays do not travel in messages."""
 
 
 class Closed(Exception):
@@ -100,6 +102,8 @@ class Link:
             Closed: the other side is gone.
         """
         (size,) = HEADER.unpack(self._exactly(HEADER.size, deadline))
+        if size > LARGEST:
+            raise Closed(f"a message of {size} bytes: something else has written into the connection")
         message: dict[str, Any] = json.loads(self._exactly(size, deadline))
         return message
 
@@ -188,20 +192,29 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
     )
 
 
-def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32]) -> dict[str, Any]:
-    """Put quantiles [N, Q, H], means [N, H] and crossings [N] into the region; return the header."""
+def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32], interval: F64 | None) -> dict[str, Any]:
+    """Put quantiles [N, Q, H], means [N, H], crossings [N] and perhaps interval [N, 2, H] into the region; return the header."""
     n, q, h = quantiles.shape
     columns = [
         rows(quantiles),  # [N, Q·H]
         rows(mean),  # [N, H]
         from_numpy(crossings),
     ]
-    return {"size": _write(region, pa.RecordBatch.from_arrays(columns, names=["quantiles", "mean", "crossings"])), "shape": [n, q, h]}
+    names = ["quantiles", "mean", "crossings"]
+    if interval is not None:
+        columns.append(rows(interval))  # [N, 2·H]
+        names.append("interval")
+    return {"size": _write(region, pa.RecordBatch.from_arrays(columns, names=names)), "shape": [n, q, h]}
 
 
-def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, NDArray[np.int32]]:
-    """Quantiles [N, Q, H], means [N, H] and crossings [N] as views of the region, valid until it is written again."""
+def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, dict[str, Any]]:
+    """Quantiles [N, Q, H], means [N, H] and {"crossings": [N], "interval": [N, 2, H] or None}: views of the region, valid until it is
+    written again.
+    """
     n, q, h = header["shape"]
     columns = _read(region, header["size"])
     quantiles = to_numpy(columns.column("quantiles").values).reshape(n, q, h)  # [N, Q, H]
-    return quantiles, to_numpy(columns.column("mean").values).reshape(n, h), to_numpy(columns.column("crossings"))  # [N, H], [N]
+    mean = to_numpy(columns.column("mean").values).reshape(n, h)  # [N, H]
+    sent = "interval" in columns.schema.names
+    interval = to_numpy(columns.column("interval").values).reshape(n, 2, h) if sent else None  # [N, 2, H]
+    return quantiles, mean, {"crossings": to_numpy(columns.column("crossings")), "interval": interval}

@@ -26,7 +26,7 @@ import numpy as np
 from harness.errors import ForecastError, PluginError, Unsupported, describe
 from harness.forecast import F32, Batch
 from harness.plugins import Plugins, install_line, load
-from harness.quantiles import check, sort_crossings, to_quantiles
+from harness.quantiles import check, sort_crossings, with_interval
 from harness.wire import DEPTH, Closed, Link, Region, read_batch, write_forecast
 
 __all__ = ["Session", "failure", "main"]
@@ -77,10 +77,10 @@ class Session:
         forecast = self.plugins.pm.hook.predict(model=self.model, batch=batch)
         seconds = time.perf_counter() - start
         check(forecast, len(batch), batch.horizon)
-        quantiles, mean = to_quantiles(forecast, batch.quantile_levels)
+        quantiles, mean, interval = with_interval(forecast, batch.quantile_levels)
         quantiles, crossings = sort_crossings(quantiles)
         notes = getattr(self.model, "notes", None)
-        facts = {"predict_s": seconds, "crossings": crossings, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
+        facts = {"predict_s": seconds, "crossings": crossings, "interval": interval, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
         return quantiles, mean, {**facts, "notes": {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}}
 
 
@@ -168,7 +168,7 @@ def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
                 case "predict":
                     assert session is not None
                     quantiles, mean, facts = session.predict(read_batch(inward[slot], message))
-                    answer = {**write_forecast(outward[slot], quantiles, mean, facts.pop("crossings")), **facts}
+                    answer = {**write_forecast(outward[slot], quantiles, mean, facts.pop("crossings"), facts.pop("interval")), **facts}
                 case _:
                     return
         except BaseException as error:  # whatever a stranger's model raises is an answer

@@ -150,8 +150,8 @@ class ChildWorker:
             raise WorkerFailed("crash", reason, self.log(), lost=True)
         self._answered += 1
         self._raise(answer)
-        quantiles, mean, crossings = read_forecast(self._outward[answer["sequence"] % DEPTH], answer)
-        return quantiles, mean, {**answer, "crossings": crossings}
+        quantiles, mean, arrays = read_forecast(self._outward[answer["sequence"] % DEPTH], answer)
+        return quantiles, mean, {**answer, **arrays}
 
     def _ask(self, message: dict[str, Any], deadline: float | None) -> dict[str, Any]:
         self._send(message)
@@ -172,7 +172,10 @@ class ChildWorker:
                     raise TimeoutError
                 if self._process.poll() is not None and not self._link.ready(0):
                     raise Closed
-            return self._link.receive(deadline)
+            answer = self._link.receive(deadline)
+            if not isinstance(answer, dict):
+                raise Closed  # a model has written into the connection
+            return answer
         except TimeoutError:
             self.kill()
             limit = "" if self._limit is None else f" ({self._limit:g} s)"
