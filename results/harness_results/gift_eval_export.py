@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import fnmatch
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,10 +89,7 @@ def export_gift_eval(
     taken: set[str] = set()
     exported = []
     for key, rows in chosen.items():
-        model, model_name = key[:2]
-        label = (
-            model if sum(other[0] == model for other in chosen) == 1 else " ".join(str(part) for part in (model, *key[2:]) if part != "")
-        )
+        model_name, label = key[1], _label(key, chosen)
         target = folder / safe_folder(label, taken)
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -102,6 +99,14 @@ def export_gift_eval(
             raise StoreError(f"could not write {target}: {error.strerror}; choose another folder with -o") from error
         exported.append(Exported(label, target, written, len(tasks)))
     return exported
+
+
+def _label(key: tuple[Any, ...], others: Iterable[tuple[Any, ...]]) -> str:
+    """A model's name with what tells it from the other exports: its mode and budget unless plain, its seed where there are several."""
+    model, mode, budget, seed = key[0], *key[2:]
+    several = len({other[-1] for other in others if other[0] == model}) > 1
+    parts = [model, "" if mode == "zero-shot" else mode, budget or "", f"seed{seed}" if several else ""]
+    return "-".join(part for part in parts if part)
 
 
 def _wanted(model: str, patterns: Sequence[str]) -> bool:

@@ -77,16 +77,33 @@ def _describe(finding: Finding, series: SeriesSet) -> None:
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print the findings for people."""
+    """Print the findings for people; what all missing folders have in common is said in one line."""
     from harness.cli.output import Column, print_grid
 
+    missing = [finding for finding in findings if finding.state == "missing"]
+    reasons = {finding.error for finding in missing}
+    if len(missing) > 1 and len(reasons) == 1:
+        fetch = " and ".join(sorted({finding.fetch.rpartition(" ")[0] for finding in missing if finding.fetch}))
+        note = f"{len(missing)} dataset folders are missing: {reasons.pop()}" + (f"; fetch with: {fetch}" if fetch else "")
+        findings = [finding for finding in findings if finding.state != "missing"]
+    else:
+        note = ""
     columns = [
-        *(Column(name, one_line=True, cut=True) for name in ("dataset", "state", "freq")),
-        *(Column(name, right=True, one_line=True, cut=True) for name in ("items", "variates", "length", "missing", "zero")),
-        Column("windows", one_line=True, cut=True),
-        Column("fingerprint or error", longest=0),
+        Column("dataset", one_line=True),
+        Column("state", one_line=True),
+        Column("freq", one_line=True, drop=4),
+        Column("items", right=True, drop=5),
+        Column("variates", right=True, drop=2),
+        Column("length", right=True),
+        Column("missing", right=True, drop=6),
+        Column("zero", right=True, drop=1),
+        Column("windows", drop=3),
+        Column("fingerprint or error", longest=0, wish=30),
     ]
-    print_grid(columns, [_line(finding) for finding in findings], rule=False)
+    if findings:
+        print_grid(columns, [_line(finding) for finding in findings], rule=False, all_with="all of it: --json")
+    if note:
+        print(note)
 
 
 def _line(f: Finding) -> list[str]:

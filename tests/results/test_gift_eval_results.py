@@ -207,10 +207,14 @@ def test_export_by_name_and_with_seeds(store: DuckStore, tmp_path: Path) -> None
     spooled(store, "ttm[context=512]")
     spooled(store, "naive", seed=0)
     spooled(store, "naive", seed=1)
+    spooled(store, "scale")
+    spooled(store, "scale", mode="finetune", budget="10m")
     names = [e.folder.name for e in export_gift_eval(store, tmp_path / "a", ["ttm[context=512]"])]
     assert names == ["ttm[context=512]"]
     names = sorted(e.folder.name for e in export_gift_eval(store, tmp_path / "b", ["nai*"]))
-    assert names == ["naive zero-shot 0", "naive zero-shot 1"]
+    assert names == ["naive-seed0", "naive-seed1"]
+    names = sorted(e.folder.name for e in export_gift_eval(store, tmp_path / "d", ["scale"]))
+    assert names == ["scale", "scale-finetune-10m"]
     with pytest.raises(NothingMatched, match=r"Did you mean 'naive'.*harness run -m naiv -s gift-eval"):
         export_gift_eval(store, tmp_path / "c", ["naiv"])
     with pytest.raises(NothingMatched, match="quick"):

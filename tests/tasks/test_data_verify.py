@@ -64,6 +64,25 @@ def test_table(write: Writer, tmp_path: Path) -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_without_a_folder_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GIFT_EVAL", raising=False)
+    result = run("verify", "gift-eval")
+    assert result.exit_code == 0
+    (line,) = result.stdout.splitlines()
+    assert "dataset folders are missing: no data folder is given" in line
+    assert line.endswith("fetch with: harness data pull gift-eval")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_narrow_terminal_cuts_nothing_that_is_needed(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cli.output.PIPED", width)
+    text = run("verify", "quick").stdout
+    assert max(map(len, text.splitlines())) <= width + 1
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert lines["car_parts_with_missing"][1] == "ok"
+    assert len(lines["car_parts_with_missing"][-1]) == 12  # the fingerprint
+
+
 def test_broken_dataset_ends_with_3_after_the_listing(write: Writer, tmp_path: Path) -> None:
     path = write([[1.0] * 99], name="m4_hourly") / "data-00000-of-00001.arrow"
     path.write_bytes(path.read_bytes()[:-50])
