@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +58,18 @@ def run(
     """
     spec = make_spec(models=models, suite=suite, **options)
     plugins = load_plugins()
+    _warn(plugins)
     shown = make_progress(progress)
     store = plugins.store(Path(db))
     store.check()
     store.ingest()
     plan = make_plan(plugins, spec, store)
     return Results(store, plugins, execute(plugins, spec, plan, store, shown, sys.argv), spec)
+
+
+def _warn(plugins: Plugins) -> None:
+    for line in plugins.absent():
+        warnings.warn(line, RuntimeWarning, stacklevel=3)
 
 
 def load(path: str | Path = "harness.duckdb") -> Results:
@@ -167,6 +174,7 @@ def evaluate(
     """
     batch_size, (seed,) = read_batch_size("batch_size", batch_size), read_seeds("seed", [seed])
     plugins = load_plugins()
+    _warn(plugins)
     wanted = task if isinstance(task, Task) else None
     opened = open_suites(plugins, [wanted.suite if wanted else suite], Path(data) if data is not None else None)
     source = next(iter(opened.values()))

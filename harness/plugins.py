@@ -204,6 +204,11 @@ class Plugins:
             lines.append(f"and {len(failures) - 3} more: harness ls plugins")
         return "".join(f"\n{line}" for line in lines)
 
+    def absent(self) -> list[str]:
+        """A line for each plugin that takes no part: a wrapper that is not there changes no forecast, and nobody would see it."""
+        kind = "could not be loaded"
+        return [str(f).replace(f"{kind}:", f"{kind} and takes no part:", 1) for f in self.failures.values() if f.whole]
+
     def commands(self, cli: click.Group) -> None:
         """Let every plugin add its commands; one that fails is kept as a failure."""
         for name, module in self.pm.list_name_plugin():

@@ -20,10 +20,9 @@ __all__ = ["count", "headline", "nothing", "print_report", "say_broken", "say_un
 
 
 def say_broken(plugins: Plugins) -> None:
-    """A wrapper that is not there changes no forecast, and nobody would see that it did not."""
-    for failure in plugins.failures.values():
-        if failure.whole:
-            print(f"warning: {str(failure).replace('could not be loaded:', 'could not be loaded and takes no part:', 1)}", file=sys.stderr)
+    """Warn of each plugin that takes no part."""
+    for line in plugins.absent():
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def count(number: int, word: str) -> str:

@@ -85,6 +85,9 @@ def test_a_run_says_which_plugins_take_no_part(lab: Lab) -> None:
     for command in ("run", "plan"):
         done = lab.run(command, "-m", "naive", "-t", "us_births/M/short").expect(0, hint)
         assert [line[: len(text)] for line in done.err.splitlines() if "mw" in line] == [text]
+    for call in ("run('naive', tasks='us_births/M/short', progress='none')", "evaluate('naive', 'us_births/M/short')"):
+        done = lab.python(f"import harness; harness.{call}").expect(0, "RuntimeWarning: plugin 'mw' could not be loaded and takes no part")
+    assert "RuntimeWarning" not in lab.run("doctor").expect(3).err
 
 
 def test_a_name_that_a_broken_plugin_may_have_had(lab: Lab) -> None:
