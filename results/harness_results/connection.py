@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import re
 import time
@@ -22,20 +23,42 @@ from harness_results import schema
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["LockedError", "opened"]
+__all__ = ["LockedError", "check_name", "opened"]
 
 # Modest: the harness shares the machine with the models it measures.
-_CONFIG: dict[str, Any] = {"threads": 2, "memory_limit": "2GB", "python_enable_replacements": "false"}
+_CONFIG: dict[str, Any] = {
+    "threads": 2,
+    "memory_limit": "2GB",
+    "python_enable_replacements": "false",
+    # A name or a file of another program must not make DuckDB fetch and run code from the network.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 # So that long tables stream through: a million windows are taken in with less than 300 MB, in any order.
 _WRITE = {**_CONFIG, "memory_limit": "256MB", "preserve_insertion_order": "false"}
 # A query is somebody's text: it reads this database and nothing else on the machine.
-_READ = {**_CONFIG, "enable_external_access": "false", "autoinstall_known_extensions": "false"}
+_READ = {**_CONFIG, "enable_external_access": "false"}
 
 _PAUSE = 0.05  # seconds between attempts
+_NEW_FILE = 12_288  # bytes of a database that nothing was ever written to: DuckDB's three headers
+_SPECIAL = "?\\\0"  # DuckDB reads them as parts of an address, or as a folder's end
+_ADDRESS = re.compile(r"(md|motherduck|sqlite|postgres|postgresql|mysql|ducklake|s3|gcs|gs|r2|az|azure|abfss|hf|https?|file):|:memory:")
 
 
 class LockedError(StoreError):
     """Another process holds the database."""
+
+
+def check_name(path: Path) -> None:
+    """Refuse what DuckDB would not take as the name of a file on this machine.
+
+    Raises:
+        StoreError: an address of a service, or a name with a character that has a meaning for DuckDB.
+    """
+    if address := _ADDRESS.match(str(path)):
+        raise StoreError(f"got --db {str(path)!r}; '{address[0]}' names no file on this machine. Wanted one, as in: --db harness.duckdb")
+    if found := sorted(set(_SPECIAL) & set(str(path.absolute()))):
+        raise StoreError(f"{str(path)!r}: DuckDB opens no file with {found[0]!r} in its path; choose another name or folder with --db")
 
 
 def _holder(text: str) -> str:
@@ -96,7 +119,8 @@ def _connect(path: Path, write: bool, deadline: float, wait: float) -> duckdb.Du
 
     while True:
         try:
-            return duckdb.connect(str(path), read_only=not write, config=_WRITE if write else _READ)
+            # Absolute: no beginning of a name can then be taken for a service or for a database in memory.
+            return duckdb.connect(str(path.absolute()), read_only=not write, config=_WRITE if write else _READ)
         except (duckdb.IOException, duckdb.ConnectionException) as error:
             message = str(error)
             # The second: this very process (a notebook) has it open with settings of its own.
@@ -122,20 +146,28 @@ def opened(path: Path, *, write: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
     """
     import duckdb
 
+    check_name(path)
     deadline = time.monotonic() + wait
     try:
         with _queued(path, write, deadline, wait), contextlib.closing(_connect(path, write, deadline, wait)) as con:
             con.execute("SET enable_progress_bar = false")
             try:
                 if write:
+                    _not_emptied(con, path)
                     schema.create(con)
                 else:
                     _readable(con)
             except StoreError as error:
                 raise StoreError(f"{path}: {error}") from None
             yield con
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
     except duckdb.Error as error:
         raise StoreError(f"{path}: {_plainly(error)}") from error
+    except RuntimeError as error:
+        if "interrupted" in str(error).lower():  # how DuckDB reports that Ctrl-C was typed
+            raise KeyboardInterrupt from error
+        raise
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}; choose another place with --db") from error
 
@@ -143,6 +175,19 @@ def opened(path: Path, *, write: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
 def _readable(con: duckdb.DuckDBPyConnection) -> None:
     if schema.version(con) != schema.SCHEMA_VERSION:
         raise StoreError("not brought to the current schema yet; run: harness db check")
+
+
+def _not_emptied(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse to make tables in a database that has lost its own: what may be left of it must not be written over."""
+    if schema.version(con) is not None:
+        return
+    if logs := sorted(path.parent.glob(f"{glob.escape(path.name)}.*.vacuum.wal")):
+        raise StoreError(
+            f"is empty, and {logs[-1].name} beside it holds rows of it: an earlier `harness db vacuum` ended on a full disk. "
+            f"Make copies of both, free the disk, then run: mv {logs[-1]} {path}.wal && harness db check --db {path}"
+        )
+    if path.stat().st_size > _NEW_FILE:
+        raise StoreError("is damaged: it has room for rows and no tables; restore it from a copy, or move it away and run again")
 
 
 def _plainly(error: Exception) -> str:

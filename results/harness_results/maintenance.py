@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,13 +44,13 @@ def check(store: DuckStore) -> list[str]:
     """Open, migrate if need be, take in the spool, and look for what must not be; return the problems found."""
     store.check()
     store.ingest(store.wait)
+    problems = _sweep_vacuums(store)
     questions = {
         "cells with more than one result": "SELECT count(*) AS n FROM (SELECT 1 FROM cells GROUP BY cell_id HAVING count(*) > 1)",
         "scores without a cell": "SELECT count(*) AS n FROM scores WHERE result_id NOT IN (SELECT result_id FROM cells)",
         "windows without a cell": "SELECT count(*) AS n FROM windows WHERE result_id NOT IN (SELECT result_id FROM cells)",
         "steps without a cell": "SELECT count(*) AS n FROM steps WHERE result_id NOT IN (SELECT result_id FROM cells)",
     }
-    problems = []
     for what, sql in questions.items():
         if count := store.query(sql)["n"][0].as_py():
             problems.append(f"{count} {what}")
@@ -116,21 +119,102 @@ def _copy(
 def vacuum(store: DuckStore) -> tuple[int, int]:
     """Write the database anew without the room of deleted rows; return its size in bytes before and after.
 
-    The new file replaces the old one in one step, so that an interruption leaves the old one.
+    The new file replaces the old one in one step, when it is whole and on the disk, so that an interruption leaves the old one.
+
+    Raises:
+        StoreError: the disk has no room for the new file beside the old one, or the new file is not whole; the old one stays.
     """
     store.check()
+    if leftovers := _sweep_vacuums(store):
+        raise StoreError(f"{store.path} is left as it is: {'; '.join(leftovers)}")
     before = store.path.stat().st_size
     fresh = store.path.with_name(f"{store.path.name}.{os.getpid()}.vacuum")
     try:
         with opened(store.path, write=True, wait=store.wait) as con:
+            # What the log still holds goes into the old file first: a log must never outlive its database.
+            con.execute("CHECKPOINT")
             with opened(fresh, write=True, wait=0) as new:
                 new.execute("DELETE FROM meta")
                 for table in schema.TABLES:
                     _copy(new, con, table)
-            # What the log still holds goes into the old file first: a log must never outlive its database.
-            con.execute("CHECKPOINT")
+                # Asked for, because one that fails while the file is closed is not told.
+                new.execute("CHECKPOINT")
+            _whole(con, fresh)
+            shutil.copymode(store.path, fresh)
+            for path in (fresh, fresh.parent):
+                _to_disk(path)
             fresh.replace(store.path)
+            _to_disk(store.path.parent)
     finally:
-        fresh.unlink(missing_ok=True)
-        fresh.with_name(fresh.name + ".lock").unlink(missing_ok=True)
+        for path in _parts(fresh):
+            path.unlink(missing_ok=True)
     return before, store.path.stat().st_size
+
+
+def _whole(con: duckdb.DuckDBPyConnection, fresh: Path) -> None:
+    """Raise unless the closed file holds as many rows as the open database, by itself."""
+    if any(path.exists() and path.stat().st_size for path in _logs(fresh)):
+        raise StoreError(f"the new file {fresh} could not be finished (is the disk full?); the database is left as it was")
+    with opened(fresh, write=False, wait=0) as new:
+        for table in schema.TABLES:
+            wanted, got = (base.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for base in (con, new))
+            if wanted != got:
+                raise StoreError(f"the new file {fresh} has {got} rows of {table}, wanted {wanted}; the database is left as it was")
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _logs(fresh: Path) -> list[Path]:
+    return [fresh.with_name(fresh.name + end) for end in (".wal", ".wal.checkpoint", ".wal.recovery")]
+
+
+def _parts(fresh: Path) -> list[Path]:
+    return [fresh, *_logs(fresh), fresh.with_name(fresh.name + ".lock")]
+
+
+def _sweep_vacuums(store: DuckStore) -> list[str]:
+    """Remove what killed vacuums have left beside a database that has its rows; return what had better be looked at."""
+    found = {path: match for path in store.path.parent.glob(f"{glob.escape(store.path.name)}.*.vacuum*") if (match := _litter(store, path))}
+    if not found:
+        return []
+    problems = []
+    # Held for writing: no vacuum of another process is at work then.
+    with opened(store.path, write=True, wait=store.wait) as con:
+        has_rows = con.execute("SELECT count(*) FROM cells").fetchall() != [(0,)]
+        for pid in sorted({match[1] for match in found.values()}):
+            fresh = store.path.with_name(f"{store.path.name}.{pid}.vacuum")
+            if int(pid) != os.getpid() and _process_exists(int(pid)):
+                continue
+            if not fresh.exists() and any(path.exists() for path in _logs(fresh)):
+                # The file of this log may have replaced the database.
+                problems.append(
+                    f"{_logs(fresh)[0]} is left of a vacuum that ended on a full disk; if no results are missing, remove it: "
+                    f"rm {_logs(fresh)[0]}"
+                )
+            elif has_rows:
+                for path in _parts(fresh):
+                    path.unlink(missing_ok=True)
+            else:
+                problems.append(f"the database has no results, and {fresh} is left of an unfinished vacuum; look into it, then remove it")
+    return problems
+
+
+def _litter(store: DuckStore, path: Path) -> re.Match[str] | None:
+    return re.fullmatch(re.escape(store.path.name) + r"\.(\d+)\.vacuum(\.lock|\.wal.*)?", path.name)
+
+
+def _process_exists(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError
 from harness.spool import finished, sweep
-from harness_results.connection import LockedError, opened
+from harness_results.connection import LockedError, check_name, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,8 @@ class DuckStore:
     """
 
     def __init__(self, path: Path, readonly: bool = False, wait: float = 10.0) -> None:
-        self.path = path
+        # A link's own name must not decide where lock and spool lie: two names of one database would not know of each other.
+        self.path = path = Path(os.path.realpath(path)) if path.is_symlink() else path
         self.spool = path.with_name(path.name + ".spool")
         self.readonly = readonly
         self.wait = wait
@@ -79,6 +80,7 @@ class DuckStore:
 
     def _check_place(self) -> None:
         path, parent = self.path, self.path.parent
+        check_name(path)
         if path.is_dir():
             raise StoreError(f"{path} is a folder; wanted a file, as in: --db {path / 'harness.duckdb'}")
         if not parent.is_dir():
@@ -199,7 +201,7 @@ class DuckStore:
                     raise UsageError(f"got {' and '.join(kinds) or 'no statement'}; wanted one statement that reads, as SELECT")
                 relation = con.sql(sql, params=list(parameters)) if parameters else con.sql(sql)
                 return relation.to_arrow_table()
-            except duckdb.IOException:
+            except (duckdb.IOException, duckdb.InterruptException):
                 raise
             except duckdb.Error as error:
                 raise UsageError(f"{str(error).strip()}\n`harness db schema` lists tables and columns") from error
