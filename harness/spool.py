@@ -2,8 +2,9 @@
 
 One Parquet file a cell, `<result id>.parquet`: its rows are the windows' statistics, its metadata holds the cell's record (`harness.cell`,
 JSON, the columns of `CELL_FIELDS` and "scores") and the sums per horizon step (`harness.steps`, an Arrow IPC stream). A run is
-`run-<run id>.json`. A file is written under a name that ends in `.<host>.<pid>.tmp`, flushed to the disk, then renamed: a name
-without `.tmp` is a whole file. Nothing here needs DuckDB, so a worker on any machine can write it.
+`run-<run id>.json`. A file is written under a name that ends in `.<host>.<pid>.tmp`, flushed to the disk, then renamed: a name without
+`.tmp` is a whole file; `running-<run id>.<host>.<pid>.tmp` stays while a run is at work. Nothing here needs DuckDB, so a worker on any
+machine can write it.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ def baseline_notes(results: Results, suite: str, limit: str = "") -> list[str]:
     command = f"harness run -m {results.baseline} -s {suite}" + (f" --limit {limit}" if limit else "")
     lines = []
     if names:
-        only = f" -t {','.join(names)}" if len(names) <= 3 and len(names) < len(results.tasks) else ""
+        only = f" -t {','.join(names)}" if len(names) <= 3 else ""
         lines.append(
             f"‡ The baseline '{results.baseline}' has no result for {len(names)} of the {asked.sum()} tasks with results, "
             f"which have no ratio and are not in nMASE or nCRPS. To add them: {command}{only}"

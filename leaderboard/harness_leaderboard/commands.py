@@ -69,7 +69,8 @@ def leaderboard(
     chosen = _chosen(results, models)
     results, restricted = _restricted(results, chosen) if models else (results, False)
     of = f" of {suite_size}" if len(results.tasks) < suite_size else ""
-    title = f"{suite}: {len(results.entries)} models, {len(results.tasks)}{of} tasks"
+    shown = f"{len(chosen)} of {len(results.entries)}" if len(chosen) < len(results.entries) else str(len(chosen))
+    title = f"{suite}: {shown} models, {len(results.tasks)}{of} tasks"
     if restricted:
         title += " (those that the models shown have)"
     groups: list[str] = []

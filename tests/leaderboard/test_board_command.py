@@ -296,7 +296,7 @@ def test_a_name_finds_its_modes_and_a_name_of_nobody_is_said(full: DuckStore, go
 def test_chosen_models_are_compared_on_tasks_they_have(full: DuckStore, go: Go) -> None:
     assert "quick: 3 models, 14 tasks" in go().stdout
     text = go("-m", "partial").stdout
-    assert "quick: 3 models, 2 of 14 tasks (those that the models shown have)" in text
+    assert "quick: 1 of 3 models, 2 of 14 tasks (those that the models shown have)" in text
     assert "1/2" in text
     result = go("-m", "partial,better", "--format", "csv")
     assert [(row["done"], row["total"]) for row in records(result)] == [("3", "3"), ("1", "3")]
