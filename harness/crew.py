@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from harness.cells import Cell, Outcome, Run
-from harness.errors import StoreError, describe
+from harness.errors import DataError, StoreError, describe
 from harness.execute import Facts, forecast_cell
 from harness.jobs import InOrder, Jobs
 from harness.plan import Plan, RunSpec
@@ -163,7 +163,7 @@ class Crew:
             self._dropped(sink, later)
             raise
         except Exception as error:  # of a stranger's metric, suite or data: it costs this cell
-            outcome = Outcome("failed", describe(error), "error")
+            outcome = Outcome("failed", describe(error), "data" if isinstance(error, DataError) else "error")
         except BaseException:
             self._dropped(sink, later)
             raise
@@ -195,7 +195,7 @@ class Crew:
             except StoreError:
                 raise
             except Exception as error:
-                outcome = Outcome("failed", describe(error), "error")
+                outcome = Outcome("failed", describe(error), "data" if isinstance(error, DataError) else "error")
             if outcome.status != "ok":
                 sink.abort()
             self.finish(slot, cell, outcome, "", facts, steps, sink, total_s=time.perf_counter() - clock, **more)

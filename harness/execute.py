@@ -123,7 +123,7 @@ class Scorer:
         return low, min(low + scoring.BLOCK, len(self.data))
 
     def add(self, low: int, quantiles: F32, mean: F32, facts: Mapping[str, Any]) -> None:
-        """Take the forecasts [n, Q, H] and means [n, H] of the windows from `low` on, with "crossings" [n] and "interval" [n, 2, H] or None."""
+        """Take forecasts [n, Q, H] and means [n, H] of the windows from `low` on, "crossings" [n] and "interval" [n, 2, H] or None."""
         high = low + len(quantiles)
         for block in range(low // scoring.BLOCK, (high - 1) // scoring.BLOCK + 1):
             start, stop = self._bounds(block)
@@ -212,7 +212,9 @@ def forecast_cell(
         StoreError: the sink could not be written.
         WorkerFailed: the cell ends as failed, or skipped for kind "unsupported"; a worker that is `lost` must be replaced.
         PluginError: a metric's own statistics are of no use.
+        DataError: the data has changed since it was opened.
     """
+    data.series.check()
     facts = Facts()
     scorer = Scorer(data, metrics, sink, facts, later)
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -242,6 +244,7 @@ def forecast_cell(
 
 def _result(cell: Cell, data: TaskData, metrics: Sequence[Metric], scorer: Scorer) -> tuple[Outcome, Facts, scoring.Totals]:
     scorer.check()
+    data.series.check()
     facts = scorer.facts
     if not scorer.totals.windows or not scorer.totals.sums["n"]:
         reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"

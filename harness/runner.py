@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from harness import spool
 from harness.cells import Cell, Outcome, Run
 from harness.crew import Crew, threads_of
 from harness.errors import PluginError, StoreError, UsageError, describe
+from harness.interrupt import handlers, interrupt
 from harness.plan import Plan, RunSpec
 from harness.plugins import Plugins
 from harness.progress import Progress
@@ -98,7 +99,7 @@ def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progre
     _call(plugins, progress, "run_started", run=run)
     progress.begin(len(plan.todo), sum(len(plan.data[c.task.suite, c.task.name]) for c in plan.todo))
     threads = [threading.Thread(target=todo.work, args=(k,), daemon=True) for k in range(max(1, min(spec.jobs, len(plan.todo))))]
-    previous, defect = _on_terminate(), None
+    previous, defect = handlers(interrupt, signal.SIGTERM), None
     try:
         for cell in plan.cells:  # what the plan already decided: skipped, or data that is broken
             if cell.id in plan.done and not plan.done[cell.id].cached:
@@ -114,15 +115,19 @@ def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progre
     except BaseException as error:  # a defect of the harness: raised when what was finished is safe
         run.status, defect = "failed", error
     finally:
+        # From here it is a matter of seconds, and a second Ctrl-C must not undo what the first one keeps.
+        previous = {**handlers(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM), **previous}
         todo.kill()
         for thread in threads:
             if thread.ident is not None:
                 # A worker process is gone by now; code in this process cannot be stopped, so it is not waited for long.
                 thread.join(30 if spec.isolation == "process" else 3)
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
         progress.close()
-    _close(plugins, store, progress, report, todo)
+    try:
+        _close(plugins, store, progress, report, todo)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     if defect is not None:
         raise defect
     return report
@@ -170,7 +175,7 @@ def _close(plugins: Plugins, store: Store, progress: Progress, report: Report, t
     report.run.finished_at, report.run.counts = now(), report.counts
     try:
         spool.write_run(store.spool, report.run.record())
-        store.ingest(wait=30)
+        store.ingest(wait=5 if report.run.status == "interrupted" else 30)
     except StoreError as error:
         report.problem = report.problem or str(error)
     rejected = store.spool / "rejected"
@@ -195,15 +200,3 @@ def _call(plugins: Plugins, progress: Progress, hook: str, **arguments: Any) -> 
             if (name, hook) not in plugins.complaints:
                 progress.message(f"plugin '{name}': hook {hook}: {describe(error)} (said once)")
             plugins.complaints.add((name, hook))
-
-
-def _on_terminate() -> Callable[..., Any] | int | None:
-    """Treat SIGTERM as Ctrl-C, where this is the main thread; return the handler to restore."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
-
-    def interrupt(signum: int, frame: object) -> None:
-        del signum, frame
-        raise KeyboardInterrupt
-
-    return signal.signal(signal.SIGTERM, interrupt)

@@ -38,7 +38,7 @@ def parse_value(text: str) -> Any:
     """Read a parameter's value: a JSON value (number, true, list …), else the text itself."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 
@@ -140,17 +140,24 @@ def _where(tasks: list[Task], condition: str) -> list[Task]:
         connection.register("tasks", pa.Table.from_pylist(rows))
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        sql = f"SELECT position FROM tasks WHERE ({condition}) ORDER BY position"
+        # The condition is a column, not a part of the query: what escapes its brackets changes the shape of the answer.
+        sql = f"SELECT position, ({condition}\n) AS holds FROM tasks"
         try:
-            if len(connection.extract_statements(sql)) != 1:
-                raise UsageError(f"--where {condition!r} is more than one statement; wanted an SQL condition over {', '.join(columns)}")
-            found = connection.execute(sql).fetchall()
+            many = len(connection.extract_statements(sql)) != 1
+            found = [] if many else connection.execute(sql).fetchall()
+            problem = "it is more than one statement" if many else ""
         except duckdb.Error as error:
             problem = str(error).splitlines()[0]
-            raise UsageError(
-                f"--where {condition!r}: {problem}. Wanted an SQL condition over {', '.join(columns)}, as in --where \"domain = 'Energy'\""
-            ) from None
-    return [tasks[p] for (p,) in found]
+    answers = dict(row for row in found if len(row) == 2) if not problem else {}
+    if not problem and (
+        len(found) != len(tasks) or set(answers) != set(range(len(tasks))) or not {*answers.values()} <= {True, False, None}
+    ):
+        problem = "it is not true or false for each task"
+    if problem:
+        raise UsageError(
+            f"--where {condition!r}: {problem}. Wanted an SQL condition over {', '.join(columns)}, as in --where \"domain = 'Energy'\""
+        )
+    return [task for position, task in enumerate(tasks) if answers[position]]
 
 
 def _values(tasks: Sequence[Task], condition: str) -> str:

@@ -7,6 +7,7 @@ Axes: C channels, N windows, H horizon. Values are float32, NaN where missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,6 +94,7 @@ class SeriesSet:
         target: C = items · V channels.
         past: items · P channels of covariates known up to the cutoff, or None.
         fingerprint: a hash of all of the above, independent of how the files are cut into pieces.
+        check: raises `DataError` when the files behind the values have changed since; called before a cell and before its result counts.
     """
 
     item_ids: pa.Array | pa.ChunkedArray
@@ -102,6 +104,7 @@ class SeriesSet:
     target: Channels
     past: Channels | None = None
     fingerprint: str = ""
+    check: Callable[[], None] = lambda: None  # raises DataError when the mapped files are not what they were when they were opened
 
     @property
     def items(self) -> int:

@@ -65,9 +65,9 @@ def read_seeds(option: str, value: Any) -> list[int]:
             continue
         for text in split_list(part) if isinstance(part, str) else [repr(part)]:
             first, dash, last = text.partition("-")
-            good = first.isdecimal() and (last.isdecimal() if dash else True)
+            good = len(text) < 60 and first.isdecimal() and (last.isdecimal() if dash else True)
             if not good or not 0 <= int(last or first) - int(first) < 10_000:
-                raise UsageError(f"got {option} {text}; wanted whole numbers, as in 0 or 0,1,2 or 0-4")
+                raise UsageError(f"got {option} {_short(text)}; wanted whole numbers, as in 0 or 0,1,2 or 0-4")
             seeds += range(int(first), int(last or first) + 1)
     if not seeds or not all(0 <= seed < 2**63 for seed in seeds):
         raise UsageError(f"got {option} {_short(seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in 0 or 0-4")

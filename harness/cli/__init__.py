@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import io
 import os
+import signal
 import sys
 
 import click
 
 from harness import __version__
 from harness.errors import HarnessError, suggest
+from harness.interrupt import interrupt
 from harness.plugins import load
 
 __all__ = ["cli", "main"]
@@ -66,19 +68,15 @@ def build() -> click.Group:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and turns errors into a message on stderr and an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", and the command goes on
+    _open_streams()
+    signal.signal(signal.SIGTERM, interrupt)
     try:
-        # standalone_mode off: click's own errors are shown by us, in the same shape as the harness's.
-        code = build().main(args=arguments, prog_name="harness", standalone_mode=False)
-        _flush()
+        code = _invoke(build(), arguments)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except HarnessError as error:
         _fail(str(error), error.exit_code)
-    except click.exceptions.Abort:
-        _fail("interrupted", 130)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -86,12 +84,38 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message() + hint, error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`harness ls tasks | head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
+    except OSError as error:  # a full disk behind the output, a working folder that was removed
+        if error.filename is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer cannot be written either
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}; is the working folder or the output gone or full?", 2)
 
 
-def _flush() -> None:
-    sys.stdout.flush()
+def _open_streams() -> None:
+    """A closed stream is /dev/null, so that nobody's database gets its number; a terminal without UTF-8 shows "?"."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _invoke(group: click.Group, arguments: list[str] | None) -> object:
+    """Run a command as click's own `main` does, but leave errors to ours: click ends a broken pipe with exit code 1."""
+    if "_HARNESS_COMPLETE" in os.environ:
+        return group.main(args=arguments, prog_name="harness", complete_var="_HARNESS_COMPLETE", standalone_mode=False)
+    try:
+        with group.make_context("harness", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            return group.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
 
 
 def _fail(message: str, code: int) -> None:

@@ -27,7 +27,14 @@ __all__ = ["db_option", "plan", "run"]
 def db_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--db`, the same for every command."""
     text = "Results database, made if it is not there."
-    return click.option("--db", type=click.Path(path_type=Path), default=Path("harness.duckdb"), envvar="HARNESS_DB", help=text)(command)
+    kind = click.Path(path_type=Path)
+    return click.option("--db", type=kind, default=Path("harness.duckdb"), envvar="HARNESS_DB", callback=_named, help=text)(command)
+
+
+def _named(_: click.Context, __: click.Parameter, path: Path) -> Path:
+    if not path.name:
+        raise UsageError(f"got --db {str(path)!r}; wanted the name of a file, as in --db results.duckdb")
+    return path
 
 
 def _configured(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

@@ -31,6 +31,8 @@ PAST = "past_feat_dynamic_real"
 SHARD = re.compile(r"data-\d+-of-(\d+)\.arrow")
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
+FIRST, LAST = np.datetime64("0001-01-01", "s"), np.datetime64("9999-12-31", "s")
+
 Fail = Callable[[str, str], DataError]
 
 
@@ -285,7 +287,11 @@ def _starts(array: pa.Array, fail: Fail) -> NDArray[np.datetime64]:
     elif not (pa.types.is_timestamp(array.type) or pa.types.is_date(array.type)):
         raise fail(f"got type {array.type}", wanted)
     zone = getattr(array.type, "tz", None)
-    return to_numpy(array.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64())).view("datetime64[s]")
+    starts = to_numpy(array.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64())).view("datetime64[s]")
+    outside = np.flatnonzero((starts < FIRST) | (starts > LAST))
+    if len(outside):
+        raise fail(f"got a time that is no date of the years 1 to 9999, {array[int(outside[0])].cast(pa.int64(), safe=False)}", wanted)
+    return starts
 
 
 def _freq(array: pa.Array, fail: Fail) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.arrow import to_numpy
+from harness.errors import DataError
 from harness.forecast import F32
 from harness.series import Channels, SeriesSet
 
-__all__ = ["cache_folder", "cached_fingerprint", "fingerprint", "runs"]
+__all__ = ["cache_folder", "cached_fingerprint", "fingerprint", "runs", "unchanged"]
 
 VERSION = 1  # of the hash; another one makes every cached hash stale
 BLOCK = 1 << 22  # values in one piece, 16 MiB
@@ -68,6 +69,28 @@ def cache_folder() -> Path:
         return Path(own).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path("~/.cache").expanduser()) / "harness"
+
+
+def unchanged(shards: Sequence[Path]) -> Callable[[], None]:
+    """A function that raises DataError once a file is not the one that it was at this moment: mapped values change with their file."""
+
+    def stamps() -> list[tuple[int, int, int]]:
+        found = [path.stat() for path in shards]
+        return [(s.st_size, s.st_mtime_ns, s.st_ino) for s in found]
+
+    before = stamps()
+
+    def check() -> None:
+        try:
+            same = stamps() == before
+        except OSError:
+            same = False
+        if not same:
+            raise DataError(
+                f"the files in {shards[0].parent} changed while they were read; let nobody write there and run the same command again"
+            )
+
+    return check
 
 
 def cached_fingerprint(series: SeriesSet, folder: Path, files: Sequence[Path]) -> str:

@@ -216,7 +216,7 @@ class GiftEval:
         from dataclasses import replace
 
         from harness_tasks.arrow_folder import read_folder, shard_files
-        from harness_tasks.fingerprint import cached_fingerprint
+        from harness_tasks.fingerprint import cached_fingerprint, unchanged
 
         fetch = f"harness data pull gift-eval {row.folder}"
         if self.root is None:
@@ -225,12 +225,16 @@ class GiftEval:
         if not folder.is_dir():
             raise Unavailable(f"there is no folder {folder}", fetch)
         fix = f"Fetch it again: {fetch}"
+        shards = shard_files(folder, fix)
+        check = unchanged(shards)
         series = read_folder(folder, fix)
         if frequency.normalize(series.freq) != row.freq:
             raise DataError(f"{folder}: got frequency {series.freq!r}; wanted {row.freq!r}. {fix}")
         if series.variates != row.variates:
             raise DataError(f"{folder}: got {series.variates} variates; wanted {row.variates}. {fix}")
-        return replace(series, fingerprint=cached_fingerprint(series, folder, shard_files(folder, fix)))
+        series = replace(series, fingerprint=cached_fingerprint(series, folder, shards), check=check)
+        check()  # not in the midst of being written
+        return series
 
 
 def gift_eval(data: Path | None) -> GiftEval:

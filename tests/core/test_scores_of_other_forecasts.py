@@ -58,7 +58,7 @@ def by_gluonts(model: Callable[[Batch], Forecast]) -> dict[str, float]:
     table = evaluation.evaluate_forecasts(
         forecasts,
         test_data=test_data,
-        metrics=[gm.MASE(), gm.MSIS(), gm.MSE("mean"), gm.MeanWeightedSumQuantileLoss(deciles)],
+        metrics=metrics,
         seasonality=24,
     )
     return {name: float(table[name].iloc[0]) for name in table.columns}
