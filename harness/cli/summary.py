@@ -118,7 +118,8 @@ def show_plan(made: Plan, as_json: bool, data: Path | None, changed: Mapping[str
         return 0
     print(headline(made) if rows else nothing(made))
     if rows:
-        print_table(rows, ["name", "model", "mode", "seed", "windows", "state", "reason"])
+        columns = ["name", "model", "mode", "seed", "windows", "state", "reason"]
+        print_table(rows, columns, drop=("windows", "seed", "mode"), all_with="all of it: --json")
     say_unavailable(made, data)
     return 0
 
