@@ -192,7 +192,7 @@ def _not_emptied(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def _plainly(error: Exception) -> str:
     text = str(error).strip()
-    if "not a valid DuckDB database" in text:
+    if "not a valid DuckDB database" in text or ("Extension" in text and "not found" in text):  # the latter for files of SQLite
         return "is there and is not a DuckDB database; name another file with --db, or move it away"
     if "Could not read" in text or "checksum" in text.lower() or "orrupt" in text:
         return f"is damaged or cut short ({text.splitlines()[0]}); restore it from a copy, or move it away and run again"
