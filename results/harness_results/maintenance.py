@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError
-from harness.spool import finished
+from harness.sink import forecast_folder
+from harness.spool import finished, publish, storing, temporary_name
 from harness_results import records, schema
 from harness_results.connection import opened
 
@@ -54,6 +56,11 @@ def check(store: DuckStore) -> list[str]:
     for what, sql in questions.items():
         if count := store.query(sql)["n"][0].as_py():
             problems.append(f"{count} {what}")
+    folder = forecast_folder(store)
+    if missing := [name for name in _forecast_names(store) if not (folder / name).is_file()]:
+        problems.append(
+            f"{len(missing)} files of stored forecasts are not in {folder}, as {missing[0]}; copy them there, or run with --rerun all"
+        )
     rejected = store.spool / "rejected"
     if rejected.is_dir() and (files := sorted(rejected.iterdir())):
         problems.append(f"{len(files)} spooled files could not be taken in; they are in {rejected}")
@@ -67,16 +74,60 @@ def merge(store: DuckStore, files: Sequence[Path]) -> dict[Path, int]:
         UsageError: a file that is this very database.
         StoreError: a file that is not a results database; nothing of it is taken in.
     """
+    from harness_results.store import DuckStore
+
     store.check()
     counts = {}
     for file in files:
-        if not file.is_file():
+        other = DuckStore(file, readonly=True, wait=store.wait)
+        waiting = other.spool.is_dir() and bool(finished(other.spool))
+        if not file.is_file() and not waiting:
             raise StoreError(f"there is no results database at {file}")
-        if file.resolve() == store.path.resolve():
+        if other.path == store.path or (file.exists() and file.samefile(store.path)):
             raise UsageError(f"{file} cannot be merged into itself; name another database")
-        with opened(file, write=False, wait=store.wait) as other, opened(store.path, write=True, wait=store.wait) as con:
-            counts[file] = _merge_one(con, other)
+        if file.is_file():  # opened before anything is taken, as it may be no results database
+            with opened(other.path, write=False, wait=store.wait):
+                pass
+        # What waits there comes first: another process may move it into that database meanwhile, and there it is found afterwards.
+        counts[file] = _take_spool(store, other) if waiting else 0
+        if file.is_file():
+            with opened(other.path, write=False, wait=store.wait) as source, opened(store.path, write=True, wait=store.wait) as con:
+                counts[file] += _merge_one(con, source)
+        _take_forecasts(store, other)
     return counts
+
+
+def _take_spool(store: DuckStore, other: DuckStore) -> int:
+    """Take copies of another store's finished cells in; that store stays as it is, as it may be read-only."""
+    for path in finished(other.spool):
+        temporary = temporary_name(store.spool / path.name)
+        with contextlib.suppress(FileNotFoundError), storing(temporary):
+            shutil.copyfile(path, temporary)
+            publish(temporary, store.spool / path.name)
+    return store.ingest(store.wait)
+
+
+def _take_forecasts(store: DuckStore, other: DuckStore) -> None:
+    """Copy the stored forecasts of cells that are now here too, and name the files as they lie beside this database."""
+    here, there = forecast_folder(store), forecast_folder(other)
+    for name in _forecast_names(store):
+        source, target = there / name, here / name
+        if source.is_file() and not target.exists():
+            with storing(target):
+                here.mkdir(exist_ok=True)
+                shutil.copyfile(source, temporary_name(target))
+                publish(temporary_name(target), target)
+    with opened(store.path, write=True, wait=store.wait) as con:
+        con.execute(f"UPDATE cells SET forecasts = $1 || {_FILE} WHERE forecasts <> '' AND forecasts <> $1 || {_FILE}", [here.name + "/"])
+
+
+_FILE = "regexp_extract(forecasts, '[^/]*$')"
+
+
+def _forecast_names(store: DuckStore) -> list[str]:
+    """Files of stored forecasts that cells name, by their last part alone: a path of a stranger's database leads nowhere else."""
+    found = store.query(f"SELECT DISTINCT {_FILE} AS name FROM cells WHERE forecasts <> '' ORDER BY name")
+    return [name for name in found["name"].to_pylist() if name not in ("", ".", "..")]
 
 
 def _merge_one(con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection) -> int:
