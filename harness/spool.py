@@ -15,6 +15,7 @@ import json
 import math
 import os
 import platform
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -234,7 +235,7 @@ def read_cell(path: Path) -> tuple[dict[str, Any], pa.Table | None]:
         record = json.loads(metadata[CELL_KEY])
         steps = metadata.get(STEPS_KEY)
         table = pa.ipc.open_stream(bytes.fromhex(steps.decode())).read_all() if steps else None
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError, RecursionError) as error:
         if not proves_broken(error):
             raise
         raise StoreError(
@@ -259,7 +260,9 @@ def finished(folder: Path) -> list[Path]:
     files = []
     for path in (*folder.glob("*.parquet"), *folder.glob("run-*.json")):
         with contextlib.suppress(FileNotFoundError):  # another process may take it in meanwhile
-            files.append((path.stat().st_mtime_ns, path))
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+                files.append((status.st_mtime_ns, path))
     return [path for _, path in sorted(files)]
 
 
@@ -287,8 +290,9 @@ def sweep(folder: Path) -> int:
     for path in folder.glob(f"*.{HOST}.*.tmp"):
         pid = path.name.split(".")[-2]
         if pid.isdigit() and not _alive(int(pid)):
-            path.unlink(missing_ok=True)
-            count += 1
+            with contextlib.suppress(OSError):  # a folder, say, that somebody made
+                path.unlink(missing_ok=True)
+                count += 1
     return count
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, NothingMatched
+from harness_results.records import cleaned
 
 __all__ = ["ALIASES", "METRICS", "PREFIX", "Published", "find_folders", "read_all", "read_folder"]
 
@@ -129,6 +130,8 @@ def _task_name(text: str, known: Mapping[str, str]) -> str | None:
 
 
 def _number(text: str) -> float | None:
+    if "_" in text:  # Python would read 1_0 as ten
+        return None
     try:
         value = float(text)
     except ValueError:
@@ -154,10 +157,10 @@ def _config(folder: Path, warnings: list[str]) -> dict[str, Any]:
         return {}
     try:
         config = json.loads(file.read_bytes().decode("utf-8-sig", errors="replace"))
-    except (OSError, ValueError) as error:
+        return cleaned(config) if isinstance(config, dict) else {}
+    except (OSError, ValueError, RecursionError) as error:
         warnings.append(f"config.json cannot be read ({error})")
         return {}
-    return config if isinstance(config, dict) else {}
 
 
 def read_all(path: Path, tasks: Mapping[str, Any]) -> tuple[list[Published], list[str]]:
@@ -169,6 +172,8 @@ def read_all(path: Path, tasks: Mapping[str, Any]) -> tuple[list[Published], lis
             published = read_folder(file, tasks)
         except DataError as error:
             problems.append(str(error))
-            continue
-        read[published.model] = published
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{file}: {error}")
+        else:
+            read[published.model] = published
     return list(read.values()), problems

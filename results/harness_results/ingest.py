@@ -89,7 +89,7 @@ def _read(path: Path) -> _Spooled:
     if path.suffix == ".json":
         try:
             record = json.loads(path.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{path} is not a run's record: {error}") from error
         if not isinstance(record, dict):
             raise StoreError(f"{path} is not a run's record")
@@ -104,10 +104,17 @@ def _read(path: Path) -> _Spooled:
 
 
 def _reject(spool: Path, path: Path, error: Exception) -> None:
+    """Move a broken file out of the way; where that cannot be done it stays, and stops no other."""
     folder = spool / "rejected"
-    folder.mkdir(exist_ok=True)
-    path.replace(folder / path.name)
-    log.warning("%s could not be taken in and was moved to %s: %s", path.name, folder, str(error).strip().splitlines()[0])
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    try:
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)
+    except OSError as refused:
+        what = f"{folder} is a file; move it away" if folder.exists() and not folder.is_dir() else f"{folder}: {refused.strerror}"
+        log.warning("%s could not be taken in (%s), nor moved to the folder of rejected files: %s", path.name, reason, what)
+        return
+    log.warning("%s could not be taken in and was moved to %s: %s", path.name, folder, reason)
 
 
 def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path], unread: dict[Path, Exception]) -> int:
@@ -117,7 +124,7 @@ def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path], u
     for path in paths:
         try:
             items.append(_read(path))
-        except StoreError as error:
+        except (StoreError, RecursionError) as error:  # the latter: values inside values without end
             _reject(spool, path, error)
         except (OSError, MemoryError) as error:
             unread[path] = error
@@ -126,13 +133,14 @@ def _group(con: duckdb.DuckDBPyConnection, spool: Path, paths: Sequence[Path], u
     except (duckdb.Error, pa.ArrowException, OSError):
         # One of them may be broken inside: find out which, taking in the others.
         count = 0
-        for item in items:
+        for item in tuple(items):
             try:
                 count += _transaction(con, [item])
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 if not _broken(item.path, error):
                     raise
                 _reject(spool, item.path, error)
+                items.remove(item)  # where it could not be moved it stays
     for item in items:
         item.path.unlink(missing_ok=True)
     return count

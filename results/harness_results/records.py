@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cell_row",
+    "cleaned",
     "delete_results",
     "insert_rows",
     "insert_scores",
@@ -44,7 +45,26 @@ _KEY = ("source", "suite", "task", "model", "mode", "budget", "seed", "scope")
 
 def _text(value: Any) -> str:
     # A lone surrogate (half a character, from a broken file) cannot be stored.
-    return str(value).encode("utf-8", "replace").decode()
+    return str(value).encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def cleaned(value: Any) -> Any:
+    """A value of a JSON file that somebody else made, without what a database takes for no text or no JSON.
+
+    Lone surrogates become "?", NUL characters are dropped, NaN and infinities become null.
+
+    Raises:
+        RecursionError: values inside values without end.
+    """
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {_text(name): cleaned(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(inner) for inner in value]
+    return value
 
 
 def _moment(value: Any) -> datetime | None:
@@ -61,7 +81,7 @@ def _typed(value: Any, kind: str) -> Any:
         if isinstance(value, str):
             json.loads(value)
             return _text(value)
-        return json.dumps(value, default=str)
+        return json.dumps(cleaned(value), default=str)
     if kind == "VARCHAR":
         return _text(value)
     if kind == "TIMESTAMP":
@@ -122,7 +142,7 @@ def model_row(info: Mapping[str, Any], name: str, source: str) -> dict[str, Any]
         "license": known.get("license") or "",
         "testdata_leakage": known.get("testdata_leakage") or "",
         "link": known.get("url") or known.get("model_link") or known.get("link") or known.get("code_link") or "",
-        "info": json.dumps(dict(info), default=str),
+        "info": json.dumps(cleaned(info), default=str),
     }
     return _row(record, MODEL_FIELDS, f"model {name}")
 
