@@ -45,7 +45,7 @@ _KEY = ("source", "suite", "task", "model", "mode", "budget", "seed", "scope")
 
 def _text(value: Any) -> str:
     # A lone surrogate (half a character, from a broken file) cannot be stored.
-    return str(value).encode("utf-8", "replace").decode().replace("\0", "")
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def cleaned(value: Any) -> Any:
@@ -57,11 +57,11 @@ def cleaned(value: Any) -> Any:
         RecursionError: values inside values without end.
     """
     if isinstance(value, str):
-        return _text(value)
+        return _text(value).replace("\0", "")
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
-        return {_text(name): cleaned(inner) for name, inner in value.items()}
+        return {cleaned(str(name)): cleaned(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [cleaned(inner) for inner in value]
     return value
