@@ -126,7 +126,9 @@ def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progre
     try:
         _close(plugins, store, progress, report, todo)
     finally:
-        for number, handler in previous.items():
+        # After an interrupt the command has nothing left to do but to end; one that comes late is not to change how.
+        ending = run.status == "interrupted" and previous.get(signal.SIGTERM) is interrupt
+        for number, handler in () if ending else previous.items():
             signal.signal(number, handler)
     if defect is not None:
         raise defect
