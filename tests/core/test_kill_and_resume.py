@@ -138,6 +138,7 @@ def test_interrupt_keeps_what_is_finished_and_says_how_to_go_on(lab: Lab, isolat
         out, err = process.communicate(timeout=20)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.communicate()
         raise
     assert process.returncode == 130, out + err
     assert "interrupted: 3 of 4 cells are kept; the same command does the rest" in err
