@@ -105,8 +105,6 @@ class Lab:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # In the background of a shell without job control SIGINT is ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 90) -> Done:
