@@ -60,6 +60,12 @@ def _memory_mb() -> int | None:
     return None
 
 
+OF_TASK = (
+    "suite", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates", "dialect", "protocol",
+)  # fmt: skip
+"""Columns that a cell has from its task, under the task's own names."""
+
+
 def cell_record(
     cell: Cell,
     data: TaskData | None,
@@ -83,7 +89,6 @@ def cell_record(
     return {
         "cell_id": cell.id,
         "source": "own",
-        "suite": task.suite,
         "task": task.name,
         "model": cell.model,
         "model_name": cell.model_name,
@@ -95,19 +100,10 @@ def cell_record(
         "status": outcome.status,
         "failure": outcome.failure,
         "reason": outcome.reason,
-        "dataset": task.dataset,
-        "family": task.family,
-        "domain": task.domain,
-        "freq": task.freq,
-        "term": task.term,
-        "horizon": task.horizon,
-        "season_length": task.season_length,
-        "variates": task.variates,
+        **{name: getattr(task, name) for name in OF_TASK},
         "quantile_levels": list(task.quantile_levels),
         "n_series": 0 if data is None else int((data.slot == 0).sum()),
         "n_windows": 0 if data is None else len(data),
-        "dialect": task.dialect,
-        "protocol": task.protocol,
         "scoring": cell.identity["scoring"],
         "data_fingerprint": cell.identity["data"],
         "plugin": model.distribution,

@@ -192,10 +192,7 @@ def vacuum(store: DuckStore) -> tuple[int, int]:
                 new.execute("CHECKPOINT")
             _whole(con, fresh)
             shutil.copymode(store.path, fresh)
-            for path in (fresh, fresh.parent):
-                _to_disk(path)
-            fresh.replace(store.path)
-            _to_disk(store.path.parent)
+            publish(fresh, store.path)
     finally:
         for path in _parts(fresh):
             path.unlink(missing_ok=True)
@@ -211,14 +208,6 @@ def _whole(con: duckdb.DuckDBPyConnection, fresh: Path) -> None:
             wanted, got = (base.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] for base in (con, new))
             if wanted != got:
                 raise StoreError(f"the new file {fresh} has {got} rows of {table}, wanted {wanted}; the database is left as it was")
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _logs(fresh: Path) -> list[Path]:
