@@ -59,12 +59,12 @@ $(STAMP)/venv:
 # The core with the simple models alone: small, no torch, no compiler.
 $(STAMP)/core: pyproject.toml constraints.txt plugins/baselines/pyproject.toml | $(STAMP)/venv
 	@echo "installing the harness and plugins/baselines"
-	@$(PIP) install -c constraints.txt -e . -e plugins/baselines
+	@$(PIP) install -c constraints.txt -e '.[page]' -e plugins/baselines
 	@touch $@
 
 $(STAMP)/all: $(PROJECTS) constraints.txt | $(STAMP)/venv
 	@echo "installing the harness and $(PLUGINS)"
-	@$(PIP) install -c constraints.txt -e . $(PLUGINS:%=-e %)
+	@$(PIP) install -c constraints.txt -e '.[page]' $(PLUGINS:%=-e %)
 	@touch $@ $(STAMP)/core
 
 $(STAMP)/test $(STAMP)/lint $(STAMP)/docs: $(STAMP)/%: pyproject.toml constraints.txt | $(STAMP)/venv
