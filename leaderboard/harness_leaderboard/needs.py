@@ -19,4 +19,6 @@ def need(*modules: str) -> None:
     """
     missing = [_DISTRIBUTION.get(name, name) for name in modules if find_spec(name) is None]
     if missing:
-        raise UsageError(f"{', '.join(missing)} is not installed; the page, plots and tests of significance need it: pip install 'ts-harness[page]'")
+        raise UsageError(
+            f"{', '.join(missing)} is not installed; page, plots and tests of significance need it. Type: pip install 'ts-harness[page]'"
+        )
