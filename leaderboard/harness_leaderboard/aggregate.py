@@ -13,14 +13,14 @@ Rules, as GIFT-Eval has them (its published aggregates are reproduced from the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Entry", "Results", "board_rows", "complete", "geometric_mean", "group_means", "mean_ranks", "ratios", "win_rates"]
+__all__ = ["Cell", "Entry", "Results", "board_rows", "complete", "geometric_mean", "group_means", "mean_ranks", "ratios", "win_rates"]
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,9 @@ class Entry:
     model_type: str = ""
     org: str = ""
     testdata_leakage: str = ""
+    license: str = ""
+    link: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)  # all that was declared of the model
 
     @property
     def label(self) -> str:
@@ -46,42 +49,74 @@ class Entry:
         return f"{self.model} ({extra})" if extra else self.model
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One stored result behind a number: of a model (row of `Results`), a task and a seed."""
+
+    result_id: str
+    cell_id: str
+    seed: int
+    status: str
+    forecasts: str  # file of the kept forecasts; "" = not kept
+
+
 @dataclass
 class Results:
-    """Scores of a suite: M models × R tasks."""
+    """Scores of a suite: M models × R tasks.
+
+    `main` names the two metrics that models are compared by: a scaled error of the point forecast (`mase`) and one of the whole
+    distribution (`crps`).
+    """
 
     tasks: list[dict[str, Any]]  # R records of tasks: name, domain, freq, term, …
     entries: list[Entry]  # M
-    mase: Array  # [M, R]; NaN = no result
-    crps: Array  # [M, R]
+    scores: dict[str, Array]  # {metric: [M, R]}; NaN = no result
+    baselines: dict[str, Array]  # {metric: [R]} the baseline's scores; NaN = it has no result
     status: NDArray[np.str_]  # [M, R]: ok, failed, skipped or "" = missing
     seeds: NDArray[np.int64]  # [M] most seeds of a task
     windows: Array  # [M] windows forecast in timed cells
     predict_s: Array  # [M] seconds it took
-    baseline_mase: Array  # [R]; NaN = the baseline has no result
-    baseline_crps: Array  # [R]
     baseline: str = "seasonal_naive"
+    main: tuple[str, str] = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
     notes: list[str] = field(default_factory=list)
     stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
     baseline_stale: NDArray[np.bool_] | None = None  # [R] the baseline's score is a stale one, as there is no other; None = nowhere
+    cells: dict[tuple[int, str], list[Cell]] = field(default_factory=dict)  # own results by (number of the model, name of the task)
+
+    @property
+    def mase(self) -> Array:
+        """[M, R]"""
+        return self.scores[self.main[0]]
+
+    @property
+    def crps(self) -> Array:
+        """[M, R]"""
+        return self.scores[self.main[1]]
+
+    @property
+    def baseline_mase(self) -> Array:
+        """[R]"""
+        return self.baselines[self.main[0]]
+
+    @property
+    def baseline_crps(self) -> Array:
+        """[R]"""
+        return self.baselines[self.main[1]]
 
     def only(self, keep: NDArray[np.bool_]) -> Results:
         """The same for some of the tasks ([R])."""
-        return Results(
-            [task for task, kept in zip(self.tasks, keep, strict=True) if kept],
-            self.entries,
-            self.mase[:, keep],
-            self.crps[:, keep],
-            self.status[:, keep],
-            self.seeds,
-            self.windows,
-            self.predict_s,
-            self.baseline_mase[keep],
-            self.baseline_crps[keep],
-            self.baseline,
-            list(self.notes),
-            None if self.stale is None else self.stale[:, keep],
-            None if self.baseline_stale is None else self.baseline_stale[keep],
+        kept = [task for task, stays in zip(self.tasks, keep, strict=True) if stays]
+        names = {task["name"] for task in kept}
+        return replace(
+            self,
+            tasks=kept,
+            scores={name: values[:, keep] for name, values in self.scores.items()},
+            baselines={name: values[keep] for name, values in self.baselines.items()},
+            status=self.status[:, keep],
+            notes=list(self.notes),
+            stale=None if self.stale is None else self.stale[:, keep],
+            baseline_stale=None if self.baseline_stale is None else self.baseline_stale[keep],
+            cells={at: cells for at, cells in self.cells.items() if at[1] in names},
         )
 
 

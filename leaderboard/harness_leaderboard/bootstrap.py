@@ -38,7 +38,7 @@ LEVEL = 0.95
 LEAST = 6
 """Fewest units that are resampled."""
 LETTERED = 30
-"""Most models that get letters; more have so many groups that nobody could read them (121 published models: hundreds). Places serve there."""
+"""Most models that get letters; more have too many groups to be read (121 published models: hundreds); there places serve."""
 SAME = 1e-6
 """Log ratios that differ by less are equal: published files hold six or seven digits."""
 
@@ -89,7 +89,8 @@ def _mulberry32(seed: int, count: int) -> NDArray[np.uint32]:
     state = np.uint32(seed) + np.arange(1, count + 1, dtype=np.uint32) * np.uint32(0x6D2B79F5)
     mixed = (state ^ (state >> np.uint32(15))) * (state | np.uint32(1))
     mixed ^= mixed + (mixed ^ (mixed >> np.uint32(7))) * (mixed | np.uint32(61))
-    return mixed ^ (mixed >> np.uint32(14))
+    numbers: NDArray[np.uint32] = mixed ^ (mixed >> np.uint32(14))
+    return numbers
 
 
 def intervals(logs: Array, units: Units) -> tuple[Array, Array]:
@@ -160,17 +161,17 @@ def _p(gaps: Array) -> Array:
 
 
 def told_apart(logs: Array, units: Units) -> NDArray[np.int8]:
-    """[M, M]: +1 where the row's model is better (lower) than the column's, -1 where it is worse, at 95 %; 0 where they cannot be told apart.
+    """[M, M]: +1 where the row's model is better (lower) than the column's, -1 where it is worse, at 95 %; 0 where none can be told.
 
     Pairs are compared on the tasks that both have, each pair by itself: no correction for the number of pairs.
     """
     found = np.zeros((len(logs), len(logs)), np.int8)
     if not units.kind:
         return found
-    full = np.isfinite(logs).all(axis=1)
+    full: NDArray[np.bool_] = np.asarray(np.isfinite(logs).all(axis=1))
     means = _resampled(logs, units)
     for i in range(len(logs)):
-        quick = full & full[i]
+        quick = full & bool(full[i])
         quick[: i + 1] = False
         slow = ~full if full[i] else np.ones(len(logs), np.bool_)
         slow[: i + 1] = False

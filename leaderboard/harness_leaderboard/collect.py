@@ -7,11 +7,11 @@ from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.errors import NothingMatched, UsageError
 from harness.selection import canonical_limit
-from harness_leaderboard.aggregate import Array, Entry, Results
+from harness_leaderboard.aggregate import Results
+from harness_leaderboard.arrays import to_arrays
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -21,14 +21,17 @@ __all__ = ["baseline_notes", "collect", "default_suite"]
 TASK_COLUMNS = ("dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates", "dialect", "protocol")
 
 # Published results belong to every suite that has their tasks under the same protocol (`quick` is a part of `gift-eval`).
-_CELLS = """
-SELECT c.source, c.model, c.model_name, c.mode, c.budget, c.scope, c.seed, c.task, c.cell_id, c.status, c.n_windows, c.predict_s,
-       m.value AS mase, q.value AS crps
-FROM cells c
-LEFT JOIN scores m ON m.result_id = c.result_id AND m.metric = 'MASE[0.5]'
-LEFT JOIN scores q ON q.result_id = c.result_id AND q.metric = 'mean_weighted_sum_quantile_loss'
-WHERE c.superseded_by IS NULL
-  AND (c.suite = $1 OR (c.source <> 'own' AND c.protocol IN (SELECT unnest($2::VARCHAR[]))))
+_CURRENT = """
+FROM main.cells c
+WHERE c.superseded_by IS NULL AND (c.suite = $1 OR (c.source <> 'own' AND c.protocol IN (SELECT unnest($2::VARCHAR[]))))
+"""
+_CELLS = f"""
+SELECT c.result_id, c.source, c.model, c.model_name, c.mode, c.budget, c.scope, c.seed, c.task, c.cell_id, c.status, c.n_windows,
+       c.predict_s, c.forecasts
+{_CURRENT}
+"""
+_SCORES = f"""
+SELECT s.result_id, s.metric, s.value FROM main.scores s WHERE s.value IS NOT NULL AND s.result_id IN (SELECT c.result_id {_CURRENT})
 """
 
 
@@ -108,7 +111,8 @@ def collect(
             f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
             f"To make some: harness run -m {baseline} -s {suite}"
         )
-    return _arrays(cells, known, index, _models(store), baseline, notes, stale)
+    scores = store.query(_SCORES, [suite, protocols])
+    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale)
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:
@@ -126,93 +130,8 @@ def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> lis
 
 
 def _models(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = store.query("SELECT name, source, model_type, org, testdata_leakage FROM models").to_pylist()
+    rows = store.query("SELECT name, source, model_type, org, testdata_leakage, license, link, info FROM main.models").to_pylist()
     return {(row["name"], row["source"]): row for row in rows}
-
-
-def _arrays(
-    cells: list[dict[str, Any]],
-    tasks: list[dict[str, Any]],
-    index: Mapping[str, int],
-    models: Mapping[tuple[str, str], Mapping[str, Any]],
-    baseline: str,
-    notes: list[str],
-    stale: Container[str],
-) -> Results:
-    keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
-    position = {key: i for i, key in enumerate(keys)}
-    shape = (len(keys), len(tasks))
-    sums = {name: np.zeros(shape) for name in ("mase", "crps")}  # [M, R], over seeds
-    counts = {name: np.zeros(shape) for name in ("mase", "crps")}
-    status = np.full(shape, "", dtype="<U8")
-    old = np.zeros(shape, dtype=np.bool_)
-    done = np.zeros(shape, dtype=np.int64)
-    windows, predict_s = np.zeros(len(keys)), np.zeros(len(keys))
-    for cell in cells:
-        at = (position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]], index[cell["task"]])
-        old[at] |= cell["cell_id"] in stale
-        if cell["status"] != "ok":
-            status[at] = status[at] or cell["status"]
-            continue
-        status[at] = "ok"
-        done[at] += 1
-        for name in ("mase", "crps"):
-            if cell[name] is not None:
-                sums[name][at] += cell[name]
-                counts[name][at] += 1
-        if cell["predict_s"] is not None and cell["n_windows"]:
-            windows[at[0]] += cell["n_windows"]
-            predict_s[at[0]] += cell["predict_s"]
-    scores = {n: np.divide(sums[n], counts[n], out=np.full(shape, np.nan), where=counts[n] > 0) for n in sums}
-    entries = []
-    for (source, model, mode, budget, scope), model_name in keys.items():
-        info = models.get((model_name, source), {})
-        about = {name: info.get(name) or "" for name in ("model_type", "org", "testdata_leakage")}
-        entries.append(Entry(model, source, mode, budget, scope, model_name, **about))
-    base, rests, passed = _baseline(scores, old, entries, baseline)
-    if passed.any():
-        notes.append(
-            f"The own results of the baseline '{baseline}' are stale for {passed.sum()} tasks; the published ones are taken instead. "
-            "To make them anew, give the command of the run again."
-        )
-    return Results(
-        tasks,
-        entries,
-        scores["mase"],
-        scores["crps"],
-        status,
-        done.max(axis=1),
-        windows,
-        predict_s,
-        base["mase"],
-        base["crps"],
-        baseline,
-        notes,
-        old,
-        rests,
-    )
-
-
-def _baseline(
-    scores: Mapping[str, Array], old: NDArray[np.bool_], entries: list[Entry], baseline: str
-) -> tuple[dict[str, Array], NDArray[np.bool_], NDArray[np.bool_]]:
-    """The baseline's score per task: one's own that still holds, else the published one, else a stale one of one's own.
-
-    Returns:
-        {name: [R] scores}, [R] which are stale ones, [R] where a stale one was passed over.
-    """
-    own = [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "zero-shot"]
-    others = [i for i, e in enumerate(entries) if e.model == baseline and e.source != "own"]
-    best = {}
-    for name, values in scores.items():
-        best[name] = np.full(values.shape[1], np.nan)
-        for row in (*(np.where(old[i], np.nan, values[i]) for i in own), *(values[i] for i in (*others, *own))):
-            best[name] = np.where(np.isnan(best[name]), row, best[name])
-    there = ~np.isnan(scores["mase"])
-    held: NDArray[np.bool_] = np.logical_or.reduce((there & ~old)[own])
-    stale: NDArray[np.bool_] = np.logical_or.reduce((there & old)[own]) & ~held
-    published: NDArray[np.bool_] = np.logical_or.reduce(there[others])
-    return best, stale & ~published, stale & published
 
 
 def baseline_notes(results: Results, suite: str, limit: str = "") -> list[str]:

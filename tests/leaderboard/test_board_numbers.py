@@ -73,14 +73,12 @@ def make(mase: list[list[float]], names: str = "abcdef", sources: str = "own", s
     return Results(
         [{"name": f"t{i}", "domain": "xy"[i % 2], "horizon": 10 ** (i % 2)} for i in range(tasks)],
         [Entry(name, sources, "zero-shot", "", "", name) for name in names[:count]],
-        scores,
-        scores.copy(),
+        {name: scores.copy() for name in Results.main},
+        {name: scores[0].copy() for name in Results.main},
         state,
         np.ones(count, dtype=np.int64),
         np.full(count, 2000.0),
         np.full(count, 3.0),
-        scores[0],
-        scores[0],
     )
 
 

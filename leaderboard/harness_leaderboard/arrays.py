@@ -1,0 +1,136 @@
+"""Rows of the results store as arrays of models × tasks: the mean over seeds, and the baseline's score of each task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.arrow import to_numpy
+from harness_leaderboard.aggregate import Array, Cell, Entry, Results
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["to_arrays"]
+
+
+def to_arrays(
+    cells: list[dict[str, Any]],
+    scores: pa.Table,
+    tasks: list[dict[str, Any]],
+    index: Mapping[str, int],
+    models: Mapping[tuple[str, str], Mapping[str, Any]],
+    baseline: str,
+    notes: list[str],
+    stale: Container[str],
+) -> Results:
+    """Put stored rows into arrays of models × tasks.
+
+    Args:
+        cells: rows of `cells`, of one scope.
+        scores: rows (result_id, metric, value) of their scores, perhaps of others too.
+        tasks: the suite's tasks, the columns of the arrays; `index` numbers them by name.
+        models: rows of `models` by (name, source).
+        baseline: the model that scores are divided by.
+        notes: what is to be said below the table; may be added to.
+        stale: ids of cells that no longer hold.
+    """
+    keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
+    position = {key: i for i, key in enumerate(keys)}
+    shape = (len(keys), len(tasks))
+    status = np.full(shape, "", dtype="<U8")
+    old = np.zeros(shape, dtype=np.bool_)
+    done = np.zeros(shape, dtype=np.int64)
+    windows, predict_s = np.zeros(len(keys)), np.zeros(len(keys))
+    place: dict[str, int] = {}  # of each good result, in the flat [M, R]
+    own: dict[tuple[int, str], list[Cell]] = {}
+    for cell in cells:
+        at = (position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]], index[cell["task"]])
+        old[at] |= cell["cell_id"] in stale
+        if cell["source"] == "own":
+            stored = Cell(cell["result_id"], cell["cell_id"], cell["seed"], cell["status"], cell["forecasts"] or "")
+            own.setdefault((at[0], cell["task"]), []).append(stored)
+        if cell["status"] != "ok":
+            status[at] = status[at] or cell["status"]
+            continue
+        status[at] = "ok"
+        done[at] += 1
+        place[cell["result_id"]] = at[0] * shape[1] + at[1]
+        if cell["predict_s"] is not None and cell["n_windows"]:
+            windows[at[0]] += cell["n_windows"]
+            predict_s[at[0]] += cell["predict_s"]
+    means = _means(scores, place, shape)
+    entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
+    base, rests, passed = _baseline(means, old, entries, baseline)
+    if passed.any():
+        notes.append(
+            f"The own results of the baseline '{baseline}' are stale for {passed.sum()} tasks; the published ones are taken instead. "
+            "To make them anew, give the command of the run again."
+        )
+    return Results(
+        tasks=tasks,
+        entries=entries,
+        scores=means,
+        baselines=base,
+        status=status,
+        seeds=done.max(axis=1),
+        windows=windows,
+        predict_s=predict_s,
+        baseline=baseline,
+        notes=notes,
+        stale=old,
+        baseline_stale=rests,
+        cells=own,
+    )
+
+
+def _entry(key: tuple[str, ...], model_name: str, models: Mapping[tuple[str, str], Mapping[str, Any]]) -> Entry:
+    source, model, mode, budget, scope = key
+    row = models.get((model_name, source), {})
+    about = {name: row.get(name) or "" for name in ("model_type", "org", "testdata_leakage", "license", "link")}
+    return Entry(model, source, mode, budget, scope, model_name, **about, info=json.loads(row.get("info") or "{}"))
+
+
+def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -> dict[str, Array]:
+    """{metric: [M, R] means over seeds}, NaN where there is none; the main metrics are always there."""
+    columns = [scores[name].combine_chunks().dictionary_encode() for name in ("result_id", "metric")]
+    ids, metrics = ([str(name) for name in column.dictionary.to_pylist()] for column in columns)
+    result, metric = (to_numpy(column.indices) for column in columns)
+    value = to_numpy(scores["value"].combine_chunks())
+    at = np.array([place.get(name, -1) for name in ids], np.int64)[result]
+    means = {}
+    for number, name in sorted(enumerate(metrics), key=lambda pair: pair[1]):
+        mine = (metric == number) & (at >= 0)
+        count = np.bincount(at[mine], minlength=shape[0] * shape[1])
+        total = np.bincount(at[mine], weights=value[mine], minlength=shape[0] * shape[1])
+        with np.errstate(invalid="ignore"):
+            means[name] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0).reshape(shape)
+    for name in Results.main:
+        means.setdefault(name, np.full(shape, np.nan))
+    return means
+
+
+def _baseline(
+    scores: Mapping[str, Array], old: NDArray[np.bool_], entries: list[Entry], baseline: str
+) -> tuple[dict[str, Array], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The baseline's score per task: one's own that still holds, else the published one, else a stale one of one's own.
+
+    Returns:
+        {name: [R] scores}, [R] which are stale ones, [R] where a stale one was passed over.
+    """
+    own = [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "zero-shot"]
+    others = [i for i, e in enumerate(entries) if e.model == baseline and e.source != "own"]
+    best = {}
+    for name, values in scores.items():
+        best[name] = np.full(values.shape[1], np.nan)
+        for row in (*(np.where(old[i], np.nan, values[i]) for i in own), *(values[i] for i in (*others, *own))):
+            best[name] = np.where(np.isnan(best[name]), row, best[name])
+    there = ~np.isnan(scores[Results.main[0]])
+    held: NDArray[np.bool_] = np.logical_or.reduce((there & ~old)[own])
+    stale: NDArray[np.bool_] = np.logical_or.reduce((there & old)[own]) & ~held
+    published: NDArray[np.bool_] = np.logical_or.reduce(there[others])
+    return best, stale & ~published, stale & published
