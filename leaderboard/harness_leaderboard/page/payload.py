@@ -1,0 +1,212 @@
+"""What the page is drawn from, as one JSON object: scores of models × tasks, what is known of both, and the receipts.
+
+Notable choices: the page computes every slice itself, so it gets scores, not aggregates; arrays travel as base64 of their bytes, the two
+main metrics in double precision so that ties stay ties; of a receipt goes out what repeats the result, and neither host name, nor folders,
+nor what was typed, since the file is sent to others.
+
+Axes: M models, R tasks, Q quantile levels. NaN = no value.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness_leaderboard import bootstrap
+from harness_leaderboard.aggregate import Entry, Results
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from harness.types import SuiteInfo
+
+__all__ = ["FORMAT", "array", "make_payload"]
+
+FORMAT = 1
+STATUS = ("", "ok", "failed", "skipped")  # "" = missing
+TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates")
+
+_RECEIPTS = """
+SELECT result_id, cell_id, run_id, suite, task, model, mode, budget, seed, scope, status, failure, reason, finished_at, data_fingerprint,
+       plugin, plugin_version, source_digest, weights_digest, scoring, protocol, isolation, device, threads, batch_size, n_series, n_windows,
+       crossings, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt
+FROM main.cells WHERE result_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY finished_at
+"""
+_SAID = (
+    "cell_id", "seed", "status", "failure", "reason", "data_fingerprint", "plugin", "plugin_version", "source_digest", "weights_digest",
+    "scoring", "protocol", "isolation", "device", "threads", "batch_size", "n_series", "n_windows", "crossings", "load_s", "fit_s",
+    "predict_s", "score_s", "total_s", "peak_rss_mb",
+)  # fmt: skip
+_MACHINE = ("harness", "python", "platform", "cpu", "cores", "memory_mb", "git")
+
+
+def array(values: NDArray[Any], dtype: str) -> dict[str, Any]:
+    """An array as {"dtype", "shape", "data"}: its bytes, little-endian and in C order, in base64."""
+    packed = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
+    return {"dtype": dtype, "shape": list(packed.shape), "data": base64.b64encode(packed.tobytes()).decode("ascii")}
+
+
+def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping[str, str], selection: str = "") -> dict[str, Any]:
+    """All that the page shows, but for what `harness_leaderboard.details` adds.
+
+    Args:
+        store: where the receipts are.
+        results: the suite's results, stale ones marked.
+        suite: as registered.
+        made: "at", "by", "db" (its name alone), "command": how the page was made.
+        selection: in words, what was left out; "" = the whole suite.
+    """
+    shape = (len(results.entries), len(results.tasks))
+    rows = _rows(store, results)
+    none = np.zeros(shape, np.bool_)
+    return {
+        "format": FORMAT,
+        "suite": {name: getattr(suite, name) for name in ("name", "summary", "version", "license", "url", "baseline")},
+        "made": dict(made),
+        "notes": list(results.notes),
+        "selection": selection,
+        "shown": None,
+        "tasks": [{name: task.get(name) for name in TASK_FACTS} for task in results.tasks],
+        "models": [_model(entry, int(results.seeds[m])) for m, entry in enumerate(results.entries)],
+        "scores": [_score(results, name) for name in (*results.main, *sorted(set(results.scores) - set(results.main)))],
+        "status": array(sum((results.status == name) * code for code, name in enumerate(STATUS)), "u1"),
+        "stale": array(none if results.stale is None else results.stale, "u1"),
+        "baseline_stale": array(np.zeros(shape[1]) if results.baseline_stale is None else results.baseline_stale, "u1"),
+        "cost": _cost(rows, shape),
+        "receipts": _receipts(rows),
+        "statistics": {"level": bootstrap.LEVEL, "resamples": bootstrap.RESAMPLES, "seed": bootstrap.SEED, "least_units": bootstrap.LEAST},
+        "calibration": None,
+        "steps": None,
+        "explorer": None,
+    }
+
+
+def _model(entry: Entry, seeds: int) -> dict[str, Any]:
+    known = {**(entry.info.get("extra") or {}), **entry.info}
+    return {
+        "label": entry.label,
+        "model": entry.model,
+        "source": entry.source,
+        "mode": entry.mode,
+        "budget": entry.budget,
+        "scope": entry.scope,
+        "type": entry.model_type,
+        "org": entry.org,
+        "license": entry.license,
+        "weights_license": _text(known.get("weights_license")),
+        "parameters": known["parameters"] if isinstance(known.get("parameters"), int) else None,
+        "link": entry.link,
+        "leakage": entry.testdata_leakage,
+        "contamination": _contamination(entry, known),
+        "output": _text(known.get("output")),
+        "seeds": seeds,
+        "summary": _text(known.get("summary") or known.get("model_description")),
+    }
+
+
+def _contamination(entry: Entry, known: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of test data in the training data; nothing here is measured, all is as its authors declare it."""
+    corpora = known.get("training_corpora") or ()
+    trained = ", ".join(map(str, corpora)) if isinstance(corpora, list | tuple) else _text(corpora)
+    until = _text(known.get("training_cutoff"))
+    of = " ".join(filter(None, (f"trained on {trained}" if trained else "", f"up to {until}" if until else "")))
+    if entry.testdata_leakage.casefold() == "yes":
+        return {"state": "declared", "text": "its authors declare that test data was in its training data"}
+    if entry.testdata_leakage.casefold() == "no":
+        return {"state": "none declared", "text": "its authors declare that no test data was in its training data"}
+    if entry.model_type == "statistical" and not trained:
+        return {"state": "no training", "text": "fitted to each series alone: there is no training data"}
+    return {"state": "unknown", "text": of or "nothing is declared of its training data"}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
+
+
+def _score(results: Results, metric: str) -> dict[str, Any]:
+    """Scores of a metric; ties of a main one must stay ties, the others are only shown."""
+    dtype = "f8" if metric in results.main else "f4"
+    label = {results.main[0]: "MASE", results.main[1]: "CRPS"}.get(metric, metric)
+    with np.errstate(over="ignore"):  # beyond single precision: inf
+        values, baseline = array(results.scores[metric], dtype), array(results.baselines[metric], dtype)
+    return {"name": metric, "label": label, "values": values, "baseline": baseline}
+
+
+Rows = dict[tuple[int, int], list[dict[str, Any]]]
+"""Rows of `cells`, the newest first, by model and task."""
+
+
+def _rows(store: Store, results: Results) -> Rows:
+    number = {task["name"]: r for r, task in enumerate(results.tasks)}
+    at = {cell.result_id: (m, number[name]) for (m, name), cells in results.cells.items() for cell in cells}
+    rows: Rows = {}
+    if at:
+        for row in store.query(_RECEIPTS, [list(at)]).to_pylist():
+            rows.setdefault(at[row["result_id"]], []).insert(0, row)
+    return rows
+
+
+def _cost(rows: Rows, shape: tuple[int, int]) -> dict[str, Any]:
+    """Seconds and memory of each own cell, [M, R] (several seeds add up, of memory the most), and each model's hardware."""
+    sums = {name: np.full(shape, np.nan) for name in ("fit_s", "predict_s", "load_s", "windows", "peak_mb")}
+    hardware: dict[int, dict[str, None]] = {}
+    for at, cells in rows.items():
+        for row in (row for row in cells if row["status"] == "ok"):
+            for name, column in (("fit_s", "fit_s"), ("predict_s", "predict_s"), ("load_s", "load_s"), ("windows", "n_windows")):
+                if row[column] is not None:
+                    sums[name][at] = np.nansum((sums[name][at], row[column]))
+            if row["peak_rss_mb"]:
+                sums["peak_mb"][at] = np.fmax(sums["peak_mb"][at], row["peak_rss_mb"])
+            machine = json.loads(row["receipt"] or "{}").get("machine") or {}
+            hardware.setdefault(at[0], {})[_hardware(machine, row)] = None
+    return {name: array(values, "f4") for name, values in sums.items()} | {
+        "hardware": [" / ".join(filter(None, hardware.get(m, {}))) for m in range(shape[0])]
+    }
+
+
+def _hardware(machine: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    parts = [_text(machine.get("cpu")), row["device"] if row["device"] not in (None, "", "cpu") else ""]
+    threads = f"{row['threads']} thread{'s' if row['threads'] != 1 else ''}" if row["threads"] else ""
+    return ", ".join(filter(None, (*parts, threads)))
+
+
+def _receipts(rows: Rows) -> dict[str, Any]:
+    """What repeats each own cell; what many cells share (machine, versions) is kept once, in "places"."""
+    places: dict[str, int] = {}
+    cells = {}
+    for (m, r), found in rows.items():
+        told = [_receipt(row, places) for row in found]
+        cells[f"{m},{r}"] = {**told[0], "others": told[1:]}
+    return {"places": [json.loads(place) for place in places], "cells": cells}
+
+
+def _receipt(row: Mapping[str, Any], places: dict[str, int]) -> dict[str, Any]:
+    stored = json.loads(row["receipt"] or "{}")
+    machine = stored.get("machine") or {}
+    place = {**{name: machine.get(name) for name in _MACHINE}, "versions": stored.get("versions") or {}}
+    key = json.dumps(place, sort_keys=True, default=str)
+    return {
+        **{name: row[name] for name in _SAID},
+        "run_id": row["run_id"],
+        "at": row["finished_at"].isoformat(timespec="seconds") if row["finished_at"] else "",
+        "place": places.setdefault(key, len(places)),
+        "command": repeated(row),
+        "replay": f"harness replay {row['cell_id'][:12]}",
+    }
+
+
+def repeated(row: Mapping[str, Any]) -> str:
+    """The command that makes a stored cell anew."""
+    words: Sequence[str] = ("harness", "run", "-m", row["model"], "-s", row["suite"], "-t", row["task"])
+    options = {
+        "--mode": "" if row["mode"] == "zero-shot" else row["mode"],
+        "--budget": row["budget"],
+        "--seed": str(row["seed"]) if row["seed"] else "",
+        "--limit": row["scope"].removeprefix("limit=").partition(",")[0] if row["scope"].startswith("limit=") else "",
+    }
+    return shlex.join([*words, *(word for name, value in options.items() if value for word in (name, value))])
