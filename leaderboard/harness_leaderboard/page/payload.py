@@ -33,8 +33,8 @@ TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", 
 
 _RECEIPTS = """
 SELECT result_id, cell_id, run_id, suite, task, model, mode, budget, seed, scope, status, failure, reason, finished_at, data_fingerprint,
-       plugin, plugin_version, source_digest, weights_digest, scoring, protocol, isolation, device, threads, batch_size, n_series, n_windows,
-       crossings, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt
+       plugin, plugin_version, source_digest, weights_digest, scoring, protocol, isolation, device, threads, batch_size, n_series,
+       n_windows, crossings, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt
 FROM main.cells WHERE result_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY finished_at
 """
 _SAID = (
