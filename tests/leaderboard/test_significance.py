@@ -1,0 +1,230 @@
+"""Tests of significance: against scipy, statsmodels, published tables, plain loops and numbers worked by hand."""
+
+from __future__ import annotations
+
+import doctest
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from harness_leaderboard import diebold_mariano as dm_module
+from harness_leaderboard import influence, significance
+from harness_leaderboard.bootstrap import units_of
+from harness_leaderboard.diebold_mariano import diebold_mariano, reach
+from harness_leaderboard.significance import (
+    block_means,
+    friedman,
+    holm,
+    nemenyi_distance,
+    nemenyi_quantile,
+    sign_test,
+    wilcoxon,
+    wilcoxon_pairs,
+)
+
+NAN, INF = math.nan, math.inf
+
+# Demsar 2006, table 5(a): q of the two-tailed Nemenyi test at 0.05 by number of models.
+DEMSAR = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.102, 10: 3.164}
+# Demsar 2006, table 6: AUC of four classifiers on 14 datasets (higher is better), whose Friedman statistic and mean ranks the text states.
+AUC = np.array(
+    [
+        [0.763, 0.599, 0.954, 0.628, 0.882, 0.936, 0.661, 0.583, 0.775, 1.000, 0.940, 0.619, 0.972, 0.957],
+        [0.768, 0.591, 0.971, 0.661, 0.888, 0.931, 0.668, 0.583, 0.838, 1.000, 0.962, 0.666, 0.981, 0.978],
+        [0.771, 0.590, 0.968, 0.654, 0.886, 0.916, 0.609, 0.563, 0.866, 1.000, 0.965, 0.614, 0.9751, 0.946],
+        [0.798, 0.569, 0.967, 0.657, 0.898, 0.931, 0.685, 0.625, 0.875, 1.000, 0.962, 0.669, 0.975, 0.970],
+    ]
+)
+
+
+@pytest.mark.parametrize("module", [significance, dm_module, influence])
+def test_worked_numbers(module: object) -> None:
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS, extraglobs={"np": np})  # type: ignore[arg-type]
+    assert (result.failed, result.attempted > 0) == (0, True)
+
+
+@pytest.mark.parametrize(("k", "q"), DEMSAR.items())
+def test_nemenyi_against_the_published_table(k: int, q: float) -> None:
+    assert nemenyi_quantile(k) == pytest.approx(q, abs=1.5e-3)  # the table is off by one in its last digit for k = 3 and 7
+    assert nemenyi_distance(k, 14) == pytest.approx(q * math.sqrt(k * (k + 1) / 84), rel=1e-3)
+
+
+def test_nemenyi_by_its_definition() -> None:
+    """q is where the range of k standard normals, over √2, is exceeded in 5 % of draws."""
+    drawn = np.random.default_rng(0).normal(size=(200_000, 7))
+    span = (drawn.max(axis=1) - drawn.min(axis=1)) / math.sqrt(2)
+    assert (span > nemenyi_quantile(7)).mean() == pytest.approx(0.05, abs=0.002)
+    assert (span > nemenyi_quantile(7, 0.1)).mean() == pytest.approx(0.1, abs=0.003)
+    assert nemenyi_quantile(121) > nemenyi_quantile(120)
+
+
+def test_no_distance_of_nothing() -> None:
+    assert all(math.isnan(x) for x in (nemenyi_quantile(1), nemenyi_distance(1, 10), nemenyi_distance(3, 0)))
+
+
+def test_friedman_by_the_worked_example_of_demsar() -> None:
+    ranks = np.array([stats.rankdata(-column) for column in AUC.T]).T  # [k, N], 1 = best
+    assert ranks.mean(axis=1) == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    k, n = ranks.shape
+    plain = 12 * n / (k * (k + 1)) * ((ranks.mean(axis=1) ** 2).sum() - k * (k + 1) ** 2 / 4)
+    assert plain == pytest.approx(9.28, abs=5e-3)  # as the text states, without the correction for ties
+    ties = sum(c**3 - c for column in ranks.T for c in np.unique(column, return_counts=True)[1])
+    corrected = plain / (1 - ties / (n * (k**3 - k)))
+    found = friedman(-AUC)
+    assert found.statistic == pytest.approx(corrected)
+    assert found.p == pytest.approx(stats.chi2.sf(corrected, k - 1))
+    assert friedman(ranks) == pytest.approx(found)  # of ranks as of scores
+
+
+def test_friedman_without_an_answer() -> None:
+    for scores in (AUC[:2], AUC[:, :1], np.ones((4, 6)), np.empty((3, 0)), np.full((3, 5), NAN)):
+        assert all(math.isnan(x) for x in friedman(scores))
+    gaps = AUC.copy()
+    gaps[1, 3] = NAN
+    assert friedman(gaps) == friedman(np.delete(AUC, 3, axis=1))
+
+
+def every_sign(gap: np.ndarray) -> float:
+    """Wilcoxon's two-sided p by all 2^N ways to give signs to the ranks."""
+    ranks = stats.rankdata(np.abs(gap))
+    total = ranks.sum()
+    least = min(ranks[gap > 0].sum(), ranks[gap < 0].sum())
+    sums = [sum(r for r, s in zip(ranks, signs, strict=True) if s) for signs in itertools.product((0, 1), repeat=len(gap))]
+    return sum(min(s, total - s) <= least for s in sums) / len(sums)
+
+
+def test_wilcoxon_by_all_signs() -> None:
+    random = np.random.default_rng(1)
+    for shift in (0.0, 0.5, 2.0):
+        a, b = random.normal(size=10), random.normal(shift, size=10)
+        assert wilcoxon(a, b).p == pytest.approx(every_sign(a - b))
+        assert wilcoxon(a, b) == wilcoxon(b, a)
+
+
+def test_wilcoxon_without_an_answer_and_with_equal_blocks() -> None:
+    assert math.isnan(wilcoxon(np.array([NAN]), np.ones(1)).p)
+    assert math.isnan(wilcoxon(np.empty(0), np.empty(0)).p)
+    assert wilcoxon(np.ones(5), np.ones(5)).p == 1
+    assert wilcoxon(np.ones(1), np.zeros(1)).p == 1  # one block tells nothing
+    assert min(wilcoxon(np.arange(1.0, n + 1), np.zeros(n)).p for n in range(1, 6)) > 0.05
+    a, b = np.arange(8.0), np.array([1, 3, 2, 5, 8, 1, 9, 7 + 1e-9])  # the last differs by nothing that counts
+    assert wilcoxon(a, b) == wilcoxon(a[:-1], b[:-1])
+
+
+def test_pairs_are_symmetric_and_leave_gaps_out() -> None:
+    scores = np.random.default_rng(2).normal(size=(4, 12)) + np.arange(4)[:, None] / 2
+    scores[0, 3] = NAN
+    p = wilcoxon_pairs(scores)
+    assert np.array_equal(p, p.T, equal_nan=True)
+    assert np.isnan(np.diag(p)).all()
+    kept = np.arange(12) != 3
+    assert p[0, 2] == pytest.approx(stats.wilcoxon(scores[0, kept], scores[2, kept]).pvalue)
+    assert p[1, 2] == pytest.approx(stats.wilcoxon(scores[1], scores[2]).pvalue)
+
+
+def test_sign_test_against_scipy() -> None:
+    random = np.random.default_rng(3)
+    for n in (1, 2, 7, 30, 300):
+        a, b = random.integers(0, 4, n).astype(float), random.integers(0, 5, n).astype(float)
+        found = sign_test(a, b)
+        assert (found.lower, found.equal, found.higher) == ((a < b).sum(), (a == b).sum(), (a > b).sum())
+        played = found.lower + found.higher
+        assert found.p == pytest.approx(stats.binomtest(found.lower, played).pvalue if played else 1.0)
+    assert sign_test(np.ones(3), np.ones(3)).p == 1
+    assert math.isnan(sign_test(np.array([NAN]), np.ones(1)).p)
+
+
+def test_holm_against_statsmodels() -> None:
+    random = np.random.default_rng(4)
+    for n in (1, 2, 5, 60):
+        p = np.round(random.random(n) ** 3, 2)  # with ties
+        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    square = random.random((3, 4))
+    square[1, 2] = NAN
+    there = ~np.isnan(square)
+    assert holm(square)[there] == pytest.approx(multipletests(square[there], method="holm")[1])
+    assert np.isnan(holm(square)[1, 2])
+    assert holm(np.empty(0)).shape == (0,)
+    before = square.copy()
+    holm(square)
+    assert np.array_equal(before, square, equal_nan=True)
+
+
+def test_blocks_are_means_over_what_all_models_have() -> None:
+    logs = np.array([[1.0, 2, 3, 4, 5, 6, 7, NAN], [0.0, 0, NAN, 0, 0, 0, 0, 0]])
+    units = units_of(list("aabbcdef"))
+    assert units.kind == "family"
+    assert block_means(logs, units)[0] == pytest.approx([1.5, 4, 5, 6, 7, NAN], nan_ok=True)
+    assert block_means(logs[:, :5], units_of(list("aabbc"))).shape == (2, 0)
+
+
+def loops(gap: list[float], h: int, weigh: bool) -> float:
+    """The statistic of Harvey, Leybourne and Newbold by plain loops."""
+    n, mean = len(gap), sum(gap) / len(gap)
+    spread = 0.0
+    for k in range(h):
+        gamma = sum((gap[t] - mean) * (gap[t - k] - mean) for t in range(k, n)) / n
+        spread += gamma * (1 if k == 0 else 2 * (1 - k / h if weigh else 1))
+    return math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n) * mean / math.sqrt(spread / n)
+
+
+@pytest.mark.parametrize("h", [1, 2, 3, 5])
+def test_diebold_mariano_by_loops(h: int) -> None:
+    random = np.random.default_rng(h)
+    a, b = random.gamma(2, size=40), random.gamma(2.5, size=40)
+    a[3], b[9] = NAN, INF
+    found = diebold_mariano(a, b, h)
+    gap = [float(x - y) for x, y in zip(a, b, strict=True) if math.isfinite(x - y)]
+    assert (found.cutoffs, found.kernel) == (38, "rectangular")
+    assert found.statistic == pytest.approx(loops(gap, h, weigh=False))
+    assert found.p == pytest.approx(2 * stats.t.cdf(-abs(found.statistic), 37))
+    assert diebold_mariano(b, a, h).statistic == pytest.approx(-found.statistic)
+
+
+def test_diebold_mariano_of_one_step_is_students_test() -> None:
+    """For h = 1 the corrected statistic is that of a t-test: V divides by n where that takes n − 1, and √((n−1)/n) mends it."""
+    gap = np.random.default_rng(5).normal(0.3, size=25)
+    found = diebold_mariano(gap, np.zeros(25))
+    assert (found.statistic, found.p) == pytest.approx(tuple(stats.ttest_1samp(gap, 0)))
+
+
+def test_diebold_mariano_by_hand() -> None:
+    """d = 3, 1, 3, 1, 3: mean 2.2, γ0 = 0.96, γ1 = −0.768. With h = 2 the rectangular sum is negative, Bartlett's 0.96 − 0.768 is not."""
+    gap = np.array([3.0, 1, 3, 1, 3])
+    gamma0, gamma1 = (3 * 0.8**2 + 2 * 1.2**2) / 5, 4 * (0.8 * -1.2) / 5
+    assert (gamma0, gamma1) == pytest.approx((0.96, -0.768))
+    assert gamma0 + 2 * gamma1 < 0 < gamma0 + gamma1
+    found = diebold_mariano(gap, np.zeros(5), 2)
+    assert found.kernel == "bartlett"
+    assert found.statistic == pytest.approx(math.sqrt((6 - 4 + 2 / 5) / 5) * 2.2 / math.sqrt((gamma0 + gamma1) / 5))
+    assert found.statistic == pytest.approx(loops(list(gap), 2, weigh=True))
+
+
+def test_diebold_mariano_without_an_answer() -> None:
+    for a, h in ((np.empty(0), 1), (np.ones(1), 1), (np.arange(5.0), 5), (np.arange(5.0), 0), (np.full(9, 0.1), 1), (np.full(9, NAN), 1)):
+        found = diebold_mariano(a, np.zeros(len(a)), h)
+        assert (math.isnan(found.statistic), math.isnan(found.p), found.kernel) == (True, True, "")
+    assert math.isnan(diebold_mariano(np.full(50, 0.3), np.full(50, 0.1)).p)  # 0.2 each time, but for rounding
+
+
+def test_diebold_mariano_keeps_its_level() -> None:
+    """Of 2,000 pairs without a difference, with errors shared by two neighbours, about 5 % are called different."""
+    random = np.random.default_rng(6)
+    noise = random.normal(size=(2000, 61))
+    gap = noise[:, 1:] + noise[:, :-1]
+    found = np.array([diebold_mariano(row, np.zeros(60), 2).p for row in gap])
+    assert (found < 0.05).mean() == pytest.approx(0.055, abs=0.02)
+    assert (np.array([diebold_mariano(row, np.zeros(60), 1).p for row in gap]) < 0.05).mean() > 0.12  # the overlap left out
+
+
+def test_reach_counts_cutoffs_that_overlap() -> None:
+    hours = np.arange("2024-01-01T00", "2024-01-03T00", dtype="datetime64[h]").astype("datetime64[s]")
+    assert [reach(hours, "H", n) for n in (1, 2, 24, 100)] == [1, 2, 24, 48]
+    assert reach(hours[::12], "H", 12) == 1  # windows one after the other
+    months = np.array(["2024-01-01", "2024-02-01", "2024-03-01"], "datetime64[s]")
+    assert [reach(months, "M", n) for n in (1, 2)] == [1, 2]
+    assert reach(months[:0], "M", 3) == 1
