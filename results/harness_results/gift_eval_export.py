@@ -1,23 +1,43 @@
-"""Own results as the GIFT-Eval leaderboard wants them: `<folder>/<model>/all_results.csv` and `config.json`."""
+"""Own results as the GIFT-Eval leaderboard wants them: `<folder>/<model>/all_results.csv` and `config.json`.
+
+`export_gift_eval` writes what there is of many models; `harness_results.gift_eval_submit` writes one with the same functions and checks it.
+Rows are sorted by name, as in most of the published files.
+"""
 
 from __future__ import annotations
 
 import csv
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import NothingMatched, StoreError, suggest
+from harness.spool import publish, temporary_name
 from harness_results.gift_eval_files import METRICS, PREFIX
 
 if TYPE_CHECKING:
     from harness.store import Store
     from harness.types import Task
 
-__all__ = ["Exported", "export_gift_eval", "safe_folder"]
+__all__ = ["CONFIG_FIELDS", "Exported", "Key", "config_of", "export_gift_eval", "own_results", "safe_folder", "write_folder"]
+
+Key = tuple[str, str, str, str, int]
+"""model, model_name, mode, budget, seed: what one exported folder is of."""
+
+CONFIG_FIELDS = (
+    "model",
+    "model_type",
+    "model_dtype",
+    "model_link",
+    "code_link",
+    "org",
+    "testdata_leakage",
+    "replication_code_available",
+)
+"""The fields of a published config.json, in its order."""
 
 _QUERY = """
 SELECT c.model, c.model_name, c.mode, c.budget, c.seed, c.task, s.metric, s.value
@@ -62,7 +82,7 @@ def export_gift_eval(
         folder: made when it is not there; files of an earlier export are replaced.
         models: names or globs; none = all own models.
         suite: the suite whose results are written.
-        tasks: its tasks by name, which give the order of rows; None = as the suite declares them.
+        tasks: its tasks by name; None = as the suite declares them.
 
     Raises:
         NothingMatched: no own result of such a model.
@@ -72,10 +92,7 @@ def export_gift_eval(
         from harness_results.gift_eval_import import suite_tasks
 
         tasks = suite_tasks(suite)
-    results: dict[tuple[Any, ...], dict[str, dict[str, float | None]]] = {}
-    table = store.query(_QUERY, [suite])
-    for *cell_key, task, metric, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        results.setdefault(tuple(cell_key), {}).setdefault(task, {})[metric] = value
+    results = own_results(store, suite)
     chosen = {key: rows for key, rows in results.items() if not models or _wanted(key[0], models)}
     if not chosen:
         wanted = ",".join(models) or "naive"
@@ -85,23 +102,67 @@ def export_gift_eval(
             f"{suggest(models[0], have) if models else ''} Models with whole-task results: {', '.join(have) or 'none'}. "
             f"To make some: harness run -m {wanted} -s {suite}"
         )
-    info = {row["name"]: row for row in store.query("SELECT * FROM models WHERE source = 'own'").to_pylist()}
     taken: set[str] = set()
     exported = []
     for key, rows in chosen.items():
-        model_name, label = key[1], _label(key, chosen)
+        label = _label(key, chosen)
         target = folder / safe_folder(label, taken)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            written = _write_csv(target / "all_results.csv", label, rows, tasks)
-            _write_config(target / "config.json", label, info.get(model_name, {}))
-        except OSError as error:
-            raise StoreError(f"could not write {target}: {error.strerror}; choose another folder with -o") from error
+        written = write_folder(target, label, rows, config_of(store, key[1], label), tasks)
         exported.append(Exported(label, target, written, len(tasks)))
     return exported
 
 
-def _label(key: tuple[Any, ...], others: Iterable[tuple[Any, ...]]) -> str:
+def own_results(store: Store, suite: str) -> dict[Key, dict[str, dict[str, float | None]]]:
+    """The current own results of whole tasks: {what they are of: {task: {metric: score}}}."""
+    results: dict[Key, dict[str, dict[str, float | None]]] = {}
+    table = store.query(_QUERY, [suite])
+    for *cell_key, task, metric, value in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        model, model_name, mode, budget, seed = cell_key
+        results.setdefault((model, model_name, mode, budget, seed), {}).setdefault(task, {})[metric] = value
+    return results
+
+
+def config_of(store: Store, model_name: str, label: str) -> dict[str, str]:
+    """The fields of config.json as far as a model declares them; "" where it does not."""
+    found = store.query("SELECT * FROM models WHERE source = 'own' AND name = $1", [model_name]).to_pylist()
+    row = found[0] if found else {}
+    known = json.loads(row.get("info") or "{}")
+    known = {**(known.get("extra") or {}), **known}
+    values = {name: known.get(name) or "" for name in CONFIG_FIELDS}
+    values["model_link"] = values["model_link"] or row.get("link")
+    values |= {name: row.get(name) for name in ("model_type", "org", "testdata_leakage")}
+    return {**{name: str(value or "") for name, value in values.items()}, "model": label}
+
+
+def write_folder(
+    target: Path, model: str, rows: Mapping[str, Mapping[str, float | None]], config: Mapping[str, str], tasks: Mapping[str, Task]
+) -> int:
+    """Write one model's folder, each file whole or not at all; return the number of rows.
+
+    Raises:
+        StoreError: the folder cannot be made or written.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        count = _whole(target / "all_results.csv", lambda file: _write_csv(file, model, rows, tasks))
+        text = json.dumps(config, indent=4, ensure_ascii=False) + "\n"
+        _whole(target / "config.json", lambda file: file.write_text(text, encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise StoreError(f"could not write {target}: {error.strerror}; choose another folder with -o") from error
+    return count
+
+
+def _whole(file: Path, write: Callable[[Path], int]) -> int:
+    temporary = temporary_name(file)
+    try:
+        count = write(temporary)
+        publish(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _label(key: Key, others: Iterable[Key]) -> str:
     """A model's name with what tells it from the other exports: its mode and budget unless plain, its seed where there are several."""
     model, mode, budget, seed = key[0], *key[2:]
     several = len({other[-1] for other in others if other[0] == model}) > 1
@@ -119,25 +180,9 @@ def _write_csv(file: Path, model: str, rows: Mapping[str, Mapping[str, float | N
     with file.open("w", newline="", encoding="utf-8", errors="replace") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["dataset", "model", *(PREFIX + metric for metric in METRICS), "domain", "num_variates"])
-        for name, task in tasks.items():
+        for name, task in sorted(tasks.items()):
             if name in rows:
                 values = [rows[name].get(metric) for metric in METRICS]
                 writer.writerow([name, model, *("" if v is None else repr(v) for v in values), task.domain, task.variates])
                 count += 1
     return count
-
-
-def _write_config(file: Path, model: str, row: Mapping[str, Any]) -> None:
-    known = json.loads(row.get("info") or "{}")
-    known = {**(known.get("extra") or {}), **known}
-    config = {
-        "model": model,
-        "model_type": row.get("model_type") or "",
-        "model_dtype": known.get("model_dtype") or "",
-        "model_link": known.get("model_link") or row.get("link") or "",
-        "code_link": known.get("code_link") or "",
-        "org": row.get("org") or "",
-        "testdata_leakage": row.get("testdata_leakage") or "",
-        "replication_code_available": known.get("replication_code_available") or "",
-    }
-    file.write_text(json.dumps(config, indent=4, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
