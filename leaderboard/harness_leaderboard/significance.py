@@ -50,7 +50,7 @@ def block_means(logs: Array, units: Units) -> Array:
     """
     if not units.kind:
         return np.empty((len(logs), 0))
-    shared: NDArray[np.bool_] = np.isfinite(logs).all(axis=0)
+    shared = np.logical_and.reduce(np.isfinite(logs), axis=0)
     total = units.sums(np.where(shared, logs, 0.0))
     count = np.broadcast_to(units.sums(shared[None, :].astype(np.float64)), total.shape)
     means: Array = np.full(total.shape, np.nan)
