@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cell", "Entry", "Results", "board_rows", "complete", "geometric_mean", "group_means", "mean_ranks", "ratios", "win_rates"]
+__all__ = [
+    "Cell", "Entry", "Results", "common_tasks", "complete", "divided", "filled", "geometric_mean", "mean_ranks", "pool_of", "ratios", "win_rates",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -76,6 +78,8 @@ class Results:
     seeds: NDArray[np.int64]  # [M] most seeds of a task
     windows: Array  # [M] windows forecast in timed cells
     predict_s: Array  # [M] seconds it took
+    fit_s: Array  # [M] seconds of training before
+    peak_mb: Array  # [M] most memory of a worker, MiB; NaN = not measured
     baseline: str = "seasonal_naive"
     main: tuple[str, str] = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
     notes: list[str] = field(default_factory=list)
@@ -120,8 +124,8 @@ class Results:
         )
 
 
-def _over(values: Array, counts: Array, where: NDArray[np.bool_]) -> Array:
-    """values / counts, NaN outside `where`."""
+def divided(values: Array, counts: Array, where: NDArray[np.bool_]) -> Array:
+    """values / counts, element by element, NaN outside `where`."""
     out: Array = np.full(np.broadcast_shapes(values.shape, counts.shape), np.nan)
     np.divide(values, counts, out=out, where=where)
     return out
@@ -130,7 +134,7 @@ def _over(values: Array, counts: Array, where: NDArray[np.bool_]) -> Array:
 def ratios(scores: Array, baseline: Array) -> Array:
     """[M, R] scores over the baseline's [R]; NaN where either is missing, zero, negative or infinite."""
     sound = np.isfinite(scores) & (scores > 0) & np.isfinite(baseline) & (baseline > 0)
-    return _over(scores, baseline, sound)
+    return divided(scores, baseline, sound)
 
 
 def geometric_mean(values: Array) -> Array:
@@ -138,7 +142,7 @@ def geometric_mean(values: Array) -> Array:
     there = ~np.isnan(values)
     logs = np.log(values, out=np.zeros(values.shape), where=there)
     count = there.sum(axis=1).astype(float)
-    means: Array = np.exp(_over(logs.sum(axis=1), count, count > 0))
+    means: Array = np.exp(divided(logs.sum(axis=1), count, count > 0))
     return means
 
 
@@ -163,7 +167,7 @@ def mean_ranks(scores: Array, pool: NDArray[np.bool_]) -> Array:
         # NaNs sort last and never count as lower.
         ranks[:, r] = 1 + np.searchsorted(np.sort(column[pool & there[:, r]]), column, side="left")
     count = there.sum(axis=1).astype(float)
-    return _over((ranks * there).sum(axis=1), count, count > 0)
+    return divided((ranks * there).sum(axis=1), count, count > 0)
 
 
 def win_rates(scores: Array, pool: NDArray[np.bool_]) -> Array:
@@ -180,81 +184,22 @@ def win_rates(scores: Array, pool: NDArray[np.bool_]) -> Array:
         opponents = len(others) - pool[has]
         wins[has] += opponents - lower - tied / 2
         games[has] += opponents
-    return _over(wins, games, games > 0)
+    return divided(wins, games, games > 0)
 
 
-def board_rows(results: Results) -> list[dict[str, Any]]:
-    """One record a model, the best nMASE first; undefined numbers are None."""
-    pool = pool_of(results)
-    r_mase, r_crps = ratios(results.mase, results.baseline_mase), ratios(results.crps, results.baseline_crps)
-    n_mase, n_crps = geometric_mean(r_mase), geometric_mean(r_crps)
-    rank_mase, rank_crps = mean_ranks(results.mase, pool), mean_ranks(results.crps, pool)
-    wins = win_rates(results.mase, pool)
-    done = results.status == "ok"
-    lacking, resting = _baseline_counts(results)
-    undefined = (done & (np.isnan(r_mase) | np.isnan(r_crps))).sum(axis=1)
-    seconds = _over(1000 * results.predict_s, results.windows, results.windows > 0)
-    total = len(results.tasks)
-    rows = []
-    for i, entry in enumerate(results.entries):
-        counts = {state: int((results.status[i] == state).sum()) for state in ("ok", "failed", "skipped")}
-        rows.append(
-            {
-                "model": entry.label,
-                "source": entry.source,
-                "nMASE": _number(n_mase[i]),
-                "nCRPS": _number(n_crps[i]),
-                "rank_MASE": _number(rank_mase[i]),
-                "rank_CRPS": _number(rank_crps[i]),
-                "win_rate": _number(wins[i]),
-                "coverage": counts["ok"] / total if total else None,
-                "done": counts["ok"],
-                "failed": counts["failed"],
-                "skipped": counts["skipped"],
-                "missing": total - sum(counts.values()),
-                "total": total,
-                "stale": 0 if results.stale is None else int(results.stale[i].sum()),
-                "undefined": int(undefined[i]),
-                "model_type": entry.model_type,
-                "predict_s_per_1k": _number(seconds[i]),
-                "seeds": int(results.seeds[i]),
-                "mode": entry.mode,
-                "budget": entry.budget,
-                "scope": entry.scope,
-                "org": entry.org,
-                "testdata_leakage": entry.testdata_leakage,
-                "baseline_missing": int(lacking[i]),
-                "baseline_stale": int(resting[i]),
-            }
-        )
-    return sorted(rows, key=_order)
+def filled(ratio: Array, scores: Array, baseline: Array, policy: str) -> Array:
+    """[M, R] ratios with a value in place of what is lacking, where the baseline has a score.
 
-
-def _baseline_counts(results: Results) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """([M] done tasks for which the baseline has no score, [M] those for which it has only a stale one)."""
-    done = results.status == "ok"
-    lacking = np.isnan(results.baseline_mase) | np.isnan(results.baseline_crps)
-    resting = np.zeros(len(results.tasks), dtype=np.bool_) if results.baseline_stale is None else results.baseline_stale
-    return (done & lacking).sum(axis=1), (done & resting).sum(axis=1)
-
-
-def group_means(results: Results, column: str) -> tuple[list[str], list[dict[str, Any]]]:
-    """nMASE per group of tasks: (the groups' names in the order of the suite, one record a model with a value per group)."""
-    values = [str(task[column]) for task in results.tasks]
-    groups = list(dict.fromkeys(values))
-    if column in ("horizon", "variates"):
-        groups.sort(key=float)
-    r_mase = ratios(results.mase, results.baseline_mase)
-    means = {group: geometric_mean(r_mase[:, np.array([v == group for v in values])]) for group in groups}
-    overall = geometric_mean(r_mase)
-    _, resting = _baseline_counts(results)
-    rows = []
-    for i, entry in enumerate(results.entries):
-        row: dict[str, Any] = {"model": entry.label, "source": entry.source, "nMASE": _number(overall[i])}
-        row["done"], row["total"] = int((results.status[i] == "ok").sum()), len(values)
-        row["stale"], row["baseline_stale"] = 0 if results.stale is None else int(results.stale[i].sum()), int(resting[i])
-        rows.append({**row, "groups": {group: _number(means[group][i]) for group in groups}})
-    return groups, sorted(rows, key=_order)
+    Lacking is a score that is missing (the cell failed, was skipped or not run) or infinite. "drop" leaves it out, "baseline" takes 1 (the
+    harness answers with the baseline), "worst" the highest ratio that any model has on that task.
+    """
+    if policy == "drop":
+        return ratio
+    lacking = np.isnan(ratio) & ~(scores <= 0) & np.isfinite(baseline) & (baseline > 0)
+    if policy == "baseline":
+        return np.where(lacking, 1.0, ratio)
+    worst = np.fmax.reduce(ratio, axis=0, initial=np.nan) if len(ratio) else np.full(ratio.shape[1], np.nan)
+    return np.where(lacking, worst, ratio)
 
 
 def common_tasks(results: Results) -> NDArray[np.bool_]:
@@ -264,12 +209,3 @@ def common_tasks(results: Results) -> NDArray[np.bool_]:
     done = (results.status == "ok") & ~np.isnan(results.mase)
     kept: NDArray[np.bool_] = done[counted].all(axis=0)
     return kept
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _order(row: dict[str, Any]) -> tuple[bool, float, str, str]:
-    score = row["nMASE"]
-    return (score is None, score or 0.0, row["model"], row["source"])

@@ -15,7 +15,7 @@ from harness_leaderboard.aggregate import Array, Cell, Entry, Results
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["to_arrays"]
+__all__ = ["baseline_scores", "to_arrays"]
 
 
 def to_arrays(
@@ -45,7 +45,8 @@ def to_arrays(
     status = np.full(shape, "", dtype="<U8")
     old = np.zeros(shape, dtype=np.bool_)
     done = np.zeros(shape, dtype=np.int64)
-    windows, predict_s = np.zeros(len(keys)), np.zeros(len(keys))
+    windows, predict_s, fit_s = (np.zeros(len(keys)) for _ in range(3))
+    peak_mb = np.full(len(keys), np.nan)
     place: dict[str, int] = {}  # of each good result, in the flat [M, R]
     own: dict[tuple[int, str], list[Cell]] = {}
     for cell in cells:
@@ -63,9 +64,12 @@ def to_arrays(
         if cell["predict_s"] is not None and cell["n_windows"]:
             windows[at[0]] += cell["n_windows"]
             predict_s[at[0]] += cell["predict_s"]
+            fit_s[at[0]] += cell["fit_s"] or 0.0
+        if cell["peak_rss_mb"]:
+            peak_mb[at[0]] = np.fmax(peak_mb[at[0]], cell["peak_rss_mb"])
     means = _means(scores, place, shape)
     entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
-    base, rests, passed = _baseline(means, old, entries, baseline)
+    base, rests, passed = baseline_scores(means, old, entries, baseline)
     if passed.any():
         notes.append(
             f"The own results of the baseline '{baseline}' are stale for {passed.sum()} tasks; the published ones are taken instead. "
@@ -80,6 +84,8 @@ def to_arrays(
         seeds=done.max(axis=1),
         windows=windows,
         predict_s=predict_s,
+        fit_s=fit_s,
+        peak_mb=peak_mb,
         baseline=baseline,
         notes=notes,
         stale=old,
@@ -114,7 +120,7 @@ def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -
     return means
 
 
-def _baseline(
+def baseline_scores(
     scores: Mapping[str, Array], old: NDArray[np.bool_], entries: list[Entry], baseline: str
 ) -> tuple[dict[str, Array], NDArray[np.bool_], NDArray[np.bool_]]:
     """The baseline's score per task: one's own that still holds, else the published one, else a stale one of one's own.

@@ -27,7 +27,7 @@ WHERE c.superseded_by IS NULL AND (c.suite = $1 OR (c.source <> 'own' AND c.prot
 """
 _CELLS = f"""
 SELECT c.result_id, c.source, c.model, c.model_name, c.mode, c.budget, c.scope, c.seed, c.task, c.cell_id, c.status, c.n_windows,
-       c.predict_s, c.forecasts
+       c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts
 {_CURRENT}
 """
 _SCORES = f"""

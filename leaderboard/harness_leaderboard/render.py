@@ -40,12 +40,26 @@ COLUMNS = (
     "testdata_leakage",
     "baseline_missing",
     "baseline_stale",
+    "nMASE_low",
+    "nMASE_high",
+    "nCRPS_low",
+    "nCRPS_high",
+    "interval_over",
+    "place_best",
+    "place_worst",
+    "letters",
+    "nMASE_if_baseline",
+    "nMASE_if_worst",
+    "fit_s_per_1k",
+    "peak_mb",
+    "parameters",
+    "license",
 )
 """Columns of the CSV and JSON forms; existing ones keep their names and meaning."""
 
-_SHOWN = ("model", "source", "nMASE", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
-_TEXT = ("model", "source", "type")
-_DROPPED = ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "failed", "source")
+_SHOWN = ("model", "source", "nMASE", "95%", "ties", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
+_TEXT = ("model", "source", "ties", "type")
+_DROPPED = ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "ties", "95%", "failed", "source")
 """What a narrow terminal does without, the first first; `failed` and `source` only where they say the same of all."""
 
 LONGEST_NAME = 60
@@ -67,8 +81,10 @@ def _short(row: Mapping[str, Any], name: str) -> str:
         return " ".join([short, *(mark for mark, shown in marks.items() if shown)])
     if name == "tasks":
         return f"{row['done']}/{row['total']}"
-    value = row.get({"s/1k": "predict_s_per_1k", "type": "model_type"}.get(name, name))
-    if value is None:
+    if name == "95%":
+        return "–" if row["nMASE_low"] is None else f"{row['nMASE_low']:.3f}–{row['nMASE_high']:.3f}"
+    value = row.get({"s/1k": "predict_s_per_1k", "type": "model_type", "ties": "letters"}.get(name, name))
+    if value is None or value == "":
         return "–"
     if name == "win_rate":
         return f"{100 * value:.1f}%"
@@ -91,7 +107,7 @@ def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> tuple[lis
 
 def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "") -> list[str]:
     """What must be said below the table; `partial` goes on from the note about models that lack tasks."""
-    lines = list(notes)
+    lines = [*_uncertainty(rows), *notes]
     if any(row["done"] < row["total"] for row in rows):
         lines.append(f"† not all tasks: its means are over those that it has. {partial}".rstrip())
     # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
@@ -104,6 +120,16 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
             "To make them anew, give the command of the run again."
         )
     return lines
+
+
+def _uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the intervals are over, where there are any."""
+    over = {row.get("interval_over") for row in rows} - {None, ""}
+    if not over:
+        return []
+    what = "dataset families" if over == {"family"} else "tasks, as there are few dataset families: they hold for these datasets only"
+    ties = "" if not any(row["letters"] for row in rows) else "; models that share a letter under 'ties' cannot be told apart"
+    return [f"95%: interval of nMASE, resampling {what}{ties}."]
 
 
 def print_rich(

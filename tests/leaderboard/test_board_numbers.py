@@ -14,14 +14,13 @@ import pytest
 from harness_leaderboard.aggregate import (
     Entry,
     Results,
-    board_rows,
     common_tasks,
     geometric_mean,
-    group_means,
     mean_ranks,
     ratios,
     win_rates,
 )
+from harness_leaderboard.board import board_rows, group_means
 from harness_leaderboard.collect import collect
 from harness_results.gift_eval_import import import_gift_eval
 from harness_results.store import DuckStore
@@ -79,6 +78,8 @@ def make(mase: list[list[float]], names: str = "abcdef", sources: str = "own", s
         np.ones(count, dtype=np.int64),
         np.full(count, 2000.0),
         np.full(count, 3.0),
+        np.zeros(count),
+        np.full(count, np.nan),
     )
 
 

@@ -1,0 +1,84 @@
+"""The page from a view of the results: payload, details, charts and the Vega bundle put together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import __version__
+from harness.types import SuiteInfo
+from harness_leaderboard.needs import need
+from harness_leaderboard.page.payload import make_payload
+
+if TYPE_CHECKING:
+    from harness.plugins import Plugins
+    from harness.store import Store
+    from harness_leaderboard.view import View
+
+__all__ = ["build_page", "bundle", "view_payload"]
+
+EXPLORER_BYTES = 2_000_000
+"""Most that kept forecasts may add to the page."""
+
+
+def build_page(plugins: Plugins, store: Store, view: View, live: bool = False) -> str:
+    """The page as one HTML document that asks for nothing else.
+
+    Args:
+        live: it asks the server that it came from for news.
+
+    Raises:
+        UsageError: what pages need is not installed.
+    """
+    need("altair", "jinja2", "scipy", "vl_convert")
+    with ThreadPoolExecutor(1) as pool:
+        script = pool.submit(bundle)  # takes about as long as all the rest, outside of Python's lock
+        from harness_leaderboard.charts import look, specifications
+        from harness_leaderboard.page.render import page_html
+
+        payload = view_payload(plugins, store, view)
+        charts = {"specs": specifications(), "look": {"light": look(dark=False), "dark": look(dark=True)}}
+        return page_html(payload, charts, script.result(), live=live)
+
+
+def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
+    """What the page is drawn from."""
+    from harness_leaderboard.page.detail import details
+
+    made = {
+        "at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
+        "by": f"ts-harness {__version__}",
+        "db": store.path.name,
+        "command": _command(),
+    }
+    payload = make_payload(store, view.results, _suite(plugins, view.suite), made, view.selection)
+    entries = view.results.entries
+    if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
+        payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]
+    return payload | details(plugins, store, view.results, EXPLORER_BYTES)
+
+
+def _suite(plugins: Plugins, name: str) -> SuiteInfo:
+    """What its plugin says of a suite; the name alone where the plugin is not here."""
+    return plugins.suites[name].info if name in plugins.suites else SuiteInfo(name)
+
+
+def _command() -> str:
+    """What was typed, without the folders of this machine."""
+    import shlex
+
+    words = [Path(word).name if os.sep in word and Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return shlex.join(["harness", *words])
+
+
+@cache
+def bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that defines `vegaEmbed`; it takes a second to make."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;"))

@@ -1,0 +1,143 @@
+"""What a command is to show: a suite's results, narrowed to tasks, windows and models as its options say."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import NothingMatched, suggest
+from harness.selection import select_tasks, split_list
+from harness.types import Task
+from harness_leaderboard.aggregate import Results, common_tasks, complete
+from harness_leaderboard.collect import baseline_notes, collect, default_suite
+
+if TYPE_CHECKING:
+    from harness.plugins import Plugins
+    from harness.store import Store
+
+__all__ = ["View", "open_view"]
+
+
+@dataclass(frozen=True)
+class View:
+    """Results to show.
+
+    `results` has all models, as ranks are among all; `shown` are (label, source) of those to show. `restricted` says that only the tasks
+    are left that the shown models have. `selection` says in words what was left out, "" = nothing.
+    """
+
+    suite: str
+    results: Results
+    shown: frozenset[tuple[str, str]]
+    restricted: bool
+    suite_size: int
+    selection: str
+
+    @property
+    def title(self) -> str:
+        """The suite, and how many of its models and tasks are shown."""
+        tasks, models = len(self.results.tasks), len(self.results.entries)
+        of = f" of {self.suite_size}" if tasks < self.suite_size else ""
+        count = f"{len(self.shown)} of {models}" if len(self.shown) < models else str(len(self.shown))
+        title = f"{self.suite}: {count} models, {tasks}{of} tasks"
+        return f"{title} (those that the models shown have)" if self.restricted else title
+
+
+def open_view(
+    plugins: Plugins,
+    store: Store,
+    suite: str = "",
+    *,
+    models: tuple[str, ...] = (),
+    where: str = "",
+    common: bool = False,
+    windows: str = "",
+    limit: str = "",
+    data: Path | None = None,
+) -> View:
+    """Read a suite's results and narrow them.
+
+    Args:
+        suite: "" = the only one with own results, else gift-eval.
+        models: names or patterns of the models to show; () = all.
+        where: SQL that holds for the tasks to keep; "" = all.
+        common: keep only tasks that all own models have.
+        windows: SQL that holds for the windows to score; "" = all.
+        limit: results of runs with this `--limit`.
+        data: the folder to tell stale results by; None = for each result the one of its run.
+
+    Raises:
+        NothingMatched: no results, no such model, or no task or window is left.
+        UsageError: an option that makes no sense.
+    """
+    from harness.stale import stale_results
+
+    suite = suite or default_suite(store)
+    results = collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite, data))
+    size = len(results.tasks)
+    words = []
+    if where:
+        results = _where(results, where)
+        words.append(f"tasks where {where}")
+    if windows:
+        from harness_leaderboard.window_slice import of_windows
+
+        results = of_windows(store, results, [plugins.metrics[name].info for name in results.main], windows)
+        words.append(f"windows where {windows}")
+    if common:
+        results = _common(results)
+        words.append("tasks that all own models have")
+    shown = _chosen(results, models)
+    results, restricted = _restricted(results, shown) if models else (results, False)
+    results.notes += baseline_notes(results, suite, _limit(results))
+    return View(suite, results, shown, restricted, size, "; ".join(words))
+
+
+def _where(results: Results, condition: str) -> Results:
+    known = set(Task.__dataclass_fields__)
+    tasks = [Task(**{k: v for k, v in {"suite": "", **task}.items() if k in known}) for task in results.tasks]
+    kept = {task.name for task in select_tasks(tasks, where=condition)}
+    return results.only(np.array([task["name"] in kept for task in results.tasks]))
+
+
+def _common(results: Results) -> Results:
+    keep = common_tasks(results)
+    if not keep.any():
+        raise NothingMatched("there is no task that all own models have; leave --common out, or run what is missing")
+    return results.only(keep)
+
+
+def _chosen(results: Results, models: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """(label, source) of the models to show: a pattern is matched with a model's name, and with its name and mode as the table shows it."""
+    patterns = split_list(models)
+    if not patterns:
+        return frozenset((entry.label, entry.source) for entry in results.entries)
+    names = sorted({name for entry in results.entries for name in (entry.model, entry.label)})
+    found = {p: {name for name in names if name == p or fnmatch.fnmatchcase(name, p)} for p in patterns}
+    if not any(found.values()):
+        raise NothingMatched(f"no model matches {', '.join(patterns)!r}.{suggest(patterns[0], names)} To see all: harness leaderboard")
+    results.notes += [f"No model matches {p!r}.{suggest(p, names)}" for p in patterns if not found[p]]
+    wanted = set().union(*found.values())
+    return frozenset((entry.label, entry.source) for entry in results.entries if wanted & {entry.model, entry.label})
+
+
+def _restricted(results: Results, chosen: frozenset[tuple[str, str]]) -> tuple[Results, bool]:
+    """Where none of the chosen own models (where there are none: of the chosen) has all tasks, only the tasks that one of them has."""
+    shown = np.array([(entry.label, entry.source) in chosen for entry in results.entries])
+    own = shown & np.array([entry.source == "own" for entry in results.entries])
+    counted = own if own.any() else shown
+    had = (results.status[counted] != "").any(axis=0)
+    if complete(results)[counted].any() or had.all() or not had.any():
+        return results, False
+    return results.only(had), True
+
+
+def _limit(results: Results) -> str:
+    """What `--limit` the results were made with, "" = none."""
+    part = re.match(r"limit=([^,]+)", results.entries[0].scope)
+    return part[1] if part else ""
