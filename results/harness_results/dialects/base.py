@@ -1,0 +1,208 @@
+"""What a dialect is, and what it is given: all forecasts of one cell, as arrays, a block of windows at a time.
+
+Axes: N windows, n windows of a block, Q quantile levels, H horizon, C channels, M models, R tasks. Values are float32, labels may be NaN
+(missing) or infinite; what that means is each dialect's own affair.
+
+Notable choices:
+
+* A dialect adds up blocks and never sees all forecasts at once: a million windows of 48 steps at nine levels are 1.7 GB.
+* All dialects that are asked for see each block in turn, so the forecasts are read once.
+* In-sample scales come from the series themselves (`insample`), which stay where their reader mapped them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from harness.errors import ForecastError
+from harness.forecast import F32, F64, I64, Ragged
+from harness.quantiles import rule
+from harness.series import Channels
+
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "divide", "geometric_mean", "score"]
+
+ROWS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """n windows: `rows` int64 [n], their positions in the cell's arrays, labels [n, H], quantiles [n, Q, H], mean [n, H], float32."""
+
+    rows: I64
+    labels: F32
+    quantiles: F32
+    mean: F32
+    levels: F64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def median(self) -> F64:
+        """The quantile at 0.5, float64 [n, H]: the given one, else by the rule of `harness.quantiles`; NaN where one level is all."""
+        try:
+            each = rule(self.levels.tolist(), 0.5)
+        except ForecastError:
+            return np.full(self.labels.shape, np.nan)
+        middle: F64 = self.quantiles[:, each.base].astype(np.float64)
+        if each.weight:
+            middle += each.weight * (self.quantiles[:, each.high].astype(np.float64) - self.quantiles[:, each.low])
+        return middle
+
+
+Parts = Callable[[], Iterator[tuple[I64, F32, F32]]]
+"""Begins to read: yields positions [n], quantiles [n, Q, H] and means [n, H], together each of the N windows once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Forecasts:
+    """All forecasts of a cell, and what belongs to them.
+
+    Attributes:
+        series: the C channels; a window's context is its channel before `cut`, its labels are the H values from there.
+        channel: int [N], item-major: channel c is variate c % V of item c // V.
+        cut: int64 [N], the length of the context.
+        slot: int [N], which of its series' windows this is, 0 the earliest.
+        levels: float64 [Q], rising.
+        season_length: m, as the task declares it.
+        freq: pandas' old alias: "H", "15T", "W".
+        variates: V.
+        parts: begins to read the forecasts.
+    """
+
+    series: Channels
+    channel: NDArray[np.integer[Any]]
+    cut: I64
+    slot: NDArray[np.integer[Any]]
+    levels: F64
+    horizon: int
+    season_length: int
+    freq: str
+    variates: int
+    parts: Parts = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the forecasts, each block with its labels."""
+        for rows, quantiles, mean in self.parts():
+            labels = self.series.gather(self.channel[rows], self.cut[rows], self.horizon)
+            yield Block(rows, labels, quantiles, mean, self.levels)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        series: Sequence[ArrayLike],
+        channel: ArrayLike,
+        cut: ArrayLike,
+        quantiles: ArrayLike,
+        levels: ArrayLike,
+        mean: ArrayLike | None = None,
+        *,
+        season_length: int = 1,
+        freq: str = "D",
+        variates: int = 1,
+        block: int = ROWS,
+    ) -> Forecasts:
+        """Forecasts made by hand: whole series, for each window its series and cut, quantiles [N, Q, H]; mean None = the median."""
+        values, given = np.asarray(quantiles, np.float32), np.asarray(levels, np.float64)
+        owner, end = np.asarray(channel, np.int64), np.asarray(cut, np.int64)
+        slot = np.array([int(((owner == c) & (end < e)).sum()) for c, e in zip(owner, end, strict=True)], np.int64)
+        if mean is None:
+            middle = Block(owner, values[:, 0], values, values[:, 0], given).median().astype(np.float32)
+        else:
+            middle = np.asarray(mean, np.float32)
+
+        def parts() -> Iterator[tuple[I64, F32, F32]]:
+            for a in range(0, len(owner), block):
+                yield np.arange(a, min(a + block, len(owner))), values[a : a + block], middle[a : a + block]
+
+        channels = Channels.from_ragged(Ragged.from_rows(list(series)))
+        return cls(channels, owner, end, slot, given, values.shape[2], season_length, freq, variates, parts)
+
+
+class Tally(Protocol):
+    """Adds up the blocks of one cell."""
+
+    def add(self, block: Block) -> None:
+        """Take a block in."""
+
+    def metrics(self) -> dict[str, float]:
+        """The scores of all that was added, NaN where undefined."""
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """Scores of M models on R tasks in one dialect: {metric: float64 [M, R]}, NaN where a model has none.
+
+    `baseline` is the position of the model that ratios are relative to, None = the store has no forecasts of it.
+    """
+
+    models: Sequence[str]
+    tasks: Sequence[str]
+    scores: Mapping[str, F64]
+    baseline: int | None
+
+
+Aggregate = Callable[[Board], tuple[list[dict[str, Any]], list[str]]]
+"""Rows with "model", and what is to be said of them."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A named, versioned way from stored forecasts to scores.
+
+    Attributes:
+        version: of the definitions that are followed; a change of any number changes it.
+        metrics: names in the order to be shown, the leading ones first.
+        source: where the definitions are.
+        tally: starts the sums of one cell.
+        aggregate: the benchmark's own numbers over tasks; None where it has none.
+    """
+
+    name: str
+    version: str
+    summary: str
+    source: str
+    metrics: tuple[str, ...]
+    tally: Callable[[Forecasts], Tally] = field(repr=False)
+    aggregate: Aggregate | None = field(default=None, repr=False)
+
+    def score(self, forecasts: Forecasts) -> dict[str, float]:
+        """{metric: score of the cell, NaN where undefined}."""
+        return score([self], forecasts)[self.name]
+
+
+def score(dialects: Sequence[Dialect], forecasts: Forecasts) -> dict[str, dict[str, float]]:
+    """{dialect: {metric: score}} of one cell; its forecasts are read once."""
+    tallies = {dialect.name: dialect.tally(forecasts) for dialect in dialects}
+    with np.errstate(all="ignore"):  # each dialect says what a division by zero is
+        for block in forecasts.blocks():
+            for tally in tallies.values():
+                tally.add(block)
+        found = {name: tally.metrics() for name, tally in tallies.items()}
+    return {d.name: {metric: float(found[d.name][metric]) for metric in d.metrics} for d in dialects}
+
+
+def divide(a: Any, b: Any) -> Any:
+    """a / b as floats: x/0 is inf, 0/0 is NaN, without a warning."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.divide(a, b, dtype=np.float64)
+
+
+def geometric_mean(ratios: F64) -> F64:
+    """[M, R] -> [M] over those that are not NaN; NaN where all are.
+
+    >>> geometric_mean(np.array([[2.0, 8.0, np.nan]])).round(12).tolist()
+    [4.0]
+    """
+    there = ~np.isnan(ratios)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.where(there, ratios, 1.0))
+    mean: F64 = np.exp(divide(logs.sum(axis=1), there.sum(axis=1)))
+    return mean
