@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Cell", "Entry", "Results", "common_tasks", "complete", "divided", "filled", "geometric_mean", "mean_ranks", "pool_of", "ratios", "win_rates",
+    "Cell", "Entry", "Results",
+    "common_tasks", "complete", "divided", "filled", "geometric_mean", "mean_ranks", "pool_of", "ratios", "win_rates",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]

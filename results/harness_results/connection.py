@@ -28,7 +28,6 @@ __all__ = ["LockedError", "check_name", "opened"]
 # Modest: the harness shares the machine with the models it measures.
 _CONFIG: dict[str, Any] = {
     "threads": 2,
-    "memory_limit": "2GB",
     "python_enable_replacements": "false",
     # A name or a file of another program must not make DuckDB fetch and run code from the network.
     "autoinstall_known_extensions": "false",
@@ -36,8 +35,8 @@ _CONFIG: dict[str, Any] = {
 }
 # So that long tables stream through: a million windows are taken in with less than 300 MB, in any order.
 _WRITE = {**_CONFIG, "memory_limit": "256MB", "preserve_insertion_order": "false"}
-# A query is somebody's text: it reads this database and nothing else on the machine.
-_READ = {**_CONFIG, "enable_external_access": "false"}
+# A query is somebody's text: it reads this database and nothing else on the machine. What it reads is cached up to the limit.
+_READ = {**_CONFIG, "memory_limit": "1GB", "enable_external_access": "false"}
 
 _PAUSE = 0.05  # seconds between attempts
 _NEW_FILE = 12_288  # bytes of a database that nothing was ever written to: DuckDB's three headers

@@ -38,8 +38,9 @@ def build_page(plugins: Plugins, store: Store, view: View, live: bool = False) -
     need("altair", "jinja2", "scipy", "vl_convert")
     with ThreadPoolExecutor(1) as pool:
         script = pool.submit(bundle)  # takes about as long as all the rest, outside of Python's lock
-        from harness_leaderboard.charts import look, specifications
         from harness_leaderboard.page.render import page_html
+
+        from harness_leaderboard.charts import look, specifications
 
         payload = view_payload(plugins, store, view)
         charts = {"specs": specifications(), "look": {"light": look(dark=False), "dark": look(dark=True)}}
