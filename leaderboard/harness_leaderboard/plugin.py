@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    """`harness leaderboard`."""
+    """`harness leaderboard` and `compare`."""
     from harness_leaderboard.commands import leaderboard
+    from harness_leaderboard.compare_command import compare
 
     cli.add_command(leaderboard)
+    cli.add_command(compare)
 
 
 @hookimpl(trylast=True)
