@@ -10,6 +10,8 @@ import click
 
 from harness.cli.run import db_option
 from harness.errors import DataError, StoreError, UsageError
+from harness_results import import_commands
+from harness_results.score_command import score
 
 if TYPE_CHECKING:
     from harness_results.store import DuckStore
@@ -22,10 +24,12 @@ ANY_PATH = click.Path(path_type=Path)
 def add_to(cli: click.Group) -> None:
     """Add the commands; groups that another plugin has made are shared with it."""
     cli.add_command(sql)
+    cli.add_command(score)
     for name, text, commands in (
         ("db", "Look after the results database.", (info, check, schema, vacuum, merge, ingest)),
-        ("import", "Take in published results.", (import_gift_eval,)),
+        ("import", "Take in published results.", (import_gift_eval, import_commands.import_fev, import_commands.import_csv)),
         ("export", "Write results in the formats of public leaderboards.", (export_gift_eval,)),
+        ("submit", "Write and check one model's results for a public leaderboard.", (import_commands.submit_gift_eval,)),
     ):
         group = cli.commands.get(name)
         if not isinstance(group, click.Group):
