@@ -65,6 +65,11 @@ OF_TASK = (
 )  # fmt: skip
 """Columns that a cell has from its task, under the task's own names."""
 
+OF_MODEL = (
+    "summary", "model_type", "org", "license", "weights_license", "weights", "weights_digest", "parameters", "output", "training_cutoff",
+)  # fmt: skip
+"""What a store keeps of a model beside its results, under `ModelInfo`'s own names."""
+
 
 def cell_record(
     cell: Cell,
@@ -122,9 +127,8 @@ def cell_record(
         "receipt": receipt,
         "scores": dict(outcome.scores),
         "model_info": {
-            "model_type": model.info.model_type,
-            "org": model.info.org,
-            "license": model.info.license,
+            **{name: getattr(model.info, name) for name in OF_MODEL},
+            "training_corpora": list(model.info.training_corpora),
             "link": model.info.url,
             "extra": dict(model.info.extra),
         },
