@@ -9,35 +9,21 @@ import click
 
 from harness.cli.run import db_option
 from harness_leaderboard.gate import fail_if_option
+from harness_leaderboard.options import GROUPS, view_options
 
 if TYPE_CHECKING:
     from harness_leaderboard.view import View
 
-GROUPS = ("domain", "freq", "term", "horizon", "variates", "dataset")
 FORMS = {".csv": "csv", ".md": "md", ".json": "json", ".txt": "table", ".html": "html", ".htm": "html"}
 
 __all__ = ["leaderboard"]
 
 
 @click.command()
-@click.option(
-    "-s", "--suite", default="", show_default=False, help="Suite to show.  [default: the only one with own results, else gift-eval]"
-)
-@click.option("-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks are among all.")
+@view_options
 @click.option("--by", type=click.Choice(GROUPS), help="nMASE for each group of tasks.")
-@click.option("--common", is_flag=True, help="Only the tasks that all own models have.")
-@click.option("--where", default="", metavar="SQL", help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\".")
-@click.option("--windows", default="", metavar="SQL", help="Score own results over these windows only: \"cutoff >= '2020-01-01'\".")
-@click.option("--limit", default="", metavar="N|SHARE", help="Show the results of runs with this --limit.")
 @click.option(
     "--format", "form", type=click.Choice(["table", "md", "csv", "json", "html"]), help="Form.  [default: by the suffix of -o, else table]"
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=None,
-    show_default=False,
-    help="Data folder to tell stale results by.  [default: for each result the one of its run]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .html, .csv, .md, .json.")
 @fail_if_option
@@ -47,7 +33,6 @@ def leaderboard(
     output: Path | None,
     by: str | None,
     fail_if: tuple[Any, ...],
-    data: Path | None,
     db: Path,
     **chosen: Any,
 ) -> int:
@@ -65,7 +50,7 @@ def leaderboard(
         raise UsageError(f"got --by {by} for a page, where groups are chosen in the page itself; leave --by out, or use --format csv or md")
     plugins = load()
     store = plugins.store(db)
-    view = open_view(plugins, store, data=data, **chosen)
+    view = open_view(plugins, store, **chosen)
     if form == "html":
         from harness_leaderboard.page.build import build_page
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 def register_commands(cli: click.Group) -> None:
     """`harness leaderboard` and `compare`."""
     from harness_leaderboard.commands import leaderboard
+    from harness_leaderboard.serve_command import serve
     from harness_leaderboard.compare_command import compare
 
     cli.add_command(leaderboard)
+    cli.add_command(serve)
     cli.add_command(compare)
 
 
