@@ -98,7 +98,9 @@ def _sums(
     plain = [f"sum({name})::DOUBLE AS {name}" for name in names if name not in LISTS]
     lists = [f"sum({name}[{q + 1}])::DOUBLE AS {name}_{q}" for name in names if name in LISTS for q in range(len(levels))]
     selected = ", ".join(["result_id", "count(*)::BIGINT AS counted", *plain, *lists])
-    sql = f"SELECT {selected} FROM main.windows WHERE result_id IN (SELECT unnest($1::VARCHAR[])) AND ({condition}\n) GROUP BY result_id"
+    # Inside a subquery: whatever the condition says, rows of other results do not come in.
+    kept = f"(SELECT * FROM main.windows WHERE ({condition}\n))"
+    sql = f"SELECT {selected} FROM {kept} WHERE result_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY result_id"
     try:
         table = store.query(sql, [ids]).combine_chunks()
     except UsageError as error:
