@@ -93,7 +93,7 @@ def test_brackets_let_no_other_result_in(db: Path) -> None:
     assert sliced(db, "slot = 0) OR (slot > 0").mase.tolist() == sliced(db, "true").mase.tolist()
 
 
-@pytest.mark.parametrize("condition", ["nothing = 1", "1 = 1) OR (", "slot = 0; DROP TABLE cells", "count(*) > 1", "", "'"])
+@pytest.mark.parametrize("condition", ["nothing = 1", "slot = (", "slot = 0; DROP TABLE cells", "count(*) > 1", "", "'"])
 def test_what_is_no_condition_is_refused(db: Path, condition: str) -> None:
     if not condition:
         assert open_view(load(), DuckStore(db, readonly=True), "quick", windows=condition).selection == ""
