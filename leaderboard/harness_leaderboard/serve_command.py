@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +52,7 @@ def _board(db: Path, chosen: dict[str, Any]) -> Board:
     from harness.plugins import load
     from harness_leaderboard.board import board_rows
     from harness_leaderboard.page.build import build_page, view_payload
+    from harness_leaderboard.page.render import payload_json
     from harness_leaderboard.render import to_json
     from harness_leaderboard.serve import Board
     from harness_leaderboard.view import View, open_view
@@ -73,7 +73,7 @@ def _board(db: Path, chosen: dict[str, Any]) -> Board:
         db,
         {
             "/": ("html", lambda: build_page(plugins, store, view(), live=True)),
-            "/data.json": ("json", lambda: json.dumps(view_payload(plugins, store, view()), allow_nan=False)),
+            "/data.json": ("json", lambda: payload_json(view_payload(plugins, store, view()))),
             "/leaderboard.json": ("json", rows),
         },
     )

@@ -38,13 +38,11 @@ def build_page(plugins: Plugins, store: Store, view: View, live: bool = False) -
     need("altair", "jinja2", "scipy", "vl_convert")
     with ThreadPoolExecutor(1) as pool:
         script = pool.submit(bundle)  # takes about as long as all the rest, outside of Python's lock
+        from harness_leaderboard.charts import specifications
         from harness_leaderboard.page.render import page_html
 
-        from harness_leaderboard.charts import look, specifications
-
         payload = view_payload(plugins, store, view)
-        charts = {"specs": specifications(), "look": {"light": look(dark=False), "dark": look(dark=True)}}
-        return page_html(payload, charts, script.result(), live=live)
+        return page_html(payload, specifications(), script.result(), live=live)
 
 
 def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
@@ -57,7 +55,7 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
         "db": store.path.name,
         "command": _command(),
     }
-    payload = make_payload(store, view.results, _suite(plugins, view.suite), made, view.selection)
+    payload: dict[str, Any] = make_payload(store, view.results, _suite(plugins, view.suite), made, view.selection)
     entries = view.results.entries
     if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
         payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import Entry, Results
+from harness_leaderboard.board import parameters_of
+from harness_leaderboard.significance import nemenyi_quantile
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "array", "make_payload"]
 
 FORMAT = 1
+MOST_RANKED = 60
+"""Most models that one critical-difference diagram compares."""
 STATUS = ("", "ok", "failed", "skipped")  # "" = missing
 TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates")
 
@@ -79,7 +83,13 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "baseline_stale": array(np.zeros(shape[1]) if results.baseline_stale is None else results.baseline_stale, "u1"),
         "cost": _cost(rows, shape),
         "receipts": _receipts(rows),
-        "statistics": {"level": bootstrap.LEVEL, "resamples": bootstrap.RESAMPLES, "seed": bootstrap.SEED, "least_units": bootstrap.LEAST},
+        "statistics": {
+            "level": bootstrap.LEVEL,
+            "resamples": bootstrap.RESAMPLES,
+            "seed": bootstrap.SEED,
+            "least_units": bootstrap.LEAST,
+            "nemenyi": [nemenyi_quantile(k) for k in range(2, MOST_RANKED + 1)],
+        },
         "calibration": None,
         "steps": None,
         "explorer": None,
@@ -99,7 +109,7 @@ def _model(entry: Entry, seeds: int) -> dict[str, Any]:
         "org": entry.org,
         "license": entry.license,
         "weights_license": _text(known.get("weights_license")),
-        "parameters": known["parameters"] if isinstance(known.get("parameters"), int) else None,
+        "parameters": parameters_of(entry),
         "link": entry.link,
         "leakage": entry.testdata_leakage,
         "contamination": _contamination(entry, known),
