@@ -47,7 +47,7 @@ def compare(
     fail_if: tuple[Condition, ...],
     db: Path,
 ) -> int:
-    """Is model A better than model B, how sure is that, and which tasks make it so?
+    """Compare two models: which is better, how sure that is, and which tasks make it so.
 
     A and B are names as in the leaderboard; "naive@gift-eval" takes the imported results where there are own ones too.
 

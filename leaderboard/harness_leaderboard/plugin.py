@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    """`harness leaderboard` and `compare`."""
+    """`harness leaderboard`, `compare` and `parity`."""
     from harness_leaderboard.commands import leaderboard
-    from harness_leaderboard.serve_command import serve
     from harness_leaderboard.compare_command import compare
+    from harness_leaderboard.parity_command import parity
+    from harness_leaderboard.serve_command import serve
 
     cli.add_command(leaderboard)
     cli.add_command(serve)
     cli.add_command(compare)
+    cli.add_command(parity)
 
 
 @hookimpl(trylast=True)
