@@ -1,4 +1,4 @@
-"""The commands `harness sql`, `db`, `import` and `export`. Only click is imported here; the rest inside the commands."""
+"""The commands `harness sql`, `db`, `import`, `export` and `submit`. Only click is imported here; the rest inside the commands."""
 
 from __future__ import annotations
 

@@ -219,7 +219,8 @@ def _field(config: Mapping[str, Any], name: str, model: str) -> Check:
         choices = CHOICES[name]
         if value in choices:
             return Check(title, True, str(value))
-        return Check(title, False, f"{_got(config, name)}; wanted {', '.join(choices)}", f"--config {name}={'|'.join(choices)}")
+        fix = " or ".join(f"--config {name}={choice}" for choice in choices) if len(choices) == 2 else f"--config {name}=TYPE"
+        return Check(title, False, f"{_got(config, name)}; wanted {', '.join(choices)}", fix)
     if not isinstance(value, str):
         return Check(title, False, f"{_got(config, name)}; wanted text", f"--config {name}={_EXAMPLES.get(name, model)}")
     if name == "model":

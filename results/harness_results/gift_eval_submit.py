@@ -209,13 +209,10 @@ def _check_data(store: Store, cells: Mapping[str, Mapping[str, Any]]) -> Check:
     name, of = "data", f"{len(compared)} of {len(cells)} tasks"
     if wrong:
         task, said = min(wrong.items())
-        return Check(
-            name,
-            False,
-            f"{GAUGE} differs from the published one on {len(wrong)} of {of}, such as {task} ({said}): other data",
-            "",
-            tuple(wrong),
+        detail = (
+            f"other data: {GAUGE} has not the published scores on {len(wrong)} of {len(compared)} tasks compared, such as {task} ({said})"
         )
+        return Check(name, False, detail, "harness data verify gift-eval", tuple(wrong))
     if len(compared) == len(cells):
         return Check(name, True, f"{GAUGE} has the published scores on {of}")
     rest = sorted(set(cells) - compared)

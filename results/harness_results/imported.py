@@ -86,7 +86,7 @@ def put_models(
         records.delete_results(con, [result_id for (result_id,) in old])
         con.execute("DELETE FROM models WHERE source = $1 AND name IN (SELECT unnest($2::VARCHAR[]))", [source, names])
         while batch := list(itertools.islice(waiting, BATCH)):
-            shared = {"source": source, "suite": suite, "mode": "published"}
+            shared = {"source": source, "suite": suite, "mode": "published", "failure": "", "reason": ""}
             rows = [records.cell_row({**shared, **record, "result_id": record["cell_id"]}) for record, _ in batch]
             records.insert_rows(con, "cells", rows)
             records.insert_scores(con, [(r["result_id"], r["cell_id"], s) for r, (_, s) in zip(rows, batch, strict=True)])
