@@ -1,0 +1,116 @@
+/* Pictures: Vega-Lite specifications made in Python, drawn by the bundle that lies packed in the page until the first one is wanted. */
+
+const Pictures = {
+  ready: null,
+  described: null,
+  drawn: new Map(), // element -> what to finalize
+};
+
+/** Unpack and run the bundle once; gives vega-embed's function. Nothing of it stays global. */
+function vega() {
+  Pictures.ready ||= unpacked("bundle").then((source) => {
+    const script = h("script", {}, `(function () {${source}\n})();`);
+    document.head.append(script);
+    script.remove();
+    const embed = window.vegaEmbed;
+    for (const name of ["vegaEmbed", "vega", "vegaLite"]) delete window[name];
+    return embed;
+  });
+  return Pictures.ready;
+}
+
+/** {specs, light, dark}: specifications by name and the configuration of each theme. */
+function described() {
+  Pictures.described ||= JSON.parse(byId("specifications").textContent);
+  return Pictures.described;
+}
+
+const isDark = () => {
+  const chosen = document.documentElement.dataset.theme;
+  if (matchMedia("print").matches) return false;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+};
+
+/** A record without NaN and infinity, which the pictures cannot draw. */
+const finiteRow = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, typeof value === "number" && !Number.isFinite(value) ? null : value]));
+
+/**
+ * Draw a picture into an element.
+ * @param {string} label  what is to be seen, in a sentence, for those who do not see it
+ * @param {object[]} rows  records with the columns of the picture's docstring
+ * @param {{facet?: number, change?: Function}} options  facet: least width of a small multiple
+ */
+async function picture(element, name, label, rows, options = {}) {
+  const spec = described().specs[name];
+  const width = element.clientWidth;
+  if (!spec || !width || !rows.length) return fill(element, spec ? null : "This picture is not in the page.");
+  const token = {};
+  element.pictureToken = token;
+  const embed = await vega();
+  const narrow = width < 560;
+  const theme = described()[isDark() ? "dark" : "light"];
+  const limit = Math.round(Math.min(180, Math.max(70, width * 0.28)));
+  const config = { ...theme, aria: false, axis: { ...theme.axis, labelLimit: limit }, legend: { ...theme.legend, labelLimit: Math.min(220, width - 60) } };
+  const whole = structuredClone({ ...spec, config, datasets: { ...(spec.datasets || {}), rows: rows.map(finiteRow) } });
+  if (options.facet) {
+    // Beside each small picture stand names on its left and numbers on its right.
+    const beside = options.beside === undefined ? limit + 56 : options.beside;
+    const columns = Math.max(1, Math.min(options.most || 3, Math.floor(width / (options.facet + beside))));
+    whole.columns = columns;
+    whole.spec.width = Math.max(60, Math.floor(width / columns) - beside - 26);
+  }
+  if (options.change) options.change(whole, narrow);
+  const canvas = h("div", { class: "canvas" });
+  // vega measures the element, so it must be in the page.
+  const old = [...element.children];
+  canvas.style.width = `${width}px`;
+  element.append(canvas);
+  const result = await embed(canvas, whole, { ast: true, actions: false, renderer: "svg", logLevel: 1, mode: "vega-lite" });
+  if (element.pictureToken !== token) {
+    result.finalize();
+    canvas.remove();
+    return undefined;
+  }
+  for (const other of old) other.remove();
+  Pictures.drawn.get(element)?.finalize();
+  Pictures.drawn.set(element, result);
+  element.setAttribute("role", "img");
+  element.setAttribute("aria-label", cut(label, 300));
+  return result;
+}
+
+/** An element to draw into, with the numbers behind it to open and to copy. */
+function pictureWithNumbers(view, name, label, rows, columns, options = {}) {
+  const place = h("div", { class: "picture" });
+  const shownRows = options.tableRows || rows;
+  const figure = h("figure", {}, place, shownRows.length && columns ? numbersBehind(label, columns, shownRows) : null);
+  // Drawn when it is in the page and has a width.
+  queueMicrotask(() => picture(place, name, label, rows, options).catch((error) => notDrawn(place, error)));
+  return figure;
+}
+
+/** The numbers behind a picture: a table that is made when it is opened. */
+function numbersBehind(label, columns, rows) {
+  const details = h("details", { class: "numbers" }, h("summary", {}, "The numbers"));
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.children.length > 1) return;
+    const table = tableOf(label, columns, rows);
+    details.append(table, copyButtons(() => tableTexts(table)));
+  });
+  return details;
+}
+
+/** Say that something could not be drawn, and keep the reason for those who look for it. */
+function notDrawn(element, error) {
+  console.error(error);
+  fill(element, h("p", { class: "empty" }, `This could not be drawn: ${cut(shown(error && error.message), 200)}`));
+}
+
+/** Forget pictures of elements that have left the page. */
+function forgetPictures() {
+  for (const [element, result] of Pictures.drawn) {
+    if (element.isConnected) continue;
+    result.finalize();
+    Pictures.drawn.delete(element);
+  }
+}

@@ -1,0 +1,107 @@
+/* The first thing that is read: the verdict in words, and the best model of each domain. */
+
+/** Draw the heading: suite, verdict, your best, facts. */
+function drawHeader(view) {
+  const { board } = view;
+  const suite = shown(board.suite.name) || "Leaderboard";
+  fill(byId("suite"), h("bdi", {}, cut(suite, 120)));
+  fill(byId("summary"), shown(board.suite.summary));
+  fill(byId("verdict"), ...verdict(view));
+  fill(byId("own"), ...ownVerdict(view));
+  byId("own").hidden = !byId("own").childNodes.length;
+  const own = board.models.filter((model) => model.own).length;
+  const families = new Set(view.tasks.map((j) => board.tasks[j].family)).size;
+  const facts = [
+    view.tasks.length === board.tasks.length ? plural(view.tasks.length, "task") : `${view.tasks.length} of ${plural(board.tasks.length, "task")}`,
+    plural(families, "dataset family", "dataset families"),
+    `${plural(board.models.length, "model")} (${own} own, ${board.models.length - own} published)`,
+    board.suite.version && `suite version ${shown(board.suite.version)}`,
+    day(shown(board.made.at)) && `made ${day(board.made.at)}`,
+  ];
+  fill(byId("facts"), facts.filter(Boolean).map((fact) => h("li", {}, fact)));
+  fill(byId("notes"), [board.selection && `Only a selection: ${shown(board.selection)}`, ...board.notes.map(shown)].filter(Boolean).map((note) => h("li", {}, note)));
+  byId("notes").hidden = !byId("notes").childNodes.length;
+}
+
+/** A model in a sentence: a button that opens its panel. */
+function modelLink(view, i, props = {}) {
+  return linkButton(nameOf(view.board.models[i].label), () => openPanel("model", modelKey(view.board.models[i])), props);
+}
+
+/** The verdict for the slice: who is best, how sure that is, who is as good. */
+function verdict(view) {
+  const { values, ranked, units } = view;
+  const where = view.words ? ` on ${view.words}` : "";
+  if (!view.tasks.length) return [view.board.tasks.length ? "No task is in this slice. Remove a choice below." : "This suite has no task."];
+  if (!ranked.length) return [`No model has an n${view.label}${where} yet.`];
+  const [best] = ranked;
+  const first = h("strong", { class: "winner" }, modelLink(view, best));
+  const number = h("strong", { class: "figure" }, digits(values[best]));
+  const sure = between(view.low[best], view.high[best]);
+  const interval = sure ? h("span", { class: "soft" }, ` (95 % interval ${sure} over ${unitWords(units)})`) : "";
+  if (ranked.length === 1) return [first, ` is the only model with ${view.numbers.full[best] ? "every task" : "a score"}${where}: n${view.label} `, number, interval, "."];
+  const ties = ranked.filter((i) => i !== best && values[i] === values[best]);
+  const shared = ties.length ? ` shares the lowest n${view.label}${where} with ${plural(ties.length, "other model")}: ` : ` has the lowest n${view.label}${where}: `;
+  return [first, shared, number, interval, ". ", ...closeWords(view, best), ...pathWords(view)];
+}
+
+/** Who cannot be told apart from the best. */
+function closeWords(view, best) {
+  const m = view.board.models.length;
+  if (!view.units.kind) return [`With ${plural(view.tasks.length, "task")}, too few to say how sure that is.`];
+  const close = view.ranked.filter((i) => i !== best && view.apart[best * m + i] <= 0);
+  if (!close.length) return ["Every other model is told apart from it."];
+  const names = close.slice(0, 3).flatMap((i, k) => [k ? ", " : "", modelLink(view, i)]);
+  const more = close.length > 3 ? ` and ${close.length - 3} more` : "";
+  return [`${plural(close.length, "model")} cannot be told apart from it: `, ...names, `${more}.`];
+}
+
+/** A caution where no model has all tasks. */
+function pathWords(view) {
+  return view.numbers.full.includes(1) ? [] : [" No model has every task here, so the means are over different tasks."];
+}
+
+/** The sentence about the best own model; nothing where there is none, or it is the best of all. */
+function ownVerdict(view) {
+  const { board, values } = view;
+  const mine = view.order.filter((i) => board.models[i].own && !Number.isNaN(values[i]));
+  if (!mine.length) return board.models.some((model) => model.own) ? ["Your own models have no score on this slice yet."] : [];
+  const best = mine.find((i) => view.numbers.full[i]) ?? mine[0];
+  if (best === view.ranked[0]) return ["The best is one of your own models."];
+  const place = `place ${view.place[best]} of ${view.ranked.length}`;
+  const count = view.numbers.counts[best];
+  const where = view.numbers.pool[best] ? place : `on ${count.done} of ${plural(count.total, "task")}; among models with all tasks that mean would be ${place}`;
+  return ["Your best: ", h("strong", {}, modelLink(view, best)), `, ${digits(values[best])}, ${where}.`];
+}
+
+/** The best model of each group of the whole suite; a click chooses that slice. */
+function drawBests(view) {
+  const { board, state, memory } = view;
+  const column = valuesOf(board, "domain").length > 1 ? "domain" : ["term", "freq", "dataset"].find((name) => valuesOf(board, name).length > 1) || "domain";
+  const title = { domain: "domain", term: "term", freq: "frequency", dataset: "dataset" }[column];
+  byId("h-bests").textContent = `Best by ${title}`;
+  const groups = valuesOf(board, column).map((group) => ({ ...group, best: memory.best(state.score, group.tasks) }));
+  const pick = (group) => changeState({ slice: { ...freshState().slice, [column]: [group.name] } }, true);
+  const columns = [
+    { head: title[0].toUpperCase() + title.slice(1), cell: (group) => linkButton(nameOf(group.name), () => pick(group), { "aria-pressed": String(state.slice[column].includes(group.name)) }) },
+    { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
+    { head: `n${view.label}`, number: true, cell: (group) => intervalCell(group.best) },
+    { head: "As good as it", number: true, title: "models with all tasks of the group that cannot be told apart from the best", text: (group) => closeText(group.best) },
+    { head: "Your best", cell: (group) => (group.best && group.best.own !== undefined ? h("span", {}, modelLink(view, group.best.own), ` ${digits(memory.numbers(group.tasks).n[state.score][group.best.own])}`) : NONE) },
+    { head: "Tasks", number: true, text: (group) => String(group.tasks.length) },
+  ].filter(({ head }) => head !== "Your best" || board.models.some((model) => model.own));
+  fill(byId("bests"), tableOf(`Best model by ${title}`, columns, groups.slice(0, 40), { class: "bests" }));
+}
+
+/** "0.61" with the interval in a lighter tone. */
+function intervalCell(best) {
+  if (!best) return NONE;
+  const range = between(best.low, best.high);
+  return h("span", { class: "pair" }, digits(best.value), h("span", { class: "soft" }, range ? ` ${range}` : " no interval"));
+}
+
+/** "5 others", "none", or that there is too little data. */
+function closeText(best) {
+  if (!best || best.close === null) return best ? "too few tasks to tell" : NONE;
+  return best.close.length ? plural(best.close.length, "other") : "none";
+}

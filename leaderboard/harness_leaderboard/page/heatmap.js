@@ -1,0 +1,100 @@
+/* Models × tasks as a table: the number in each cell beside its colour, missing cells with a sign. And the list of tasks. */
+
+/** More tasks than this are not drawn in one table. */
+const MOST_TASKS = 250;
+
+/** What stands in a cell: {text, shade, words}. */
+function heatCell(board, score, i, j) {
+  const at = i * board.tasks.length + j;
+  const status = board.status[at];
+  const stale = board.stale[at] ? ", stale" : "";
+  if (status === FAILED) return { text: "×", shade: "none", words: `failed${stale}` };
+  if (status === SKIPPED) return { text: "skip", shade: "none", words: `skipped${stale}` };
+  if (status !== OK) return { text: "·", shade: "none", words: "missing" };
+  const log = board.logs[score][at];
+  if (Number.isNaN(log)) return { text: "?", shade: "none", words: `no ratio: score ${digits(board.scores[score].values[at])}, baseline ${digits(board.scores[score].baseline[j])}${stale}` };
+  const ratio = Math.exp(log);
+  return { text: digits(ratio, 2), shade: shade((log / Math.LN2) * 4), words: `${digits(ratio)} of the baseline${stale}`, stale: Boolean(stale) };
+}
+
+/** Tasks in the order of the heat map: by domain, then as in the suite. */
+function heatOrder(view) {
+  const domains = new Map();
+  for (const j of view.tasks) if (!domains.has(view.board.tasks[j].domain)) domains.set(view.board.tasks[j].domain, domains.size);
+  return view.tasks.slice().sort((a, b) => domains.get(view.board.tasks[a].domain) - domains.get(view.board.tasks[b].domain) || a - b);
+}
+
+/** Draw the heat map and the list of tasks. */
+function drawHeatmap(view, body) {
+  const models = body.dataset.every === "1" ? view.passing : view.focus;
+  const order = heatOrder(view).slice(0, MOST_TASKS);
+  if (!order.length || !models.length) return fill(body, EMPTY("There is no model or no task to show."));
+  const toggle = h("button", { type: "button", "aria-pressed": String(body.dataset.every === "1"), on: { click: () => {
+    body.dataset.every = body.dataset.every === "1" ? "" : "1";
+    drawHeatmap(view, body);
+    body.querySelector(".tools button").focus();
+  } } }, body.dataset.every === "1" ? "Fewer models" : `All ${view.passing.length} models`);
+  const table = heatTable(view, models, order);
+  const box = boxOf(`n${view.label} of ${models.length} models on ${order.length} tasks`, table, "heat tall");
+  box.addEventListener("click", (event) => {
+    const cell = event.target.closest("td[data-task]");
+    if (cell) openPanel("task", taskKey(view.board.tasks[Number(cell.dataset.task)]));
+  });
+  const texts = () => [["Model", ...order.map((j) => view.board.tasks[j].name)], ...models.map((i) => [view.board.models[i].label, ...order.map((j) => heatCell(view.board, view.state.score, i, j).text)])];
+  const rest = view.tasks.length > order.length ? EMPTY(`The first ${order.length} of ${view.tasks.length} tasks; choose a slice to see others.`) : null;
+  return fill(body, heatLegend(), box, h("div", { class: "tools" }, models.length < view.passing.length || body.dataset.every ? toggle : null, copyButtons(texts)), rest, taskList(view));
+}
+
+/** The table itself: a row of domains, a row of tasks to open, a row a model. */
+function heatTable(view, models, order) {
+  const { board } = view;
+  const spans = [];
+  for (const j of order) {
+    const last = spans[spans.length - 1];
+    if (last && last.domain === board.tasks[j].domain) last.count += 1;
+    else spans.push({ domain: board.tasks[j].domain, count: 1 });
+  }
+  const starts = new Set();
+  order.forEach((j, k) => { if (k && board.tasks[j].domain !== board.tasks[order[k - 1]].domain) starts.add(j); });
+  const edge = (j) => (starts.has(j) ? "edge" : null);
+  const domains = h("tr", { class: "domains" }, h("td", {}, ""), spans.map(({ domain, count }, k) => h("th", { scope: "colgroup", colspan: count, class: k ? "edge" : null }, h("span", {}, nameOf(domain || NONE)))));
+  const heads = h("tr", {}, h("th", { scope: "col" }, "Model"), order.map((j) =>
+    h("th", { scope: "col", class: edge(j) }, linkButton(nameOf(board.tasks[j].name, { class: "name upright" }), () => openPanel("task", taskKey(board.tasks[j]))))));
+  const rows = models.map((i) => h("tr", { class: board.models[i].own ? "own" : null }, h("th", { scope: "row" }, h("span", { class: "who" }, modelLink(view, i), board.models[i].own ? badgeOf(board.models[i]) : null)), order.map((j) => {
+    const cell = heatCell(board, view.state.score, i, j);
+    return h("td", { class: [cell.shade, cell.stale && "stale", edge(j)].filter(Boolean).join(" "), title: `${cut(shown(board.models[i].label), 80)} on ${cut(shown(board.tasks[j].name), 80)}: ${cell.words}`, "data-task": j }, cell.text);
+  })));
+  return h("table", {}, h("caption", { class: "unseen" }, `n${view.label} by model and task`), h("thead", {}, domains, heads), h("tbody", {}, rows));
+}
+
+/** What the colours and signs mean. */
+function heatLegend() {
+  const steps = [["h-4", "≤ 0.55"], ["h-2", "0.7"], ["h0", "1"], ["h2", "1.4"], ["h4", "≥ 1.8"]];
+  return h("p", { class: "key" }, "Score / baseline: ", steps.map(([name, words]) => h("span", { class: `swatch ${name}` }, words)),
+    h("span", { class: "soft" }, "blue is better than the baseline, orange worse · × failed · skip skipped · · missing · ? no ratio · dotted frame: stale"));
+}
+
+/** All tasks of the slice in a table to search, with the best model of each. */
+function taskList(view) {
+  const { board, state } = view;
+  const details = h("details", { class: "numbers", id: "task-list" }, h("summary", {}, `List of ${plural(view.tasks.length, "task")}`));
+  const best = (j) => view.order.reduce((found, i) => (board.logs[state.score][i * board.tasks.length + j] < (found === undefined ? Infinity : board.logs[state.score][found * board.tasks.length + j]) ? i : found), undefined);
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.children.length > 1) return;
+    const rows = view.tasks.map((j) => ({ j, ...board.tasks[j], best: best(j) }));
+    const columns = [
+      { head: "Task", cell: (row) => linkButton(nameOf(row.name), () => openPanel("task", taskKey(board.tasks[row.j]))) },
+      textColumn("Domain", "domain"), textColumn("Frequency", "freq"), textColumn("Term", "term"),
+      numberColumn("Horizon", "horizon", (x) => digits(x, 4)), numberColumn("Variates", "variates", (x) => digits(x, 4)),
+      { head: "Best model", cell: (row) => (row.best === undefined ? NONE : modelLink(view, row.best)) },
+      { head: "Ratio", number: true, text: (row) => (row.best === undefined ? NONE : digits(Math.exp(board.logs[state.score][row.best * board.tasks.length + row.j]))) },
+    ];
+    const table = tableOf("Tasks of the slice", columns, rows, { class: "tall" });
+    const search = h("input", { type: "search", on: { input: (event) => {
+      const wanted = event.target.value.toLowerCase();
+      for (const row of table.querySelectorAll("tbody tr")) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    } } });
+    details.append(h("label", { class: "field wide" }, h("span", {}, "Find a task"), search), table, copyButtons(() => tableTexts(table)));
+  });
+  return details;
+}

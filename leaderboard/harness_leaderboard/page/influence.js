@@ -1,0 +1,117 @@
+/* What a place hangs on: single families, single tasks, the choice of the mean, what is missing. Axes as in stats.js. */
+
+/** Places by two means that differ by no more than this (or 15 % of the models) are never called a disagreement. */
+const LEAST_GAP = 5;
+const SHARE_GAP = 0.15;
+
+/**
+ * Places of the pool when one family is left out; [M] of {place, best, worst, bestWithout, worstWithout}, place 0 outside the pool.
+ * @param {Uint8Array} pool [M] who is ranked
+ */
+function influenceOf(board, score, tasks, pool) {
+  const [m, r] = [board.models.length, board.tasks.length];
+  const logs = board.logs[score];
+  const families = groupsOf(board, tasks, "family");
+  const sums = families.map(({ tasks: members }) => {
+    const part = { sum: new Float64Array(m), count: new Float64Array(m) };
+    for (let i = 0; i < m; i += 1) {
+      for (const j of members) {
+        const value = logs[i * r + j];
+        if (value === value) {
+          part.sum[i] += value;
+          part.count[i] += 1;
+        }
+      }
+    }
+    return part;
+  });
+  const placesWithout = (left) => {
+    const means = new Float64Array(m).fill(NaN);
+    for (let i = 0; i < m; i += 1) {
+      let [sum, count] = [0, 0];
+      if (pool[i]) sums.forEach((part, f) => {
+        if (f === left) return;
+        sum += part.sum[i];
+        count += part.count[i];
+      });
+      means[i] = count ? sum / count : NaN;
+    }
+    return placesBy(means, pool);
+  };
+  const found = placesWithout(-1).map((place) => ({ place, best: place, worst: place, bestWithout: "", worstWithout: "" }));
+  if (families.length > 1) families.forEach(({ name }, f) => {
+    placesWithout(f).forEach((place, i) => {
+      if (!place) return;
+      if (place < found[i].best) Object.assign(found[i], { best: place, bestWithout: name });
+      if (place > found[i].worst) Object.assign(found[i], { worst: place, worstWithout: name });
+    });
+  });
+  return found;
+}
+
+/** [T] median over the pool of the log ratios of each task; NaN without any. */
+function medianLogs(board, score, tasks, pool) {
+  const [m, r] = [board.models.length, board.tasks.length];
+  return tasks.map((j) => {
+    const column = [];
+    for (let i = 0; i < m; i += 1) if (pool[i] && !Number.isNaN(board.logs[score][i * r + j])) column.push(board.logs[score][i * r + j]);
+    column.sort((a, b) => a - b);
+    const half = column.length >> 1;
+    if (!column.length) return NaN;
+    return column.length % 2 ? column[half] : (column[half - 1] + column[half]) / 2;
+  });
+}
+
+/**
+ * How much each task adds to a model's mean log ratio to a reference [T]; the contributions' sum is that mean.
+ * @returns {{task: number, log: number, reference: number, part: number}[]} the strongest for the model first
+ */
+function driversOf(board, score, i, tasks, reference) {
+  const r = board.tasks.length;
+  const found = tasks
+    .map((j, k) => ({ task: j, log: board.logs[score][i * r + j], reference: reference[k] }))
+    .filter(({ log, reference: other }) => !Number.isNaN(log) && !Number.isNaN(other));
+  for (const driver of found) driver.part = (driver.log - driver.reference) / found.length;
+  return found.sort((a, b) => a.part - b.part);
+}
+
+/** [M] whether places by geometric mean and by mean rank are far apart, among the pool: {byMean, byRank, flagged} each [M]. */
+function disagreementOf(values, rank, full) {
+  const both = Array.from(values, (value, i) => full[i] && !Number.isNaN(value) && !Number.isNaN(rank[i]));
+  const only = (numbers) => Float64Array.from(numbers, (value, i) => (both[i] ? value : NaN));
+  const everyone = new Uint8Array(both.length).fill(1);
+  const byMean = placesBy(only(values), everyone);
+  const byRank = placesBy(only(rank), everyone);
+  const allowed = Math.max(LEAST_GAP, SHARE_GAP * both.filter(Boolean).length);
+  return { byMean, byRank, flagged: both.map((there, i) => there && Math.abs(byMean[i] - byRank[i]) > allowed) };
+}
+
+/**
+ * A model's geometric mean when what is missing is left out, counted as the baseline (ratio 1), or as the worst of the pool.
+ * @returns {{drop: number, baseline: number, worst: number, covered: number}} covered is the share of tasks with a number
+ */
+function policiesOf(board, score, i, tasks, pool) {
+  const [m, r] = [board.models.length, board.tasks.length];
+  const logs = board.logs[score];
+  const total = { drop: 0, baseline: 0, worst: 0 };
+  let [there, usable] = [0, 0];
+  for (const j of tasks) {
+    const value = logs[i * r + j];
+    let worst = NaN;
+    for (let k = 0; k < m; k += 1) if ((pool[k] || k === i) && !(logs[k * r + j] <= worst) && !Number.isNaN(logs[k * r + j])) worst = logs[k * r + j];
+    if (Number.isNaN(worst)) continue; // nobody has a ratio here
+    usable += 1;
+    const has = !Number.isNaN(value);
+    if (has) there += 1;
+    total.drop += has ? value : 0;
+    total.baseline += has ? value : 0;
+    total.worst += has ? value : Math.max(worst, 0);
+  }
+  const mean = (sum, count) => (count ? Math.exp(sum / count) : NaN);
+  return {
+    drop: mean(total.drop, there),
+    baseline: mean(total.baseline, usable),
+    worst: mean(total.worst, usable),
+    covered: tasks.length ? there / tasks.length : NaN,
+  };
+}

@@ -1,0 +1,141 @@
+"""The page's fixed sentences: what each section shows and how it is read, and how the numbers are made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["METHOD", "SECTIONS", "Section"]
+
+
+class Section(NamedTuple):
+    """A section of the page; `id` is the name by which the script draws it."""
+
+    id: str
+    title: str
+    how: str
+
+
+SECTIONS = (
+    Section(
+        "intervals",
+        "Intervals",
+        "The score of the ten best and of your own models, with the range in which it would lie for other datasets like these. "
+        "Models whose ranges overlap widely may change places.",
+    ),
+    Section(
+        "domains",
+        "By domain",
+        "Where each model is strong. Bars to the left of the line are better than the baseline; thin lines are 95 % intervals.",
+    ),
+    Section(
+        "heatmap",
+        "Models × tasks",
+        "Score over baseline, task by task. Choose a task to see every model on it.",
+    ),
+    Section(
+        "wins",
+        "Who beats whom",
+        "Per cent of tasks on which the model of the row beats that of the column, ties counted half. "
+        "A star: the two means are told apart at 95 %.",
+    ),
+    Section(
+        "critical",
+        "Mean ranks",
+        "Models joined by a bar have mean ranks too close to tell apart (Nemenyi’s critical difference). "
+        "Ranks are taken among the models shown here, so they change with the choice of models.",
+    ),
+    Section(
+        "influence",
+        "What if one dataset were left out",
+        "The places a model would take if one family of datasets were left out. A long bar means that its place hangs on few data.",
+    ),
+    Section(
+        "drivers",
+        "Tasks that make the score",
+        "Compared with the median of the models: blue tasks lower the mean, orange ones raise it. "
+        "One task with a very low ratio weighs as much as many ordinary wins.",
+    ),
+    Section(
+        "policies",
+        "Failures and gaps",
+        "The ranking leaves out what is missing. Here is what the score would be if it counted as the baseline, or as the worst model.",
+    ),
+    Section(
+        "cost",
+        "Accuracy against cost",
+        "Down is more accurate, left is cheaper. No model is both cheaper and better than those on the line.",
+    ),
+    Section(
+        "steps",
+        "Error along the horizon",
+        "How the error grows from the first tenth of the horizon to the last.",
+    ),
+    Section(
+        "calibration",
+        "Calibration",
+        "Does a forecast say what is so? On the diagonal, as many values fall below each quantile as it promises. "
+        "In the lower pictures, high ends mean forecasts that are too narrow, a hump ones that are too wide. Every task counts the same.",
+    ),
+    Section(
+        "explorer",
+        "Forecasts",
+        "Single windows: what had been, what came (circles), and the forecast with its bands.",
+    ),
+    Section(
+        "receipts",
+        "Receipts",
+        "Where the own numbers come from. Open a task or a model for the command that makes a number again.",
+    ),
+)
+"""Sections below the ranking, in order."""
+
+METHOD = (
+    (
+        "nMASE, nCRPS",
+        "Geometric mean over tasks of the model’s score divided by the baseline’s on the same task: below 1 is better than the baseline. "
+        "A task whose ratio is not defined (missing, zero, negative or infinite) is left out and counted.",
+    ),
+    (
+        "Mean rank",
+        "On each task: 1 + the number of models with a strictly lower score; then the mean over tasks. "
+        "Ranks are among the models that have all tasks of the slice (among all models when none has).",
+    ),
+    (
+        "Win rate",
+        "Share of comparisons, task by task, with the other models that have all tasks, in which the model’s MASE is lower; ties count half.",
+    ),
+    (
+        "95 % interval",
+        "Percentile interval of 2,000 bootstrap resamples of dataset families: all tasks of a family are drawn together, since they rise "
+        "and fall together. With fewer than six families single tasks are drawn, and the answer holds for these datasets only; "
+        "with fewer than six tasks there is no interval.",
+    ),
+    (
+        "Told apart",
+        "The interval of the difference of two models’ mean log ratios, over the tasks that both have and with the same resamples, "
+        "leaves out zero. Each pair is compared by itself, without correction for the number of pairs.",
+    ),
+    (
+        "Places",
+        "From 1 + the number of models told apart as better, to the number of models less those told apart as worse.",
+    ),
+    (
+        "Ties",
+        "Letters by insert-and-absorb (Piepho 2004), for at most 30 models: those that share a letter cannot be told apart.",
+    ),
+    (
+        "Friedman, Nemenyi, Wilcoxon, Holm",
+        "Tests over blocks, which are dataset families (tasks where families are few): the mean log ratio of each block is one observation "
+        "(Demšar 2006).",
+    ),
+    (
+        "Effect of a task",
+        "The log of the model’s ratio less that of the median model, divided by the number of tasks; shown as the change of the mean "
+        "that this task alone makes.",
+    ),
+    (
+        "Filters and slices",
+        "A slice of tasks recomputes everything. A filter of models only hides rows: no place and no rank changes by it.",
+    ),
+)
+"""(term, explanation) of the last section."""
