@@ -39,7 +39,11 @@ def choose_model(results: Results, text: str, sources: Iterable[str] = ()) -> tu
         written = ", ".join(repr(_address(results.entries[i], found, results.entries)) for i in kept[:8])
         raise UsageError(f"'{_short(text)}' names {len(kept)} results; name one: {written}")
     others = [results.entries[i].source for i in found if i not in kept]
-    said = f"{results.entries[kept[0]].label}: own results; for the imported ones: '{text}@{others[0]}'" if others and not asked else ""
+    said = (
+        f"{results.entries[kept[0]].label}: own results; for the imported ones: '{_short(text)}@{others[0]}'"
+        if others and not asked
+        else ""
+    )
     return kept[0], said
 
 
@@ -86,7 +90,7 @@ def short_metric(name: str) -> str:
     return SHORT.get(name, name)
 
 
-def choose_metric(results: Results, text: str) -> str:
+def choose_metric(results: Results, text: str, option: str = "--metric") -> str:
     """The full name of a metric with results: in full, short ("CRPS"), or without its level ("MAE" for "MAE[0.5]"); letters' case is free.
 
     Raises:
@@ -104,5 +108,5 @@ def choose_metric(results: Results, text: str) -> str:
         return found[0]
     have = ", ".join(short_metric(name) for name in known)
     if found:
-        raise UsageError(f"--metric {_short(text)}: names {len(found)} metrics; name one: {', '.join(found)}")
-    raise UsageError(f"--metric {_short(text)}: there is no such metric.{suggest(text, [*known, *SHORT.values()])} With results: {have}")
+        raise UsageError(f"{option} {_short(text)}: names {len(found)} metrics; name one: {', '.join(found)}")
+    raise UsageError(f"{option} {_short(text)}: there is no such metric.{suggest(text, [*known, *SHORT.values()])} With results: {have}")

@@ -23,8 +23,14 @@ __all__ = ["compare"]
     "-s", "--suite", default="", show_default=False, help="Suite to compare on.  [default: the only one with own results, else gift-eval]"
 )
 @click.option("--metric", default="MASE", metavar="NAME", help="MASE, CRPS or another metric with results; lower is better.")
-@click.option("--where", default="", metavar="SQL", help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\".")
-@click.option("--limit", default="", metavar="N|SHARE", help="Compare the results of runs with this --limit.")
+@click.option(
+    "--where",
+    default="",
+    show_default=False,
+    metavar="SQL",
+    help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\".",
+)
+@click.option("--limit", default="", show_default=False, metavar="N|SHARE", help="Compare the results of runs with this --limit.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -70,7 +70,7 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
         )
     theirs, name, warnings = _theirs(results, against, str(db))
     chosen = [choose_metric(results, text) for text in split_list(metrics)]
-    limits = {choose_metric(results, text) if text else "": share for text, share in allowed.items()}
+    limits = {choose_metric(results, text, "--tolerance") if text else "": share for text, share in allowed.items()}
     mine = {metric: values[row] for metric, values in results.scores.items()}
     found = compare(results.tasks, mine, theirs, limits, chosen)
     stale = 0 if results.stale is None else int(results.stale[row].sum())

@@ -23,8 +23,9 @@ from harness.errors import HarnessError, NothingMatched, UsageError
 from harness.spool import CellWriter
 from harness_leaderboard import choose, compare_words
 from harness_leaderboard.aggregate import Entry, Results
-from harness_leaderboard.bootstrap import difference, units_of
+from harness_leaderboard.bootstrap import difference, told_apart, units_of
 from harness_leaderboard.choose import choose_metric, choose_model
+from harness_leaderboard.collect import collect
 from harness_leaderboard.compare import compare, flat, summary
 from harness_leaderboard.compare_windows import compare_windows
 from harness_leaderboard.compare_words import share, verdict, without
@@ -251,6 +252,20 @@ def test_metrics_are_found_by_short_names() -> None:
         choose_metric(results, "MSAE")
 
 
+def test_the_verdict_is_that_of_the_leaderboards_letters(tmp_path: Path) -> None:
+    store = DuckStore(tmp_path / "x.duckdb")
+    import_gift_eval(store)
+    results = collect(store, "gift-eval")
+    families = [str(task["family"]) for task in results.tasks]
+    chosen = np.random.default_rng(0).choice(len(results.entries), 12, replace=False)
+    logs = np.log(results.mase[chosen])
+    signs = {1: "better", -1: "worse", 0: "undecided"}
+    apart = told_apart(logs, units_of(families))
+    for i, j in itertools.combinations(range(12), 2):
+        assert summary(results.mase[chosen[i]], results.mase[chosen[j]], families)["verdict"] == signs[int(apart[i, j])]
+    assert len(set(apart[np.triu_indices(12, 1)].tolist())) == 3
+
+
 # ── the command ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -344,6 +359,25 @@ def test_what_cannot_be_compared_is_said(store: DuckStore, go: Go) -> None:
         go("mine", "other", "--where", "nonsense = 1")
 
 
+def test_parts_of_a_suite_and_of_tasks(store: DuckStore, go: Go) -> None:
+    for i, task in enumerate(TASKS):
+        add(store, "old", 1.0, task)
+        add(store, "new", 0.5 + i, task)
+        add(store, "old", 1.0, task, scope="limit=2")
+        add(store, "new", 3.0, task, scope="limit=2")
+    add(store, "new", 1.5, TASKS[0], seed=1)  # the mean of two seeds is 1.0
+
+    def numbers(*arguments: str) -> dict[str, Any]:
+        return dict(json.loads(go("new", "old", "--json", *arguments).stdout)["numbers"])
+
+    assert numbers()["nMASE_ratio"] == pytest.approx((1.0 * 1.5 * 2.5) ** (1 / 3))
+    one = numbers("--where", f"name = '{TASKS[1]}'")
+    assert (one["tasks"], one["nMASE_ratio"], one["nMASE_A"]) == (1, pytest.approx(1.5), None)  # no baseline
+    assert numbers("--limit", "2")["nMASE_ratio"] == pytest.approx(3.0)
+    assert numbers("--metric", "CRPS")["nCRPS_ratio"] == pytest.approx((1.0 * 1.5 * 2.5) ** (1 / 3))
+    assert "6 results of parts of tasks are left out" in " ".join(go("new", "old").stdout.split())
+
+
 def test_hostile_names_are_text(store: DuckStore, go: Go) -> None:
     add(store, HOSTILE, 1.0)
     add(store, "plain", 2.0)
@@ -364,8 +398,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_diebold_mariano_from_stored_windows_by_loops(ran: Path) -> None:
-    from harness_leaderboard.collect import collect
-
     store = DuckStore(ran)
     results = collect(store, "quick")
     names = [entry.model for entry in results.entries]

@@ -308,6 +308,8 @@ def test_what_is_not_there_is_said(store: DuckStore, go: Go) -> None:
         assert len(str(caught.value)) < 400
     with pytest.raises(UsageError, match="--metric MSAE"):
         go("mine", "--against", "gift-eval:naive", "--metric", "MSAE")
+    with pytest.raises(UsageError, match=r"--tolerance MSI: there is no such metric\. Did you mean 'MSIS'"):
+        go("mine", "--against", "gift-eval:naive", "--tolerance", "MSI=5%")
     with pytest.raises(UsageError, match="wanted a percentage"):
         go("mine", "--against", "gift-eval:naive", "--tolerance", "5")
 

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from harness.errors import UsageError
 from harness_leaderboard import diebold_mariano as dm_module
 from harness_leaderboard import influence, significance
 from harness_leaderboard.bootstrap import units_of
@@ -228,3 +229,16 @@ def test_reach_counts_cutoffs_that_overlap() -> None:
     months = np.array(["2024-01-01", "2024-02-01", "2024-03-01"], "datetime64[s]")
     assert [reach(months, "M", n) for n in (1, 2)] == [1, 2]
     assert reach(months[:0], "M", 3) == 1
+
+
+def test_a_missing_scipy_is_named_with_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness_leaderboard.needs.find_spec", lambda name: None)
+    for call in (
+        lambda: friedman(AUC),
+        lambda: nemenyi_quantile(3),
+        lambda: wilcoxon(AUC[0], AUC[1]),
+        lambda: diebold_mariano(AUC[0], AUC[1]),
+    ):
+        with pytest.raises(UsageError, match=r"scipy is not installed.*pip install 'ts-harness\[page\]'"):
+            call()
+    assert sign_test(AUC[0], AUC[1]).p < 1  # needs none
