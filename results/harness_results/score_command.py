@@ -40,7 +40,9 @@ SAME = 1e-9
 @click.option(
     "-t", "--tasks", "--task", multiple=True, metavar="GLOBS", shell_complete=comma_list("tasks"), help="Only these tasks: 'm4_*'."
 )
-@click.option("--baseline", default="", metavar="MODEL", help="What aggregates are relative to.  [default: the suite's]")
+@click.option(
+    "--baseline", default="", show_default=False, metavar="MODEL", help="What aggregates are relative to.  [default: the suite's]"
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -73,6 +75,7 @@ def score(
     harness score --dialect fev,monash -s quick
     harness score --dialect fev@0.10 -m naive,drift --json
     """
+    from harness.cli.output import printable
     from harness.errors import DataError, UsageError
     from harness.plugins import load
     from harness.selection import split_list
@@ -109,7 +112,7 @@ def score(
         _tables(chosen, scored, boards)
     elif form is not None:
         _deliver(_json(chosen, scored, boards, left, notes) if form == "json" else _csv(chosen, scored), output)
-    for line in [*_said(left), *(f"note: {note}" for note in notes)]:
+    for line in [*_said(left), *(f"note: {printable(note, 1000)}" for note in notes)]:
         click.echo(line, err=True)
     refused = sum(r.kind == "refused" for r in left)
     if not scored:
@@ -167,17 +170,17 @@ def _unequal(scored: Sequence[Scored]) -> list[str]:
     """What the dialect `gift-eval` finds otherwise than the run did."""
     from harness.cli.output import printable
 
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for result in scored:
         for metric, value in result.scores.get("gift-eval", {}).items():
             stored = result.stored.get(metric, math.nan)
             if not (math.isclose(value, stored, rel_tol=SAME, abs_tol=0.0) or (math.isnan(value) and math.isnan(stored))):
-                kind = result.cell["output"] or "forecasts"
-                found[f"{metric} of {result.cell['model']} ({kind})"].append(f"{result.cell['task']} {value:.6g}, stored {stored:.6g}")
-    why = "; MSIS is from the kept levels here, in a run from the model's own samples or levels"
+                which = (metric, printable(result.cell["model"], 80), result.cell["output"] or "forecasts")
+                found[which].append(f"{printable(result.cell['task'], 80)} {value:.6g}, stored {stored:.6g}")
+    why = {"MSIS": "; here it is from the kept levels, in a run from the model's own samples or levels"}
     return [
-        printable(f"gift-eval: {what} is not the stored score on {len(tasks)} tasks: {tasks[0]}" + (why if what.startswith("MSIS") else ""))
-        for what, tasks in found.items()
+        f"gift-eval: {metric} of {model} ({kind}) is not the stored score on {len(tasks)} tasks: {tasks[0]}{why.get(metric, '')}"
+        for (metric, model, kind), tasks in found.items()
     ]
 
 
@@ -280,7 +283,7 @@ def _said(left: Sequence[LeftOut]) -> list[str]:
     for (kind, model, reason), members in grouped.items():
         tasks = list(dict.fromkeys(str(m.cell["task"]) for m in members))
         more = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
-        lines.append(printable(f"{kind}: {model} on {tasks[0]}{more}: {reason}", 1000))
+        lines.append(f"{kind}: {printable(model, 80)} on {printable(tasks[0], 80)}{more}: {printable(reason, 1000)}")
         lines += [f"  {printable(command, 2000)}" for command in _commands(members)]
     return lines
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.arrow import to_numpy
+from harness.cli.output import printable
 from harness.errors import DataError, HarnessError, NothingMatched, StoreError, Unavailable, UsageError, suggest
 from harness.forecast import F32, I64
 from harness.plan import open_suites
@@ -85,7 +86,7 @@ def select_cells(
     for patterns, what, names in ((suites, "suite", _suite), (tasks, "task", _tasks), (models, "model", _models)):
         for pattern in patterns:
             if not any(_matches(name, pattern) for row in rows for name in names(row)):
-                known = sorted({names(row)[0] for row in rows})
+                known = sorted({printable(names(row)[0], 80) for row in rows})
                 raise NothingMatched(
                     f"no {what} of {store.path} matches {pattern!r}.{suggest(pattern, known)} To see all: harness ls cells"
                 )
