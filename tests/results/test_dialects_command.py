@@ -354,3 +354,25 @@ def test_help_loads_nothing_heavy(lab: Lab) -> None:
         print([m for m in ("pyarrow", "pandas", "duckdb", "harness_results.dialects") if m in sys.modules])
     """)
     done.expect(0, "--dialect", "[]")
+
+
+def test_the_table_of_the_documentation_is_a_run(run: tuple[Lab, Done]) -> None:
+    columns = (
+        ("gift-eval", "MASE[0.5]"), ("fev", "MASE"), ("monash", "mean MASE"), ("time", "MASE"),
+        ("gift-eval", "mean_weighted_sum_quantile_loss"), ("fev", "WQL"), ("time", "CRPS"), ("tsfm-point", "MSE"),
+    )  # fmt: skip
+    page = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
+    table = page.partition("a test compares them with a run -->")[2].strip().split("\n\n")[0].splitlines()[2:]
+    found = scores(run[1])
+    shown = {(task, model): numbers for task, model, *numbers in ([c.strip() for c in line.strip("|").split("|")] for line in table)}
+    assert shown == {
+        (task, model): [f"{found[dialect, model, task][metric]:.4g}" for dialect, metric in columns]
+        for task in TASKS.split(",")
+        for model in ("naive", "seasonal_naive")
+    }
+    for each in DIALECTS.values():
+        _, _, section = page.partition(f"\n## {each.name}\n")
+        assert section.lstrip().startswith(f"Version {each.version}."), each.name
+        for metric in each.metrics:
+            bare = metric.removeprefix("mean ").removeprefix("median ").split("[")[0]
+            assert each.name == "gift-eval" or bare in section.partition("\n## ")[0], (each.name, metric)
