@@ -21,11 +21,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Cell", "Entry", "Results",
-    "common_tasks", "complete", "divided", "filled", "geometric_mean", "mean_ranks", "pool_of", "ratios", "win_rates",
+    "LABELS",
+    "MAIN",
+    "Cell",
+    "Entry",
+    "Results",
+    "common_tasks",
+    "complete",
+    "divided",
+    "filled",
+    "geometric_mean",
+    "logs_of",
+    "mean_ranks",
+    "pool_of",
+    "ratios",
+    "win_rates",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
+
+
+MAIN = {"gift-eval": ("MASE[0.5]", "mean_weighted_sum_quantile_loss"), "fev": ("fev:MASE", "fev:SQL")}
+"""{dialect of tasks: the two metrics that models are compared by}: a scaled error of the point forecast, one of the distribution."""
+
+LABELS = {"MASE[0.5]": "MASE", "mean_weighted_sum_quantile_loss": "CRPS"}
+"""How people call these metrics; others go by their own names."""
+
+
+def logs_of(scores: Array) -> Array:
+    """Logs of scores, of any shape; NaN where one is missing, zero, negative or infinite. Their differences need no baseline."""
+    sound = np.isfinite(scores) & (scores > 0)
+    logs: Array = np.log(scores, out=np.full(scores.shape, np.nan), where=sound)
+    return logs
 
 
 @dataclass(frozen=True)
@@ -67,8 +94,8 @@ class Cell:
 class Results:
     """Scores of a suite: M models × R tasks.
 
-    `main` names the two metrics that models are compared by: a scaled error of the point forecast (`mase`) and one of the whole
-    distribution (`crps`).
+    `main` names the two metrics that models are compared by: an error of the point forecast (`mase`) and one of the whole distribution
+    (`crps`), which are MASE and CRPS unless the suite has others (`labels`).
     """
 
     tasks: list[dict[str, Any]]  # R records of tasks: name, domain, freq, term, …
@@ -82,11 +109,17 @@ class Results:
     fit_s: Array  # [M] seconds of training before
     peak_mb: Array  # [M] most memory of a worker, MiB; NaN = not measured
     baseline: str = "seasonal_naive"
-    main: tuple[str, str] = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
+    main: tuple[str, str] = MAIN["gift-eval"]
+    runnable: bool = True  # a plugin has the suite: what is missing can be run
     notes: list[str] = field(default_factory=list)
     stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
     baseline_stale: NDArray[np.bool_] | None = None  # [R] the baseline's score is a stale one, as there is no other; None = nowhere
     cells: dict[tuple[int, str], list[Cell]] = field(default_factory=dict)  # own results by (number of the model, name of the task)
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What people call the main metrics."""
+        return LABELS.get(self.main[0], self.main[0]), LABELS.get(self.main[1], self.main[1])
 
     @property
     def mase(self) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrow import to_numpy
-from harness_leaderboard.aggregate import Array, Cell, Entry, Results
+from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +28,7 @@ def to_arrays(
     baseline: str,
     notes: list[str],
     stale: Container[str],
+    runnable: bool = True,
 ) -> Results:
     """Put stored rows into arrays of models × tasks.
 
@@ -38,6 +40,7 @@ def to_arrays(
         baseline: the model that scores are divided by.
         notes: what is to be said below the table; may be added to.
         stale: ids of cells that no longer hold.
+        runnable: whether a plugin has the suite.
     """
     keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
     position = {key: i for i, key in enumerate(keys)}
@@ -68,8 +71,11 @@ def to_arrays(
         if cell["peak_rss_mb"]:
             peak_mb[at[0]] = np.fmax(peak_mb[at[0]], cell["peak_rss_mb"])
     means = _means(scores, place, shape)
+    main = _main(means, tasks, shape)
+    if main != Results.main:
+        notes.append(f"This suite is compared by {main[0]} and {main[1]}: columns named MASE and CRPS hold these.")
     entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
-    base, rests, passed = baseline_scores(means, old, entries, baseline)
+    base, rests, passed = baseline_scores(means, old, entries, baseline, main[0])
     if passed.any():
         notes.append(
             f"The own results of the baseline '{baseline}' are stale for {passed.sum()} tasks; the published ones are taken instead. "
@@ -87,6 +93,8 @@ def to_arrays(
         fit_s=fit_s,
         peak_mb=peak_mb,
         baseline=baseline,
+        main=main,
+        runnable=runnable,
         notes=notes,
         stale=old,
         baseline_stale=rests,
@@ -102,7 +110,7 @@ def _entry(key: tuple[str, ...], model_name: str, models: Mapping[tuple[str, str
 
 
 def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -> dict[str, Array]:
-    """{metric: [M, R] means over seeds}, NaN where there is none; the main metrics are always there."""
+    """{metric: [M, R] means over seeds}, NaN where there is none."""
     columns = [scores[name].combine_chunks().dictionary_encode() for name in ("result_id", "metric")]
     ids, metrics = ([str(name) for name in column.dictionary.to_pylist()] for column in columns)
     result, metric = (to_numpy(column.indices) for column in columns)
@@ -115,28 +123,46 @@ def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -
         total = np.bincount(at[mine], weights=value[mine], minlength=shape[0] * shape[1])
         with np.errstate(invalid="ignore"):
             means[name] = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0).reshape(shape)
-    for name in Results.main:
-        means.setdefault(name, np.full(shape, np.nan))
     return means
 
 
+def _main(means: dict[str, Array], tasks: list[dict[str, Any]], shape: tuple[int, int]) -> tuple[str, str]:
+    """The metrics to compare by: those of the tasks' dialect, else the two that most results have; adds them to `means` where absent."""
+    dialects = Counter(str(task.get("dialect") or "") for task in tasks)
+    main = MAIN.get(dialects.most_common(1)[0][0] if dialects else "", Results.main)
+    if not any(name in means for name in main) and means:
+        often = sorted(means, key=lambda name: (np.isnan(means[name]).sum(), name))
+        main = (often[0], often[min(1, len(often) - 1)])
+    for name in main:
+        means.setdefault(name, np.full(shape, np.nan))
+    return main
+
+
 def baseline_scores(
-    scores: Mapping[str, Array], old: NDArray[np.bool_], entries: list[Entry], baseline: str
+    scores: Mapping[str, Array], old: NDArray[np.bool_], entries: list[Entry], baseline: str, main: str
 ) -> tuple[dict[str, Array], NDArray[np.bool_], NDArray[np.bool_]]:
     """The baseline's score per task: one's own that still holds, else the published one, else a stale one of one's own.
+
+    Args:
+        main: the metric that says where there is a result.
 
     Returns:
         {name: [R] scores}, [R] which are stale ones, [R] where a stale one was passed over.
     """
     own = [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "zero-shot"]
-    others = [i for i, e in enumerate(entries) if e.model == baseline and e.source != "own"]
+    others = [i for i, e in enumerate(entries) if e.source != "own" and _spelt(e.model) == _spelt(baseline)]
     best = {}
     for name, values in scores.items():
         best[name] = np.full(values.shape[1], np.nan)
         for row in (*(np.where(old[i], np.nan, values[i]) for i in own), *(values[i] for i in (*others, *own))):
             best[name] = np.where(np.isnan(best[name]), row, best[name])
-    there = ~np.isnan(scores[Results.main[0]])
+    there = ~np.isnan(scores[main])
     held: NDArray[np.bool_] = np.logical_or.reduce((there & ~old)[own])
     stale: NDArray[np.bool_] = np.logical_or.reduce((there & old)[own]) & ~held
     published: NDArray[np.bool_] = np.logical_or.reduce(there[others])
     return best, stale & ~published, stale & published
+
+
+def _spelt(name: str) -> str:
+    """A model's name as other tables may spell it: "Seasonal Naive" is seasonal_naive."""
+    return name.casefold().replace(" ", "").replace("_", "").replace("-", "")

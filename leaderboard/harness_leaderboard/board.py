@@ -16,25 +16,20 @@ from harness_leaderboard.aggregate import (
     divided,
     filled,
     geometric_mean,
+    logs_of,
     mean_ranks,
     pool_of,
     ratios,
     win_rates,
 )
 
-__all__ = ["board_rows", "group_means", "logs_of", "units_of_tasks"]
+__all__ = ["board_rows", "group_means", "parameters_of", "units_of_tasks"]
 
 
 def units_of_tasks(results: Results) -> bootstrap.Units:
     """What intervals over these tasks are taken over: families, or tasks where those are few."""
     families = [str(task.get("family") or task.get("dataset") or task["name"]) for task in results.tasks]
     return bootstrap.units_of(families, [str(task["name"]) for task in results.tasks])
-
-
-def logs_of(scores: Array) -> Array:
-    """[M, R] logs of scores, NaN where a score is missing, zero or infinite: differences of them need no baseline."""
-    sound = np.isfinite(scores) & (scores > 0)
-    return np.log(scores, out=np.full(scores.shape, np.nan), where=sound)
 
 
 def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None) -> list[dict[str, Any]]:

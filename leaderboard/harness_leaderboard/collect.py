@@ -112,7 +112,7 @@ def collect(
             f"To make some: harness run -m {baseline} -s {suite}"
         )
     scores = store.query(_SCORES, [suite, protocols])
-    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale)
+    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, runnable=bool(declared))
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:
@@ -144,9 +144,10 @@ def baseline_notes(results: Results, suite: str, limit: str = "") -> list[str]:
     lines = []
     if names:
         only = f" -t {','.join(names)}" if len(names) <= 3 else ""
+        how = f"To add them: {command}{only}" if results.runnable else "To divide by another model: --baseline NAME"
         lines.append(
             f"‡ The baseline '{results.baseline}' has no result for {len(names)} of the {asked.sum()} tasks with results, "
-            f"which have no ratio and are not in nMASE or nCRPS. To add them: {command}{only}"
+            f"which have no ratio and are not in nMASE or nCRPS. {how}"
         )
     if results.baseline_stale is not None and results.baseline_stale.any():
         lines.append(

@@ -92,14 +92,15 @@ def _print(view: View, form: str, by: str | None, output: Path | None) -> None:
 
 
 def _gate(view: View, conditions: tuple[Any, ...]) -> int:
-    """Hold the own models shown (where there are none: all shown) against `--fail-if`."""
+    """Hold the own models shown (where there are none: all shown) against `--fail-if`; the baseline only where it stands alone."""
     if not conditions:
         return 0
     from harness_leaderboard.board import board_rows
     from harness_leaderboard.gate import breaches, say
 
     rows = board_rows(view.results, view.shown)
-    return say(breaches(conditions, [row for row in rows if row["source"] == "own"] or rows))
+    own = [row for row in rows if row["source"] == "own"] or rows
+    return say(breaches(conditions, [row for row in own if row["model"] != view.results.baseline] or own))
 
 
 def _form(form: str | None, output: Path | None) -> str:

@@ -16,23 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NothingMatched
-from harness_leaderboard.aggregate import Array, Results, geometric_mean, ratios
+from harness_leaderboard.aggregate import Array, Results, geometric_mean, logs_of, ratios
 from harness_leaderboard.bootstrap import LEVEL, SAME, Units, difference, units_of
 from harness_leaderboard.choose import short_metric
 from harness_leaderboard.influence import drivers
 from harness_leaderboard.significance import block_means, sign_test, wilcoxon
 
-__all__ = ["GROUPS", "compare", "flat", "logs_of", "summary"]
+__all__ = ["GROUPS", "compare", "flat", "summary"]
 
 GROUPS = ("domain", "term")
 DRIVERS = 5
 """Tasks shown in each direction."""
-
-
-def logs_of(scores: Array) -> Array:
-    """Logs of scores, NaN where one is missing, zero, negative or infinite."""
-    sound = np.isfinite(scores) & (scores > 0)
-    return np.log(scores, out=np.full(scores.shape, np.nan), where=sound)
 
 
 def compare(results: Results, a: int, b: int, metric: str, groups: Sequence[str] = GROUPS) -> dict[str, Any]:

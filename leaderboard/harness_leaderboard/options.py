@@ -21,9 +21,18 @@ _OPTIONS = (
     click.option("-s", "--suite", default="", show_default=False, help=_SUITE),
     click.option("-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks are among all."),
     click.option("--common", is_flag=True, help="Only the tasks that all own models have."),
-    click.option("--where", default="", metavar="SQL", help=_WHERE),
-    click.option("--windows", default="", metavar="SQL", help="Score own results over these windows only: \"cutoff >= '2020-01-01'\"."),
-    click.option("--limit", default="", metavar="N|SHARE", help="Show the results of runs with this --limit."),
+    click.option("--where", default="", show_default=False, metavar="SQL", help=_WHERE),
+    click.option(
+        "--windows",
+        default="",
+        show_default=False,
+        metavar="SQL",
+        help="Score own results over these windows only: \"cutoff >= '2020-01-01'\".",
+    ),
+    click.option("--limit", default="", show_default=False, metavar="N|SHARE", help="Show the results of runs with this --limit."),
+    click.option(
+        "--baseline", default="", show_default=False, metavar="MODEL", help="Model that scores are divided by.  [default: the suite's]"
+    ),
     click.option("--data", type=click.Path(path_type=Path), default=None, show_default=False, help=_DATA),
 )
 

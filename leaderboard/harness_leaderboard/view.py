@@ -58,6 +58,7 @@ def open_view(
     common: bool = False,
     windows: str = "",
     limit: str = "",
+    baseline: str = "",
     data: Path | None = None,
 ) -> View:
     """Read a suite's results and narrow them.
@@ -69,6 +70,7 @@ def open_view(
         common: keep only tasks that all own models have.
         windows: SQL that holds for the windows to score; "" = all.
         limit: results of runs with this `--limit`.
+        baseline: the model that scores are divided by; "" = the suite's.
         data: the folder to tell stale results by; None = for each result the one of its run.
 
     Raises:
@@ -78,7 +80,12 @@ def open_view(
     from harness.stale import stale_results
 
     suite = suite or default_suite(store)
-    results = collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite, data))
+    results = collect(store, suite, baseline=baseline, limit=limit, stale=stale_results(plugins, store, suite, data))
+    if baseline and np.isnan(results.baseline_mase).all() and np.isnan(results.baseline_crps).all():
+        names = sorted({entry.model for entry in results.entries})
+        raise NothingMatched(
+            f"no model '{baseline}' to divide by has scores on '{suite}'.{suggest(baseline, names)} To see all: harness leaderboard"
+        )
     size = len(results.tasks)
     words = []
     if where:

@@ -116,7 +116,7 @@ def _sums(
 def _restricted(results: Results, own: list[int], scores: dict[str, Array], seen: Array, condition: str) -> Results:
     entries = [results.entries[m] for m in own]
     stale = np.zeros(seen.shape, np.bool_) if results.stale is None else results.stale[own]
-    base, rests, _ = baseline_scores(scores, stale, entries, results.baseline)
+    base, rests, _ = baseline_scores(scores, stale, entries, results.baseline, results.main[0])
     shown = f"Only windows for which {condition}: {int(seen.max(axis=0).sum()):,} windows of {int((seen > 0).any(axis=0).sum())} tasks."
     sliced = replace(
         results,

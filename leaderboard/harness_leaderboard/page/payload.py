@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness_leaderboard import bootstrap
-from harness_leaderboard.aggregate import Entry, Results
+from harness_leaderboard.aggregate import LABELS, Entry, Results
 from harness_leaderboard.board import parameters_of
 from harness_leaderboard.significance import nemenyi_quantile
 
@@ -141,7 +141,7 @@ def _text(value: Any) -> str:
 def _score(results: Results, metric: str) -> dict[str, Any]:
     """Scores of a metric; ties of a main one must stay ties, the others are only shown."""
     dtype = "f8" if metric in results.main else "f4"
-    label = {results.main[0]: "MASE", results.main[1]: "CRPS"}.get(metric, metric)
+    label = LABELS.get(metric, metric)
     with np.errstate(over="ignore"):  # beyond single precision: inf
         values, baseline = array(results.scores[metric], dtype), array(results.baselines[metric], dtype)
     return {"name": metric, "label": label, "values": values, "baseline": baseline}
