@@ -177,6 +177,15 @@ def test_a_level_that_is_no_median_leaves_what_needs_one_undefined() -> None:
     assert math.isfinite(found["tsfm-point"]["MSE"])
 
 
+def test_a_median_between_levels_and_a_season_of_two() -> None:
+    # The median of 3 at 0.4 and 5 at 0.6 is 4; two steps back the values differ by 2, one step back by 7 or 9.
+    series, ahead = [[1, 10, 3, 12, 5, 14, 6, 8]], [[[3.0, 3.0], [5.0, 5.0]]]
+    made = Forecasts.from_arrays(series, [0], [6], ahead, [0.4, 0.6], season_length=2, freq="H")
+    found = score(list(DIALECTS.values()), made)
+    assert found["gift-eval"]["MASE[0.5]"] == found["fev"]["MASE"] == 1.5  # errors 2 and 4
+    assert found["time"]["MAE"] == found["monash"]["mean MAE"] == 3
+
+
 def test_the_dialects_differ_where_they_should() -> None:
     # Ten windows of large values, and one of nearly zero that is missed by 0.1: pooled it is nothing, by windows it is everything.
     series = [[100.0, 102.0] * 6 for _ in range(10)] + [[0.0, 0.2] * 5 + [1e-3, 1e-3]]

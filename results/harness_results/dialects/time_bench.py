@@ -129,7 +129,11 @@ def aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _ranks(values: F64) -> F64:
-    """[M, R] -> [M]: mean over tasks of 1, 2, …; equal scores in the order of the models, NaN has no rank."""
+    """[M, R] -> [M]: mean over tasks of 1, 2, …; equal scores in the order of the models, NaN has no rank.
+
+    >>> _ranks(np.array([[1.0, 2.0], [1.0, np.nan], [0.5, 1.0]])).tolist()
+    [2.0, 3.0, 1.0]
+    """
     ranks = np.full(values.shape, np.nan)
     for r, column in enumerate(values.T):
         there = np.flatnonzero(~np.isnan(column))
