@@ -76,7 +76,8 @@ def make_payload(
         cost["fit_s"][i], cost["predict_s"][i], cost["windows"][i], cost["peak_mb"][i] = 0.5, 0.2 * (i + 1), 1000, 300 + 10 * i
     cells = {
         f"{i},{j}": {
-            "id": f"{i:04x}{j:04x}", "run": 0, "at": "2026-11-20T10:00:00Z", "data": "d" * 16, "weights": "", "source": "s" * 16,
+            "cell_id": f"{i:04x}{j:04x}", "run_id": "r0", "place": 0, "at": "2026-11-20T10:00:00", "data_fingerprint": "d" * 16,
+            "status": "ok", "source_digest": "s" * 16, "predict_s": 0.2, "peak_rss_mb": 310.0, "others": [],
             "failure": "timeout" if status[i, j] == 2 else "", "reason": "took longer than 60 s" if status[i, j] == 2 else "",
             "command": f"harness run -m own-{i} -s demo -t {tasks[j]['name']}", "replay": f"harness replay {i:04x}{j:04x}",
         }
@@ -113,7 +114,7 @@ def make_payload(
             **{name: array(part, "f4") for name, part in cost.items()},
             "hardware": ["8 cores" if i in mine else "" for i in range(m)],
         },
-        "receipts": {"runs": [{"id": "r0", "at": "2026-11-20T10:00:00Z", "version": "0.1.0", "host": "a"}], "cells": cells},
+        "receipts": {"places": [{"cpu": "a processor", "cores": 8, "versions": {"numpy": "2.0"}}], "cells": cells},
         "statistics": {"level": 0.95, "resamples": 2000, "seed": 0, "least_units": 6, "nemenyi": _nemenyi()},
         "calibration": None,
         "steps": None,
@@ -203,5 +204,8 @@ def _details(mine: list[int], tasks: list[dict[str, Any]], draw: np.random.Gener
             "models": mine, "points": array(points, "u2"), "offset": array(np.cumsum(points) - points, "i4"), "step": array(steps, "f4"),
             "mase": array(mase, "f4"),
         },
-        "explorer": {"models": mine, "tasks": [{"task": j, "windows": windows} for j in range(min(3, r))], "levels": [0.1, 0.3, 0.5, 0.7, 0.9], "left_out": ""},
+        "explorer": {
+            "models": mine, "tasks": [{"task": j, "windows": windows} for j in range(min(3, r))], "levels": [0.1, 0.3, 0.5, 0.7, 0.9],
+            "left_out": "",
+        },
     }  # fmt: skip

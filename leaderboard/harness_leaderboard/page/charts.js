@@ -13,6 +13,7 @@ function vega() {
     document.head.append(script);
     script.remove();
     const embed = window.vegaEmbed;
+    if (!embed) throw new Error("the bundle that draws pictures did not start");
     for (const name of ["vegaEmbed", "vega", "vegaLite"]) delete window[name];
     return embed;
   });
@@ -38,7 +39,7 @@ const finiteRow = (row) => Object.fromEntries(Object.entries(row).map(([name, va
  * Draw a picture into an element.
  * @param {string} label  what is to be seen, in a sentence, for those who do not see it
  * @param {object[]} rows  records with the columns of the picture's docstring
- * @param {{facet?: number, change?: Function}} options  facet: least width of a small multiple
+ * @param {{facet?: number, gap?: number, left?: string, most?: number, change?: Function}} options  facet: least width of a small multiple
  */
 async function picture(element, name, label, rows, options = {}) {
   const spec = described().specs[name];
@@ -50,22 +51,30 @@ async function picture(element, name, label, rows, options = {}) {
   const narrow = width < 560;
   const theme = described()[isDark() ? "dark" : "light"];
   const limit = Math.round(Math.min(180, Math.max(70, width * 0.28)));
-  const config = { ...theme, aria: false, axis: { ...theme.axis, labelLimit: limit }, legend: { ...theme.legend, labelLimit: Math.min(220, width - 60) } };
-  const whole = structuredClone({ ...spec, config, datasets: { ...(spec.datasets || {}), rows: rows.map(finiteRow) } });
+  // A mark's colour of the configuration is stronger than the fill or stroke of a style, so styles name it as colour too.
+  const style = Object.fromEntries(Object.entries(theme.style).map(([key, value]) => [key, { color: value.fill || value.stroke, ...value }]));
+  const config = { ...theme, style, aria: false, axis: { ...theme.axis, labelLimit: limit }, legend: { ...theme.legend, labelLimit: Math.min(220, width - 60) } };
+  const drawing = structuredClone({ ...spec, config, datasets: { ...(spec.datasets || {}), rows: rows.map(finiteRow) } });
+  nameModels(drawing, rows);
   if (options.facet) {
-    // Beside each small picture stand names on its left and numbers on its right.
-    const beside = options.beside === undefined ? limit + 56 : options.beside;
-    const columns = Math.max(1, Math.min(options.most || 3, Math.floor(width / (options.facet + beside))));
-    whole.columns = columns;
-    whole.spec.width = Math.max(60, Math.floor(width / columns) - beside - 26);
+    // Small multiples: `left` is taken by names or numbers of the first column, `gap` by what stands right of each.
+    const left = options.left === "names" ? limit + 12 : 40;
+    const columns = Math.max(1, Math.min(options.most, Math.floor((width - left) / (options.facet + options.gap))));
+    drawing.columns = columns;
+    drawing.spec.width = Math.max(60, Math.floor((width - left - 12) / columns) - options.gap);
+    drawing.spacing = { row: 18, column: options.gap };
+  } else if (drawing.width === "container") {
+    drawing.autosize = { type: "fit-x", contains: "padding" };
+    // A height in numbers: with one in steps Vega-Lite remarks on the console that it cannot fit both.
+    if (drawing.height && drawing.height.step) drawing.height = drawing.height.step * bandsOf(rows);
   }
-  if (options.change) options.change(whole, narrow);
+  if (options.change) options.change(drawing, narrow);
   const canvas = h("div", { class: "canvas" });
   // vega measures the element, so it must be in the page.
   const old = [...element.children];
   canvas.style.width = `${width}px`;
   element.append(canvas);
-  const result = await embed(canvas, whole, { ast: true, actions: false, renderer: "svg", logLevel: 1, mode: "vega-lite" });
+  const result = await embed(canvas, drawing, { ast: true, actions: false, renderer: "svg", logLevel: 1, mode: "vega-lite" });
   if (element.pictureToken !== token) {
     result.finalize();
     canvas.remove();
@@ -79,9 +88,28 @@ async function picture(element, name, label, rows, options = {}) {
   return result;
 }
 
+/** Name the models of colours, dashes and shapes outright: only then are they one legend. */
+function nameModels(spec, rows) {
+  const order = new Map();
+  for (const row of rows) if (row.model !== undefined && !order.has(row.model)) order.set(row.model, row.order ?? order.size);
+  const domain = [...order.keys()].sort((a, b) => order.get(a) - order.get(b));
+  for (const { encoding } of spec.layer || []) {
+    for (const channel of ["color", "strokeDash", "shape"]) {
+      const part = encoding && encoding[channel];
+      if (part && part.field === "model") part.scale = { ...part.scale, domain };
+    }
+  }
+}
+
+/** How many bands a picture has: its models, or the rows that the critical-difference picture lays out. */
+function bandsOf(rows) {
+  const places = rows.flatMap((row) => ("row" in row ? [row.row, row.above, row.base] : [row.model]));
+  return new Set(places.filter((place) => place !== undefined)).size;
+}
+
 /** An element to draw into, with the numbers behind it to open and to copy. */
 function pictureWithNumbers(view, name, label, rows, columns, options = {}) {
-  const place = h("div", { class: "picture" });
+  const place = h("div", { class: options.square ? "picture square" : "picture" });
   const shownRows = options.tableRows || rows;
   const figure = h("figure", {}, place, shownRows.length && columns ? numbersBehind(label, columns, shownRows) : null);
   // Drawn when it is in the page and has a width.

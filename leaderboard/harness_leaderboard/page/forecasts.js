@@ -80,8 +80,8 @@ function drawCalibration(view, body) {
   const reliability = [textColumn("Model", "model"), numberColumn("Level", "level"), numberColumn("Share at or below", "coverage")];
   const pit = [textColumn("Model", "model"), textColumn("Between levels", "bin"), numberColumn("Share of values", "share")];
   return fill(body,
-    h("h3", {}, "Coverage against level"), pictureWithNumbers(view, "reliability", "Share of values at or below each quantile, by level", rows, reliability),
-    h("h3", {}, "Where the values came"), pictureWithNumbers(view, "pit", "Share of values between neighbouring quantiles, over the share that was forecast", bins, pit, { facet: 150, beside: 70, most: 4 }));
+    h("h3", {}, "Coverage against level"), pictureWithNumbers(view, "reliability", "Share of values at or below each quantile, by level", rows, reliability, { square: true }),
+    h("h3", {}, "Where the values came"), pictureWithNumbers(view, "pit", "Share of values between neighbouring quantiles, over the share that was forecast", bins, pit, { facet: 150, gap: 30, most: 4 }));
 }
 
 /** [Q] mean over the slice's tasks of the share of labels at or below each quantile, or null. */

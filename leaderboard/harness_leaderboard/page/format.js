@@ -28,6 +28,9 @@ function fixed(value, places) {
   return Number.isFinite(value) ? value.toFixed(places).replace("-", "−") : "∞";
 }
 
+/** A count as it is. */
+const whole = (value) => (Number.isFinite(value) ? value.toLocaleString("en-US") : NONE);
+
 /** A share as 61.2 %. */
 const percent = (share, places = 1) => (Number.isFinite(share) ? `${fixed(100 * share, places)} %` : NONE);
 

@@ -28,6 +28,12 @@ function modelLink(view, i, props = {}) {
   return linkButton(nameOf(view.board.models[i].label), () => openPanel("model", modelKey(view.board.models[i])), props);
 }
 
+/** A model within a sentence: its name breaks like the words around it, and a very long one is cut. */
+function modelWord(view, i) {
+  const { label } = view.board.models[i];
+  return linkButton(h("bdi", { title: shown(label) }, cut(shown(label), 80)), () => openPanel("model", modelKey(view.board.models[i])), { class: "link word" });
+}
+
 /** The verdict for the slice: who is best, how sure that is, who is as good. */
 function verdict(view) {
   const { values, ranked, units } = view;
@@ -35,7 +41,7 @@ function verdict(view) {
   if (!view.tasks.length) return [view.board.tasks.length ? "No task is in this slice. Remove a choice below." : "This suite has no task."];
   if (!ranked.length) return [`No model has an n${view.label}${where} yet.`];
   const [best] = ranked;
-  const first = h("strong", { class: "winner" }, modelLink(view, best));
+  const first = h("strong", { class: "winner" }, modelWord(view, best));
   const number = h("strong", { class: "figure" }, digits(values[best]));
   const sure = between(view.low[best], view.high[best]);
   const interval = sure ? h("span", { class: "soft" }, ` (95 % interval ${sure} over ${unitWords(units)})`) : "";
@@ -51,7 +57,7 @@ function closeWords(view, best) {
   if (!view.units.kind) return [`With ${plural(view.tasks.length, "task")}, too few to say how sure that is.`];
   const close = view.ranked.filter((i) => i !== best && view.apart[best * m + i] <= 0);
   if (!close.length) return ["Every other model is told apart from it."];
-  const names = close.slice(0, 3).flatMap((i, k) => [k ? ", " : "", modelLink(view, i)]);
+  const names = close.slice(0, 3).flatMap((i, k) => [k ? ", " : "", modelWord(view, i)]);
   const more = close.length > 3 ? ` and ${close.length - 3} more` : "";
   return [`${plural(close.length, "model")} cannot be told apart from it: `, ...names, `${more}.`];
 }
@@ -61,17 +67,24 @@ function pathWords(view) {
   return view.numbers.full.includes(1) ? [] : [" No model has every task here, so the means are over different tasks."];
 }
 
+/** The best own model: one with all tasks where there is one, and the baseline only where there is no other; undefined without any. */
+function ownBest(view, values = view.values, found = view.numbers) {
+  const mine = orderBy(view.board, values).filter((i) => view.board.models[i].own && !Number.isNaN(values[i]));
+  const real = mine.filter((i) => view.board.models[i].model !== view.board.suite.baseline);
+  const among = real.length ? real : mine;
+  return among.find((i) => found.full[i]) ?? among[0];
+}
+
 /** The sentence about the best own model; nothing where there is none, or it is the best of all. */
 function ownVerdict(view) {
   const { board, values } = view;
-  const mine = view.order.filter((i) => board.models[i].own && !Number.isNaN(values[i]));
-  if (!mine.length) return board.models.some((model) => model.own) ? ["Your own models have no score on this slice yet."] : [];
-  const best = mine.find((i) => view.numbers.full[i]) ?? mine[0];
+  const best = ownBest(view);
+  if (best === undefined) return board.models.some((model) => model.own) ? ["Your own models have no score on this slice yet."] : [];
   if (best === view.ranked[0]) return ["The best is one of your own models."];
   const place = `place ${view.place[best]} of ${view.ranked.length}`;
   const count = view.numbers.counts[best];
   const where = view.numbers.pool[best] ? place : `on ${count.done} of ${plural(count.total, "task")}; among models with all tasks that mean would be ${place}`;
-  return ["Your best: ", h("strong", {}, modelLink(view, best)), `, ${digits(values[best])}, ${where}.`];
+  return ["Your best: ", h("strong", {}, modelWord(view, best)), `, ${digits(values[best])}, ${where}.`];
 }
 
 /** The best model of each group of the whole suite; a click chooses that slice. */
@@ -87,17 +100,27 @@ function drawBests(view) {
     { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
     { head: `n${view.label}`, number: true, cell: (group) => intervalCell(group.best) },
     { head: "As good as it", number: true, title: "models with all tasks of the group that cannot be told apart from the best", text: (group) => closeText(group.best) },
-    { head: "Your best", cell: (group) => (group.best && group.best.own !== undefined ? h("span", {}, modelLink(view, group.best.own), ` ${digits(memory.numbers(group.tasks).n[state.score][group.best.own])}`) : NONE) },
+    { head: "Your best", cell: (group) => ownCell(view, group) },
     { head: "Tasks", number: true, text: (group) => String(group.tasks.length) },
   ].filter(({ head }) => head !== "Your best" || board.models.some((model) => model.own));
   fill(byId("bests"), tableOf(`Best model by ${title}`, columns, groups.slice(0, 40), { class: "bests" }));
+}
+
+/** The best own model of a group with its score, and of how many tasks where it lacks some. */
+function ownCell(view, group) {
+  const found = view.memory.numbers(group.tasks);
+  const values = found.n[view.state.score];
+  const own = ownBest(view, values, found);
+  if (own === undefined) return NONE;
+  const count = found.counts[own];
+  return h("span", { class: "pair" }, modelLink(view, own), digits(values[own]), count.done < count.total ? h("span", { class: "soft" }, `${count.done} of ${count.total} tasks`) : null);
 }
 
 /** "0.61" with the interval in a lighter tone. */
 function intervalCell(best) {
   if (!best) return NONE;
   const range = between(best.low, best.high);
-  return h("span", { class: "pair" }, digits(best.value), h("span", { class: "soft" }, range ? ` ${range}` : " no interval"));
+  return h("span", { class: "pair" }, h("strong", {}, digits(best.value)), h("span", { class: "soft wide" }, range || "no interval"));
 }
 
 /** "5 others", "none", or that there is too little data. */

@@ -71,7 +71,7 @@ function heatTable(view, models, order) {
 function heatLegend() {
   const steps = [["h-4", "≤ 0.55"], ["h-2", "0.7"], ["h0", "1"], ["h2", "1.4"], ["h4", "≥ 1.8"]];
   return h("p", { class: "key" }, "Score / baseline: ", steps.map(([name, words]) => h("span", { class: `swatch ${name}` }, words)),
-    h("span", { class: "soft" }, "blue is better than the baseline, orange worse · × failed · skip skipped · · missing · ? no ratio · dotted frame: stale"));
+    h("span", { class: "soft" }, "Blue: better than the baseline; orange: worse. × failed, skip skipped, · missing, ? no ratio, dotted frame stale."));
 }
 
 /** All tasks of the slice in a table to search, with the best model of each. */
@@ -85,7 +85,7 @@ function taskList(view) {
     const columns = [
       { head: "Task", cell: (row) => linkButton(nameOf(row.name), () => openPanel("task", taskKey(board.tasks[row.j]))) },
       textColumn("Domain", "domain"), textColumn("Frequency", "freq"), textColumn("Term", "term"),
-      numberColumn("Horizon", "horizon", (x) => digits(x, 4)), numberColumn("Variates", "variates", (x) => digits(x, 4)),
+      numberColumn("Horizon", "horizon", whole), numberColumn("Variates", "variates", whole),
       { head: "Best model", cell: (row) => (row.best === undefined ? NONE : modelLink(view, row.best)) },
       { head: "Ratio", number: true, text: (row) => (row.best === undefined ? NONE : digits(Math.exp(board.logs[state.score][row.best * board.tasks.length + row.j]))) },
     ];

@@ -2,10 +2,14 @@
 
 const EVERY_MS = 2000;
 
-/** Begin to ask. `replace(raw)` takes a new payload. */
-function watchServer(replace) {
+/** A payload as text, without when and how it was made: equal where nothing has changed. */
+const withoutTime = (raw) => JSON.stringify({ ...raw, made: null });
+
+/** Begin to ask. `raw` is the payload that the page came with; `replace(raw)` takes a new one. */
+function watchServer(raw, replace) {
   const note = byId("live");
   let version = null;
+  let held = withoutTime(raw);
   let updated = "";
   const clock = () => new Date().toTimeString().slice(0, 8);
   const get = async (path) => {
@@ -17,11 +21,15 @@ function watchServer(replace) {
     try {
       const found = String((await get("/version")).version);
       if (version === null || found !== version) {
-        const first = version === null;
-        if (!first) replace(await get("/data.json"));
+        // Also at first: the database may have changed between the page and its first question.
+        const fresh = await get("/data.json");
         version = found;
         updated = clock();
-        if (!first) say(`Updated at ${updated}.`);
+        if (withoutTime(fresh) !== held) {
+          held = withoutTime(fresh);
+          replace(fresh);
+          say(`Updated at ${updated}.`);
+        }
       }
       note.textContent = `live · updated ${updated}`;
       note.classList.remove("gone");

@@ -181,7 +181,8 @@ async function main() {
   const started = performance.now();
   board.state = readState(window.location.hash);
   watchTheme();
-  take(JSON.parse(await unpacked("payload")));
+  const raw = JSON.parse(await unpacked("payload"));
+  take(raw);
   watchMenus();
   watchRanking();
   watchPanel();
@@ -196,7 +197,7 @@ async function main() {
   document.documentElement.classList.add("ready");
   board.ready = true;
   board.times.ready = performance.now() - started;
-  if (byId("live").dataset.live) watchServer(take);
+  if (byId("live").dataset.live) watchServer(raw, take);
 }
 
 main().catch((error) => {

@@ -89,6 +89,7 @@ function readBoard(raw) {
     made: raw.made || {},
     notes: list(raw.notes).map(text),
     selection: text(raw.selection),
+    shown: Array.isArray(raw.shown) ? new Set(raw.shown) : null, // rows that the command asked for; null = all
     models,
     tasks,
     scores,
@@ -98,7 +99,7 @@ function readBoard(raw) {
     baselineStale: numbers(raw.baseline_stale, r, "u1"),
     cost: Object.fromEntries(["fit_s", "predict_s", "windows", "peak_mb"].map((name) => [name, numbers(cost[name], m * r, "f4")])),
     hardware: models.map((_, i) => text(list(cost.hardware)[i])),
-    runs: list(raw.receipts && raw.receipts.runs),
+    places: list(raw.receipts && raw.receipts.places), // machines and versions that receipts share
     cells: new Map(Object.entries((raw.receipts && raw.receipts.cells) || {})),
     statistics: { level: 0.95, resamples: 2000, seed: 0, least_units: 6, nemenyi: [], ...(raw.statistics || {}) },
     calibration: readCalibration(raw.calibration, r),

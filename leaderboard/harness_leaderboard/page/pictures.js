@@ -57,8 +57,23 @@ function drawDomains(view, body) {
   const columns = [textColumn("Group", "group"), textColumn("Model", "model"), numberColumn(`n${view.label}`, "value"), numberColumn("from", "low"), numberColumn("to", "high"), numberColumn("Tasks", "tasks", String)];
   const label = `n${view.label} of ${chosen.length} models in each of ${plural(shownGroups.length, "group")} of tasks`;
   const rest = groups.length > shownGroups.length ? EMPTY(`The first ${shownGroups.length} of ${groups.length} groups; choose a slice above to see others.`) : null;
-  return fill(body, h("div", { class: "tools" }, by), pictureWithNumbers(view, "domains", label, rows, columns, { facet: 140, most: 3, change: retitle(view) }), rest);
+  return fill(body, h("div", { class: "tools" }, by), pictureWithNumbers(view, "domains", label, rows, columns, { facet: 150, gap: 56, left: "names", most: 4, change: barLimits(view, rows) }), rest);
 }
+
+/** Bars end at twice the baseline or a third of it, so that one bad model does not flatten the others; the numbers stand beside. */
+const barLimits = (view, rows) => (spec) => {
+  retitle(view)(spec);
+  const values = rows.flatMap((row) => [row.value, row.low]).filter((x) => x > 0 && x < Infinity);
+  spec.resolve = { axis: { x: "independent" } };
+  const domain = [Math.max(0.3, Math.min(0.8, ...values)), Math.min(2, Math.max(1.1, ...values))];
+  for (const layer of spec.spec.layer) {
+    const x = layer.encoding && layer.encoding.x;
+    if (!x || !x.scale) continue;
+    Object.assign(x.scale, { domain, clamp: true, padding: 0 });
+    x.title = null;
+    x.axis = { ...x.axis, values: [0.3, 0.5, 0.7, 1, 1.4, 2] };
+  }
+};
 
 /** Error beside cost, for models that were timed. */
 function drawCost(view, body) {
@@ -97,8 +112,8 @@ function drawInfluence(view, body) {
 
 /** The tasks that make the score of the best model, and of the best own one. */
 function drawDrivers(view, body) {
-  const own = view.focus.find((i) => view.board.models[i].own && i !== view.focus[0]);
-  const chosen = [view.focus[0], own].filter((i) => i !== undefined);
+  const own = ownBest(view);
+  const chosen = [view.focus[0], own === view.focus[0] ? undefined : own].filter((i) => i !== undefined);
   if (!chosen.length) return fill(body, EMPTY("No model has a score here."));
   return fill(body, h("div", { class: "columns" }, chosen.map((i) => h("div", {}, h("h3", {}, modelLink(view, i)), driversTable(view, i)))));
 }

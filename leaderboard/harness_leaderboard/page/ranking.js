@@ -65,7 +65,7 @@ function modelCell(view, i) {
     [count.baselineStale > 0, "⚠ baseline", "a stale baseline"],
   ].filter(([there]) => there).map(([, mark, words]) => h("abbr", { class: "mark", title: words }, mark));
   const { flagged, byMean, byRank } = view.disagreement;
-  return h("span", { class: "who" }, modelLink(view, i), badgeOf(model), marks,
+  return h("span", {}, h("span", { class: "who" }, modelLink(view, i), badgeOf(model), marks),
     flagged[i] ? h("span", { class: "flag" }, `#${byMean[i]} by n${view.label}, #${byRank[i]} by mean rank`) : null);
 }
 
@@ -90,8 +90,8 @@ function intervalBar(view, i) {
 /** A logarithmic scale in per cent for the bars: most intervals of the shown rows and the baseline fit in. */
 function barScale(view, rows) {
   const ends = rows.flatMap((i) => [view.low[i], view.high[i]]).filter((x) => Number.isFinite(x) && x > 0).map(Math.log);
-  const low = Math.max(Math.min(0, ...ends), -2.3);
-  const high = Math.min(Math.max(0.05, ...ends), 1.1);
+  const low = Math.max(Math.min(-0.05, ...ends), -2.3);
+  const high = Math.min(Math.max(0.05, ...ends), 0.35);
   return (x) => Math.min(100, Math.max(0, (100 * (Math.log(x) - low)) / (high - low)));
 }
 
@@ -128,7 +128,7 @@ function drawRanking(view) {
   const place = byId("ranking");
   const focus = place.contains(document.activeElement) ? document.activeElement.closest("[data-key]")?.dataset.key : null;
   const scrolled = place.querySelector(".box")?.scrollLeft || 0;
-  fill(place, boxOf(caption, table, "tall sticky-two"));
+  fill(place, boxOf(caption, table, state.all ? "tall sticky-two" : "sticky-two"));
   place.querySelector(".box").scrollLeft = scrolled;
   if (focus) place.querySelector(`th[data-key="${focus}"] button`)?.focus();
   fill(byId("ranking-tools"), rankingTools(view, rows, first, every, columns));

@@ -72,7 +72,7 @@ function makeView(board, state, memory) {
     letters: memory.of(`l${state.score}:${tasks}`, () => lettersOf(sure.apart, scored, board.models.length)),
     disagreement: disagreementOf(values, numbersNow.rank[state.score], numbersNow.full),
   };
-  view.passing = order.filter((i) => passes(board.models[i], state));
+  view.passing = order.filter((i) => (!board.shown || board.shown.has(i)) && passes(board.models[i], state));
   view.focus = focusOf(view, BEST_SHOWN, OWN_SHOWN);
   return view;
 }
@@ -93,10 +93,9 @@ function bestOf(board, score, tasks, found) {
   const [m, r] = [board.models.length, board.tasks.length];
   const values = found.n[score];
   const ranked = orderBy(board, values).filter((i) => found.pool[i] && !Number.isNaN(values[i]));
-  const own = orderBy(board, values).find((i) => board.models[i].own && !Number.isNaN(values[i]));
   if (!ranked.length) return null;
   const units = unitsOf(board, tasks, board.statistics.least_units);
-  const answer = { model: ranked[0], value: values[ranked[0]], low: NaN, high: NaN, close: null, own, place: placesBy(values, found.pool), ranked, units };
+  const answer = { model: ranked[0], value: values[ranked[0]], low: NaN, high: NaN, close: null, ranked, units };
   if (!units.kind) return answer;
   const resampler = new Resampler(board.logs[score], tasks, m, r, units, board.statistics);
   [answer.low, answer.high] = resampler.interval(ranked[0]);

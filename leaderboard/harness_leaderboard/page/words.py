@@ -102,7 +102,8 @@ METHOD = (
     ),
     (
         "Win rate",
-        "Share of comparisons, task by task, with the other models that have all tasks, in which the model’s MASE is lower; ties count half.",
+        "Share of comparisons, task by task, with the other models that have all tasks, in which the model’s MASE is lower; "
+        "ties count half.",
     ),
     (
         "95 % interval",
