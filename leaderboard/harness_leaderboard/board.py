@@ -16,7 +16,6 @@ from harness_leaderboard.aggregate import (
     divided,
     filled,
     geometric_mean,
-    logs_of,
     mean_ranks,
     pool_of,
     ratios,
@@ -42,11 +41,12 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
     pool = pool_of(results)
     units = units_of_tasks(results)
     r_mase, r_crps = ratios(results.mase, results.baseline_mase), ratios(results.crps, results.baseline_crps)
-    low, high = bootstrap.intervals(np.log(r_mase), units)
+    logs = np.log(r_mase)
+    low, high = bootstrap.intervals(logs, units)
     crps_low, crps_high = bootstrap.intervals(np.log(r_crps), units)
-    apart = bootstrap.told_apart(logs_of(results.mase), units)
-    ranked = ~np.isnan(low)
-    best, worst = bootstrap.places(apart, ranked)
+    apart = bootstrap.told_apart(logs, units)
+    measured = ~np.isnan(low)
+    best, worst = bootstrap.places(apart, pool & measured)
     n_mase = geometric_mean(r_mase)
     lacking, resting = _baseline_counts(results)
     undefined = ((results.status == "ok") & (np.isnan(r_mase) | np.isnan(r_crps))).sum(axis=1)
@@ -69,14 +69,14 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
     }
     keys = [(entry.label, entry.source) for entry in results.entries]
     order = [int(m) for m in np.argsort(n_mase, kind="stable") if shown is None or keys[m] in shown]
-    lettered = [m for m in order if ranked[m]]
-    names = bootstrap.letters(apart, lettered) if units.kind and len(lettered) <= bootstrap.LETTERED else [""] * len(ranked)
+    lettered = [m for m in order if measured[m]]
+    names = bootstrap.letters(apart, lettered) if units.kind and len(lettered) <= bootstrap.LETTERED else [""] * len(measured)
     rows = []
     for m in order:
         row = _about(results, m)
         row |= {name: _number(values[m]) for name, values in columns.items()}
         row |= {"undefined": int(undefined[m]), "baseline_missing": int(lacking[m]), "baseline_stale": int(resting[m])}
-        row |= {"interval_over": units.kind if ranked[m] else "", "letters": names[m]}
+        row |= {"interval_over": units.kind if measured[m] else "", "letters": names[m]}
         row |= {"place_best": int(best[m]) or None, "place_worst": int(worst[m]) or None}
         rows.append(row)
     return sorted(rows, key=_order)
