@@ -17,7 +17,11 @@ const SECTIONS = {
 };
 
 /** The one object that others (tests, a curious reader's console) may use. */
-const board = (window.board = { data: null, state: null, view: null, memory: null, errors: [], ready: false, times: {} });
+const board = (window.board = {
+  data: null, state: null, view: null, memory: null, errors: [], ready: false, times: {},
+  compute: { sliceNumbers, certainty, lettersOf, placeRanges, orderBy, blockMeans, friedman, nemenyiDistance, wilcoxon, holm, influenceOf, medianLogs, driversOf, disagreementOf, policiesOf, drawWeights },
+  format: { digits, shown, csvField, toMarkdown },
+});
 const seen = new Set(); // sections in or near the window
 const dirty = new Set(Object.keys(SECTIONS));
 

@@ -106,9 +106,7 @@ function wilcoxon(a, b) {
   if (n <= 13) return { statistic, p: Math.min(1, 2 * signFlips(ranks, statistic)) };
   const correction = ties.reduce((sum, t) => sum + t * (t * t - 1), 0);
   const spread = Math.sqrt((n * (n + 1) * (2 * n + 1) - correction / 2) / 24);
-  const z = (plus - (n * (n + 1)) / 4) / spread;
-  const continuous = Math.abs(z) - (z === 0 ? 0 : 0.5 / spread);
-  return { statistic, p: Math.min(1, 2 * normalTail(continuous)) };
+  return { statistic, p: Math.min(1, 2 * normalTail(Math.abs(plus - (n * (n + 1)) / 4) / spread)) };
 }
 
 /** P(W <= w) of the sum of positive ranks of n untied differences. */
@@ -134,10 +132,9 @@ function signFlips(ranks, statistic) {
   return below / 2 ** ranks.length;
 }
 
-/** P(Z > z) of the standard normal, as a tail of chi-square with one degree of freedom. */
+/** P(Z > z) of the standard normal for z >= 0, as a tail of chi-square with one degree of freedom. */
 function normalTail(z) {
-  const half = upperGamma(0.5, (z * z) / 2) / 2;
-  return z >= 0 ? half : 1 - half;
+  return upperGamma(0.5, (z * z) / 2) / 2;
 }
 
 /** Holm's step-down correction of a list of p values; NaN stays and is not counted. */

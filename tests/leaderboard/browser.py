@@ -1,0 +1,98 @@
+"""The page in a real browser, driven by playwright: what the console said, what was asked for, and what stood on the screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FLAGS", "Shown", "find_chromium"]
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find_chromium(environment: Mapping[str, str]) -> str:
+    """The browser to use: HARNESS_CHROMIUM, else where systems put one; "" when there is none."""
+    for candidate in (environment.get("HARNESS_CHROMIUM", ""), "/usr/bin/chromium", "/usr/bin/chromium-browser"):
+        if candidate and Path(candidate).exists():
+            return candidate
+    return shutil.which("google-chrome") or ""
+
+
+@dataclass
+class Shown:
+    """An open page. `problems` are console messages that warn, errors, and requests that leave the file."""
+
+    page: Any
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on(
+            "console", lambda said: self.problems.append(f"{said.type}: {said.text}") if said.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.problems.append(f"pageerror: {error}"))
+        self.page.on(
+            "request", lambda asked: None if asked.url.startswith(("file:", "data:", "blob:")) else self.problems.append(asked.url)
+        )
+
+    def open(self, address: str) -> Shown:
+        """Go there and wait until the first table stands."""
+        self.page.goto(address)
+        return self.ready()
+
+    def ready(self) -> Shown:
+        """Wait until the page has drawn what it draws at once."""
+        self.page.wait_for_function("window.board && (window.board.ready || window.board.errors.length)", timeout=20_000)
+        return self
+
+    def run(self, script: str, argument: Any = None) -> Any:
+        """The value of an expression in the page, its promise awaited."""
+        return self.page.evaluate(script, argument)
+
+    def text(self, selector: str) -> str:
+        """What a reader sees of the first such element."""
+        return " ".join(self.page.locator(selector).first.inner_text().split())
+
+    def column(self, key: str) -> list[str]:
+        """The shown cells of a column of the ranking."""
+        return [" ".join(text.split()) for text in self.page.locator(f"#board tbody .c-{key}").all_inner_texts()]
+
+    def names(self) -> list[str]:
+        """Models of the ranking's rows, in order."""
+        return list(self.run("[...document.querySelectorAll('#board tbody .c-model bdi')].map(e => e.textContent)"))
+
+    def draw_all(self) -> None:
+        """Bring every section before the reader and wait until its picture stands."""
+        self.run("""async () => {
+            for (const section of document.querySelectorAll("[data-section]")) {
+                section.scrollIntoView({ behavior: "instant" });
+                const drawn = () => section.querySelector(".body").childNodes.length > 0;
+                for (let i = 0; i < 100 && !drawn(); i += 1) await new Promise((go) => setTimeout(go, 20));
+            }
+        }""")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('main .picture')].every(e => e.querySelector('svg') || e.textContent)", timeout=20_000
+        )
+        self.run("window.scrollTo({ top: 0, behavior: 'instant' })")
+
+    def wide_elements(self) -> list[str]:
+        """Elements that make the document wider than the window; [] when it scrolls down only."""
+        return list(
+            self.run("""() => {
+                const root = document.documentElement;
+                if (root.scrollWidth <= root.clientWidth) return [];
+                const out = (e) => !e.closest(".box, .command, dialog, .unseen") && e.getBoundingClientRect().right > root.clientWidth + 1;
+                return [...document.querySelectorAll("body *")].filter(out)
+                    .map((e) => `${e.tagName}.${e.className}`).slice(0, 5);
+            }""")
+        )

@@ -1,0 +1,59 @@
+"""Fixtures of the page's tests: a real browser, the bundle that draws pictures, and a page opened from disk."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from browser import FLAGS, Shown, find_chromium
+
+
+@pytest.fixture(scope="session")
+def bundle() -> str:
+    """The script that draws pictures; a second to make."""
+    vl_convert = pytest.importorskip("vl_convert")
+    return str(vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless browser with a fresh profile; its tests are skipped where none is installed."""
+    path = find_chromium(os.environ)
+    if not path:
+        pytest.skip("no Chromium: HARNESS_CHROMIUM names one")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(chromium: Any, bundle: str, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
+    """Make the page of a payload, open it from disk and, at the end, see that nothing was complained of and nothing asked for."""
+    from harness_leaderboard.charts import specifications
+    from harness_leaderboard.page.render import page_html
+
+    opened: list[Shown] = []
+
+    def make(payload: dict[str, Any] | str, hash: str = "", width: int = 1280, height: int = 900, **context: Any) -> Shown:
+        path = tmp_path / f"page-{len(opened)}.html"
+        html = payload if isinstance(payload, str) else page_html(payload, specifications(), bundle)
+        path.write_text(html, encoding="utf-8")
+        page = chromium.new_context(viewport={"width": width, "height": height}, **context).new_page()
+        opened.append(Shown(page))
+        return opened[-1].open(path.as_uri() + hash)
+
+    yield make
+    for shown in opened:
+        errors = shown.run("window.board ? window.board.errors.map(String) : []") if not shown.page.is_closed() else []
+        shown.page.context.close()
+        assert shown.problems == []
+        assert errors == []

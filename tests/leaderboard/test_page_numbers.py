@@ -1,0 +1,214 @@
+"""The numbers that the page's script computes, against Python's on the same payload: slices, intervals, tests, influence."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Shown
+from numpy.typing import NDArray
+from pages import DTYPES, make_payload
+
+from harness_leaderboard import bootstrap, significance
+from harness_leaderboard.aggregate import geometric_mean, mean_ranks, ratios, win_rates
+from harness_leaderboard.influence import disagreement, drivers, influence
+
+Array = NDArray[np.float64]
+
+SLICES = ["whole", "one domain", "one family", "two tasks", "without the gaps", "one task"]
+
+
+def read(record: dict[str, Any]) -> Array:
+    """An array of a payload."""
+    return np.frombuffer(base64.b64decode(record["data"]), DTYPES[record["dtype"]]).reshape(record["shape"]).astype(np.float64)
+
+
+class Expected:
+    """What Python says of a slice (tasks) and a score (0 MASE, 1 CRPS)."""
+
+    def __init__(self, payload: dict[str, Any], tasks: Sequence[int], score: int) -> None:
+        cut = list(tasks)
+        self.values = [read(payload["scores"][s]["values"])[:, cut] for s in (0, 1)]
+        self.ratios = [ratios(values, read(payload["scores"][s]["baseline"])[cut]) for s, values in enumerate(self.values)]
+        self.status = read(payload["status"])[:, cut]
+        full = ~(np.isnan(self.values[0]) | np.isnan(self.values[1]) | (self.status != 1)).any(axis=1)
+        self.pool = full if full.any() else np.ones(len(full), bool)
+        self.logs = np.log(self.ratios[score], out=np.full(self.ratios[score].shape, np.nan), where=~np.isnan(self.ratios[score]))
+        self.families = [payload["tasks"][j]["family"] for j in cut]
+        self.units = bootstrap.units_of(self.families, [payload["tasks"][j]["name"] for j in cut])
+
+
+def choose(payload: dict[str, Any], name: str) -> list[int]:
+    tasks = payload["tasks"]
+    picked = {
+        "whole": lambda j: True,
+        "one domain": lambda j: tasks[j]["domain"] == "Energy",
+        "one family": lambda j: tasks[j]["family"] == "family0",
+        "two tasks": lambda j: j < 2,
+        "without the gaps": lambda j: j >= len(tasks) // 3,
+        "one task": lambda j: j == 5,
+    }
+    return [j for j in range(len(tasks)) if picked[name](j)]
+
+
+def same(found: Any, expected: Any, relative: float = 1e-9) -> None:
+    """Equal to rounding; None of the page (NaN does not travel) is NaN."""
+    mine = np.array([math.nan if value is None else value for value in np.ravel(np.array(found, dtype=object))], float)
+    np.testing.assert_allclose(mine, np.ravel(np.asarray(expected, float)), rtol=relative, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def payload() -> dict[str, Any]:
+    return make_payload(26, 9, 3, own=3, seed=4)
+
+
+@pytest.fixture
+def shown(show: Callable[..., Shown], payload: dict[str, Any]) -> Shown:
+    return show(payload)
+
+
+def test_scores_ranks_and_win_rates_are_pythons(shown: Shown, payload: dict[str, Any]) -> None:
+    for name in SLICES:
+        tasks = choose(payload, name)
+        found = shown.run(
+            "(tasks) => { const n = board.compute.sliceNumbers(board.data, tasks); const lists = (x) => x.map((y) => [...y]);"
+            " return {...n, n: lists(n.n), rank: lists(n.rank), win: [...n.win], pool: [...n.pool]}; }",
+            tasks,
+        )
+        expected = Expected(payload, tasks, 0)
+        assert [bool(there) for there in found["pool"]] == expected.pool.tolist(), name
+        for score in (0, 1):
+            same(found["n"][score], geometric_mean(expected.ratios[score]))
+            same(found["rank"][score], mean_ranks(expected.values[score], expected.pool))
+        same(found["win"], win_rates(expected.values[0], expected.pool))
+        for i, count in enumerate(found["counts"]):
+            done = expected.status[i] == 1
+            lost = np.isnan(expected.ratios[0][i]) | np.isnan(expected.ratios[1][i])
+            assert (count["done"], count["failed"], count["skipped"]) == tuple(
+                int((expected.status[i] == code).sum()) for code in (1, 2, 3)
+            )
+            assert count["undefined"] == int((done & lost).sum())
+
+
+def test_intervals_pairs_places_and_letters_are_pythons(shown: Shown, payload: dict[str, Any]) -> None:
+    for name in SLICES:
+        for score in (0, 1):
+            tasks = choose(payload, name)
+            expected = Expected(payload, tasks, score)
+            found = shown.run(
+                "([score, tasks]) => { const c = board.compute.certainty(board.data, score, tasks);"
+                " return {kind: c.units.kind, low: [...c.low], high: [...c.high], apart: [...c.apart]}; }",
+                [score, tasks],
+            )
+            assert found["kind"] == expected.units.kind, name
+            low, high = bootstrap.intervals(expected.logs, expected.units)
+            same(found["low"], low)
+            same(found["high"], high)
+            apart = bootstrap.told_apart(expected.logs, expected.units)
+            assert np.array(found["apart"]).reshape(apart.shape).tolist() == apart.tolist(), (name, score)
+            order = [int(i) for i in np.argsort(geometric_mean(expected.ratios[score])) if not np.isnan(expected.logs[i]).all()]
+            script = (
+                "([apart, order, m, pool]) => { const a = Int8Array.from(apart);"
+                " return [board.compute.lettersOf(a, order, m), board.compute.placeRanges(a, Uint8Array.from(pool))]; }"
+            )
+            letters, places = shown.run(script, [found["apart"], order, len(apart), expected.pool.astype(int).tolist()])
+            assert letters == bootstrap.letters(apart, order)
+            assert places == [list(part) for part in (x.tolist() for x in bootstrap.places(apart, expected.pool))]
+
+
+def test_resamples_are_pythons(shown: Shown) -> None:
+    for count, seed in ((6, 0), (28, 0), (7, 123456789)):
+        found = shown.run("([n, seed]) => board.compute.drawWeights(n, 50, seed).map(x => [...x])", [count, seed])
+        assert np.array(found).T.tolist() == bootstrap.weights(count, 50, seed).tolist()
+
+
+def test_influence_drivers_and_disagreement_are_pythons(shown: Shown, payload: dict[str, Any]) -> None:
+    tasks = choose(payload, "whole")
+    expected = Expected(payload, tasks, 0)
+    pool = expected.pool
+    found = shown.run(
+        "(tasks) => board.compute.influenceOf(board.data, 0, tasks, board.compute.sliceNumbers(board.data, tasks).pool)",
+        tasks,
+    )
+    for i, whole in zip(np.flatnonzero(pool), influence(expected.ratios[0][pool], expected.families), strict=True):
+        mine = found[i]
+        assert (mine["place"], mine["best"], mine["worst"]) == (whole.place, whole.best, whole.worst)
+        assert (mine["bestWithout"], mine["worstWithout"]) == (whole.best_without, whole.worst_without)
+    assert all(found[i]["place"] == 0 for i in np.flatnonzero(~pool))
+
+    middle = np.nanmedian(expected.logs[pool], axis=0)
+    same(
+        shown.run("(tasks) => board.compute.medianLogs(board.data, 0, tasks, board.compute.sliceNumbers(board.data, tasks).pool)", tasks),
+        middle,
+    )
+    made = shown.run("([tasks, reference]) => board.compute.driversOf(board.data, 0, 5, tasks, reference)", [tasks, middle.tolist()])
+    parts = drivers(expected.ratios[0], 5, np.exp(middle))
+    same([driver["part"] for driver in made], np.sort(parts[~np.isnan(parts)]))
+    same([driver["part"] for driver in made], [parts[tasks.index(driver["task"])] for driver in made])
+
+    n, rank = geometric_mean(expected.ratios[0]), mean_ranks(expected.values[0], pool)
+    flags = disagreement(np.where(pool, n, np.nan), np.where(pool, rank, np.nan))
+    script = "([n, rank, pool]) => board.compute.disagreementOf(n.map(x => x ?? NaN), rank.map(x => x ?? NaN), pool)"
+    mine = shown.run(
+        script, [[None if math.isnan(x) else x for x in n], [None if math.isnan(x) else x for x in rank], pool.astype(int).tolist()]
+    )
+    assert mine == {"byMean": flags.by_mean.tolist(), "byRank": flags.by_rank.tolist(), "flagged": flags.flagged.tolist()}
+
+
+def test_policies_by_a_plain_loop(shown: Shown, payload: dict[str, Any]) -> None:
+    tasks = choose(payload, "whole")
+    expected = Expected(payload, tasks, 0)
+    i = len(payload["models"]) - 1  # has failures
+    script = "([i, tasks]) => board.compute.policiesOf(board.data, 0, i, tasks, board.compute.sliceNumbers(board.data, tasks).pool)"
+    found = shown.run(script, [i, tasks])
+    drop, base, worst = [], [], []
+    for j in range(len(tasks)):
+        mine = expected.ratios[0][i, j]
+        if math.isnan(mine):
+            base.append(1.0)
+            worst.append(max(1.0, *(x for k, x in enumerate(expected.ratios[0][:, j]) if expected.pool[k] and not math.isnan(x))))
+        else:
+            drop.append(mine)
+            base.append(mine)
+            worst.append(mine)
+    for name, values in (("drop", drop), ("baseline", base), ("worst", worst)):
+        assert found[name] == pytest.approx(math.exp(math.fsum(map(math.log, values)) / len(values)), rel=1e-12), name
+    assert found["covered"] == len(drop) / len(tasks)
+    assert found["drop"] < found["baseline"] * 1.5 and found["worst"] > found["baseline"]
+
+
+def test_tests_of_significance_are_scipys(shown: Shown, payload: dict[str, Any]) -> None:
+    draw = np.random.default_rng(1)
+    cases = [draw.normal(0, 1, (k, n)) + np.linspace(0, 0.5, k)[:, None] for k, n in ((3, 6), (5, 12), (8, 28), (4, 60))]
+    cases += [np.round(case, 1) for case in cases] + [np.zeros((4, 9)), np.tile(np.arange(5.0)[:, None], (1, 7))]
+    for scores in cases:
+        found = shown.run("(scores) => board.compute.friedman(scores)", scores.tolist())
+        expected = significance.friedman(scores)
+        same([found["statistic"], found["p"]], [expected.statistic, expected.p])
+        pairs = [(a, b) for a in range(len(scores)) for b in range(a + 1, len(scores))]
+        mine = shown.run(
+            "([scores, pairs]) => pairs.map(([a, b]) => board.compute.wilcoxon(scores[a], scores[b]).p)", [scores.tolist(), pairs]
+        )
+        theirs = [significance.wilcoxon(scores[a], scores[b]).p for a, b in pairs]
+        same(mine, theirs)
+        same(shown.run("(p) => board.compute.holm(p)", mine), significance.holm(np.array(theirs)))
+    table = payload["statistics"]["nemenyi"]
+    for k, n in ((2, 10), (4, 14), (10, 28)):
+        assert shown.run("([k, n, q]) => board.compute.nemenyiDistance(k, n, q)", [k, n, table]) == pytest.approx(
+            significance.nemenyi_distance(k, n), rel=1e-9
+        )
+
+
+def test_blocks_are_pythons(shown: Shown, payload: dict[str, Any]) -> None:
+    tasks = choose(payload, "whole")
+    expected = Expected(payload, tasks, 0)
+    chosen = [0, 1, 3, 5, 25]
+    script = (
+        "([chosen, tasks]) => board.compute.blockMeans(board.data, 0, chosen, tasks, board.compute.certainty(board.data, 0, tasks).units)"
+    )
+    blocks = significance.block_means(expected.logs[chosen], expected.units)
+    same(shown.run(script, [chosen, tasks]), blocks[:, ~np.isnan(blocks).any(axis=0)])
