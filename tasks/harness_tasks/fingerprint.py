@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.arrow import to_numpy
+from harness.cache import load_cached, store_cached
 from harness.errors import DataError
 from harness.forecast import F32
 from harness.series import Channels, SeriesSet
 
-__all__ = ["cache_folder", "cached_fingerprint", "fingerprint", "runs", "unchanged"]
+__all__ = ["cached_fingerprint", "fingerprint", "runs", "unchanged"]
 
 VERSION = 1  # of the hash; another one makes every cached hash stale
+CACHE = "fingerprints.json"
 BLOCK = 1 << 22  # values in one piece, 16 MiB
 
 
@@ -62,15 +61,6 @@ def fingerprint(series: SeriesSet) -> str:
     return digest.hexdigest()
 
 
-def cache_folder() -> Path:
-    """`$HARNESS_CACHE`, else `$XDG_CACHE_HOME/harness`, else `~/.cache/harness`."""
-    own = os.environ.get("HARNESS_CACHE")
-    if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "harness"
-
-
 def unchanged(shards: Sequence[Path]) -> Callable[[], None]:
     """A function that raises DataError once a file is not the one that it was at this moment: mapped values change with their file."""
 
@@ -95,35 +85,13 @@ def unchanged(shards: Sequence[Path]) -> Callable[[], None]:
 
 def cached_fingerprint(series: SeriesSet, folder: Path, files: Sequence[Path]) -> str:
     """The fingerprint of `series`, read from `files` in `folder`; computed when a file is not the one it was computed from."""
-    path = cache_folder() / "fingerprints.json"
     key = str(folder.resolve())
     stats = [(file.name, file.stat()) for file in files]
     stamp = [VERSION, *([name, stat.st_size, stat.st_mtime_ns] for name, stat in stats)]
-    entry = _load(path).get(key)
+    entry = load_cached(CACHE).get(key)
     if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("fingerprint"), str):
         return str(entry["fingerprint"])
     value = fingerprint(series)
     with contextlib.suppress(OSError):
-        _store(path, {**_load(path), key: {"stamp": stamp, "fingerprint": value}})
+        store_cached(CACHE, {**load_cached(CACHE), key: {"stamp": stamp, "fingerprint": value}})
     return value
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        entries = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return entries if isinstance(entries, dict) else {}
-
-
-def _store(path: Path, entries: dict[str, Any]) -> None:
-    """Replace the file whole. Of two that write at once the later wins, and the other's entry is computed again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="fingerprints.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(entries, file)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -16,10 +16,12 @@ from browser import FLAGS, Shown, find_chromium
 
 
 @pytest.fixture(scope="session")
-def bundle() -> str:
-    """The script that draws pictures; a second to make."""
-    vl_convert = pytest.importorskip("vl_convert")
-    return str(vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;"))
+def parts() -> Any:
+    """What all pages have in common; two seconds to make."""
+    pytest.importorskip("vl_convert")
+    from harness_leaderboard.page.parts import page_parts
+
+    return page_parts()
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +38,15 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def show(chromium: Any, bundle: str, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
+def show(chromium: Any, parts: Any, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
     """Make the page of a payload, open it from disk and, at the end, see that nothing was complained of and nothing asked for."""
-    from harness_leaderboard.charts import specifications
     from harness_leaderboard.page.render import page_html
 
     opened: list[Shown] = []
 
     def make(payload: dict[str, Any] | str, hash: str = "", width: int = 1280, height: int = 900, **context: Any) -> Shown:
         path = tmp_path / f"page-{len(opened)}.html"
-        html = payload if isinstance(payload, str) else page_html(payload, specifications(), bundle)
+        html = payload if isinstance(payload, str) else page_html(payload, parts)
         path.write_text(html, encoding="utf-8")
         page = chromium.new_context(viewport={"width": width, "height": height}, **context).new_page()
         opened.append(Shown(page))

@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from harness.cache import cache_folder
 from harness.series import SeriesSet
 from harness_tasks import fingerprint as module
 from harness_tasks.arrow_folder import read_folder, shard_files
-from harness_tasks.fingerprint import cache_folder, cached_fingerprint, fingerprint, runs
+from harness_tasks.fingerprint import cached_fingerprint, fingerprint, runs
 
 Writer = Callable[..., Path]
 F32 = pa.float32()

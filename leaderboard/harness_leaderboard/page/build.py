@@ -6,13 +6,13 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.types import SuiteInfo
 from harness_leaderboard.needs import need
+from harness_leaderboard.page.parts import page_parts
 from harness_leaderboard.page.payload import make_payload
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.store import Store
     from harness_leaderboard.view import View
 
-__all__ = ["build_page", "bundle", "view_payload"]
+__all__ = ["build_page", "view_payload"]
 
 EXPLORER_BYTES = 2_000_000
 """Most that kept forecasts may add to the page."""
@@ -35,19 +35,19 @@ def build_page(plugins: Plugins, store: Store, view: View, live: bool = False) -
     Raises:
         UsageError: what pages need is not installed.
     """
-    need("altair", "jinja2", "scipy", "vl_convert")
-    with ThreadPoolExecutor(1) as pool:
-        script = pool.submit(bundle)  # takes about as long as all the rest, outside of Python's lock
-        from harness_leaderboard.charts import specifications
-        from harness_leaderboard.page.render import page_html
+    need("altair", "jinja2", "vl_convert")
+    from harness_leaderboard.page.render import page_html
 
+    with ThreadPoolExecutor(1) as pool:
+        parts = pool.submit(page_parts)  # its JavaScript engine starts outside of Python's lock
         payload = view_payload(plugins, store, view)
-        return page_html(payload, specifications(), script.result(), live=live)
+        return page_html(payload, parts.result(), live=live)
 
 
 def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
     """What the page is drawn from."""
-    from harness_leaderboard.page.detail import details
+    from harness_leaderboard.page.sums import calibration, error_steps
+    from harness_leaderboard.page.windows import explorer
 
     made = {
         "at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
@@ -59,7 +59,11 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
     entries = view.results.entries
     if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
         payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]
-    return payload | details(plugins, store, view.results, EXPLORER_BYTES)
+    return payload | {
+        "calibration": calibration(store, view.results),
+        "steps": error_steps(store, view.results),
+        "explorer": explorer(plugins, store, view.results, EXPLORER_BYTES),
+    }
 
 
 def _suite(plugins: Plugins, name: str) -> SuiteInfo:
@@ -73,11 +77,3 @@ def _command() -> str:
 
     words = [Path(word).name if os.sep in word and Path(word).is_absolute() else word for word in sys.argv[1:]]
     return shlex.join(["harness", *words])
-
-
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that defines `vegaEmbed`; it takes a second to make."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle(snippet="window.vegaEmbed = vegaEmbed;"))

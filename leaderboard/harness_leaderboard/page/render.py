@@ -15,10 +15,12 @@ import gzip
 import json
 import math
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from harness_leaderboard.needs import need
+from harness_leaderboard.page.parts import Parts
 from harness_leaderboard.page.words import METHOD, SECTIONS
 
 __all__ = ["SCRIPTS", "page_html", "payload_json"]
@@ -30,27 +32,24 @@ SCRIPTS = (
 """The page's modules, in the order in which they are joined."""
 
 
-def page_html(payload: dict[str, Any], specs: dict[str, dict[str, Any]], bundle: str, live: bool = False) -> str:
+def page_html(payload: dict[str, Any], parts: Parts, live: bool = False) -> str:
     """The page as one string of HTML.
 
     Args:
         payload: see `harness_leaderboard.page.payload`; NaN and infinity outside its arrays become null.
-        specs: {picture: Vega-Lite specification} of `harness_leaderboard.charts.specifications`.
-        bundle: JavaScript that sets `window.vegaEmbed`, as `vl_convert.javascript_bundle()` makes it.
+        parts: what draws pictures; `harness_leaderboard.page.parts.page_parts()`.
         live: for `harness serve`: the page asks /version every two seconds and draws what is new.
 
     Raises:
         UsageError: a module of the extra `page` is not installed.
     """
-    need("jinja2", "altair")
+    need("jinja2")
     from jinja2 import Environment
     from markupsafe import Markup
 
-    from harness_leaderboard.charts import look
-
     suite = payload.get("suite") or {}
     name = _plain(suite.get("name"))
-    pictures = {"specs": specs, "light": look(False), "dark": look(True)}
+    pictures = {"specs": parts.specs, "light": parts.light, "dark": parts.dark}
     script = "\n".join(_read(f"{module}.js") for module in SCRIPTS)
     template = Environment(autoescape=True).from_string(_read("template.html"))
     made: str = template.render(
@@ -66,7 +65,7 @@ def page_html(payload: dict[str, Any], specs: dict[str, dict[str, Any]], bundle:
         script=Markup('(() => {\n"use strict";\n' + script + "\n})();"),
         payload=Markup(_packed(payload_json(payload))),
         specifications=Markup(_inside_script(json.dumps(_finite(pictures), separators=(",", ":")))),
-        bundle=Markup(_packed(bundle)),
+        bundle=Markup(_packed(parts.bundle)),
     )
     return made
 
@@ -104,7 +103,7 @@ def _finite(value: Any) -> Any:
     """The same without NaN and infinity, which JSON lacks."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
