@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,10 +37,7 @@ def build_page(plugins: Plugins, store: Store, view: View, live: bool = False) -
     need("altair", "jinja2", "vl_convert")
     from harness_leaderboard.page.render import page_html
 
-    with ThreadPoolExecutor(1) as pool:
-        parts = pool.submit(page_parts)  # its JavaScript engine starts outside of Python's lock
-        payload = view_payload(plugins, store, view)
-        return page_html(payload, parts.result(), live=live)
+    return page_html(view_payload(plugins, store, view), page_parts(), live=live)
 
 
 def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
