@@ -111,6 +111,7 @@ class Results:
     baseline: str = "seasonal_naive"
     main: tuple[str, str] = MAIN["gift-eval"]
     runnable: bool = True  # a plugin has the suite: what is missing can be run
+    sliced: bool = False  # scores are over some of the windows: what is stored of whole cells says nothing of them
     notes: list[str] = field(default_factory=list)
     stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
     baseline_stale: NDArray[np.bool_] | None = None  # [R] the baseline's score is a stale one, as there is no other; None = nowhere

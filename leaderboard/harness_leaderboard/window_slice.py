@@ -95,8 +95,8 @@ def _sums(
 ) -> tuple[Mapping[str, Any], list[str], Array]:
     """({statistic: [K] or [K, Q]}, [K] result ids, [K] windows) of the results that have windows in the slice."""
     names = _needed(metrics, levels)
-    plain = [f"sum({name})::DOUBLE AS {name}" for name in names if name not in LISTS]
-    lists = [f"sum({name}[{q + 1}])::DOUBLE AS {name}_{q}" for name in names if name in LISTS for q in range(len(levels))]
+    plain = [f"coalesce(sum({name}), 'nan')::DOUBLE AS {name}" for name in names if name not in LISTS]
+    lists = [f"coalesce(sum({name}[{q + 1}]), 'nan')::DOUBLE AS {name}_{q}" for name in names if name in LISTS for q in range(len(levels))]
     selected = ", ".join(["result_id", "count(*)::BIGINT AS counted", *plain, *lists])
     # Inside a subquery: whatever the condition says, rows of other results do not come in.
     kept = f"(SELECT * FROM main.windows WHERE ({condition}\n))"
@@ -106,7 +106,7 @@ def _sums(
     except UsageError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"got --windows {condition!r}, which is no condition over {COLUMNS}: {reason}") from error
-    column = {name: to_numpy(table[name].combine_chunks().fill_null(float("nan"))) for name in table.column_names[2:]}
+    column = {name: to_numpy(table[name].combine_chunks()) for name in table.column_names[2:]}
     sums: dict[str, Any] = {name: column[name] for name in names if name not in LISTS}
     sums |= {name: np.stack([column[f"{name}_{q}"] for q in range(len(levels))], axis=1) for name in names if name in LISTS}
     sums["levels"] = np.asarray(levels, np.float64)
@@ -133,6 +133,7 @@ def _restricted(results: Results, own: list[int], scores: dict[str, Array], seen
         stale=stale,
         baseline_stale=rests,
         notes=[*results.notes, f"{shown} Published results have no windows and are left out."],
+        sliced=True,
         cells={(own.index(m), name): cells for (m, name), cells in results.cells.items()},
     )
     return sliced.only(np.asarray((seen > 0).any(axis=0)))

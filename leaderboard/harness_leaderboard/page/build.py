@@ -55,6 +55,9 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
     entries = view.results.entries
     if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
         payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]
+    if view.results.sliced:
+        payload["notes"].append("Calibration, errors by step and single forecasts are kept of whole tasks: this page is without them.")
+        return payload
     return payload | {
         "calibration": calibration(store, view.results),
         "steps": error_steps(store, view.results),

@@ -29,8 +29,8 @@ SELECT result_id, quantile_levels, horizon FROM main.cells
 WHERE status = 'ok' AND result_id IN (SELECT unnest($1::VARCHAR[]))
 """
 _STEPS = """
-SELECT s.result_id, (s.step - 1) * least($2, c.horizon) // c.horizon AS point, avg(s.step)::DOUBLE AS step,
-       sum(s.scaled_error)::DOUBLE AS error, sum(s.n_scaled)::DOUBLE AS count
+SELECT s.result_id, ((s.step - 1) * least($2, c.horizon) // c.horizon)::DOUBLE AS point, avg(s.step)::DOUBLE AS step,
+       coalesce(sum(s.scaled_error), 0)::DOUBLE AS error, coalesce(sum(s.n_scaled), 0)::DOUBLE AS count
 FROM main.steps s JOIN main.cells c USING (result_id)
 WHERE s.result_id IN (SELECT unnest($1::VARCHAR[])) AND s.step BETWEEN 1 AND c.horizon
 GROUP BY ALL
@@ -49,8 +49,9 @@ def calibration(store: Store, results: Results) -> dict[str, Any] | None:
         return None
     levels = often[0][0]
     ids = [result for result, own in cells.items() if own == levels]
-    hits = ", ".join(f"sum(hits[{q + 1}])::DOUBLE AS hits_{q}" for q in range(len(levels)))
-    sql = f"SELECT result_id, sum(n)::DOUBLE AS n, {hits} FROM main.steps WHERE result_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY 1"
+    hits = ", ".join(f"coalesce(sum(hits[{q + 1}]), 0)::DOUBLE AS hits_{q}" for q in range(len(levels)))
+    selected = f"result_id, coalesce(sum(n), 0)::DOUBLE AS n, {hits}"
+    sql = f"SELECT {selected} FROM main.steps WHERE result_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY result_id"
     table = store.query(sql, [ids]).combine_chunks()
     count = np.zeros((len(models), len(results.tasks)))
     found = np.zeros((*count.shape, len(levels)))
@@ -111,6 +112,5 @@ def _places(ids: Sequence[str], owner: Owner) -> tuple[np.ndarray[Any, Any], np.
 
 
 def _column(table: Any, name: str) -> np.ndarray[Any, Any]:
-    """A column of numbers, float64; NaN for null."""
-    column = table[name].combine_chunks()
-    return to_numpy(column.cast("float64").fill_null(float("nan")))
+    """A column of doubles without nulls."""
+    return to_numpy(table[name].combine_chunks())
