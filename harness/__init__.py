@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from harness.hookspecs import hookimpl
     from harness.results import Results
     from harness.series import Channels, SeriesSet, TaskData, rolling
-    from harness.types import Metric, Model, ModelInfo, Suite, SuiteInfo, Task, Trainable
+    from harness.types import DialectInfo, Metric, Model, ModelInfo, Suite, SuiteInfo, Task, Trainable
 
 _EXPORTS = {
     "Batch": "harness.forecast",
     "Channels": "harness.series",
     "DataError": "harness.errors",
+    "DialectInfo": "harness.types",
     "Evaluation": "harness.api",
     "Forecast": "harness.forecast",
     "ForecastError": "harness.errors",
@@ -67,6 +68,7 @@ __all__ = [
     "Batch",
     "Channels",
     "DataError",
+    "DialectInfo",
     "Evaluation",
     "Forecast",
     "ForecastError",

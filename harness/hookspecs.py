@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.cells import Cell, Outcome, Run
     from harness.forecast import Batch, Forecast
     from harness.store import Store
-    from harness.types import Metric, ModelInfo, SuiteInfo
+    from harness.types import DialectInfo, Metric, ModelInfo, SuiteInfo
 
 PROJECT = "harness"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -37,6 +37,14 @@ def register_suites(register: Callable[[SuiteInfo, Callable[[Path | None], Any]]
 @hookspec
 def register_metrics(register: Callable[[Metric], None]) -> None:
     """Call `register(Metric(...))` for each metric."""
+
+
+@hookspec
+def register_dialects(register: Callable[[DialectInfo, Callable[[], Any]], None]) -> None:
+    """Call `register(DialectInfo(...), factory)` for each scoring dialect; `factory()` returns a `harness_results.dialects.Dialect`.
+
+    An object with methods `tally` and, if it has one, `aggregate` will do. Metadata only: import what is heavy in the factory.
+    """
 
 
 @hookspec

@@ -1,6 +1,7 @@
 """Finding plugins, tolerantly: each entry point of the group `harness` is loaded on its own, and one that fails is kept with its reason.
 
-The built-in suites, metrics, store and commands come through the same entry points. `HARNESS_TRACE_HOOKS=1` prints every hook call.
+The built-in suites, metrics, dialects, store and commands come through the same entry points, before all others.
+`HARNESS_TRACE_HOOKS=1` prints every hook call.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pluggy
 
 from harness import defaults, hookspecs
 from harness.errors import PluginError, UsageError, describe, suggest
-from harness.types import Metric, ModelInfo, SuiteInfo
+from harness.types import DialectInfo, Metric, ModelInfo, SuiteInfo
 
 if TYPE_CHECKING:
     import click
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Plugins", "Registered", "load"]
 
 Info = TypeVar("Info")
+
+BUILT_IN = "ts-harness"
+"""The distribution whose plugins are loaded first: the names that they register are taken when a stranger's plugin comes."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,10 @@ class Plugins:
         self.models: dict[str, Registered[ModelInfo]] = {}
         self.suites: dict[str, Registered[SuiteInfo]] = {}
         self.metrics: dict[str, Registered[Metric]] = {}
+        self.dialects: dict[str, Registered[DialectInfo]] = {}
         if os.environ.get("HARNESS_TRACE_HOOKS", "") not in ("", "0"):
             self.pm.add_hookcall_monitoring(_trace_before, _trace_after)
-        for entry in sorted(importlib.metadata.entry_points(group="harness"), key=lambda e: (e.dist.name if e.dist else "", e.name)):
+        for entry in sorted(importlib.metadata.entry_points(group="harness"), key=_turn):
             self._load(entry)
 
     def _load(self, entry: importlib.metadata.EntryPoint) -> None:
@@ -107,17 +112,19 @@ class Plugins:
             with contextlib.suppress(Exception):
                 self.pm.unregister(name=name)
             raise PluginError(self._wrong_argument(module, name) or " ".join(str(error).split())) from None
-        before = (dict(self.models), dict(self.suites), dict(self.metrics))
+        before = (dict(self.models), dict(self.suites), dict(self.metrics), dict(self.dialects))
         try:
             self._check_pending(module, name)
             others = [p for p in self.pm.get_plugins() if p is not module]
-            self.pm.subset_hook_caller("register_models", others)(register=self._adder(self.models, ModelInfo, name, distribution, version))
-            self.pm.subset_hook_caller("register_suites", others)(register=self._adder(self.suites, SuiteInfo, name, distribution, version))
-            metric = self._adder(self.metrics, Metric, name, distribution, version)
+            origin = (name, distribution, version)
+            self.pm.subset_hook_caller("register_models", others)(register=self._adder(self.models, ModelInfo, *origin))
+            self.pm.subset_hook_caller("register_suites", others)(register=self._adder(self.suites, SuiteInfo, *origin))
+            metric = self._adder(self.metrics, Metric, *origin)
             self.pm.subset_hook_caller("register_metrics", others)(register=lambda m: metric(m, m.value))
+            self.pm.subset_hook_caller("register_dialects", others)(register=self._adder(self.dialects, DialectInfo, *origin))
             self.origins[name] = (distribution, version)
         except BaseException:
-            self.models, self.suites, self.metrics = before
+            self.models, self.suites, self.metrics, self.dialects = before
             self.pm.unregister(name=name)
             raise
 
@@ -158,10 +165,11 @@ class Plugins:
             if not callable(factory):
                 raise PluginError(f"plugin '{plugin}' registered {info!r} with a factory that cannot be called: {factory!r}")
             key = info.name  # type: ignore[attr-defined]
-            # Metric names are never typed in lists, and the field writes them with brackets.
-            forbidden = set("\n\r\t") if kind is Metric else set("\n\r\t,[]=:*?/\\")
-            if not isinstance(key, str) or not key.isprintable() or not key or set(key) & forbidden or key != key.strip():
-                wanted = "text without any of , [ ] = : * ? / \\ and control characters, and without spaces at its ends"
+            # Metric names are never typed in lists, and the field writes them with brackets; a version follows a dialect's name after @.
+            forbidden = "" if kind is Metric else ",[]=:*?/\\@" if kind is DialectInfo else ",[]=:*?/\\"
+            if not _is_name(key, forbidden):
+                without = " ".join([*forbidden, "and control characters"]) if forbidden else "control characters"
+                wanted = f"text without any of {without}, and without spaces at its ends"
                 raise PluginError(f"plugin '{plugin}' registered the name {key!r}; wanted {wanted}")
             _check_fields(info, plugin)
             if key in table:
@@ -182,6 +190,10 @@ class Plugins:
     def suite(self, name: str) -> Registered[SuiteInfo]:
         """The suite of this name; raises as `model` does."""
         return self._find(name, self.suites, "suite", "harness ls suites")
+
+    def dialect(self, name: str) -> Registered[DialectInfo]:
+        """The scoring dialect of this name, without a version; raises as `model` does."""
+        return self._find(name, self.dialects, "dialect", "harness ls dialects")
 
     def _find(self, name: str, table: dict[str, Registered[Info]], what: str, listing: str) -> Registered[Info]:
         if name in table:
@@ -243,9 +255,19 @@ class Plugins:
         return sorted(names - {"harness.defaults"})
 
 
+def _turn(entry: importlib.metadata.EntryPoint) -> tuple[bool, str, str]:
+    """What entry points are loaded in the order of."""
+    distribution = entry.dist.name if entry.dist else ""
+    return distribution != BUILT_IN, distribution, entry.name
+
+
+def _is_name(text: object, forbidden: str = "") -> bool:
+    return isinstance(text, str) and bool(text) and text.isprintable() and not set(text) & set(forbidden) and text == text.strip()
+
+
 def _check_fields(info: object, plugin: str) -> None:
     """Refuse what is easily mistyped: modes="zero-shot" would be nine modes of one letter."""
-    for field in ("modes", "devices", "covariates", "training_corpora"):
+    for field in ("modes", "devices", "covariates", "training_corpora", "metrics"):
         value = getattr(info, field, ())
         if isinstance(value, str):
             raise PluginError(f"plugin '{plugin}' registered {field}={value!r}; wanted a tuple of names: {field}=({value!r},)")
@@ -253,6 +275,15 @@ def _check_fields(info: object, plugin: str) -> None:
         value = getattr(info, field, None)
         if value is not None and (not isinstance(value, int) or value < 1):
             raise PluginError(f"plugin '{plugin}' registered {field}={value!r}; wanted a number of at least 1, or None")
+    if isinstance(info, DialectInfo):
+        names = info.metrics
+        if not isinstance(names, tuple) or not names or not all(map(_is_name, names)) or len(set(names)) < len(names):
+            wanted = "a tuple of different names of metrics, one or more"
+            raise PluginError(f"plugin '{plugin}' registered dialect '{info.name}' with metrics={names!r}; wanted {wanted}")
+        if not _is_name(info.version, ","):
+            raise PluginError(
+                f"plugin '{plugin}' registered dialect '{info.name}' with version={info.version!r}; wanted text, such as \"1\""
+            )
 
 
 @functools.cache

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.forecast import Batch, Forecast
     from harness.series import TaskData
 
-__all__ = ["DECILES", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
+__all__ = ["DECILES", "DialectInfo", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The quantile levels that GIFT-Eval asks for."""
@@ -113,6 +113,17 @@ class Trainable(Model, Protocol):
 
     def finetune(self, train: Batch, budget: str, seed: int) -> Model:
         """Return the model to forecast with; `train` holds each series up to its first cutoff."""
+
+
+@dataclass(frozen=True)
+class DialectInfo:
+    """What is known of a scoring dialect without loading it; `harness score` calls it by `name` or `name@version`."""
+
+    name: str
+    version: str = "1"  # of the definitions that are followed; a change of any number changes it
+    summary: str = ""
+    source: str = ""  # where the definitions are
+    metrics: tuple[str, ...] = ()  # names in the order to be shown, the leading ones first; at least one
 
 
 @dataclass(frozen=True)
