@@ -13,7 +13,7 @@ import click
 from harness.cli.run import db_option
 from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
-__all__ = ["completion", "doctor", "ls", "metrics", "models", "runs", "state_of", "suites", "tasks"]
+__all__ = ["completion", "dialects", "doctor", "ls", "metrics", "models", "runs", "state_of", "suites", "tasks"]
 
 KINDS = ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells")
 
@@ -23,6 +23,7 @@ DROPPED: dict[str, Sequence[str]] = {
     "suites": ("version", "plugin", "license"),
     "tasks": ("variates", "season_length", "windows", "n_windows", "freq", "domain", "horizon"),
     "metrics": ("range", "unit", "dialect", "direction"),
+    "dialects": ("source", "plugin", "version", "metrics"),
     "plugins": ("version", "distribution"),
     "runs": ("host", "stored", "finished_at"),
     "cells": ("predict_s", "n_windows", "scope", "seed", "mode", "suite"),
@@ -74,7 +75,7 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
         "suites": lambda: suites(plugins),
         "tasks": lambda: tasks(plugins, suite, data),
         "metrics": lambda: metrics(plugins),
-        "dialects": lambda: _dialects(plugins),
+        "dialects": lambda: dialects(plugins),
         "plugins": lambda: _plugins(plugins),
         "hooks": _hooks,
         "runs": lambda: runs(db),
@@ -99,7 +100,7 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
         print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=f"all of it: harness ls {what} --json", notes=notes)
     if what == "models" and not rows:
         click.echo("no model is installed; the simplest ones: pip install harness-baselines", err=True)
-    if what in ("models", "suites") and plugins.failures:
+    if what in ("models", "suites", "dialects") and plugins.failures:
         for failure in plugins.failures.values():
             click.echo(f"plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}", err=True)
 
@@ -179,10 +180,9 @@ def metrics(plugins: Any) -> Rows:
     return rows, ["name", "summary", "formula", "direction", "unit", "range", "dialect"]
 
 
-def _dialects(plugins: Any) -> Rows:
-    names = sorted({e.info.dialect for e in plugins.metrics.values()})
-    rows = [{"name": n, "metrics": ", ".join(m for m, e in plugins.metrics.items() if e.info.dialect == n)} for n in names]
-    return rows, ["name", "metrics"]
+def dialects(plugins: Any) -> Rows:
+    rows = [{**asdict(e.info), "plugin": e.distribution} for e in plugins.dialects.values()]
+    return rows, ["name", "version", "metrics", "summary", "source", "plugin"]
 
 
 def _plugins(plugins: Any) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.cli.complete import shown_names
-from harness.cli.inspect import metrics, models, state_of, suites, tasks
+from harness.cli.inspect import dialects, metrics, models, state_of, suites, tasks
 from harness.cli.run import db_option
 from harness.errors import NothingMatched, suggest
 
@@ -27,7 +27,7 @@ SCORES = {"MASE": "MASE[0.5]", "CRPS": "mean_weighted_sum_quantile_loss"}
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of JSON objects.")
 def show(name: str, db: Path, as_json: bool) -> None:
-    """Show all that is known of a model, suite, task, metric, run or cell (by id or the beginning of one)."""
+    """Show all that is known of a model, suite, task, metric, dialect, run or cell (by id or the beginning of one)."""
     from harness.cli.output import print_json
     from harness.plugins import load
 
@@ -36,9 +36,10 @@ def show(name: str, db: Path, as_json: bool) -> None:
     if db.exists():
         found += _stored(db, name)
     if not found:
-        known = [*plugins.models, *plugins.suites, *plugins.metrics]
+        known = [*plugins.models, *plugins.suites, *plugins.metrics, *plugins.dialects]
         raise NothingMatched(
-            f"there is no model, suite, task, metric, run or cell '{name}'.{suggest(name, known)} To see what there is: harness ls KIND"
+            f"there is no model, suite, task, metric, dialect, run or cell '{name}'.{suggest(name, known)} "
+            "To see what there is: harness ls KIND"
         )
     if as_json:
         print_json(found)
@@ -55,8 +56,8 @@ def show(name: str, db: Path, as_json: bool) -> None:
 
 def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for kind, rows in (("model", models(plugins)[0]), ("suite", suites(plugins)[0]), ("metric", metrics(plugins)[0])):
-        found += [{"kind": kind, **r} for r in rows if r["name"] == name]
+    for kind, listed in (("model", models), ("suite", suites), ("metric", metrics), ("dialect", dialects)):
+        found += [{"kind": kind, **row} for row in listed(plugins)[0] if row["name"] == name]
     if "/" in name:
         rows = tasks(plugins, "", None)[0]
         found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]

@@ -1,9 +1,14 @@
-"""What this package registers: the DuckDB store and the commands about results. Heavy imports are inside the functions."""
+"""What this package registers: the DuckDB store, the scoring dialects and the commands about results.
+
+Heavy imports are inside the functions.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.hookspecs import hookimpl
 
@@ -11,6 +16,8 @@ if TYPE_CHECKING:
     import click
 
     from harness.store import Store
+    from harness.types import DialectInfo
+    from harness_results.dialects import Dialect
 
 
 @hookimpl(trylast=True)
@@ -19,6 +26,22 @@ def open_store(path: Path, readonly: bool) -> Store | None:
     from harness_results.store import DuckStore
 
     return DuckStore(path, readonly=readonly)
+
+
+@hookimpl
+def register_dialects(register: Callable[[DialectInfo, Callable[[], Any]], None]) -> None:
+    """The built-in ones."""
+    from harness_results.dialects.infos import BUILT_IN
+
+    for module, info in BUILT_IN.items():
+        register(info, partial(_dialect, module))
+
+
+def _dialect(module: str) -> Dialect:
+    import importlib
+
+    made: Dialect = importlib.import_module(f"harness_results.dialects.{module}").DIALECT
+    return made
 
 
 @hookimpl

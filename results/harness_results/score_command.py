@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.plugins import Plugins
     from harness_results.dialects import Dialect
     from harness_results.dialects.boards import Aggregated
+    from harness_results.dialects.broken import Broken
     from harness_results.dialects.cells import LeftOut, Scored
 
 __all__ = ["score"]
@@ -31,8 +32,16 @@ SAME = 1e-9
 
 
 @click.command()
-@click.option("--dialect", "--dialects", "dialects", multiple=True, metavar="LIST", help="Dialects: fev,monash. All of them: --list.")
-@click.option("--list", "listing", is_flag=True, help="Print the dialects, their versions, sources and metrics, and stop.")
+@click.option(
+    "--dialect",
+    "--dialects",
+    "dialects",
+    multiple=True,
+    metavar="LIST",
+    shell_complete=comma_list("dialects"),
+    help="Dialects: fev,monash. All of them: --list.",
+)
+@click.option("--list", "listing", is_flag=True, help="Print the dialects, as `harness ls dialects` does, and stop.")
 @click.option(
     "-m", "--models", "--model", multiple=True, metavar="LIST", help="Only these models, and the baseline to compare with: 'ttm*'."
 )
@@ -76,21 +85,25 @@ def score(
     harness score --dialect fev@0.10 -m naive,drift --json
     """
     from harness.cli.output import printable
-    from harness.errors import DataError, UsageError
+    from harness.errors import DataError, PluginError, UsageError
     from harness.plugins import load
     from harness.selection import split_list
-    from harness_results.dialects import DIALECTS, dialect
     from harness_results.dialects.boards import aggregate, label
+    from harness_results.dialects.broken import Broken, failure, make_all, said
     from harness_results.dialects.cells import Scored, score_cells, select_cells
+    from harness_results.dialects.registered import find
 
+    plugins = load()
     if listing:
-        _list(form == "json")
+        _list(plugins, form == "json")
         return
     form = _form(form, output)
-    chosen = list({found.name: found for found in map(dialect, split_list(dialects))}.values())
+    asked = {found.info.name: found for found in (find(text, plugins) for text in split_list(dialects))}
+    if not asked:
+        raise UsageError(f"no dialect given; name one or more, as in --dialect fev. There are: {', '.join(plugins.dialects)}")
+    chosen, broken = make_all(asked.values())
     if not chosen:
-        raise UsageError(f"no dialect given; name one or more, as in --dialect fev. There are: {', '.join(DIALECTS)}")
-    plugins = load()
+        raise PluginError(failure(broken, asked, []))
     store = plugins.store(db)
     against = _baselines(plugins, baseline)
     patterns = split_list(models)
@@ -107,18 +120,23 @@ def score(
     boards = aggregate(chosen, results, against, lambda name: name in names)
     scored = [r for r in visible if isinstance(r, Scored)]
     left = [r for r in results if not isinstance(r, Scored)]
+    broken += [Broken(name, reason, r.cell) for r in results if isinstance(r, Scored) for name, reason in r.broken.items()]
+    broken += [Broken(b.dialect, b.broken, {"suite": b.suite, "scope": b.scope}) for b in boards if b.broken]
+    working = [d.name for d in chosen if d.name not in {each.dialect for each in broken}]
     notes = [*_unequal(scored), *(f"{b.dialect}, {_where(b)}: {note}" for b in boards for note in b.notes)]
     if form is None and scored:
         _tables(chosen, scored, boards)
     elif form is not None:
-        _deliver(_json(chosen, scored, boards, left, notes) if form == "json" else _csv(chosen, scored), output)
-    for line in [*_said(left), *(f"note: {printable(note, 1000)}" for note in notes)]:
+        _deliver(_json(chosen, scored, boards, left, notes, broken) if form == "json" else _csv(chosen, scored), output)
+    for line in [*_said(left), *said(broken), *(f"note: {printable(note, 1000)}" for note in notes)]:
         click.echo(line, err=True)
     refused = sum(r.kind == "refused" for r in left)
     if not scored:
         raise _nothing(left)
     if refused:
         raise DataError(f"{refused} of {len(results)} results were refused, for the reasons above; the others are scored")
+    if broken:
+        raise PluginError(failure(broken, asked, working))
 
 
 def _form(form: str | None, output: Path | None) -> str | None:
@@ -131,19 +149,15 @@ def _form(form: str | None, output: Path | None) -> str | None:
     return output.suffix.lower()[1:]
 
 
-def _list(as_json: bool) -> None:
+def _list(plugins: Plugins, as_json: bool) -> None:
+    from harness.cli.inspect import DROPPED, dialects
     from harness.cli.output import print_json, print_table
-    from harness_results.dialects import DIALECTS
 
-    columns = ["name", "version", "summary", "metrics", "source"]
-    rows = [
-        {"name": d.name, "version": d.version, "summary": d.summary, "source": d.source, "metrics": list(d.metrics)}
-        for d in DIALECTS.values()
-    ]
+    rows, columns = dialects(plugins)
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, columns, drop=("source", "metrics"), all_with="all of it: harness score --list --json")
+        print_table(rows, columns, drop=DROPPED["dialects"], all_with="all of it: harness score --list --json")
 
 
 def _baselines(plugins: Plugins, asked: str) -> Callable[[str], str]:
@@ -193,7 +207,9 @@ def _tables(dialects: Sequence[Dialect], scored: Sequence[Scored], boards: Seque
         plain.append("suite")
     names = [name for name in NAMES if name not in plain]
     for dialect in dialects:
-        rows = [{**{n: r.cell[n] for n in names}, **r.scores[dialect.name]} for r in scored]
+        rows = [{**{n: r.cell[n] for n in names}, **r.scores[dialect.name]} for r in scored if dialect.name in r.scores]
+        if not rows:
+            continue
         # Without the last metrics, a line fits; what is left out is said.
         print_table(
             rows,
@@ -204,25 +220,33 @@ def _tables(dialects: Sequence[Dialect], scored: Sequence[Scored], boards: Seque
         )
         for board in boards:
             if board.dialect == dialect.name and board.rows:
-                against = f", relative to {board.baseline}" if dialect.name != "tsfm-point" else ""
+                against = f", relative to {board.baseline}" if dialect.relative else ""
                 print_table(board.rows, list(board.rows[0]), title=f"{dialect.name}: {_where(board)}{against}")
 
 
 def _json(
-    dialects: Sequence[Dialect], scored: Sequence[Scored], boards: Sequence[Aggregated], left: Sequence[LeftOut], notes: Sequence[str]
+    dialects: Sequence[Dialect],
+    scored: Sequence[Scored],
+    boards: Sequence[Aggregated],
+    left: Sequence[LeftOut],
+    notes: Sequence[str],
+    broken: Sequence[Broken],
 ) -> str:
     document = {
-        "dialects": [{"name": d.name, "version": d.version, "source": d.source} for d in dialects],
+        "dialects": [{"name": d.name, "version": d.version, "source": d.info.source} for d in dialects],
         "scores": [
             {**{n: r.cell[n] for n in NAMES}, "result_id": r.cell["result_id"], "dialect": d.name, "scores": r.scores[d.name]}
             for d in dialects
             for r in scored
+            if d.name in r.scores
         ],
         "aggregates": [
             {"dialect": b.dialect, "suite": b.suite, "scope": b.scope, "baseline": b.baseline, "rows": b.rows, "notes": b.notes}
             for b in boards
+            if not b.broken
         ],
         "left_out": [{**{n: r.cell[n] for n in NAMES}, "kind": r.kind, "reason": r.reason, "command": r.command} for r in left],
+        "failed": [{**{n: each.on.get(n) for n in NAMES}, "dialect": each.dialect, "reason": each.reason} for each in broken],
         "notes": list(notes),
     }
     return json.dumps(_finite(document), indent=2, ensure_ascii=True, allow_nan=False, default=str) + "\n"
@@ -249,7 +273,7 @@ def _csv(dialects: Sequence[Dialect], scored: Sequence[Scored]) -> str:
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(["dialect", "version", *NAMES, "metric", "value"])
     for dialect in dialects:
-        for result in scored:
+        for result in (r for r in scored if dialect.name in r.scores):
             head = [dialect.name, dialect.version, *(safe(result.cell[name]) for name in NAMES)]
             writer.writerows([*head, metric, repr(value)] for metric, value in result.scores[dialect.name].items())
     return sink.getvalue()

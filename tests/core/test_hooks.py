@@ -113,6 +113,34 @@ def register_suites(register): pass
     assert scores["worst"] == pytest.approx(lab.query("SELECT sum(extra['worst.sum']) / sum(n) FROM windows")[0][0])
 
 
+def test_hook_register_dialects(lab: Lab) -> None:
+    lab.plugin(
+        "mine",
+        """
+from harness import DialectInfo
+
+class Bias:
+    def __init__(self, forecasts): self.sum = self.points = 0
+    def add(self, block):
+        self.sum += float(np.nansum(block.labels - block.mean))
+        self.points += int((~np.isnan(block.labels)).sum())
+    def metrics(self): return {"bias": self.sum / self.points}
+
+class Made:
+    tally = Bias
+
+@hookimpl
+def register_dialects(register): register(DialectInfo("mine", summary="of the mean", metrics=("bias",)), Made)
+""",
+    )
+    lab.models("naive", "--save-forecasts").expect(0)
+    (row,) = [row for row in lab.run("ls", "dialects", "--json").expect(0).json() if row["name"] == "mine"]
+    assert (row["version"], row["summary"], row["metrics"], row["plugin"]) == ("1", "of the mean", ["bias"], "mine")
+    (found,) = lab.run("score", "--dialect", "mine@1", "--json").expect(0).json()["scores"]
+    assert found["scores"]["bias"] == pytest.approx(lab.query("SELECT sum(error) / sum(n) FROM windows")[0][0])
+    lab.run("show", "mine").expect(0, "dialect mine", "metrics bias")
+
+
 def test_hook_register_commands(lab: Lab) -> None:
     source = "import click\n@hookimpl\ndef register_commands(cli):\n    @cli.command()\n    def hello(): click.echo('hi there')\n"
     lab.plugin("mine", source)

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from harness_results.dialects import Forecasts
+from harness_results.dialects import Forecasts, dialect
+from harness_results.dialects.infos import BUILT_IN
 
+DIALECTS = {info.name: dialect(info.name) for info in BUILT_IN.values()}
+"""The built-in dialects, as the plugins of this environment have them."""
 DECILES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 KINDS = ("plain", "missing", "zeros", "constant", "short", "infinite", "one length", "huge", "tiny", "all missing")
 

@@ -16,9 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dialect_kit import DIALECTS
 from support import Done, Lab, write_dataset
-
-from harness_results.dialects import DIALECTS
 
 TASKS = "us_births/M/short,hospital/M/short,covid_deaths/D/short,m4_hourly/H/short,bizitobs_l2c/H/short"
 ALL = ",".join(DIALECTS)
@@ -351,7 +350,7 @@ def test_help_loads_nothing_heavy(lab: Lab) -> None:
             main(["score", "--help"])
         except SystemExit:
             pass
-        print([m for m in ("pyarrow", "pandas", "duckdb", "harness_results.dialects") if m in sys.modules])
+        print([m for m in ("pyarrow", "pandas", "duckdb", "harness_results.dialects.base") if m in sys.modules])
     """)
     done.expect(0, "--dialect", "[]")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dialect_kit import KINDS, Case, case
+from dialect_kit import DIALECTS, KINDS, Case, case
 
-from harness_results.dialects import DIALECTS, Board
+from harness_results.dialects import Board
 from harness_results.dialects.fev import BENCH, aggregate
 
 FEV = DIALECTS["fev"]

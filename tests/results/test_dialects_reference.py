@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dialect_kit import KINDS, Case, case
+from dialect_kit import DIALECTS, KINDS, Case, case
 
 from harness.errors import UsageError
 from harness.forecast import Ragged
 from harness.series import Channels
-from harness_results.dialects import DIALECTS, Forecasts, dialect, score
+from harness_results.dialects import Forecasts, dialect, score
 from harness_results.dialects.insample import mean_gaps, standard_deviations
 
 MODULES = ("base", "insample", "gift_eval", "fev", "monash", "time_bench", "tsfm_point")
@@ -278,12 +278,12 @@ def test_worked_numbers(module: str) -> None:
 
 def test_names_and_versions() -> None:
     assert list(DIALECTS) == ["gift-eval", "fev", "monash", "time", "tsfm-point"]
-    assert dialect("fev") is dialect("fev@0.10") is DIALECTS["fev"]
+    assert dialect("fev") == dialect("fev@0.10") == DIALECTS["fev"]
     with pytest.raises(UsageError, match=r"no dialect 'fve'. Did you mean 'fev'\?"):
         dialect("fve")
     with pytest.raises(UsageError, match=r"got dialect 'fev@0.9'; wanted fev or fev@0.10, which is the version here"):
         dialect("fev@0.9")
     for each in DIALECTS.values():
         assert len(set(each.metrics)) == len(each.metrics)
-        assert each.source
+        assert each.info.source
         assert each.version

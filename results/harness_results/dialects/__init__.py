@@ -1,27 +1,21 @@
-"""Scoring dialects: one run's forecasts, scored as each leaderboard scores them. One module a dialect, each to be read alone."""
+"""Scoring dialects: one run's forecasts, scored as each leaderboard scores them. One module a dialect, each to be read alone.
+
+Names are imported when first used, so that registering the dialects costs no numpy.
+"""
 
 from __future__ import annotations
 
-from harness.errors import UsageError, suggest
-from harness_results.dialects import fev, gift_eval, monash, time_bench, tsfm_point
-from harness_results.dialects.base import Block, Board, Dialect, Forecasts, Tally, score
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DIALECTS", "Block", "Board", "Dialect", "Forecasts", "Tally", "dialect", "score"]
+if TYPE_CHECKING:
+    from harness_results.dialects.base import Block, Board, Dialect, Forecasts, Tally, score
+    from harness_results.dialects.registered import dialect
 
-DIALECTS: dict[str, Dialect] = {m.DIALECT.name: m.DIALECT for m in (gift_eval, fev, monash, time_bench, tsfm_point)}
-"""The dialects by name."""
+__all__ = ["Block", "Board", "Dialect", "Forecasts", "Tally", "dialect", "score"]
 
 
-def dialect(text: str) -> Dialect:
-    """The dialect of "fev" or "fev@0.10".
-
-    Raises:
-        UsageError: no such dialect, or another version of it than the one here.
-    """
-    name, _, version = text.partition("@")
-    found = DIALECTS.get(name)
-    if found is None:
-        raise UsageError(f"there is no dialect {name!r}.{suggest(name, DIALECTS)} Wanted one of {', '.join(DIALECTS)}")
-    if version and version != found.version:
-        raise UsageError(f"got dialect {text!r}; wanted {name} or {name}@{found.version}, which is the version here")
-    return found
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module(f"{__name__}.{'registered' if name == 'dialect' else 'base'}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

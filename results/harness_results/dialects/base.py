@@ -6,12 +6,15 @@ Axes: N windows, n windows of a block, Q quantile levels, H horizon, C channels,
 Notable choices:
 
 * A dialect adds up blocks and never sees all forecasts at once: a million windows of 48 steps at nine levels are 1.7 GB.
-* All dialects that are asked for see each block in turn, so the forecasts are read once.
+* All dialects that are asked for see each block in turn, so the forecasts are read once; blocks cannot be written to.
+* A dialect may be a stranger's: what it raises, or returns that it did not declare, costs its own scores and no other's.
 * In-sample scales come from the series themselves (`insample`), which stay where their reader mapped them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,12 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.errors import ForecastError
+from harness.errors import ForecastError, HarnessError, PluginError, describe, suggest
 from harness.forecast import F32, F64, I64, Ragged
 from harness.quantiles import rule
 from harness.series import Channels
+from harness.types import DialectInfo
 
-__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "divide", "geometric_mean", "score"]
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "blame", "divide", "geometric_mean", "score", "score_each"]
 
 ROWS = 512
 
@@ -92,7 +96,7 @@ class Forecasts:
         """Read the forecasts, each block with its labels."""
         for rows, quantiles, mean in self.parts():
             labels = self.series.gather(self.channel[rows], self.cut[rows], self.horizon)
-            yield Block(rows, labels, quantiles, mean, self.levels)
+            yield Block(rows, _locked(labels), _locked(quantiles), _locked(mean), self.levels)
 
     @classmethod
     def from_arrays(
@@ -127,13 +131,13 @@ class Forecasts:
 
 
 class Tally(Protocol):
-    """Adds up the blocks of one cell."""
+    """Adds up the blocks of one cell. Divisions by zero in it warn of nothing."""
 
     def add(self, block: Block) -> None:
         """Take a block in."""
 
     def metrics(self) -> dict[str, float]:
-        """The scores of all that was added, NaN where undefined."""
+        """The scores of all that was added, all that `DialectInfo.metrics` names and no others; NaN where undefined."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,35 +162,110 @@ class Dialect:
     """A named, versioned way from stored forecasts to scores.
 
     Attributes:
-        version: of the definitions that are followed; a change of any number changes it.
-        metrics: names in the order to be shown, the leading ones first.
-        source: where the definitions are.
+        info: its name, version and metrics, as the plugin registers them.
         tally: starts the sums of one cell.
         aggregate: the benchmark's own numbers over tasks; None where it has none.
+        relative: whether those are relative to the baseline.
     """
 
-    name: str
-    version: str
-    summary: str
-    source: str
-    metrics: tuple[str, ...]
+    info: DialectInfo
     tally: Callable[[Forecasts], Tally] = field(repr=False)
     aggregate: Aggregate | None = field(default=None, repr=False)
+    relative: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.info.name
+
+    @property
+    def version(self) -> str:
+        return self.info.version
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """In the order to be shown, the leading ones first."""
+        return self.info.metrics
 
     def score(self, forecasts: Forecasts) -> dict[str, float]:
-        """{metric: score of the cell, NaN where undefined}."""
+        """{metric: score of the cell, NaN where undefined}; raises as the function `score` does."""
         return score([self], forecasts)[self.name]
 
 
 def score(dialects: Sequence[Dialect], forecasts: Forecasts) -> dict[str, dict[str, float]]:
-    """{dialect: {metric: score}} of one cell; its forecasts are read once."""
-    tallies = {dialect.name: dialect.tally(forecasts) for dialect in dialects}
+    """{dialect: {metric: score}} of one cell; its forecasts are read once.
+
+    Raises:
+        PluginError: a dialect raised something, or gave other metrics than it declares.
+    """
+    found, broken = score_each(dialects, forecasts)
+    for error in broken.values():
+        raise error
+    return found
+
+
+def score_each(dialects: Sequence[Dialect], forecasts: Forecasts) -> tuple[dict[str, dict[str, float]], dict[str, PluginError]]:
+    """As `score`, and {dialect: what is wrong with it} of those that are broken."""
+    found: dict[str, dict[str, float]] = {}
+    broken: dict[str, PluginError] = {}
+    tallies: dict[str, Tally] = {}
+    working = list(dialects)
+
+    @contextlib.contextmanager
+    def costs_only(dialect: Dialect) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            broken[dialect.name] = blame(dialect.name, "scoring", error)
+            working.remove(dialect)
+
     with np.errstate(all="ignore"):  # each dialect says what a division by zero is
-        for block in forecasts.blocks():
-            for tally in tallies.values():
-                tally.add(block)
-        found = {name: tally.metrics() for name, tally in tallies.items()}
-    return {d.name: {metric: float(found[d.name][metric]) for metric in d.metrics} for d in dialects}
+        for dialect in dialects:
+            with costs_only(dialect):
+                tallies[dialect.name] = dialect.tally(forecasts)
+        for block in forecasts.blocks() if working else ():
+            for dialect in tuple(working):
+                with costs_only(dialect):
+                    tallies[dialect.name].add(block)
+        for dialect in tuple(working):
+            with costs_only(dialect):
+                found[dialect.name] = _declared(dialect.info, tallies[dialect.name].metrics())
+    return found, broken
+
+
+def _declared(info: DialectInfo, given: Any) -> dict[str, float]:
+    """The scores that a dialect gave; raises PluginError where they are not what it declares."""
+    if not isinstance(given, Mapping):
+        raise PluginError(f"metrics() gave a {type(given).__name__}; wanted a dictionary of {', '.join(info.metrics)}")
+    for metric in info.metrics:
+        if metric not in given:
+            hint = suggest(metric, [key for key in given if isinstance(key, str)])
+            raise PluginError(
+                f"metrics() gave no {metric!r}, which its DialectInfo declares; it gave: {', '.join(map(str, given)) or 'none'}.{hint}"
+            )
+    for key, value in given.items():
+        if key not in info.metrics:
+            raise PluginError(f"metrics() gave {key!r}, which its DialectInfo does not declare; add it to metrics=(...)")
+        if np.ndim(value) or not isinstance(value, float | int | np.number | np.ndarray) or isinstance(value, complex):
+            raise PluginError(f"metrics() gave {value!r} for {key!r}; wanted a number, NaN where undefined")
+    return {metric: float(given[metric]) for metric in info.metrics}
+
+
+def blame(name: str, doing: str, error: Exception) -> PluginError:
+    """What to say of a dialect that raised this while `doing` something, and where it was raised."""
+    if isinstance(error, HarnessError):
+        return PluginError(f"dialect '{name}', while {doing}: {error}")
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    made = PluginError(f"dialect '{name}' raised, while {doing}, {describe(error)}{place}")
+    made.__cause__ = error
+    return made
+
+
+def _locked(values: F32) -> F32:
+    """The same values, not to be written to: all dialects see them."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def divide(a: Any, b: Any) -> Any:

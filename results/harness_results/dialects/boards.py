@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from harness_results.dialects.base import Board, Dialect
+from harness.errors import PluginError
+from harness_results.dialects.base import Board, Dialect, blame
 from harness_results.dialects.cells import LeftOut, Scored
 
 __all__ = ["Aggregated", "aggregate", "label"]
@@ -21,7 +22,7 @@ __all__ = ["Aggregated", "aggregate", "label"]
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What a dialect says of a suite's models: rows with "model", and notes."""
+    """What a dialect says of a suite's models: rows with "model", and notes; `broken` says why there are none, "" = it went well."""
 
     dialect: str
     suite: str
@@ -29,6 +30,7 @@ class Aggregated:
     baseline: str
     rows: list[dict[str, Any]]
     notes: list[str]
+    broken: str = ""
 
 
 def label(cell: Mapping[str, Any]) -> str:
@@ -55,11 +57,28 @@ def aggregate(
             if dialect.aggregate is None:
                 continue
             board = _board(dialect, members, models, tasks, against)
-            rows, notes = dialect.aggregate(board)
-            if not rows and board.baseline is None:
+            if not board.models:
+                continue
+            try:
+                rows, notes = _checked(dialect.aggregate(board), board)
+            except Exception as error:
+                made.append(Aggregated(dialect.name, suite, scope, against, [], [], str(blame(dialect.name, "aggregating", error))))
+                continue
+            if not rows and board.baseline is None and dialect.relative:
                 notes = [f"no ratios: there are no scored forecasts of the baseline '{against}'; name another one with --baseline"]
             made.append(Aggregated(dialect.name, suite, scope, against, [row for row in rows if shown(row["model"])], notes))
     return made
+
+
+def _checked(given: Any, board: Board) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows and notes as a dialect gave them; raises PluginError where they are something else."""
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise PluginError(f"aggregate() gave a {type(given).__name__}; wanted rows and notes: return rows, []")
+    rows, notes = list(given[0]), [str(note) for note in given[1]]
+    for row in rows:
+        if not isinstance(row, dict) or row.get("model") not in board.models:
+            raise PluginError(f"aggregate() gave the row {row!r}; wanted a dictionary with 'model', one of Board.models")
+    return rows, notes
 
 
 def _board(dialect: Dialect, members: Sequence[Scored | LeftOut], models: list[str], tasks: list[str], baseline: str) -> Board:
@@ -68,7 +87,7 @@ def _board(dialect: Dialect, members: Sequence[Scored | LeftOut], models: list[s
     counts = {metric: np.zeros(shape) for metric in dialect.metrics}
     have = set()
     for result in members:
-        if not isinstance(result, Scored):
+        if not isinstance(result, Scored) or dialect.name not in result.scores:
             continue
         at = (models.index(label(result.cell)), tasks.index(result.cell["task"]))
         have.add(at[0])

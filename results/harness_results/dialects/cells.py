@@ -29,7 +29,7 @@ from harness.series import TaskData
 from harness.sink import forecast_folder
 from harness.store import Store
 from harness.types import Suite, Task
-from harness_results.dialects.base import Dialect, Forecasts, score
+from harness_results.dialects.base import Dialect, Forecasts, score_each
 
 __all__ = ["LeftOut", "Scored", "read_forecasts", "score_cells", "select_cells"]
 
@@ -49,11 +49,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """A cell's scores: {dialect: {metric: score, NaN where undefined}}, and what the run stored: {metric: score}."""
+    """A cell's scores, {dialect: {metric: score, NaN where undefined}}, what the run stored, {metric: score}, and dialects that failed."""
 
     cell: Row
     scores: dict[str, dict[str, float]]
     stored: dict[str, float]
+    broken: dict[str, str] = field(default_factory=dict)  # {dialect: what is wrong}; these have no scores
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,10 @@ def score_cells(
         try:
             opened = places.open(row)
             forecasts = read_forecasts(store, row, opened)
-            scores = score(dialects, forecasts)
+            scores, broken = score_each(dialects, forecasts)
             opened.series.check()
-            yield Scored(row, scores, {r["metric"]: r["value"] for r in store.query(SCORES, [row["result_id"]]).to_pylist()})
+            stored = {r["metric"]: r["value"] for r in store.query(SCORES, [row["result_id"]]).to_pylist()}
+            yield Scored(row, scores, stored, {name: str(error) for name, error in broken.items()})
         except Unavailable as error:
             yield LeftOut(row, "unavailable", error.reason, error.fetch)
         except HarnessError as error:

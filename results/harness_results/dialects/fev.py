@@ -41,14 +41,14 @@ from numpy.typing import NDArray
 
 from harness.forecast import F64
 from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide, geometric_mean
+from harness_results.dialects.infos import FEV
 from harness_results.dialects.insample import mean_gaps
 
 __all__ = ["BENCH", "CLIP", "DIALECT", "win_rates"]
 
-BENCH = ("SQL", "MASE", "WQL[epsilon=1]", "WAPE[epsilon=1]")
+BENCH = FEV.metrics[:4]
 """The metrics of fev-bench, the main one first."""
 CLIP = (0.01, 100.0)
-METRICS = (*BENCH, "WQL", "WAPE", "MQL", "MAE", "MSE", "RMSE", "RMSSE", "MAPE", "SMAPE", "RMSLE", "MAEB", "WAPEB")
 
 
 class _Groups:
@@ -112,7 +112,7 @@ class _Groups:
 
     def metrics(self) -> dict[str, float]:
         if not self._sums:
-            return dict.fromkeys(METRICS, np.nan)
+            return dict.fromkeys(FEV.metrics, np.nan)
         error, size = self._mean("abs"), self._mean("size")
         penalised = error + np.abs(self._mean("bias"))
         loss = self._over_levels("loss")
@@ -184,12 +184,4 @@ def aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
     return rows, list(dict.fromkeys(notes))
 
 
-DIALECT = Dialect(
-    "fev",
-    "0.10",
-    "items pooled per cutoff and variate, then means; skill score and win rate",
-    "fev 0.10 metrics.py, analysis.py; fev-bench tasks.yaml",
-    METRICS,
-    _Groups,
-    aggregate,
-)
+DIALECT = Dialect(FEV, _Groups, aggregate)

@@ -31,11 +31,12 @@ from harness.scoring import Totals
 from harness.scoring import score as statistics
 from harness.seasonal import seasonal_error
 from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide, geometric_mean
+from harness_results.dialects.infos import GIFT_EVAL
 
 __all__ = ["CRPS", "DIALECT", "MASE"]
 
-MASE, CRPS = "MASE[0.5]", "mean_weighted_sum_quantile_loss"
-OFFICIAL = METRICS[:11]
+MASE, CRPS = GIFT_EVAL.metrics[:2]
+OFFICIAL = [metric for metric in METRICS if metric.name in GIFT_EVAL.metrics]
 
 
 class _Sums:
@@ -82,12 +83,4 @@ def aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
     return sorted(rows, key=lambda row: (np.isnan(row["nMASE"]), row["nMASE"])), []
 
 
-DIALECT = Dialect(
-    "gift-eval",
-    "1",
-    "ratios of sums over all points of a task; the stored scores of a run",
-    "gluonts ev/metrics.py as called by GIFT-Eval",
-    (MASE, CRPS, *(m.name for m in OFFICIAL if m.name not in (MASE, CRPS))),
-    _Sums,
-    aggregate,
-)
+DIALECT = Dialect(GIFT_EVAL, _Sums, aggregate)

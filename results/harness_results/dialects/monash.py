@@ -33,13 +33,13 @@ import numpy as np
 from harness import frequency
 from harness.forecast import F64
 from harness_results.dialects.base import Block, Dialect, Forecasts, divide
+from harness_results.dialects.infos import MONASH
 from harness_results.dialects.insample import mean_gaps
 
 __all__ = ["DIALECT", "season"]
 
 SEASONS = {"S": 86_400, "T": 1440, "H": 24, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "A": 1}
 EPSILON = 0.1
-ERRORS = ("MASE", "sMAPE", "msMAPE", "MAE", "RMSE")
 
 
 def season(freq: str) -> int:
@@ -109,11 +109,4 @@ class _Series:
         return mase
 
 
-DIALECT = Dialect(
-    "monash",
-    "2022-11",
-    "per series, then mean and median over series; the archive's own season lengths",
-    "rakshitha123/TSForecasting utils/error_calculator.R",
-    (*(f"mean {name}" for name in ERRORS), *(f"median {name}" for name in ERRORS), "MASE series", "series"),
-    _Series,
-)
+DIALECT = Dialect(MONASH, _Series)

@@ -35,11 +35,12 @@ from numpy.typing import NDArray
 from harness import frequency
 from harness.forecast import F64
 from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide, geometric_mean
+from harness_results.dialects.infos import TIME
 from harness_results.dialects.insample import mean_gaps
 
 __all__ = ["DIALECT"]
 
-METRICS = ("MASE", "CRPS", "MAE", "MSE", "RMSE", "MAPE", "sMAPE", "ND")
+METRICS = TIME.metrics
 
 
 class _Windows:
@@ -143,12 +144,4 @@ def _ranks(values: F64) -> F64:
     return mean
 
 
-DIALECT = Dialect(
-    "time",
-    "2026-06",
-    "each window counts the same; NaN windows left out",
-    "zqiao11/TIME src/timebench/evaluation/metrics.py",
-    METRICS,
-    _Windows,
-    aggregate,
-)
+DIALECT = Dialect(TIME, _Windows, aggregate)

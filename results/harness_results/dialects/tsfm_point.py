@@ -30,11 +30,12 @@ from typing import Any
 import numpy as np
 
 from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide
+from harness_results.dialects.infos import TSFM_POINT
 from harness_results.dialects.insample import standard_deviations
 
 __all__ = ["DIALECT"]
 
-METRICS = ("MSE", "MAE", "MSE[0.5]", "MAE[0.5]")
+METRICS = TSFM_POINT.metrics
 
 
 class _Points:
@@ -80,12 +81,4 @@ def aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
     return sorted(rows, key=lambda row: (np.isnan(row["MSE"]), row["MSE"])), notes
 
 
-DIALECT = Dialect(
-    "tsfm-point",
-    "1",
-    "MSE and MAE of values standardised per channel, as in papers on long-term forecasting",
-    "thuml/Time-Series-Library data loaders and metrics",
-    METRICS,
-    _Points,
-    aggregate,
-)
+DIALECT = Dialect(TSFM_POINT, _Points, aggregate, relative=False)

@@ -1,0 +1,61 @@
+"""What is known of the built-in dialects without loading them. Importing this module costs no numpy.
+
+A dialect's definitions are in the module of its own that `BUILT_IN` names; what stands here is shown by `harness ls dialects`.
+"""
+
+from __future__ import annotations
+
+from harness.metrics import METRICS
+from harness.types import DialectInfo
+
+__all__ = ["BUILT_IN", "FEV", "GIFT_EVAL", "MONASH", "TIME", "TSFM_POINT"]
+
+_OFFICIAL = tuple(metric.name for metric in METRICS[:11])
+_LEADING = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
+_ERRORS = ("MASE", "sMAPE", "msMAPE", "MAE", "RMSE")
+
+GIFT_EVAL = DialectInfo(
+    "gift-eval",
+    version="1",
+    summary="ratios of sums over all points of a task; the stored scores of a run",
+    source="gluonts ev/metrics.py as called by GIFT-Eval",
+    metrics=(*_LEADING, *(name for name in _OFFICIAL if name not in _LEADING)),
+)
+
+FEV = DialectInfo(
+    "fev",
+    version="0.10",
+    summary="items pooled per cutoff and variate, then means; skill score and win rate",
+    source="fev 0.10 metrics.py, analysis.py; fev-bench tasks.yaml",
+    metrics=(
+        *("SQL", "MASE", "WQL[epsilon=1]", "WAPE[epsilon=1]"),  # those of fev-bench, the main one first
+        *("WQL", "WAPE", "MQL", "MAE", "MSE", "RMSE", "RMSSE", "MAPE", "SMAPE", "RMSLE", "MAEB", "WAPEB"),
+    ),
+)
+
+MONASH = DialectInfo(
+    "monash",
+    version="2022-11",
+    summary="per series, then mean and median over series; the archive's own season lengths",
+    source="rakshitha123/TSForecasting utils/error_calculator.R",
+    metrics=(*(f"mean {name}" for name in _ERRORS), *(f"median {name}" for name in _ERRORS), "MASE series", "series"),
+)
+
+TIME = DialectInfo(
+    "time",
+    version="2026-06",
+    summary="each window counts the same; NaN windows left out",
+    source="zqiao11/TIME src/timebench/evaluation/metrics.py",
+    metrics=("MASE", "CRPS", "MAE", "MSE", "RMSE", "MAPE", "sMAPE", "ND"),
+)
+
+TSFM_POINT = DialectInfo(
+    "tsfm-point",
+    version="1",
+    summary="MSE and MAE of values standardised per channel, as in papers on long-term forecasting",
+    source="thuml/Time-Series-Library data loaders and metrics",
+    metrics=("MSE", "MAE", "MSE[0.5]", "MAE[0.5]"),
+)
+
+BUILT_IN = {"gift_eval": GIFT_EVAL, "fev": FEV, "monash": MONASH, "time_bench": TIME, "tsfm_point": TSFM_POINT}
+"""The module of each, in this package, which has it as `DIALECT`."""
