@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: command line, metrics, models, tables of the store, tasks of GIFT-Eval.
+"""Write the pages that follow from the code: command line, dialects, metrics, models, tables of the store, tasks of GIFT-Eval.
 
     python docs/generate.py            write what differs
     python docs/generate.py --check    write nothing; end with 1 when a page differs (the tests and `make docs` do this)
@@ -112,6 +112,14 @@ def metrics() -> str:
     return "\n\n".join(parts)
 
 
+def dialects() -> str:
+    """A table of the built-in scoring dialects."""
+    from harness_results.dialects.infos import BUILT_IN
+
+    rows = [[f"`{d.name}`", d.version, d.summary, ", ".join(f"`{name}`" for name in d.metrics), d.source] for d in BUILT_IN.values()]
+    return table(["dialect", "version", "what it does", "metrics", "source"], rows)
+
+
 def doctest(text: str) -> str:
     """A docstring whose examples are fenced."""
     prose, found, example = text.partition(">>>")
@@ -174,7 +182,15 @@ def tasks() -> str:
     return table(["task", "folder", "domain", "H", "m", "V", "in `quick`"], rows)
 
 
-PAGES: dict[str, Callable[[], str]] = {"api": api, "cli": cli, "metrics": metrics, "models": models, "store": store, "tasks": tasks}
+PAGES: dict[str, Callable[[], str]] = {
+    "api": api,
+    "cli": cli,
+    "dialects": dialects,
+    "metrics": metrics,
+    "models": models,
+    "store": store,
+    "tasks": tasks,
+}
 
 
 def generated(text: str) -> str:

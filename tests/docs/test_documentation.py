@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -87,7 +88,17 @@ def registered(name: str, modules: pytest.MonkeyPatch) -> tuple[types.ModuleType
 
 
 def test_every_example_is_run() -> None:
-    assert set(EXAMPLES) - set(SQL) == {"model", "trainable", "checks", "suite", "metric", "command", "wrapper"}
+    assert set(EXAMPLES) - set(SQL) == {
+        "model",
+        "trainable",
+        "checks",
+        "suite",
+        "metric",
+        "dialect",
+        "dialect-in-python",
+        "command",
+        "wrapper",
+    }
     assert len(SQL) >= 7
 
 
@@ -131,6 +142,32 @@ def test_metric_example_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores["RMSE[0.5]"] == pytest.approx(scores["MSE[0.5]"] ** 0.5)
     # Births are counted in hundreds: every error is far beyond 1, where the loss is |error| − 0.5.
     assert scores["huber"] == pytest.approx(scores["MAE[0.5]"] - 0.5, rel=1e-6)
+
+
+def test_dialect_example_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_results.dialects import Board, Forecasts, dialect
+
+    _, plugins = registered("dialect", monkeypatch)
+    found = dialect("per-series@1", plugins)
+    series = [[9, 9, 2, 4, np.nan, 8], [5, 5, 1, 3], [5, 5, np.nan, np.nan]]
+    ahead = [[[1, 4.5], [2, 4], [3, 4]], [[0, 0], [6, 4], [9, 9]], [[0, 2], [1, 2], [2, 2]], [[0, 0], [0, 0], [0, 0]]]
+    made = Forecasts.from_arrays(series, [0, 0, 1, 2], [2, 4, 2, 2], ahead, [0.1, 0.5, 0.9], block=3)
+    # First series: 2, 4 and 8 by 2, 4 and 4, of which 4 is below its interval; second: 1 and 3 by 1 and 2, and 3 is above; third: nothing.
+    assert found.score(made) == pytest.approx(
+        {"sMAPE": ((0 + 0 + 200 * 4 / 12) / 3 + (0 + 200 / 5) / 2) / 2, "coverage": (2 / 3 + 1 / 2) / 2}
+    )
+    nothing = Forecasts.from_arrays([[1.0]], [], [], np.empty((0, 3, 2)), [0.1, 0.5, 0.9])
+    assert all(map(np.isnan, found.score(nothing).values()))
+    with pytest.raises(harness.PluginError, match="dialect 'per-series', while scoring: coverage needs the quantile levels"):
+        found.score(Forecasts.from_arrays(series, [0], [2], [[[1, 4]]], [0.5]))
+    assert found.aggregate is not None
+    board = Board(["a", "b"], ["x", "y"], {"sMAPE": np.array([[3.0, np.nan], [1.0, 3.0]])}, None)
+    assert found.aggregate(board) == ([{"model": "b", "sMAPE": 2.0}, {"model": "a", "sMAPE": 3.0}], [])
+
+
+def test_dialect_in_python_example_prints_its_number(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    module_of("dialect-in-python", monkeypatch)
+    assert capsys.readouterr().out == "1.0\n"
 
 
 def test_wrapper_example_changes_forecasts(monkeypatch: pytest.MonkeyPatch) -> None:
