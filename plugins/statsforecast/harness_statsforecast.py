@@ -12,28 +12,30 @@ Axes: N windows, Q quantile levels, H horizon.
 - The library seeds its simulations itself, so a forecast depends on nothing but its context.
 
 The C++ core of the library holds the interpreter for most of its time (two threads had the speed of one), hence processes.
+Registering the models, which every command does, imports neither the library nor numpy nor multiprocessing.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-import multiprocessing
 import os
 import signal
 import threading
 import warnings
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from harness import ModelInfo, Unsupported, hookimpl
 
-from harness import Batch, Forecast, ModelInfo, Unsupported, hookimpl
-from harness.forecast import F32, F64, I64
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+    from harness import Batch, Forecast
+    from harness.forecast import F32, F64, I64
 
 log = logging.getLogger("harness.statsforecast")
 FALLBACKS = ("naive", "error")
@@ -136,6 +138,10 @@ class StatsForecastModel:
             Unsupported: the model needs a season and the task has none.
             RuntimeError: the library failed on a window and `fallback` is "error".
         """
+        import numpy as np
+
+        from harness import Forecast
+
         season = self.season_length or batch.season_length
         if self.entry.needs_season and season < 2:
             raise Unsupported(f"{self.name} needs a season; this task's season length is {season}. Set one: {self.name}[season_length=7]")
@@ -158,6 +164,9 @@ class StatsForecastModel:
     def _map(self, work: Callable[[F32], tuple[F32, str]], contexts: list[F32]) -> list[tuple[F32, str]]:
         if self.n_jobs == 1 or len(contexts) == 1:
             return [work(context) for context in contexts]
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         if self._pool is None:
             methods = multiprocessing.get_all_start_methods()
             # Not fork: the worker may hold threads and pipes that a forked child would share.
@@ -185,6 +194,7 @@ def forecast_one(cls: str, params: Mapping[str, Any], horizon: int, levels: list
     Returns:
         float32 [1 + Q, H], the mean and then the quantiles, and "" or the reason why these are Naive's.
     """
+    import numpy as np
     from statsforecast import models
 
     y = filled(context)
@@ -217,6 +227,8 @@ def width(q: float) -> float:
 
 def rows(out: Mapping[str, F64], levels: list[float]) -> F32:
     """The library's answer as [1 + Q, H]: the mean, then the quantiles in rising order."""
+    import numpy as np
+
     names = ["mean" if width(q) == 0 else f"{'lo' if q < 0.5 else 'hi'}-{width(q)}" for q in levels]
     quantiles = np.array([out[name] for name in names], np.float32).reshape(len(names), -1 if names else len(out["mean"]))
     return np.concatenate([np.asarray(out["mean"], np.float32)[None], np.sort(quantiles, axis=0)])
@@ -224,6 +236,8 @@ def rows(out: Mapping[str, F64], levels: list[float]) -> F32:
 
 def filled(context: F32) -> F64:
     """Copy to float64 with missing values filled as the module says."""
+    import numpy as np
+
     y = context.astype(np.float64)
     valid = np.isfinite(y)
     if valid.all():
@@ -236,6 +250,8 @@ def filled(context: F32) -> F64:
 
 def live_with_parent() -> None:
     """Run in each process of the pool: end when the parent is gone, killed or not, and leave Ctrl-C to it."""
+    import multiprocessing
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
