@@ -84,9 +84,13 @@ def score(
     harness score --dialect fev,monash -s quick
     harness score --dialect fev@0.10 -m naive,drift --json
     """
+    from harness.plugins import load
+
+    if listing:
+        _list(load(), form == "json")
+        return
     from harness.cli.output import printable
     from harness.errors import DataError, PluginError, UsageError
-    from harness.plugins import load
     from harness.selection import split_list
     from harness_results.dialects.boards import aggregate, label
     from harness_results.dialects.broken import Broken, failure, make_all, said
@@ -94,9 +98,6 @@ def score(
     from harness_results.dialects.registered import find
 
     plugins = load()
-    if listing:
-        _list(plugins, form == "json")
-        return
     form = _form(form, output)
     asked = {found.info.name: found for found in (find(text, plugins) for text in split_list(dialects))}
     if not asked:
