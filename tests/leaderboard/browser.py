@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +53,15 @@ class Shown:
 
     def ready(self) -> Shown:
         """Wait until the page has drawn what it draws at once."""
-        self.page.wait_for_function("window.board && (window.board.ready || window.board.errors.length)", timeout=20_000)
+        self.until("window.board && (window.board.ready || window.board.errors.length)")
         return self
+
+    def until(self, expression: str, seconds: float = 20) -> None:
+        """Wait until an expression is true; asked from outside, as the page's policy forbids playwright's own way, which evaluates text."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"never true: {expression}"
+            self.page.wait_for_timeout(20)
 
     def run(self, script: str, argument: Any = None) -> Any:
         """The value of an expression in the page, its promise awaited."""
@@ -80,9 +88,7 @@ class Shown:
                 for (let i = 0; i < 100 && !drawn(); i += 1) await new Promise((go) => setTimeout(go, 20));
             }
         }""")
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('main .picture')].every(e => e.querySelector('svg') || e.textContent)", timeout=20_000
-        )
+        self.until("[...document.querySelectorAll('main .picture')].every(e => e.querySelector('svg') || e.textContent)")
         self.run("window.scrollTo({ top: 0, behavior: 'instant' })")
 
     def wide_elements(self) -> list[str]:

@@ -69,7 +69,7 @@ async function picture(element, name, label, rows, options = {}) {
     if (drawing.height && drawing.height.step) drawing.height = drawing.height.step * bandsOf(rows);
   }
   if (options.change) options.change(drawing, narrow);
-  const canvas = h("div", { class: "canvas" });
+  const canvas = h("div", { class: "canvas", "aria-hidden": "true" }); // the element around it says what it shows
   // vega measures the element, so it must be in the page.
   const old = [...element.children];
   canvas.style.width = `${width}px`;

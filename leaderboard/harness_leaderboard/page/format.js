@@ -19,7 +19,9 @@ function digits(value, count = 3) {
   const size = Math.abs(value);
   if (size >= 1e7 || size < 1e-5) return value.toExponential(count - 1).replace("e+", "e").replace("-", "−");
   const places = Math.max(0, count - 1 - Math.floor(Math.log10(size) + 1e-12));
-  return value.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }).replace("-", "−");
+  const plain = value.toFixed(places); // toLocaleString is twenty times slower
+  const parted = size >= 1000 ? plain.replace(/\B(?=(\d{3})+(?!\d))/g, ",") : plain;
+  return value < 0 ? parted.replace("-", "−") : parted;
 }
 
 /** Digits after the point as asked: 12.8. */

@@ -3,18 +3,26 @@
 /** More tasks than this are not drawn in one table. */
 const MOST_TASKS = 250;
 
-/** What stands in a cell: {text, shade, words}. */
+/** What stands in a cell: {text, shade, stale}. */
 function heatCell(board, score, i, j) {
   const at = i * board.tasks.length + j;
   const status = board.status[at];
-  const stale = board.stale[at] ? ", stale" : "";
-  if (status === FAILED) return { text: "×", shade: "none", words: `failed${stale}` };
-  if (status === SKIPPED) return { text: "skip", shade: "none", words: `skipped${stale}` };
-  if (status !== OK) return { text: "·", shade: "none", words: "missing" };
+  const stale = board.stale[at] === 1;
+  if (status !== OK) return { text: { [FAILED]: "×", [SKIPPED]: "skip" }[status] || "·", shade: "none", stale };
   const log = board.logs[score][at];
-  if (Number.isNaN(log)) return { text: "?", shade: "none", words: `no ratio: score ${digits(board.scores[score].values[at])}, baseline ${digits(board.scores[score].baseline[j])}${stale}` };
-  const ratio = Math.exp(log);
-  return { text: digits(ratio, 2), shade: shade((log / Math.LN2) * 4), words: `${digits(ratio)} of the baseline${stale}`, stale: Boolean(stale) };
+  if (Number.isNaN(log)) return { text: "?", shade: "none", stale };
+  return { text: digits(Math.exp(log), 2), shade: shade((log / Math.LN2) * 4), stale };
+}
+
+/** A cell in words. */
+function cellWords(view, i, j) {
+  const { board, state } = view;
+  const at = i * board.tasks.length + j;
+  const log = board.logs[state.score][at];
+  const score = board.scores[state.score];
+  const ratio = Number.isNaN(log) ? `no ratio: score ${digits(score.values[at])}, baseline ${digits(score.baseline[j])}` : `${digits(Math.exp(log))} of the baseline`;
+  const words = board.status[at] === OK ? ratio : STATES[board.status[at]] || "missing";
+  return `${cut(shown(board.models[i].label), 80)} on ${cut(shown(board.tasks[j].name), 80)}: ${words}${board.stale[at] ? ", stale" : ""}`;
 }
 
 /** Tasks in the order of the heat map: by domain, then as in the suite. */
@@ -40,6 +48,10 @@ function drawHeatmap(view, body) {
     const cell = event.target.closest("td[data-task]");
     if (cell) openPanel("task", taskKey(view.board.tasks[Number(cell.dataset.task)]));
   });
+  box.addEventListener("pointerover", (event) => {
+    const cell = event.target.closest("td[data-task]:not([title])");
+    if (cell) cell.title = cellWords(view, models[cell.parentNode.sectionRowIndex], Number(cell.dataset.task));
+  });
   const texts = () => [["Model", ...order.map((j) => view.board.tasks[j].name)], ...models.map((i) => [view.board.models[i].label, ...order.map((j) => heatCell(view.board, view.state.score, i, j).text)])];
   const rest = view.tasks.length > order.length ? EMPTY(`The first ${order.length} of ${view.tasks.length} tasks; choose a slice to see others.`) : null;
   return fill(body, heatLegend(), box, h("div", { class: "tools" }, models.length < view.passing.length || body.dataset.every ? toggle : null, copyButtons(texts)), rest, taskList(view));
@@ -62,7 +74,11 @@ function heatTable(view, models, order) {
     h("th", { scope: "col", class: edge(j) }, linkButton(nameOf(board.tasks[j].name, { class: "name upright" }), () => openPanel("task", taskKey(board.tasks[j]))))));
   const rows = models.map((i) => h("tr", { class: board.models[i].own ? "own" : null }, h("th", { scope: "row" }, h("span", { class: "who" }, modelLink(view, i), board.models[i].own ? badgeOf(board.models[i]) : null)), order.map((j) => {
     const cell = heatCell(board, view.state.score, i, j);
-    return h("td", { class: [cell.shade, cell.stale && "stale", edge(j)].filter(Boolean).join(" "), title: `${cut(shown(board.models[i].label), 80)} on ${cut(shown(board.tasks[j].name), 80)}: ${cell.words}`, "data-task": j }, cell.text);
+    const td = document.createElement("td"); // there may be ten thousand, so no detours
+    td.className = `${cell.shade}${cell.stale ? " stale" : ""}${starts.has(j) ? " edge" : ""}`;
+    td.dataset.task = j;
+    td.textContent = cell.text;
+    return td;
   })));
   return h("table", {}, h("caption", { class: "unseen" }, `n${view.label} by model and task`), h("thead", {}, domains, heads), h("tbody", {}, rows));
 }

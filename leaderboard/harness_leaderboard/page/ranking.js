@@ -37,9 +37,11 @@ function rankingColumns(view) {
     textual("org", "Organisation", (i) => model(i).org, "Who published it"),
     textual("date", "Date", (i) => day(board.latest[i]), "Newest result"),
   ];
-  return columns.filter((column) => column.key === "model" || board.models.some((_, i) => !isNone(column.value(i))));
+  return columns.filter((column) => ALWAYS.has(column.key) || board.models.some((_, i) => !isNone(column.value(i))));
 }
 
+/** Columns that are there even when they are empty. */
+const ALWAYS = new Set(["place", "model", "main", "other", "rank0", "rank1", "win", "tasks"]);
 const isNone = (value) => value === "" || Number.isNaN(value);
 
 /** Place as text: 3, (12) for a model that lacks tasks. */
