@@ -1,116 +1,45 @@
-"""What the page shows of the sums that a store keeps per step of the horizon: calibration, and the error along the horizon.
+"""Calibration and errors by step as the page's payload has them; `harness_leaderboard.step_sums` adds them up.
 
-Axes: O own models, R tasks, Q quantile levels, P points of a task. Both come from the table `steps`, whose size is that of the horizons:
-a cell of a million windows costs no more than one of ten.
+Axes: O own models, R tasks, Q quantile levels, P points of a task.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from harness.arrow import to_numpy
+from harness_leaderboard import step_sums
 from harness_leaderboard.aggregate import Results
 from harness_leaderboard.page.payload import array
 
 if TYPE_CHECKING:
     from harness.store import Store
 
-__all__ = ["POINTS", "calibration", "error_steps"]
-
-POINTS = 48
-"""Most points of one task's curve; neighbouring steps of longer horizons are taken together."""
-
-_CELLS = """
-SELECT result_id, quantile_levels, horizon FROM main.cells
-WHERE status = 'ok' AND result_id IN (SELECT unnest($1::VARCHAR[]))
-"""
-_STEPS = """
-SELECT s.result_id, ((s.step - 1) * least($2, c.horizon) // c.horizon)::DOUBLE AS point, avg(s.step)::DOUBLE AS step,
-       coalesce(sum(s.scaled_error), 0)::DOUBLE AS error, coalesce(sum(s.n_scaled), 0)::DOUBLE AS count
-FROM main.steps s JOIN main.cells c USING (result_id)
-WHERE s.result_id IN (SELECT unnest($1::VARCHAR[])) AND s.step BETWEEN 1 AND c.horizon
-GROUP BY ALL
-"""
+__all__ = ["calibration", "error_steps"]
 
 
 def calibration(store: Store, results: Results) -> dict[str, Any] | None:
-    """How many labels lie at or below each quantile, by own model and task; None where nothing is stored of that.
-
-    Only cells with the levels that most cells have: {"models", "levels" [Q], "n" [O, R], "hits" [O, R, Q], "left_out": cells with others}.
-    """
-    owner, models = _owners(results)
-    cells = {row["result_id"]: tuple(row["quantile_levels"] or ()) for row in store.query(_CELLS, [list(owner)]).to_pylist()}
-    often = Counter(levels for levels in cells.values() if levels).most_common(1)
-    if not often:
+    """{"models", "levels" [Q], "n" [O, R], "hits" [O, R, Q], "left_out": cells with other levels}; None where nothing is stored of that."""
+    found = step_sums.calibration(store, results)
+    if found is None:
         return None
-    levels = often[0][0]
-    ids = [result for result, own in cells.items() if own == levels]
-    hits = ", ".join(f"coalesce(sum(hits[{q + 1}]), 0)::DOUBLE AS hits_{q}" for q in range(len(levels)))
-    selected = f"result_id, coalesce(sum(n), 0)::DOUBLE AS n, {hits}"
-    sql = f"SELECT {selected} FROM main.steps WHERE result_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY result_id"
-    table = store.query(sql, [ids]).combine_chunks()
-    count = np.zeros((len(models), len(results.tasks)))
-    found = np.zeros((*count.shape, len(levels)))
-    at = _places(table["result_id"].to_pylist(), owner)
-    np.add.at(count, at, _column(table, "n"))
-    np.add.at(found, at, np.stack([_column(table, f"hits_{q}") for q in range(len(levels))], axis=1))
-    if not count.any():
-        return None
-    left_out = sum(own != levels for own in cells.values())
-    return {"models": models, "levels": list(levels), "n": array(count, "f4"), "hits": array(found, "f4"), "left_out": left_out}
-
-
-def error_steps(store: Store, results: Results) -> dict[str, Any] | None:
-    """MASE along the horizon, by own model and task, P ≤ 48 points a task; None where nothing is stored of that.
-
-    {"models", "points" [R] P of each task, "offset" [R] of its first in the following, "step" [ΣP] mean step, "mase" [O, ΣP]}.
-    """
-    owner, models = _owners(results)
-    horizons = [int(task["horizon"]) for task in results.tasks]
-    points = np.minimum(np.array(horizons, np.int64), POINTS)
-    offset = np.concatenate([[0], np.cumsum(points)])
-    table = store.query(_STEPS, [list(owner), POINTS]).combine_chunks()
-    if not len(table):
-        return None
-    row, task = _places(table["result_id"].to_pylist(), owner)
-    place = offset[task] + _column(table, "point").astype(np.int64)
-    inside = place < offset[task + 1]  # a task's horizon may have changed since
-    error, count, step = np.zeros((len(models), offset[-1])), np.zeros((len(models), offset[-1])), np.full(offset[-1], np.nan)
-    np.add.at(error, (row[inside], place[inside]), _column(table, "error")[inside])
-    np.add.at(count, (row[inside], place[inside]), _column(table, "count")[inside])
-    step[place[inside]] = _column(table, "step")[inside]
-    mase = np.divide(error, count, out=np.full(error.shape, np.nan), where=count > 0)
     return {
-        "models": models,
-        "points": array(points, "u2"),
-        "offset": array(offset[:-1], "i4"),
-        "step": array(step, "f4"),
-        "mase": array(mase, "f4"),
+        "models": found.models,
+        "levels": list(found.levels),
+        "n": array(found.count, "f4"),
+        "hits": array(found.hits, "f4"),
+        "left_out": found.left_out,
     }
 
 
-Owner = Mapping[str, tuple[int, int]]
-"""{result id: (row among the own models, number of the task)}."""
-
-
-def _owners(results: Results) -> tuple[Owner, list[int]]:
-    """Whose each good own result is, and the own models' numbers in the payload."""
-    models = sorted({m for m, _ in results.cells})
-    row = {m: o for o, m in enumerate(models)}
-    number = {task["name"]: r for r, task in enumerate(results.tasks)}
-    return {c.result_id: (row[m], number[t]) for (m, t), cells in results.cells.items() for c in cells if c.status == "ok"}, models
-
-
-def _places(ids: Sequence[str], owner: Owner) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """([K] rows, [K] tasks) of these results."""
-    both = np.array([owner[result] for result in ids], np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
-def _column(table: Any, name: str) -> np.ndarray[Any, Any]:
-    """A column of doubles without nulls."""
-    return to_numpy(table[name].combine_chunks())
+def error_steps(store: Store, results: Results) -> dict[str, Any] | None:
+    """{"models", "points" [R], "offset" [R] of a task's first in the following, "step" [ΣP] mean step, "mase" [O, ΣP]}; None as above."""
+    found = step_sums.error_steps(store, results)
+    if found is None:
+        return None
+    return {
+        "models": found.models,
+        "points": array(found.points, "u2"),
+        "offset": array(found.offset, "i4"),
+        "step": array(found.step, "f4"),
+        "mase": array(found.mase, "f4"),
+    }
