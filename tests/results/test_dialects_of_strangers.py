@@ -250,6 +250,15 @@ def test_an_error_in_python_names_the_dialect_and_keeps_its_cause() -> None:
     assert math.isnan(DIALECTS["fev"].score(Forecasts.from_arrays([[1, 2, 3]], [], [], np.empty((0, 1, 2)), [0.5]))["SQL"])
 
 
+def test_what_a_dialect_says_is_text_and_not_endless(lab: Lab) -> None:
+    lab.plugin("rude", source("rude", "BODY_MAKE", "raise ValueError('\\x1b[31m\\u202e<b>' + 'x' * 10_000)"))
+    lab.plugin("loud", source("loud", "BODY_ADD", "raise ValueError('\\x1b[31m\\u202e<b>' + 'x' * 10_000)"))
+    _, rude, loud = lab.many([RUN, ["score", "--dialect", "rude"], ["score", "--dialect", "loud,fev"]])
+    for done in (rude.expect(3, "<b>xxx"), loud.expect(3, "<b>xxx")):
+        assert not {"\x1b", "\u202e"} & set(done.out + done.err)
+        assert len(done.err) < 3000
+
+
 def test_registering_loads_no_dialect(lab: Lab) -> None:
     lab.plugin("largest", source("largest"), header="from harness import hookimpl\n")
     done = lab.python("""

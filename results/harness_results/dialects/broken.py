@@ -55,9 +55,10 @@ def said(broken: Sequence[Broken]) -> list[str]:
 def failure(broken: Sequence[Broken], asked: Mapping[str, Registered[DialectInfo]], working: Sequence[str]) -> str:
     """For the end of a command: which dialects failed, whose they are, and what to type."""
     names = list(dict.fromkeys(each.dialect for each in broken))
-    whose = ", ".join(f"'{name}' of plugin '{asked[name].plugin}' ({asked[name].distribution} {asked[name].version})" for name in names)
+    entries = [asked[name] for name in names]
+    whose = ", ".join(f"'{e.info.name}' of plugin '{printable(e.plugin)}' ({printable(e.distribution)} {e.version})" for e in entries)
     count = f"{len(names)} of {len(asked)} dialects failed: {whose}"
     if working:
         return f"{count}; the reasons are above. To do without: --dialect {','.join(working)}"
-    reasons = "; ".join(dict.fromkeys(each.reason for each in broken if not each.on)) or "the reasons are above"
+    reasons = "; ".join(dict.fromkeys(printable(each.reason, 1000) for each in broken if not each.on)) or "the reasons are above"
     return f"{count}; {reasons}. To see all dialects: harness ls dialects"
