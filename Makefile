@@ -1,5 +1,5 @@
 # Needs make and Python 3.11 or newer with its venv module; everything else goes into .venv. A second call installs nothing again.
-#   make demo      run five simple models on the embedded suite and print the leaderboard
+#   make demo      run five simple models on the embedded suite, print the leaderboard and make its page
 #   make test      all tests of the harness and of the plugins in plugins/
 #   make install   leaves .venv/bin/harness with every plugin in plugins/
 
@@ -22,9 +22,9 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(STAMP)/core
-	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average -s quick
+	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average -s quick --save-forecasts
 	$(BIN)/harness leaderboard -s quick -o leaderboard.csv
-	$(BIN)/harness leaderboard -s quick -o leaderboard.md
+	$(BIN)/harness leaderboard -s quick -o leaderboard.html
 
 test: $(STAMP)/all $(STAMP)/test
 	$(BIN)/python -m pytest
@@ -56,7 +56,7 @@ $(STAMP)/venv:
 	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMP) && touch $@
 
-# The core with the simple models alone: small, no torch, no compiler.
+# The core with the simple models alone: no torch, no compiler.
 $(STAMP)/core: pyproject.toml constraints.txt plugins/baselines/pyproject.toml | $(STAMP)/venv
 	@echo "installing the harness and plugins/baselines"
 	@$(PIP) install -c constraints.txt -e '.[page]' -e plugins/baselines

@@ -123,5 +123,8 @@ def _fail(message: str, code: int) -> None:
         import traceback
 
         traceback.print_exc()
-    print(f"harness: {message}", file=sys.stderr)
+    from harness.cli.output import printable
+
+    # A stranger's name may stand in it, which must not steer the terminal.
+    print("\n".join(printable(line) for line in f"harness: {message}".expandtabs(4).splitlines()), file=sys.stderr)
     sys.exit(code)

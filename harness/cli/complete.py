@@ -33,7 +33,7 @@ def progress_kinds(context: click.Context, parameter: click.Parameter, incomplet
 def shown_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Anything that `harness show` knows by a registered name."""
     del parameter
-    return _starting([name for what in ("models", "suites", "metrics", "tasks") for name in _names(what, context)], incomplete)
+    return _starting([name for what in ("models", "suites", "metrics", "dialects", "tasks") for name in _names(what, context)], incomplete)
 
 
 def _starting(names: Iterable[str], text: str) -> list[str]:

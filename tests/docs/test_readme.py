@@ -65,7 +65,7 @@ def test_plugin_block_makes_a_model_that_runs(tmp_path: Path, environment: dict[
     assert len(BLOCKS["plugin"]["code"].splitlines()) < 30
     out = run_block("plugin", tmp_path, environment)
     assert re.search(r"^ mymodel .* own ", out, re.MULTILINE), out
-    assert re.search(r"^ seasonal_naive .* own +1\.0+ +1\.0+ ", out, re.MULTILINE), out
+    assert re.search(r"^ seasonal_naive .* own +1\.0+ +\S+ +\S+ +1\.0+ ", out, re.MULTILINE), out
     checks = "from harness.testing import checks\nfor check in checks('mymodel'):\n    if str(check) == 'mymodel-card': print(check())"
     done = subprocess.run(["python", "-c", checks], check=False, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "None\n"), done.stdout + done.stderr
@@ -85,6 +85,6 @@ def test_gift_eval_block_runs_on_real_data(tmp_path: Path, environment: dict[str
         pytest.skip(f"needs GIFT-Eval data in {data}; HARNESS_TEST_DATA names another folder")
     out = run_block("gift-eval", tmp_path, {**environment, "GIFT_EVAL": str(data)})
     assert re.search(r"121 models, [\d,]+ results imported", out), out
-    rows = re.findall(r"^ seasonal_naive +(own|gift-eval) +1\.0000 +1\.0000 ", out, re.MULTILINE)
+    rows = re.findall(r"^ seasonal_naive +(own|gift-eval) +1\.0000 +1\.000–1\.000 +– +1\.0000 ", out, re.MULTILINE)
     assert set(rows) == {"own", "gift-eval"}, out
     assert (tmp_path / "work" / "gift-eval-results" / "seasonal_naive" / "all_results.csv").is_file()
