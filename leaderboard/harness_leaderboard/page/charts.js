@@ -8,17 +8,22 @@ const Pictures = {
 
 /** Unpack and run the bundle once; gives vega-embed's function. Nothing of it stays global. */
 function vega() {
-  Pictures.ready ||= unpacked("bundle").then((source) => {
+  Pictures.ready ||= unpacked("bundle").then(async (source) => {
+    await pause();
     const script = h("script", {}, `(function () {${source}\n})();`);
     document.head.append(script);
     script.remove();
     const embed = window.vegaEmbed;
     if (!embed) throw new Error("the bundle that draws pictures did not start");
     for (const name of ["vegaEmbed", "vega", "vegaLite"]) delete window[name];
+    await pause();
     return embed;
   });
   return Pictures.ready;
 }
+
+/** Let the browser answer its reader between two long pieces of work. */
+const pause = () => new Promise((go) => setTimeout(go, 0));
 
 /** {specs, light, dark}: specifications by name and the configuration of each theme. */
 function described() {

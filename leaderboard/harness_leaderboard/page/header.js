@@ -5,7 +5,7 @@ function drawHeader(view) {
   const { board } = view;
   const suite = shown(board.suite.name) || "Leaderboard";
   fill(byId("suite"), h("bdi", {}, cut(suite, 120)));
-  fill(byId("summary"), shown(board.suite.summary));
+  fill(byId("summary"), cut(shown(board.suite.summary), 600));
   fill(byId("verdict"), ...verdict(view));
   fill(byId("own"), ...ownVerdict(view));
   byId("own").hidden = !byId("own").childNodes.length;
@@ -19,7 +19,7 @@ function drawHeader(view) {
     day(shown(board.made.at)) && `made ${day(board.made.at)}`,
   ];
   fill(byId("facts"), facts.filter(Boolean).map((fact) => h("li", {}, fact)));
-  fill(byId("notes"), [board.selection && `Only a selection: ${shown(board.selection)}`, ...board.notes.map(shown)].filter(Boolean).map((note) => h("li", {}, note)));
+  fill(byId("notes"), [board.selection && `Only a selection: ${cut(shown(board.selection), 600)}`, ...board.notes.map((note) => cut(shown(note), 600))].filter(Boolean).map((note) => h("li", {}, note)));
   byId("notes").hidden = !byId("notes").childNodes.length;
 }
 
@@ -28,10 +28,16 @@ function modelLink(view, i, props = {}) {
   return linkButton(nameOf(view.board.models[i].label), () => openPanel("model", modelKey(view.board.models[i])), props);
 }
 
-/** A model within a sentence: its name breaks like the words around it, and a very long one is cut. */
+/** A model within a sentence: a real link, as its name breaks like the words around it; a very long one is cut. */
 function modelWord(view, i) {
-  const { label } = view.board.models[i];
-  return linkButton(h("bdi", { title: shown(label) }, cut(shown(label), 80)), () => openPanel("model", modelKey(view.board.models[i])), { class: "link word" });
+  const model = view.board.models[i];
+  const open = { kind: "model", key: modelKey(model) };
+  const follow = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own
+    event.preventDefault();
+    changeState({ open }, true);
+  };
+  return h("a", { class: "word", href: writeState({ ...view.state, open }), on: { click: follow } }, h("bdi", { title: shown(model.label) }, cut(shown(model.label), 80)));
 }
 
 /** The verdict for the slice: who is best, how sure that is, who is as good. */
@@ -99,7 +105,7 @@ function drawBests(view) {
     { head: title[0].toUpperCase() + title.slice(1), cell: (group) => linkButton(nameOf(group.name), () => pick(group), { "aria-pressed": String(state.slice[column].includes(group.name)) }) },
     { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
     { head: `n${view.label}`, number: true, cell: (group) => intervalCell(group.best) },
-    { head: "As good as it", number: true, title: "models with all tasks of the group that cannot be told apart from the best", text: (group) => closeText(group.best) },
+    { head: "As good as it", title: "models with all tasks of the group that cannot be told apart from the best", text: (group) => closeText(group.best) },
     { head: "Your best", cell: (group) => ownCell(view, group) },
     { head: "Tasks", number: true, text: (group) => String(group.tasks.length) },
   ].filter(({ head }) => head !== "Your best" || board.models.some((model) => model.own));

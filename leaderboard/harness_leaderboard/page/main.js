@@ -158,7 +158,7 @@ function watchPaper() {
 function watchLinks() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
-    const target = link && byId(link.getAttribute("href").slice(1));
+    const target = link && !event.defaultPrevented && byId(link.getAttribute("href").slice(1));
     if (!target) return;
     event.preventDefault();
     target.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
@@ -200,6 +200,8 @@ async function main() {
   document.documentElement.classList.add("ready");
   board.ready = true;
   board.times.usable = performance.now(); // since the page was asked for
+  // So that paper gets its pictures at once, whenever it is asked for.
+  (window.requestIdleCallback || ((work) => setTimeout(work, 1500)))(() => vega().catch((error) => board.errors.push(error)), { timeout: 3000 });
   if (byId("live").dataset.live) watchServer(raw, take);
 }
 
