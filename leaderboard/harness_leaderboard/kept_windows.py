@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from harness.series import TaskData
     from harness.store import Store
 
-__all__ = ["DRAWN", "KINDS", "Drawn", "Kept", "SuiteData", "Window", "choose_windows", "draw_windows", "kept_forecasts", "numbered_window"]
+__all__ = [
+    "DRAWN", "KINDS", "Drawn", "Kept", "SuiteData", "Window",
+    "choose_windows", "draw_windows", "kept_forecasts", "numbered_window", "window_range",
+]  # fmt: skip
 
 DRAWN = 120
 """Most points of a horizon, and of a context, in a picture."""
@@ -160,6 +163,14 @@ def numbered_window(store: Store, kept: Kept, task: str, number: int) -> Window 
     owner = {cell["result_id"]: m for m, cell in kept.cells[task].items()}
     rows = store.query(_NUMBERED, [list(owner), number]).to_pylist()
     return Window((), rows[0], {owner[row["result_id"]]: row["error"] for row in rows}) if rows else None
+
+
+def window_range(store: Store, kept: Kept, task: str) -> tuple[int, int]:
+    """(lowest, highest) number of the windows of a task's kept forecasts; with `--limit` not all between are there."""
+    ids = [cell["result_id"] for cell in kept.cells[task].values()]
+    sql = 'SELECT min("window") AS low, max("window") AS high FROM main.windows WHERE result_id IN (SELECT unnest($1::VARCHAR[]))'
+    row = store.query(sql, [ids]).to_pylist()[0]
+    return row["low"] or 0, row["high"] or 0
 
 
 def draw_windows(kept: Kept, task: str, windows: Mapping[int, Window], data: SuiteData, models: Iterable[int] | None = None) -> list[Drawn]:

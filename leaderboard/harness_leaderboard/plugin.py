@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    """`harness leaderboard`, `compare` and `parity`."""
+    """`harness leaderboard`, `serve`, `compare`, `parity` and `plot`."""
     from harness_leaderboard.commands import leaderboard
     from harness_leaderboard.compare_command import compare
     from harness_leaderboard.parity_command import parity
+    from harness_leaderboard.plot_command import plot
     from harness_leaderboard.serve_command import serve
 
     cli.add_command(leaderboard)
     cli.add_command(serve)
     cli.add_command(compare)
     cli.add_command(parity)
+    cli.add_command(plot)
 
 
 @hookimpl(trylast=True)

@@ -60,10 +60,14 @@ def specifications() -> dict[str, dict[str, Any]]:
 def distinct(labels: Sequence[str], sources: Sequence[str]) -> list[str]:
     """Names for an axis: labels, with the source where two are equal, and a number where that is not enough."""
     often = Counter(labels)
-    named = [f"{label} [{source}]" if often[label] > 1 else label for label, source in zip(labels, sources, strict=True)]
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     out = []
-    for name in named:
-        seen[name] += 1
-        out.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    for label, source in zip(labels, sources, strict=True):
+        name = plain = f"{label} [{source}]" if often[label] > 1 else label
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{plain} #{number}"
+        taken.add(name)
+        out.append(name)
     return out

@@ -17,13 +17,31 @@ from typing import Any
 
 import altair as alt
 
-__all__ = ["DASHES", "LABEL", "RATIO_TICKS", "SHAPES", "Rows", "Width", "by_order", "look", "of_model", "ratio_axis", "source", "titled"]
+__all__ = [
+    "DASHES",
+    "LABEL",
+    "RATIO_TICKS",
+    "SHAPES",
+    "Drawing",
+    "Rows",
+    "Width",
+    "by_order",
+    "look",
+    "named",
+    "of_model",
+    "ratio_axis",
+    "source",
+    "titled",
+]
 
 Rows = Sequence[Mapping[str, Any]] | None
 """Records of a picture; None = the page's script supplies them."""
 
 Width = int | str
 """Pixels, or "container": as wide as the element the picture is put into."""
+
+Drawing = alt.LayerChart | alt.FacetChart
+"""A picture; small multiples are a FacetChart."""
 
 LABEL = 180
 """Pixels of a name beside an axis; the tooltip has the whole."""
@@ -92,14 +110,15 @@ def look(dark: bool = False) -> dict[str, Any]:
             "symbol": SHAPES,
             "diverging": [c["better"], c["mid"], c["worse"]],
         },
+        # The colour of `mark` or `rule` is stronger than a style's fill or stroke, so styles name theirs as colour too.
         "style": {
-            "reference": {"stroke": c["muted"], "strokeDash": [4, 3], "strokeWidth": 1},
-            "muted": {"fill": c["muted"]},
-            "better": {"fill": c["better"]},
-            "worse": {"fill": c["worse"]},
-            "plain": {"fill": c["text"]},
+            "reference": {"color": c["muted"], "stroke": c["muted"], "strokeDash": [4, 3], "strokeWidth": 1},
+            "muted": {"color": c["muted"], "fill": c["muted"]},
+            "better": {"color": c["better"], "fill": c["better"]},
+            "worse": {"color": c["worse"], "fill": c["worse"]},
+            "plain": {"color": c["text"], "fill": c["text"]},
             "came": {"color": c["text"], "stroke": c["text"]},
-            "hollow": {"fill": c["back"]},
+            "hollow": {"color": c["back"], "fill": c["back"]},
         },
     }
 
@@ -120,11 +139,19 @@ def _finite(value: Any) -> Any:
 
 
 def titled(title: str, subtitle: str = "") -> dict[str, Any]:
-    """The property `title`, its texts cut to 200 characters; {} when there is none."""
+    """The property `title`, each line of its texts cut to 200 characters; {} when there is none."""
     if not title:
         return {}
-    cut = [part if len(part) <= 200 else part[:199] + "…" for part in (title, subtitle)]
-    return {"title": alt.TitleParams(text=cut[0], subtitle=cut[1]) if subtitle else alt.TitleParams(text=cut[0])}
+    text, below = ([line if len(line) <= 200 else line[:199] + "…" for line in part.split("\n")] for part in (title, subtitle))
+    return {"title": alt.TitleParams(text=text, subtitle=below) if subtitle else alt.TitleParams(text=text)}
+
+
+def named(rows: Rows) -> dict[str, Any]:
+    """The domain of a scale of models, in their order: only scales with the same domain become one legend. {} without rows."""
+    if rows is None:
+        return {}
+    order = {row["model"]: row["order"] for row in rows if row.get("model") is not None}
+    return {"domain": sorted(order, key=lambda name: order[name])}
 
 
 def by_order(field: str = "order") -> alt.EncodingSortField:

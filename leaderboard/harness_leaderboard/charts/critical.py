@@ -12,7 +12,7 @@ from typing import Any
 
 import altair as alt
 
-from harness_leaderboard.charts.base import Rows, Width, source, titled
+from harness_leaderboard.charts.base import Drawing, Rows, Width, source, titled
 
 __all__ = ["critical", "critical_rows"]
 
@@ -58,7 +58,7 @@ def critical_rows(
     return rows
 
 
-def critical(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def critical(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Mean ranks on an axis, names left and right; a thick bar joins models that cannot be told apart.
 
     Columns, by `part` (see `critical_rows`, which makes them): "axis" start, end, row; "tick" rank, row, above, text;
@@ -78,7 +78,7 @@ def critical(rows: Rows = None, width: Width = "container", title: str = "", sub
     tips = [alt.Tooltip("model:N", title="model"), alt.Tooltip("rank:Q", title="mean rank", format=".3f")]
     model = part("model")
     left, right = (model.transform_filter(f"datum.side == '{side}'") for side in ("left", "right"))
-    name = {"dy": -6, "fontSize": 11, "limit": alt.ExprRef("width * 0.23")}
+    name: dict[str, Any] = {"dy": -6, "fontSize": 11, "limit": alt.ExprRef("width * 0.23")}
     number = "datum.model"
     layers = [
         part("axis").mark_rule().encode(x=x("start"), x2="end:Q", y=y()),

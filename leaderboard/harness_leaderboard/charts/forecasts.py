@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 
-from harness_leaderboard.charts.base import DASHES, SHAPES, Rows, Width, by_order, source, titled
+from harness_leaderboard.charts.base import DASHES, SHAPES, Drawing, Rows, Width, by_order, named, source, titled
 
 __all__ = ["fan", "pit", "reliability", "steps"]
 
@@ -13,17 +15,23 @@ def _legend(columns: int = 2) -> alt.Legend:
     return alt.Legend(orient="bottom", columns=columns, symbolSize=120, labelLimit=150)
 
 
-def _kinds() -> dict[str, alt.Color | alt.StrokeDash]:
+def _colour(rows: Rows, legend: alt.Legend | None = None) -> alt.Color:
+    """A model's colour."""
+    more: dict[str, Any] = {"scale": alt.Scale(**named(rows))} if rows is not None else {}
+    more |= {"legend": legend} if legend is not None else {}
+    return alt.Color("model:N", sort=by_order(), title=None, **more)
+
+
+def _kinds(rows: Rows, dashes: list[list[int]] = DASHES, columns: int = 2) -> dict[str, alt.Color | alt.StrokeDash]:
     """Colour and dash of a model's line."""
+    scale = alt.Scale(range=dashes, **named(rows))
     return {
-        "color": alt.Color("model:N", sort=by_order(), title=None, legend=_legend()),
-        "strokeDash": alt.StrokeDash("model:N", sort=by_order(), title=None, scale=alt.Scale(range=DASHES), legend=_legend()),
+        "color": _colour(rows, _legend(columns)),
+        "strokeDash": alt.StrokeDash("model:N", sort=by_order(), title=None, scale=scale, legend=_legend(columns)),
     }
 
 
-def steps(
-    rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "", unit: str = "step of the horizon"
-) -> alt.LayerChart:
+def steps(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "", unit: str = "step of the horizon") -> Drawing:
     """The error along the horizon, a line for each model.
 
     Columns: `model`, `order`, `position` (step from 1, or share of the horizon), `value` (MASE of that step, or over the baseline's).
@@ -40,12 +48,12 @@ def steps(
         x=alt.X("position:Q", title=unit, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(grid=False, tickMinStep=1)),
         y=alt.Y("value:Q", title="MASE", scale=alt.Scale(zero=False)),
     )
-    line = base.mark_line(strokeWidth=2).encode(**_kinds())
-    point = base.mark_point(filled=True, size=18, opacity=1).encode(color=alt.Color("model:N", sort=by_order(), title=None), tooltip=tips)
+    line = base.mark_line(strokeWidth=2).encode(**_kinds(rows))
+    point = base.mark_point(filled=True, size=18, opacity=1).encode(color=_colour(rows), tooltip=tips)
     return alt.layer(line, point, data=source(rows)).properties(width=width, height=280, **titled(title, subtitle))
 
 
-def reliability(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def reliability(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Calibration: the share of values that came at or below each quantile. On the diagonal a forecast says what is so.
 
     Columns: `model`, `order`, `level` (0 to 1), `coverage` share of labels at or below that quantile.
@@ -62,15 +70,13 @@ def reliability(rows: Rows = None, width: Width = "container", title: str = "", 
     )
     corners = alt.InlineData(values=[{"level": 0, "coverage": 0}, {"level": 1, "coverage": 1}], name="diagonal")
     diagonal = alt.Chart(corners).mark_line(style="reference").encode(x="level:Q", y="coverage:Q")
-    line = base.mark_line(strokeWidth=1.5).encode(**_kinds())
-    shape = alt.Shape("model:N", sort=by_order(), title=None, scale=alt.Scale(range=SHAPES), legend=_legend())
-    point = base.mark_point(filled=True, size=45, opacity=1).encode(
-        color=alt.Color("model:N", sort=by_order(), title=None), shape=shape, tooltip=tips
-    )
+    line = base.mark_line(strokeWidth=1.5).encode(**_kinds(rows))
+    shape = alt.Shape("model:N", sort=by_order(), title=None, scale=alt.Scale(range=SHAPES, **named(rows)), legend=_legend())
+    point = base.mark_point(filled=True, size=45, opacity=1).encode(color=_colour(rows), shape=shape, tooltip=tips)
     return alt.layer(diagonal, line, point, data=source(rows)).properties(width=width, height=320, **titled(title, subtitle))
 
 
-def pit(rows: Rows = None, width: Width = 220, title: str = "", subtitle: str = "", columns: int = 2) -> alt.FacetChart:
+def pit(rows: Rows = None, width: Width = 220, title: str = "", subtitle: str = "", columns: int = 2) -> Drawing:
     """Where in the forecast distribution the values came, a small picture for each model; 1 everywhere = as forecast.
 
     A hump in the middle: forecasts too wide; high ends: too narrow; a slope: too low or too high. A page sets `spec.width` of the
@@ -105,7 +111,7 @@ def pit(rows: Rows = None, width: Width = 220, title: str = "", subtitle: str = 
 
 def fan(
     rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "", unit: str = "step, 1 = the first forecast"
-) -> alt.LayerChart:
+) -> Drawing:
     """One window: what had been (line), what came (points), and the forecasts of one or two models (median and bands).
 
     Columns: `part` "context", "label", "median" or "band"; `model` (of medians and bands), `order`, `x` step (1 = the first that is
@@ -116,8 +122,8 @@ def fan(
     """
     x = alt.X("x:Q", title=unit, scale=alt.Scale(zero=False, nice=False), axis=alt.Axis(grid=False, tickMinStep=1))
     value = alt.Scale(zero=False)
-    models = alt.Color("model:N", sort=by_order(), title=None, legend=_legend(1))
-    dashes = alt.StrokeDash("model:N", sort=by_order(), title=None, scale=alt.Scale(range=[[1, 0], [5, 3]]), legend=_legend(1))
+    kinds = _kinds(rows, [[1, 0], [5, 3]], 1)
+    models, dashes = kinds["color"], kinds["strokeDash"]
     base = alt.Chart().encode(x=x)
     bands = base.transform_filter("datum.part == 'band'")
     tips = [

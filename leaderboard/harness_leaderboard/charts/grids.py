@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import altair as alt
 
-from harness_leaderboard.charts.base import LABEL, RATIO_TICKS, Rows, Width, by_order, of_model, source, titled
+from harness_leaderboard.charts.base import LABEL, RATIO_TICKS, Drawing, Rows, Width, by_order, of_model, source, titled
 
 __all__ = ["domains", "heatmap", "winloss"]
 
 
-def domains(rows: Rows = None, width: Width = 300, title: str = "", subtitle: str = "", columns: int = 1) -> alt.FacetChart:
+def domains(rows: Rows = None, width: Width = 300, title: str = "", subtitle: str = "", columns: int = 1) -> Drawing:
     """nMASE by group of tasks: a small picture for each group, a bar from the baseline (1) for each model, left is better.
 
     A page sets `spec.width` of the specification (a number) and `columns` to fit.
@@ -46,7 +46,7 @@ def domains(rows: Rows = None, width: Width = 300, title: str = "", subtitle: st
     )
 
 
-def heatmap(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def heatmap(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Score over baseline, model by task: blue is better, orange worse, colours end at 1/4 and 4; what is missing has a sign.
 
     Columns: `model`, `order`, `task`, `task_order`, `ratio` (null = none), `status` "ok", "failed" (×), "skipped" (–) or "missing" (·).
@@ -90,7 +90,7 @@ def heatmap(rows: Rows = None, width: Width = "container", title: str = "", subt
     return alt.layer(cell, none, data=source(rows)).properties(width=width, height=alt.Step(14), **titled(title, subtitle))
 
 
-def winloss(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def winloss(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Who beats whom: in per cent of the tasks that both have; * where the two are told apart.
 
     Columns: `model`, `order`, `other`, `other_order`, `wins`, `ties`, `losses` (tasks), `share` of wins with ties half (null = none),

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from harness_leaderboard.charts.base import SHAPES, Rows, Width, of_model, ratio_axis, source, titled
+from harness_leaderboard.charts.base import SHAPES, Drawing, Rows, Width, of_model, ratio_axis, source, titled
 
 __all__ = ["influence", "intervals", "pareto", "policies"]
 
@@ -18,7 +18,7 @@ def _tips(*fields: tuple[str, str]) -> list[alt.Tooltip]:
     ]
 
 
-def intervals(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def intervals(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Forest plot: nMASE of each model with its interval; the dashed rule is the baseline.
 
     Columns: `model` its label (one of a kind), `order` number that sorts, `value` nMASE, `low`, `high` ends of its interval (null = none),
@@ -41,7 +41,7 @@ def intervals(rows: Rows = None, width: Width = "container", title: str = "", su
     )
 
 
-def pareto(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def pareto(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Error beside cost: each model a point, the front (nothing is both cheaper and better) joined and named.
 
     Columns: `model`, `cost` seconds per 1,000 forecasts, `value` nMASE, `front` true or false, `source`, `parameters` (null = unknown).
@@ -66,7 +66,7 @@ def pareto(rows: Rows = None, width: Width = "container", title: str = "", subti
     return alt.layer(line, point, name, data=source(rows)).properties(width=width, height=340, **titled(title, subtitle))
 
 
-def influence(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def influence(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """How a model's place moves when one family of data is left out.
 
     Columns: `model`, `order`, `place` with all families, `best` and `worst` place with one left out (1 = first); optionally
@@ -90,7 +90,7 @@ def influence(rows: Rows = None, width: Width = "container", title: str = "", su
     return alt.layer(span, point, text, data=source(rows)).properties(width=width, height=alt.Step(20), **titled(title, subtitle))
 
 
-def policies(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> alt.LayerChart:
+def policies(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """nMASE under different policies for what is missing: one row a model, one mark a policy.
 
     Columns: `model`, `order`, `policy` in words, `value` nMASE.

@@ -1,0 +1,183 @@
+"""Rows of the pictures with a mark or a bar for each model: intervals, cost, places, policies, mean ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.errors import NothingMatched
+from harness_leaderboard import bootstrap, significance
+from harness_leaderboard.aggregate import Array, divided, filled, geometric_mean
+from harness_leaderboard.influence import influence as influences
+from harness_leaderboard.plots.numbers import Numbers, Picture, counted
+
+__all__ = ["critical", "influence", "intervals", "pareto", "policies", "rank_lines"]
+
+RANKED = 20
+"""Most models in the picture of mean ranks."""
+LACKING = 30
+"""Most models in the picture of policies."""
+POLICIES = {"drop": "left out", "baseline": "as the baseline", "worst": "as the worst model"}
+"""What is done with a missing result, in words (see `aggregate.filled`)."""
+
+
+def intervals(numbers: Numbers) -> Picture:
+    """nMASE of each model with its interval, and letters of those that cannot be told apart."""
+    drawn = numbers.drawn()
+    logs = numbers.logs[drawn]  # [K, R]
+    low, high = bootstrap.intervals(logs, numbers.units)
+    sure = [k for k in range(len(drawn)) if not np.isnan(low[k])]
+    lettered = bool(numbers.units.kind) and len(sure) <= bootstrap.LETTERED
+    letters = bootstrap.letters(bootstrap.told_apart(logs, numbers.units), sure) if lettered else [""] * len(drawn)
+    rows = [
+        {
+            "model": numbers.names[m], "order": k, "value": numbers.means[m], "low": low[k], "high": high[k], "letters": letters[k],
+            "source": numbers.source(m),
+        }
+        for k, m in enumerate(drawn)
+    ]  # fmt: skip
+    over = f"95 % intervals over {_units(numbers)}" if numbers.units.kind else "too few tasks for intervals"
+    same = "; models that share a letter cannot be told apart" if lettered else ""
+    return Picture(rows, numbers.title(f"n{numbers.label}"), f"{numbers.scope(len(drawn))}\n{over}{same}")
+
+
+def _units(numbers: Numbers) -> str:
+    return counted(len(numbers.units), "dataset family" if numbers.units.kind == "family" else "task")
+
+
+def pareto(numbers: Numbers) -> Picture:
+    """nMASE beside seconds for 1,000 forecasts, of all models of the view that were timed."""
+    results = numbers.results
+    cost = divided(1000 * results.predict_s, results.windows, results.windows > 0)
+    timed = [m for m in numbers.order if cost[m] > 0 and not np.isnan(numbers.means[m])]
+    if not timed:
+        raise NothingMatched(
+            f"none of the {counted(len(numbers.order), 'model')} was timed: published results carry no times. To time one: harness run"
+        )
+
+    def beaten(m: int) -> bool:
+        """Is another model cheaper and better, or one of these and equal in the other?"""
+        return any(
+            numbers.means[o] <= numbers.means[m] and cost[o] <= cost[m] and (numbers.means[o] < numbers.means[m] or cost[o] < cost[m])
+            for o in timed
+        )
+
+    rows = [
+        {
+            "model": numbers.names[m], "cost": cost[m], "value": numbers.means[m], "front": not beaten(m), "source": numbers.source(m),
+            "parameters": results.entries[m].info.get("parameters"),
+        }
+        for m in timed
+    ]  # fmt: skip
+    words = "no model is both cheaper and better than those on the line; times of one machine compare, those of several do not"
+    return Picture(rows, numbers.title(f"n{numbers.label} against cost"), f"{numbers.scope(len(timed))}\n{words}")
+
+
+def influence(numbers: Numbers) -> Picture:
+    """The places a model takes when one dataset family is left out."""
+    families = [str(task.get("family") or task.get("dataset") or task["name"]) for task in numbers.results.tasks]
+    if len(set(families)) < 2:
+        raise NothingMatched("all tasks are of one dataset family, so none can be left out; take in more tasks, with --where or without")
+    pool = np.flatnonzero(numbers.pool)
+    found = dict(zip(pool.tolist(), influences(numbers.ratios[pool], families), strict=True))
+    drawn = [m for m in numbers.drawn() if m in found and found[m].place]
+    if not drawn:
+        raise NothingMatched(
+            "no model to show has all tasks, and places are among those that have; --common keeps the tasks of all own models"
+        )
+    rows = [
+        {
+            "model": numbers.names[m], "order": k, "place": found[m].place, "best": found[m].best, "worst": found[m].worst,
+            "best_without": found[m].best_without or "–", "worst_without": found[m].worst_without or "–",
+        }
+        for k, m in enumerate(drawn)
+    ]  # fmt: skip
+    out = f"the best and worst when one of {counted(len(set(families)), 'family')} is left out"
+    words = f"place among {counted(len(pool), 'model')} (point), and {out}"
+    return Picture(rows, numbers.title(f"what n{numbers.label} places hang on"), f"{numbers.scope(len(drawn))}\n{words}")
+
+
+def policies(numbers: Numbers) -> Picture:
+    """nMASE of the models that lack tasks, under three policies for what is missing."""
+    results = numbers.results
+    scores, baseline = results.scores[numbers.metric], results.baselines[numbers.metric]
+    means = {name: geometric_mean(filled(numbers.ratios, scores, baseline, name)) for name in POLICIES}
+    lacking = [m for m in numbers.order if (np.isnan(numbers.ratios[m]) & (np.isfinite(baseline) & (baseline > 0))).any()]
+    if not lacking:
+        raise NothingMatched(f"all of the {counted(len(numbers.order), 'model')} have all tasks, so no policy changes anything")
+    whole = numbers.drawn() if numbers.chosen else lacking
+    drawn = [m for m in whole if m in lacking][: numbers.top or LACKING]
+    rows = [
+        {"model": numbers.names[m], "order": k, "policy": words, "value": means[name][m]}
+        for k, m in enumerate(drawn)
+        for name, words in POLICIES.items()
+        if not np.isnan(means[name][m])
+    ]
+    if not rows:
+        raise NothingMatched("no model that lacks tasks has a score")
+    title = numbers.title(f"n{numbers.label} by what is done with missing results")
+    return Picture(rows, title, f"{numbers.scope(len(drawn))}: those that lack some")
+
+
+def critical(numbers: Numbers) -> Picture:
+    """Mean ranks over blocks, and which of them Nemenyi's test cannot tell apart; of models that have all tasks."""
+    from harness_leaderboard.charts import critical_rows
+
+    drawn = [m for m in numbers.drawn() if numbers.pool[m]][:RANKED]
+    if len(drawn) < 3:
+        raise NothingMatched(
+            f"got {counted(len(drawn), 'model')} with all tasks; the test of mean ranks wants three. More: --top, -m, --common"
+        )
+    scores = significance.block_means(numbers.logs[drawn], numbers.units)
+    scores = scores[:, ~np.isnan(scores).any(axis=0)]  # [K, N]
+    blocks = scores.shape[1]
+    if blocks < 2:
+        raise NothingMatched(
+            "there are too few blocks: the test of mean ranks wants six dataset families, or six tasks, that all models have"
+        )
+    ranks = mean_ranks(scores)
+    distance = significance.nemenyi_distance(len(drawn), blocks)
+    test = significance.friedman(scores)
+    rows = critical_rows([numbers.names[m] for m in drawn], ranks.tolist(), distance, rank_lines(ranks.tolist(), distance))
+    differ = "at least one differs" if test.p < 0.05 else "they cannot be told apart as a whole"
+    over = counted(blocks, "dataset family" if numbers.units.kind == "family" else "task")
+    p = "< 0.001" if test.p < 0.001 else f"= {test.p:.3f}"
+    words = f"Friedman's test over {over}: {differ} (p {p}); bars join what Nemenyi's cannot tell apart"
+    return Picture(
+        rows, numbers.title(f"mean ranks by n{numbers.label}"), f"{numbers.scope(len(drawn))}; ranks are among those shown\n{words}"
+    )
+
+
+def mean_ranks(scores: Array) -> Array:
+    """[K, N] -> [K] mean over blocks of the rank from 1, equal scores sharing their mean.
+
+    >>> mean_ranks(np.array([[1.0, 2.0], [1.0, 1.0], [3.0, 3.0]])).tolist()
+    [1.75, 1.25, 3.0]
+    """
+    lower = (scores[None, :, :] < scores[:, None, :]).sum(axis=1)  # [K, N]
+    equal = (scores[None, :, :] == scores[:, None, :]).sum(axis=1)
+    ranks: Array = (lower + (equal + 1) / 2).mean(axis=1)
+    return ranks
+
+
+def rank_lines(ranks: Sequence[float], distance: float) -> list[tuple[float, float, int]]:
+    """The largest groups of neighbours within the critical distance: (lowest rank, highest rank, line from 1), few lines without overlap.
+
+    >>> rank_lines([1.0, 1.5, 3.0, 3.4], 0.6)
+    [(1.0, 1.5, 1), (3.0, 3.4, 1)]
+    """
+    ordered = sorted(ranks)
+    lines: list[tuple[float, float, int]] = []
+    ends: list[float] = []  # where each line of bars is taken up to
+    reached = -1
+    for i, rank in enumerate(ordered):
+        last = i
+        while last + 1 < len(ordered) and ordered[last + 1] - rank <= distance:
+            last += 1
+        if last > max(i, reached):
+            free = next((line for line, end in enumerate(ends) if end < rank), len(ends))
+            ends[free : free + 1] = [ordered[last]]
+            lines.append((rank, ordered[last], free + 1))
+        reached = max(reached, last)
+    return lines
