@@ -81,7 +81,8 @@ function drawCalibration(view, body) {
   const pit = [textColumn("Model", "model"), textColumn("Between levels", "bin"), numberColumn("Share of values", "share")];
   return fill(body,
     h("h3", {}, "Coverage against level"), pictureWithNumbers(view, "reliability", "Share of values at or below each quantile, by level", rows, reliability, { square: true }),
-    h("h3", {}, "Where the values came"), pictureWithNumbers(view, "pit", "Share of values between neighbouring quantiles, over the share that was forecast", bins, pit, { facet: 150, gap: 30, most: 4 }));
+    h("h3", {}, "Where the values came"), pictureWithNumbers(view, "pit", "Share of values between neighbouring quantiles, over the share that was forecast", bins, pit, { facet: 150, gap: 30, most: 4 }),
+    calibration.leftOut ? EMPTY(`${plural(calibration.leftOut, "result")} with other quantile levels ${calibration.leftOut === 1 ? "is" : "are"} left out.`) : null);
 }
 
 /** [Q] mean over the slice's tasks of the share of labels at or below each quantile, or null. */
@@ -138,7 +139,7 @@ function drawExplorer(view, body, onlyTask = -1) {
 function fanRows(window_, models, levels) {
   const context = numbers(window_.context, -1, "f4");
   const label = numbers(window_.label, -1, "f4");
-  const step = numbers(window_.step, label.length, "f4");
+  const step = numbers(window_.step, -1, "f4");
   const rows = [];
   context.forEach((y, k) => rows.push({ part: "context", x: k + 1 - context.length, y }));
   label.forEach((y, k) => rows.push({ part: "label", x: step[k], y }));

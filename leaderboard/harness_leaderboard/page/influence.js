@@ -87,31 +87,30 @@ function disagreementOf(values, rank, full) {
 }
 
 /**
- * A model's geometric mean when what is missing is left out, counted as the baseline (ratio 1), or as the worst of the pool.
- * @returns {{drop: number, baseline: number, worst: number, covered: number}} covered is the share of tasks with a number
+ * A model's geometric mean when what is lacking (a score that is missing or infinite, where the baseline has one) is left out, counted as
+ * the baseline (ratio 1), or as the highest ratio that any model has on that task.
+ * @returns {{drop: number, baseline: number, worst: number, covered: number}} covered is the share of tasks with a ratio
  */
-function policiesOf(board, score, i, tasks, pool) {
+function policiesOf(board, score, i, tasks) {
   const [m, r] = [board.models.length, board.tasks.length];
   const logs = board.logs[score];
+  const { values, baseline } = board.scores[score];
   const total = { drop: 0, baseline: 0, worst: 0 };
-  let [there, usable] = [0, 0];
-  for (const j of tasks) {
-    const value = logs[i * r + j];
-    let worst = NaN;
-    for (let k = 0; k < m; k += 1) if ((pool[k] || k === i) && !(logs[k * r + j] <= worst) && !Number.isNaN(logs[k * r + j])) worst = logs[k * r + j];
-    if (Number.isNaN(worst)) continue; // nobody has a ratio here
-    usable += 1;
-    const has = !Number.isNaN(value);
-    if (has) there += 1;
-    total.drop += has ? value : 0;
-    total.baseline += has ? value : 0;
-    total.worst += has ? value : Math.max(worst, 0);
-  }
-  const mean = (sum, count) => (count ? Math.exp(sum / count) : NaN);
-  return {
-    drop: mean(total.drop, there),
-    baseline: mean(total.baseline, usable),
-    worst: mean(total.worst, usable),
-    covered: tasks.length ? there / tasks.length : NaN,
+  const count = { drop: 0, baseline: 0, worst: 0 };
+  const add = (policy, log) => {
+    if (Number.isNaN(log)) return;
+    total[policy] += log;
+    count[policy] += 1;
   };
+  for (const j of tasks) {
+    const log = logs[i * r + j];
+    add("drop", log);
+    const lacking = Number.isNaN(log) && !(values[i * r + j] <= 0) && baseline[j] > 0 && baseline[j] < Infinity;
+    add("baseline", lacking ? 0 : log);
+    let worst = NaN;
+    for (let k = 0; lacking && k < m; k += 1) if (!(logs[k * r + j] <= worst) && !Number.isNaN(logs[k * r + j])) worst = logs[k * r + j];
+    add("worst", lacking ? worst : log);
+  }
+  const mean = (policy) => (count[policy] ? Math.exp(total[policy] / count[policy]) : NaN);
+  return { drop: mean("drop"), baseline: mean("baseline"), worst: mean("worst"), covered: tasks.length ? count.drop / tasks.length : NaN };
 }

@@ -113,7 +113,7 @@ function ordinal(number) {
 function gapTable(view, i) {
   const count = view.numbers.counts[i];
   if (count.done === count.total && !count.undefined) return null;
-  const found = policiesOf(view.board, view.state.score, i, view.tasks, view.numbers.pool);
+  const found = policiesOf(view.board, view.state.score, i, view.tasks);
   const rows = [["left out", found.drop], ["counted as the baseline", found.baseline], ["counted as the worst model", found.worst]];
   return tableOf("Score under policies for what is missing", [{ head: "What is missing is", text: (row) => row[0] }, { head: `n${view.label}`, number: true, text: (row) => digits(row[1]) }], rows);
 }

@@ -137,7 +137,7 @@ function latestDates(board) {
 function readCalibration(raw, r) {
   if (!raw || !list(raw.models).length || !list(raw.levels).length) return null;
   const [o, q] = [raw.models.length, raw.levels.length];
-  return { models: raw.models, levels: raw.levels, n: numbers(raw.n, o * r, "f4"), hits: numbers(raw.hits, o * r * q, "f4") };
+  return { models: raw.models, levels: raw.levels, n: numbers(raw.n, o * r, "f4"), hits: numbers(raw.hits, o * r * q, "f4"), leftOut: Number(raw.left_out) || 0 };
 }
 
 /** Errors by step: {models [O], points [R], offset [R], step [ΣP], mase [O×ΣP], width ΣP}, or null. */

@@ -48,8 +48,9 @@ function makeView(board, state, memory) {
   const values = numbersNow.n[state.score];
   const order = memory.of(`o${state.score}:${tasks}`, () => orderBy(board, values));
   const scored = order.filter((i) => !Number.isNaN(values[i]));
+  const measured = Uint8Array.from(values, (_, i) => (Number.isNaN(sure.low[i]) ? 0 : 1));
   const ranked = scored.filter((i) => numbersNow.pool[i]);
-  const [best, worst] = placeRanges(sure.apart, numbersNow.pool.map((there, i) => (there && !Number.isNaN(values[i]) ? 1 : 0)));
+  const [best, worst] = placeRanges(sure.apart, numbersNow.pool.map((there, i) => there & measured[i]));
   const view = {
     board,
     state,
@@ -69,7 +70,7 @@ function makeView(board, state, memory) {
     place: placesBy(values, numbersNow.pool),
     bestPlace: best,
     worstPlace: worst,
-    letters: memory.of(`l${state.score}:${tasks}`, () => lettersOf(sure.apart, scored, board.models.length)),
+    letters: memory.of(`l${state.score}:${tasks}`, () => lettersOf(sure.apart, scored.filter((i) => measured[i]), board.models.length)),
     disagreement: disagreementOf(values, numbersNow.rank[state.score], numbersNow.full),
   };
   view.passing = order.filter((i) => (!board.shown || board.shown.has(i)) && passes(board.models[i], state));

@@ -58,7 +58,8 @@ SECTIONS = (
     Section(
         "policies",
         "Failures and gaps",
-        "The ranking leaves out what is missing. Here is what the score would be if it counted as the baseline, or as the worst model.",
+        "The ranking leaves out what is missing. Here is what the score would be if that counted as the baseline, or as the worst of all "
+        "models on that task.",
     ),
     Section(
         "cost",
