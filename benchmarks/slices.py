@@ -82,7 +82,8 @@ def generate(path: Path, models: int, windows: int) -> None:
     hits = lists.format(", ".join(f"(random() * {k + 2})::INTEGER" for k in range(9)))
     sums = (
         "24 AS n, 24 AS n_ape, 24 AS n_sape, 24 AS n_scaled, 100 * random() AS label, 100 + random() AS abs_label, "
-        "9 + random() AS abs_error, random() AS sq_error, random() AS sq_error_mean, random() - 0.5 AS error, random() AS ape, random() AS sape, "
+        "9 + random() AS abs_error, random() AS sq_error, random() AS sq_error_mean, random() - 0.5 AS error, "
+        "random() AS ape, random() AS sape, "
         f"20 + random() AS scaled_error, random() AS scaled_interval, {loss} AS quantile_loss, {hits} AS hits, NULL AS extra"
     )
     for low in range(0, len(cells), 500):  # one transaction a piece, so that memory stays small
