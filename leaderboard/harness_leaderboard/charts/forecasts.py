@@ -11,8 +11,10 @@ from harness_leaderboard.charts.base import DASHES, SHAPES, Drawing, Rows, Width
 __all__ = ["fan", "pit", "reliability", "steps"]
 
 
-def _legend(columns: int = 2) -> alt.Legend:
-    return alt.Legend(orient="bottom", columns=columns, symbolSize=120, labelLimit=150)
+def _legend(columns: int = 2, lines: bool = True) -> alt.Legend:
+    """Pieces of lines, or symbols."""
+    kind: dict[str, Any] = {"symbolType": "stroke", "symbolSize": 400, "symbolOpacity": 1} if lines else {"symbolSize": 120}
+    return alt.Legend(orient="bottom", columns=columns, labelLimit=150, **kind)
 
 
 def _colour(rows: Rows, legend: alt.Legend | None = None) -> alt.Color:
@@ -65,13 +67,14 @@ def reliability(rows: Rows = None, width: Width = "container", title: str = "", 
         alt.Tooltip("coverage:Q", title="share at or below", format=".3f"),
     ]
     base = alt.Chart().encode(
-        x=alt.X("level:Q", scale=share, title="quantile level"),
-        y=alt.Y("coverage:Q", scale=share, title="share of values at or below"),
+        x=alt.X("level:Q", scale=share, title="quantile level", axis=alt.Axis(tickCount=10)),
+        y=alt.Y("coverage:Q", scale=share, title="share of values at or below", axis=alt.Axis(tickCount=10)),
     )
     corners = alt.InlineData(values=[{"level": 0, "coverage": 0}, {"level": 1, "coverage": 1}], name="diagonal")
     diagonal = alt.Chart(corners).mark_line(style="reference").encode(x="level:Q", y="coverage:Q")
-    line = base.mark_line(strokeWidth=1.5).encode(**_kinds(rows))
-    shape = alt.Shape("model:N", sort=by_order(), title=None, scale=alt.Scale(range=SHAPES, **named(rows)), legend=_legend())
+    line = base.mark_line(strokeWidth=1.5).encode(color=_colour(rows, _legend(lines=False)))
+    # Points tell models apart by shape; dashes besides would make the legend's outlines ragged.
+    shape = alt.Shape("model:N", sort=by_order(), title=None, scale=alt.Scale(range=SHAPES, **named(rows)), legend=_legend(lines=False))
     point = base.mark_point(filled=True, size=45, opacity=1).encode(color=_colour(rows), shape=shape, tooltip=tips)
     return alt.layer(diagonal, line, point, data=source(rows)).properties(width=width, height=320, **titled(title, subtitle))
 

@@ -110,7 +110,7 @@ def winloss(rows: Rows = None, width: Width = "container", title: str = "", subt
         alt.Tooltip("losses:Q", title="worse on"),
         alt.Tooltip("told_apart:N", title="told apart"),
     ]
-    base = alt.Chart().encode(x=x, y=of_model("better"))
+    base = alt.Chart().encode(x=x, y=of_model())
     # Half transparent, so that the numbers stand out from every shade.
     cell = (
         base.transform_filter("isValid(datum.share)")

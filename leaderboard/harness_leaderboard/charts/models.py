@@ -44,7 +44,8 @@ def intervals(rows: Rows = None, width: Width = "container", title: str = "", su
 def pareto(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Error beside cost: each model a point, the front (nothing is both cheaper and better) joined and named.
 
-    Columns: `model`, `cost` seconds per 1,000 forecasts, `value` nMASE, `front` true or false, `source`, `parameters` (null = unknown).
+    Columns: `model`, `cost` seconds per 1,000 forecasts, `value` nMASE, `front` true or false, `source`, `parameters` (null = unknown);
+    optionally `named` true: its name beside the point though it is not on the front.
     """
     tips = _tips(
         ("model:N", "model"), ("value:Q", "nMASE"), ("cost:Q", "s per 1,000"), ("parameters:Q", "parameters"), ("source:N", "source")
@@ -62,7 +63,8 @@ def pareto(rows: Rows = None, width: Width = "container", title: str = "", subti
         opacity=alt.condition("datum.front", alt.value(1), alt.value(0.55)),
         tooltip=tips,
     )
-    name = front.mark_text(align="left", dx=8, dy=-8, limit=160).encode(text="model:N")
+    named = base.transform_filter("datum.front || datum.named")
+    name = named.mark_text(align="left", dx=8, dy=-8, limit=160).encode(text="model:N")
     return alt.layer(line, point, name, data=source(rows)).properties(width=width, height=340, **titled(title, subtitle))
 
 
@@ -82,7 +84,7 @@ def influence(rows: Rows = None, width: Width = "container", title: str = "", su
         ("worst_without:N", "without"),
     )
     axis = alt.Axis(tickMinStep=1, format="d")
-    x = alt.X("best:Q", title="place, 1 = first", scale=alt.Scale(zero=False, padding=10), axis=axis)
+    x = alt.X("best:Q", title="place, 1 = first", scale=alt.Scale(zero=False, nice=False, padding=10), axis=axis)
     span = base.mark_rule(strokeWidth=5, opacity=0.4, strokeCap="round").encode(x=x, x2="worst:Q", tooltip=tips)
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="place:Q", tooltip=tips)
     beside = "isValid(datum.best) ? datum.best + '–' + datum.worst : '–'"
@@ -99,7 +101,7 @@ def policies(rows: Rows = None, width: Width = "container", title: str = "", sub
     tips = _tips(("model:N", "model"), ("policy:N", "policy"), ("value:Q", "nMASE"))
     baseline = alt.Chart().mark_rule(style="reference").encode(x=alt.datum(1))
     span = base.mark_rule(opacity=0.4, strokeWidth=2).encode(x="min(value):Q", x2="max(value):Q")
-    legend: dict[str, Any] = {"title": None, "legend": alt.Legend(orient="top", columns=2)}
+    legend: dict[str, Any] = {"title": None, "sort": None, "legend": alt.Legend(orient="top", columns=3)}
     point = base.mark_point(filled=True, size=70, opacity=0.9).encode(
         x=alt.X("value:Q", **ratio_axis("nMASE (1 = baseline, less is better)")),
         shape=alt.Shape("policy:N", **legend),

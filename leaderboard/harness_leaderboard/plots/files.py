@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cli.output import printable
 from harness.errors import UsageError
 from harness_leaderboard.plots.numbers import Picture
 
@@ -30,12 +32,12 @@ def specification(kind: str, picture: Picture, width: int = 0, dark: bool = Fals
 
     Args:
         kind: which of `harness_leaderboard.charts.PICTURES`.
-        width: pixels of the whole; 0 = `WIDTH`.
+        width: pixels of the whole; 0 = `WIDTH`, or what the picture wants.
         label: what the axes call the score.
     """
     from harness_leaderboard.charts import PICTURES, look
 
-    wide = width or WIDTH
+    wide = width or max(WIDTH, picture.width)
     options: dict[str, Any] = {"title": picture.title, "subtitle": _wrapped(picture.subtitle, wide)}
     if picture.axis:
         options["unit"] = picture.axis
@@ -50,10 +52,28 @@ def specification(kind: str, picture: Picture, width: int = 0, dark: bool = Fals
         made["spacing"] = {"row": 18, "column": FACETS[kind][1]}
     else:
         made["autosize"] = {"type": "fit-x", "contains": "padding"}
+    if kind == "domains":
+        _limit_bars(made, picture.rows)
     _rename(made, label)
     made["config"] = {**look(dark), "background": BACK[dark]}
     made["description"] = f"{picture.title}. {picture.subtitle}".replace("\n", "; ")
     return made
+
+
+def _limit_bars(made: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Bars end at twice the baseline or a third of it, so that one bad model does not flatten the others; the numbers stand beside.
+
+    Each small picture gets an axis of its own.
+    """
+    values = [row[name] for row in rows for name in ("value", "low") if row[name] is not None and 0 < row[name] < math.inf]
+    low, high = max(0.3, min(0.8, *values, 0.8)), min(2.0, max(1.1, *values, 1.1))
+    made["resolve"] = {"axis": {"x": "independent"}}
+    for layer in made["spec"]["layer"]:
+        x = layer.get("encoding", {}).get("x", {})
+        if "scale" in x:
+            x["scale"] = {**x["scale"], "domain": [low, high], "clamp": True, "padding": 0}
+            x["axis"] = {**x["axis"], "values": [tick for tick in (0.3, 0.5, 0.7, 1, 1.4, 2) if low <= tick <= high]}
+            x["title"] = None
 
 
 def _wrapped(text: str, width: int) -> str:
@@ -84,7 +104,7 @@ def suffix_of(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"got -o {path}; wanted a name that ends in {', '.join(SUFFIXES)}, as in -o plot.png")
+        raise UsageError(f"got -o {printable(str(path), 200)}; wanted a name that ends in {', '.join(SUFFIXES)}, as in -o plot.png")
     return suffix
 
 
@@ -151,7 +171,7 @@ def _html(made: dict[str, Any], _: float) -> str:
 <script id="specification" type="application/json">{packed}</script>
 <script>
 const specification = JSON.parse(document.getElementById("specification").textContent);
-window.vegaEmbed("#picture", specification, {{ ast: true, actions: false, renderer: "svg", mode: "vega-lite" }});
+window.vegaEmbed("#picture", specification, {{ ast: true, actions: false, renderer: "svg", logLevel: 1, mode: "vega-lite" }});
 </script>
 </body>
 </html>

@@ -32,10 +32,10 @@ LINES = 8
 LAID_OVER = 2
 """Most models in a picture of one window."""
 ROLES = {
-    "best": "the window of lowest error",
-    "median": "a middling window",
-    "worst": "the window of highest error",
-    "apart": "the window where models differ most",
+    "best": "the window with the lowest error",
+    "median": "the window with the middle error",
+    "worst": "the window with the highest error",
+    "apart": "the window on which models differ most",
 }
 
 
@@ -147,7 +147,7 @@ def _stored(numbers: Numbers, models: Sequence[int]) -> list[int]:
 def _no_sums(numbers: Numbers, what: str) -> str:
     some = next((entry.model for entry in numbers.results.entries if entry.source == "own"), "naive")
     return (
-        f"none of the {counted(len(numbers.order), 'model')} has {what}: they come from runs of one's own, published results have none. "
+        f"no model shown has {what}: they come from runs of one's own, published results have none. "
         f"To make some: harness run -m {printable(some, 60)} -s {numbers.view.suite}"
     )
 
@@ -175,7 +175,8 @@ def fan(numbers: Numbers, task: str, window: str) -> Picture:
     drawn = _drawn(numbers, kept, task, window, models)
     models = [m for m in models if m in drawn.forecasts]
     rows = _series(drawn) + [row for k, m in enumerate(models) for row in _forecast(drawn, kept, m, numbers.names[m], k)]
-    role = next((ROLES[kind] for kind in drawn.kinds if kind == window), f"window {drawn.number}")
+    mean = f" (mean of {len(drawn.errors)} models)" if len(drawn.errors) > 1 and window != "apart" else ""
+    role = f"{ROLES[window]}{mean}" if window in drawn.kinds else f"window {drawn.number}"
     variate = f", variate {drawn.variate}" if drawn.variate else ""
     at = f" at {drawn.cutoff.isoformat(' ', 'minutes')}" if drawn.cutoff else ""
     errors = "; ".join(f"{numbers.names[m]}: MASE {_digits(drawn.errors.get(m))}" for m in models)

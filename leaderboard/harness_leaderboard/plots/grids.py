@@ -19,6 +19,10 @@ GROUPS = 24
 """Most groups of tasks in a picture."""
 TASKS = 250
 """Most tasks in a picture."""
+CELL = 11
+"""Least pixels of a task, so that its name can be read."""
+NAMES = 230
+"""Pixels that models' names and margins take."""
 
 
 def domains(numbers: Numbers, column: str) -> Picture:
@@ -60,7 +64,8 @@ def heatmap(numbers: Numbers) -> Picture:
     ]  # fmt: skip
     rest = f"; the first {TASKS}" if len(results.tasks) > TASKS else ""
     signs = "× failed, – skipped, · missing, ? no ratio; tasks by domain"
-    return Picture(rows, numbers.title(f"{numbers.label} over the baseline's"), f"{numbers.scope(len(drawn))}{rest}\n{signs}")
+    title = numbers.title(f"{numbers.label} over the baseline's")
+    return Picture(rows, title, f"{numbers.scope(len(drawn))}{rest}\n{signs}", width=NAMES + CELL * len(order))
 
 
 def winloss(numbers: Numbers) -> Picture:

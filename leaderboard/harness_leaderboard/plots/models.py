@@ -16,6 +16,8 @@ __all__ = ["critical", "influence", "intervals", "pareto", "policies", "rank_lin
 
 RANKED = 20
 """Most models in the picture of mean ranks."""
+NAMED = 16
+"""Most timed models that all get a name in the picture; of more, only those on the front."""
 LACKING = 30
 """Most models in the picture of policies."""
 POLICIES = {"drop": "left out", "baseline": "as the baseline", "worst": "as the worst model"}
@@ -52,9 +54,7 @@ def pareto(numbers: Numbers) -> Picture:
     cost = divided(1000 * results.predict_s, results.windows, results.windows > 0)
     timed = [m for m in numbers.order if cost[m] > 0 and not np.isnan(numbers.means[m])]
     if not timed:
-        raise NothingMatched(
-            f"none of the {counted(len(numbers.order), 'model')} was timed: published results carry no times. To time one: harness run"
-        )
+        raise NothingMatched("no model shown was timed: published results carry no times. To time one: harness run")
 
     def beaten(m: int) -> bool:
         """Is another model cheaper and better, or one of these and equal in the other?"""
@@ -65,7 +65,8 @@ def pareto(numbers: Numbers) -> Picture:
 
     rows = [
         {
-            "model": numbers.names[m], "cost": cost[m], "value": numbers.means[m], "front": not beaten(m), "source": numbers.source(m),
+            "model": numbers.names[m], "cost": cost[m], "value": numbers.means[m], "front": not beaten(m),
+            "named": len(timed) <= NAMED, "source": numbers.source(m),
             "parameters": results.entries[m].info.get("parameters"),
         }
         for m in timed
@@ -105,7 +106,7 @@ def policies(numbers: Numbers) -> Picture:
     means = {name: geometric_mean(filled(numbers.ratios, scores, baseline, name)) for name in POLICIES}
     lacking = [m for m in numbers.order if (np.isnan(numbers.ratios[m]) & (np.isfinite(baseline) & (baseline > 0))).any()]
     if not lacking:
-        raise NothingMatched(f"all of the {counted(len(numbers.order), 'model')} have all tasks, so no policy changes anything")
+        raise NothingMatched("all models shown have all tasks, so no policy changes anything")
     whole = numbers.drawn() if numbers.chosen else lacking
     drawn = [m for m in whole if m in lacking][: numbers.top or LACKING]
     rows = [

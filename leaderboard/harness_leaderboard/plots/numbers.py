@@ -44,6 +44,7 @@ class Picture:
     subtitle: str
     axis: str = ""  # title of an axis whose meaning depends on the data; "" = the chart's own
     panels: int = 1  # small multiples
+    width: int = 0  # pixels that it wants at least
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ class Numbers:
         scored = [m for m in self.order if not np.isnan(self.means[m])]
         if not scored:
             raise NothingMatched(
-                f"none of the {counted(len(self.order), 'model')} has an n{self.label}: no task where it and {self.results.baseline} "
-                "both have a score. What there is: harness leaderboard"
+                f"no model shown has an n{self.label}: on no task have both it and {self.results.baseline} "
+                "a score. What there is: harness leaderboard"
             )
         if self.chosen:
             return scored[: self.top]
