@@ -52,12 +52,20 @@ def specification(kind: str, picture: Picture, width: int = 0, dark: bool = Fals
         made["spacing"] = {"row": 18, "column": FACETS[kind][1]}
     else:
         made["autosize"] = {"type": "fit-x", "contains": "padding"}
+        if isinstance(made["height"], dict):  # steps, which Vega-Lite cannot fit and remarks on
+            made["height"] = made["height"]["step"] * _bands(picture.rows)
     if kind == "domains":
         _limit_bars(made, picture.rows)
     _rename(made, label)
     made["config"] = {**look(dark), "background": BACK[dark]}
     made["description"] = f"{picture.title}. {picture.subtitle}".replace("\n", "; ")
     return made
+
+
+def _bands(rows: Sequence[dict[str, Any]]) -> int:
+    """How many bands a picture has: its models, or the rows that the critical-difference picture lays out."""
+    columns = ("row", "above", "base") if any("row" in row for row in rows) else ("model",)
+    return len({row[name] for row in rows for name in columns if row.get(name) is not None})
 
 
 def _limit_bars(made: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:

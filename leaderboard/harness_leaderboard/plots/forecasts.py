@@ -65,7 +65,7 @@ def steps(numbers: Numbers) -> Picture:
     ]
     if not rows:
         raise NothingMatched("there is no task with errors by step of all of these models; name fewer with -m: " + ", ".join(names))
-    return Picture(rows, numbers.title("MASE along the horizon"), f"{numbers.scope(len(drawn))}\n{words}", axis)
+    return Picture(rows, numbers.title("MASE along the horizon"), f"{numbers.scope(drawn)}\n{words}", axis)
 
 
 def tenths(mase: Array) -> Array:
@@ -94,7 +94,7 @@ def reliability(numbers: Numbers) -> Picture:
         for q, level in enumerate(levels)
     ]
     words = "on the diagonal a forecast says what is so; every task counts the same"
-    return Picture(rows, numbers.title("calibration"), f"{numbers.scope(len(drawn), tasks)}\n{words}")
+    return Picture(rows, numbers.title("calibration"), f"{numbers.scope(drawn, tasks)}\n{words}")
 
 
 def pit(numbers: Numbers) -> Picture:
@@ -111,7 +111,7 @@ def pit(numbers: Numbers) -> Picture:
             for low, high, part in zip(edges[:-1], edges[1:], parts, strict=True)
         ]  # fmt: skip
     words = "1 everywhere = as forecast; a hump: too wide, high ends: too narrow, a slope: too low or too high"
-    return Picture(rows, numbers.title("where the values came"), f"{numbers.scope(len(drawn), tasks)}\n{words}", panels=len(drawn))
+    return Picture(rows, numbers.title("where the values came"), f"{numbers.scope(drawn, tasks)}\n{words}", panels=len(drawn))
 
 
 def _coverage(numbers: Numbers) -> tuple[list[int], tuple[float, ...], Array, int]:

@@ -46,7 +46,7 @@ def domains(numbers: Numbers, column: str) -> Picture:
     rest = f"; the first {GROUPS} of {len(groups)} groups" if len(groups) > GROUPS else ""
     words = "bars from the baseline: left is better; lines are 95 % intervals"
     title = numbers.title(f"n{numbers.label} by {column}")
-    return Picture(rows, title, f"{numbers.scope(len(drawn))}{rest}\n{words}", panels=min(len(groups), GROUPS))
+    return Picture(rows, title, f"{numbers.scope(drawn)}{rest}\n{words}", panels=min(len(groups), GROUPS))
 
 
 def heatmap(numbers: Numbers) -> Picture:
@@ -65,7 +65,7 @@ def heatmap(numbers: Numbers) -> Picture:
     rest = f"; the first {TASKS}" if len(results.tasks) > TASKS else ""
     signs = "× failed, – skipped, · missing, ? no ratio; tasks by domain"
     title = numbers.title(f"{numbers.label} over the baseline's")
-    return Picture(rows, title, f"{numbers.scope(len(drawn))}{rest}\n{signs}", width=NAMES + CELL * len(order))
+    return Picture(rows, title, f"{numbers.scope(drawn)}{rest}\n{signs}", width=NAMES + CELL * len(order))
 
 
 def winloss(numbers: Numbers) -> Picture:
@@ -88,4 +88,4 @@ def winloss(numbers: Numbers) -> Picture:
                 row |= {"wins": wins, "ties": ties, "losses": games - wins - ties, "share": share, "told_apart": bool(apart[i, j])}
             rows.append(row)
     words = "per cent of tasks on which the model of the row is better, ties half; * told apart at 95 %"
-    return Picture(rows, numbers.title(f"who beats whom by {numbers.label}"), f"{numbers.scope(len(drawn))}\n{words}")
+    return Picture(rows, numbers.title(f"who beats whom by {numbers.label}"), f"{numbers.scope(drawn)}\n{words}")

@@ -41,7 +41,7 @@ def intervals(numbers: Numbers) -> Picture:
     ]  # fmt: skip
     over = f"95 % intervals over {_units(numbers)}" if numbers.units.kind else "too few tasks for intervals"
     same = "; models that share a letter cannot be told apart" if lettered else ""
-    return Picture(rows, numbers.title(f"n{numbers.label}"), f"{numbers.scope(len(drawn))}\n{over}{same}")
+    return Picture(rows, numbers.title(f"n{numbers.label}"), f"{numbers.scope(drawn)}\n{over}{same}")
 
 
 def _units(numbers: Numbers) -> str:
@@ -72,7 +72,7 @@ def pareto(numbers: Numbers) -> Picture:
         for m in timed
     ]  # fmt: skip
     words = "no model is both cheaper and better than those on the line; times of one machine compare, those of several do not"
-    return Picture(rows, numbers.title(f"n{numbers.label} against cost"), f"{numbers.scope(len(timed))}\n{words}")
+    return Picture(rows, numbers.title(f"n{numbers.label} against cost"), f"{numbers.scope(timed)}\n{words}")
 
 
 def influence(numbers: Numbers) -> Picture:
@@ -96,7 +96,7 @@ def influence(numbers: Numbers) -> Picture:
     ]  # fmt: skip
     out = f"the best and worst when one of {counted(len(set(families)), 'family')} is left out"
     words = f"place among {counted(len(pool), 'model')} (point), and {out}"
-    return Picture(rows, numbers.title(f"what n{numbers.label} places hang on"), f"{numbers.scope(len(drawn))}\n{words}")
+    return Picture(rows, numbers.title(f"what n{numbers.label} places hang on"), f"{numbers.scope(drawn)}\n{words}")
 
 
 def policies(numbers: Numbers) -> Picture:
@@ -118,7 +118,7 @@ def policies(numbers: Numbers) -> Picture:
     if not rows:
         raise NothingMatched("no model that lacks tasks has a score")
     title = numbers.title(f"n{numbers.label} by what is done with missing results")
-    return Picture(rows, title, f"{numbers.scope(len(drawn))}: those that lack some")
+    return Picture(rows, title, f"{numbers.scope(drawn)}: those that lack some")
 
 
 def critical(numbers: Numbers) -> Picture:
@@ -145,9 +145,7 @@ def critical(numbers: Numbers) -> Picture:
     over = counted(blocks, "dataset family" if numbers.units.kind == "family" else "task")
     p = "< 0.001" if test.p < 0.001 else f"= {test.p:.3f}"
     words = f"Friedman's test over {over}: {differ} (p {p}); bars join what Nemenyi's cannot tell apart"
-    return Picture(
-        rows, numbers.title(f"mean ranks by n{numbers.label}"), f"{numbers.scope(len(drawn))}; ranks are among those shown\n{words}"
-    )
+    return Picture(rows, numbers.title(f"mean ranks by n{numbers.label}"), f"{numbers.scope(drawn)}; ranks are among those shown\n{words}")
 
 
 def mean_ranks(scores: Array) -> Array:

@@ -141,10 +141,12 @@ class Numbers:
         """The suite and what is shown of it."""
         return f"{printable(self.view.suite, NAME)}: {words}"
 
-    def scope(self, models: int, tasks: int | None = None) -> str:
+    def scope(self, drawn: Sequence[int], tasks: int | None = None) -> str:
         """How many models and tasks are shown, and what was left out."""
         total, all_tasks = len(self.results.entries), len(self.results.tasks)
-        of = f"{models} of {counted(total, 'model')}" if models < total else counted(total, "model")
+        of = f"{len(drawn)} of {counted(total, 'model')}" if len(drawn) < total else counted(total, "model")
+        lacking = int(np.isnan(self.ratios[list(drawn)]).any(axis=1).sum())
+        of += f" ({lacking} over some of the tasks only)" if lacking and tasks is None else ""
         left = f" ({printable(self.view.selection, 120)})" if self.view.selection else ""
         return f"{of}, {counted(all_tasks if tasks is None else tasks, 'task')}{left}"
 
