@@ -29,7 +29,7 @@ from harness_results.gift_eval_import import suite_tasks
 LEVELS = [round(0.1 * k, 1) for k in range(1, 10)]
 SLICES = {
     "first variate": "variate = 0",
-    "newest windows": "cutoff >= TIMESTAMP '2020-06-01'",
+    "newest windows": "cutoff >= TIMESTAMP '2020-01-10'",
     "one item in ten": "item_id LIKE '%7'",
     "long contexts": "context_length > 1000",
 }
@@ -44,7 +44,7 @@ frame = pd.read_parquet(path, columns=["result_id", "scaled_error", "n_scaled", 
 if column == "variate":
     frame = frame[frame.variate == 0]
 elif column == "cutoff":
-    frame = frame[frame.cutoff >= "2020-06-01"]
+    frame = frame[frame.cutoff >= "2020-01-10"]
 elif column == "item_id":
     frame = frame[frame.item_id.str.endswith("7")]
 else:
@@ -104,6 +104,7 @@ def to_parquet(path: Path, target: Path) -> None:
     """What pandas is to read: the windows without lists."""
     losses = ", ".join(f"quantile_loss[{k + 1}] AS loss{k}" for k in range(9))
     with duckdb.connect(str(path), read_only=True) as con:
+        con.execute("SET enable_progress_bar = false")
         con.execute(
             "COPY (SELECT result_id, item_id, variate, cutoff, context_length, scaled_error, n_scaled, abs_label, "
             f"{losses} FROM windows) TO '{target}' (FORMAT parquet)"
