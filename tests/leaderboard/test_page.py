@@ -113,7 +113,7 @@ def test_filters_hide_rows_and_change_no_number(show: Show, payload: dict[str, A
     page.fill("#search", "model-00")
     part = dict(zip(shown.names(), zip(shown.column("place"), shown.column("rank0"), shown.column("main"), strict=True), strict=True))
     assert sorted(part) == [f"model-00{k}" for k in range(10)] and all(full[name] == row for name, row in part.items())
-    assert shown.text("#count").startswith("10 of 26 models pass the filters")
+    assert shown.text("#count").startswith("10 of 26 models are shown")
     page.select_option("select[data-filter=contamination]", "clean")
     assert "model-003" not in shown.names() and "model-004" in shown.names()
     page.fill("#search", "")

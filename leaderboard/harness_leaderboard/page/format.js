@@ -71,7 +71,7 @@ function listed(names) {
 const cut = (value, most = 60) => (value.length > most ? `${[...value.slice(0, most)].join("")}…` : value);
 
 /** "0.55 to 0.68", or "" without an interval. */
-const between = (low, high) => (Number.isFinite(low) && Number.isFinite(high) ? `${digits(low)} to ${digits(high)}` : "");
+const between = (low, high) => (Number.isFinite(low) && Number.isFinite(high) ? `${digits(low)} to\u00a0${digits(high)}` : "");
 
 /** A field of CSV that no spreadsheet runs. */
 function csvField(value) {

@@ -50,7 +50,7 @@ function verdict(view) {
   const first = h("strong", { class: "winner" }, modelWord(view, best));
   const number = h("strong", { class: "figure" }, digits(values[best]));
   const sure = between(view.low[best], view.high[best]);
-  const interval = sure ? h("span", { class: "soft" }, ` (95 % interval ${sure} over ${unitWords(units)})`) : "";
+  const interval = sure ? h("span", { class: "soft" }, ` (95\u00a0% interval ${sure} over ${unitWords(units)})`) : "";
   if (ranked.length === 1) return [first, ` is the only model with ${view.numbers.full[best] ? "every task" : "a score"}${where}: n${view.label} `, number, interval, "."];
   const ties = ranked.filter((i) => i !== best && values[i] === values[best]);
   const shared = ties.length ? ` shares the lowest n${view.label}${where} with ${plural(ties.length, "other model")}: ` : ` has the lowest n${view.label}${where}: `;
@@ -126,7 +126,7 @@ function ownCell(view, group) {
 function intervalCell(best) {
   if (!best) return NONE;
   const range = between(best.low, best.high);
-  return h("span", { class: "pair" }, h("strong", {}, digits(best.value)), h("span", { class: "soft wide" }, range || "no interval"));
+  return h("span", { class: "pair" }, h("strong", {}, digits(best.value)), h("span", { class: "soft wide" }, range));
 }
 
 /** "5 others", "none", or that there is too little data. */

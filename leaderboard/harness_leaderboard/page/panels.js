@@ -89,7 +89,7 @@ function placeSentence(view, i) {
   const range = units.kind && view.bestPlace[i] ? ` Its comparisons allow places ${rangeText(view, i).replace("–", " to ")}.` : "";
   const apart = units.kind && best !== undefined && i !== best ? ` It ${view.apart[best * m + i] > 0 ? "is told apart from" : "cannot be told apart from"} the best.` : "";
   const ranks = ` Mean rank ${fixed(view.numbers.rank[view.state.score][i], 1)} by ${view.label}; win rate ${percent(view.numbers.win[i])}.`;
-  return [`${place}${view.words ? ` on ${view.words}` : ""}: n${view.label} `, h("strong", {}, digits(values[i])), sure ? ` (95 % interval ${sure})` : "", `.${range}${apart}${ranks}`];
+  return [`${place}${view.words ? ` on ${view.words}` : ""}: n${view.label} `, h("strong", {}, digits(values[i])), sure ? ` (95\u00a0% interval ${sure})` : "", `.${range}${apart}${ranks}`];
 }
 
 /** What leaving one family out does to its place. */

@@ -85,6 +85,7 @@ function drawCost(view, body) {
     }))
     .filter((row) => row.value > 0 && row.cost > 0);
   if (!rows.length) return fill(body, EMPTY("No model of this slice was timed here: published results carry no times. Run a model with “harness run” to see what it costs."));
+  for (const row of rows) row.named = rows.length <= 12;
   for (const row of rows) row.front = !rows.some((other) => other !== row && other.value <= row.value && other.cost <= row.cost && (other.value < row.value || other.cost < row.cost));
   const kinds = new Set(rows.map((row) => row.hardware));
   const caution = kinds.size > 1 ? EMPTY(`Timed on different machines, so seconds do not compare: ${[...kinds].slice(0, 4).map((kind) => cut(kind, 60)).join("; ")}.`) : EMPTY(`Timed on: ${cut([...kinds][0], 120)}.`);

@@ -18,7 +18,7 @@ function rankingColumns(view) {
     { key: "place", head: "#", number: true, title: `Place by n${label} among the models with all tasks; in brackets where the model lacks some`, value: (i) => view.place[i] || NaN, cell: (i) => placeText(view, i) },
     { key: "model", head: "Model", title: "Open a model for its receipts, drivers and weak spots", value: (i) => model(i).label, cell: (i) => modelCell(view, i) },
     numeric("main", `n${label}`, (i) => view.values[i], digits, `Geometric mean over tasks of ${label} / ${label} of the baseline; below 1 is better than it`),
-    { key: "low", head: "95 % interval", title: "Bootstrap over dataset families; the line marks the baseline, 1", value: (i) => view.low[i], cell: (i) => intervalBar(view, i), text: (i) => between(view.low[i], view.high[i]) },
+    { key: "low", head: "95 % interval", title: "Bootstrap over dataset families; the line marks the baseline, 1", value: (i) => view.low[i], cell: (i) => intervalBar(view, i), text: (i) => between(view.low[i], view.high[i]).replace("\u00a0", " ") },
     { key: "places", head: "Places", number: true, title: "Places that its comparisons with the other models allow, at 95 %", value: (i) => view.bestPlace[i] || NaN, cell: (i) => rangeText(view, i), text: (i) => rangeText(view, i) },
     { key: "letters", head: "Ties", title: "Models that share a letter cannot be told apart", value: (i) => view.letters[i], cell: (i) => view.letters[i] || NONE },
     numeric("other", `n${other}`, (i) => view.other[i], digits, `Geometric mean over tasks of ${other} / ${other} of the baseline`),
@@ -134,7 +134,7 @@ function drawRanking(view) {
   place.querySelector(".box").scrollLeft = scrolled;
   if (focus) place.querySelector(`th[data-key="${focus}"] button`)?.focus();
   fill(byId("ranking-tools"), rankingTools(view, rows, first, every, columns));
-  byId("count").textContent = rows.length === board.models.length ? "" : `${rows.length} of ${plural(board.models.length, "model")} pass the filters; places and ranks are among all.`;
+  byId("count").textContent = rows.length === board.models.length ? "" : `${rows.length} of ${plural(board.models.length, "model")} are shown; places and ranks are among all.`;
   fill(byId("legend"), legendWords(view, first));
 }
 
