@@ -350,3 +350,18 @@ def test_a_live_page_follows_its_server(chromium: Any, served: Any, bare: Parts)
     shown.until("document.getElementById('live').textContent.startsWith('the server does not answer')", 8)
     assert page.locator("#board tbody tr").count() == 9
     page.context.close()
+
+
+def test_every_script_is_in_the_page_and_has_its_comments() -> None:
+    from importlib.resources import files
+
+    from harness_leaderboard.page.render import SCRIPTS
+
+    folder = files("harness_leaderboard.page")
+    assert sorted(file.name for file in folder.iterdir() if file.name.endswith(".js")) == sorted(f"{name}.js" for name in SCRIPTS)
+    for name in SCRIPTS:
+        text = (folder / f"{name}.js").read_text(encoding="utf-8")
+        assert text.startswith("/* "), f"{name}.js begins with what it is for"
+        assert "innerHTML" not in text and "outerHTML" not in text and "insertAdjacentHTML" not in text and "eval(" not in text
+        bare = re.findall(r"(?<!\*/)\n((?:async )?function \w+)", text)
+        assert bare == [], f"{name}.js: functions without a comment"

@@ -38,7 +38,10 @@ const isDark = () => {
 };
 
 /** A record without NaN and infinity, which the pictures cannot draw. */
-const finiteRow = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, typeof value === "number" && !Number.isFinite(value) ? null : value]));
+const finiteRow = (row) =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, typeof value === "number" && !Number.isFinite(value) ? null : value]),
+  );
 
 /**
  * Draw a picture into an element.
@@ -57,8 +60,16 @@ async function picture(element, name, label, rows, options = {}) {
   const theme = described()[isDark() ? "dark" : "light"];
   const limit = Math.round(Math.min(180, Math.max(70, width * 0.28)));
   // A mark's colour of the configuration is stronger than the fill or stroke of a style, so styles name it as colour too.
-  const style = Object.fromEntries(Object.entries(theme.style).map(([key, value]) => [key, { color: value.fill || value.stroke, ...value }]));
-  const config = { ...theme, style, aria: false, axis: { ...theme.axis, labelLimit: limit }, legend: { ...theme.legend, labelLimit: Math.min(220, width - 60) } };
+  const style = Object.fromEntries(
+    Object.entries(theme.style).map(([key, value]) => [key, { color: value.fill || value.stroke, ...value }]),
+  );
+  const config = {
+    ...theme,
+    style,
+    aria: false,
+    axis: { ...theme.axis, labelLimit: limit },
+    legend: { ...theme.legend, labelLimit: Math.min(220, width - 60) },
+  };
   const drawing = structuredClone({ ...spec, config, datasets: { ...(spec.datasets || {}), rows: rows.map(finiteRow) } });
   nameModels(drawing, rows);
   if (options.facet) {
@@ -128,7 +139,10 @@ function numbersBehind(label, columns, rows) {
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const table = tableOf(label, columns, rows);
-    details.append(table, copyButtons(() => tableTexts(table)));
+    details.append(
+      table,
+      copyButtons(() => tableTexts(table)),
+    );
   });
   return details;
 }

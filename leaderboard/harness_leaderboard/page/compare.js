@@ -34,7 +34,15 @@ function drawWins(view, body) {
     })),
   ];
   const table = tableOf("Share of tasks on which the model of the row beats that of the column", columns, chosen, { class: "matrix" });
-  return fill(body, table, h("div", { class: "tools" }, copyButtons(() => tableTexts(table))));
+  return fill(
+    body,
+    table,
+    h(
+      "div",
+      { class: "tools" },
+      copyButtons(() => tableTexts(table)),
+    ),
+  );
 }
 
 /** One cell of the matrix. */
@@ -42,7 +50,11 @@ function winCell(row, other, count, apart) {
   if (!count) return h("span", { class: "shade self" }, "");
   if (!count.games) return h("span", { class: "shade none" }, NONE);
   const words = `${row.name} against ${other.name}: better on ${count.wins}, equal on ${count.ties}, worse on ${count.losses} tasks${apart ? "; told apart" : "; cannot be told apart"}`;
-  return h("span", { class: `shade ${shade((0.5 - count.share) * 8)}`, title: words }, `${Math.round(100 * count.share)}${apart ? "*" : ""}`);
+  return h(
+    "span",
+    { class: `shade ${shade((0.5 - count.share) * 8)}`, title: words },
+    `${Math.round(100 * count.share)}${apart ? "*" : ""}`,
+  );
 }
 
 /** Groups of neighbours on the axis of mean ranks that lie within the critical difference: [from, to, line]. */
@@ -74,13 +86,29 @@ function criticalRows(names, ranks, distance, lines) {
   const rows = [{ part: "axis", start: low, end: high, row: 0 }];
   const every = Math.max(1, Math.ceil((high - low) / 10));
   for (let rank = low; rank <= high; rank += every) rows.push({ part: "tick", rank, row: 0, above: -1, text: String(rank) });
-  if (Number.isFinite(distance)) rows.push({ part: "cd", start: low, end: Math.min(low + distance, right), row: -3, above: -2, text: `critical difference ${distance.toFixed(2)}` });
+  if (Number.isFinite(distance))
+    rows.push({
+      part: "cd",
+      start: low,
+      end: Math.min(low + distance, right),
+      row: -3,
+      above: -2,
+      text: `critical difference ${distance.toFixed(2)}`,
+    });
   for (const [start, end, row] of lines) rows.push({ part: "line", start, end, row });
   const first = 1 + Math.max(0, ...lines.map((line) => line[2]));
   const half = Math.floor((order.length + 1) / 2);
   order.forEach(([rank, name], i) => {
     const best = i < half;
-    rows.push({ part: "model", model: name, rank, side: best ? "left" : "right", edge: best ? left : right, row: first + (best ? i : order.length - 1 - i), base: 0 });
+    rows.push({
+      part: "model",
+      model: name,
+      rank,
+      side: best ? "left" : "right",
+      edge: best ? left : right,
+      row: first + (best ? i : order.length - 1 - i),
+      base: 0,
+    });
   });
   return rows;
 }
@@ -88,7 +116,13 @@ function criticalRows(names, ranks, distance, lines) {
 /** Friedman, Nemenyi and Wilcoxon among the shown models that have all tasks. */
 function drawCritical(view, body) {
   const chosen = drawnModels(view, view.focus.filter((i) => view.numbers.pool[i]).slice(0, 20));
-  const scores = blockMeans(view.board, view.state.score, chosen.map(({ i }) => i), view.tasks, view.units);
+  const scores = blockMeans(
+    view.board,
+    view.state.score,
+    chosen.map(({ i }) => i),
+    view.tasks,
+    view.units,
+  );
   const blocks = chosen.length ? scores[0].length : 0;
   if (chosen.length < 3) return fill(body, EMPTY("Three models with all tasks of the slice are needed."));
   if (blocks < 2) return fill(body, EMPTY("Too few blocks: the tests need six dataset families, or six tasks."));
@@ -101,9 +135,19 @@ function drawCritical(view, body) {
   const sentence = `${differs}: Friedman's test over ${kind} gives p ${test.p < 0.001 ? "< 0.001" : `= ${pValue(test.p)}`}.`;
   const rows = names.map((model, k) => ({ model, rank: test.ranks[k] })).sort((a, b) => a.rank - b.rank);
   const columns = [textColumn("Model", "model"), numberColumn("Mean rank", "rank", (x) => fixed(x, 2))];
-  return fill(body, h("p", { class: "finding" }, sentence),
-    pictureWithNumbers(view, "critical", `Mean ranks of ${chosen.length} models; bars join those that differ by less than ${fixed(distance, 2)}`, criticalRows(names, test.ranks, distance, lines), columns, { tableRows: rows }),
-    wilcoxonTable(view, chosen, scores, kind));
+  return fill(
+    body,
+    h("p", { class: "finding" }, sentence),
+    pictureWithNumbers(
+      view,
+      "critical",
+      `Mean ranks of ${chosen.length} models; bars join those that differ by less than ${fixed(distance, 2)}`,
+      criticalRows(names, test.ranks, distance, lines),
+      columns,
+      { tableRows: rows },
+    ),
+    wilcoxonTable(view, chosen, scores, kind),
+  );
 }
 
 /** p of Wilcoxon's signed-rank test of each pair over blocks, corrected by Holm. */
@@ -119,11 +163,20 @@ function wilcoxonTable(view, chosen, scores, kind) {
       cell: (row) => {
         if (row.i === other.i) return h("span", { class: "shade self" }, "");
         const value = p.get([Math.min(row.order, other.order), Math.max(row.order, other.order)].join(","));
-        return h("span", { class: value < 0.05 ? "shade sure" : "shade" }, `${pValue(value).replace("< 0.001", "<.001").replace(/^0/, "")}${value < 0.05 ? "*" : ""}`);
+        return h(
+          "span",
+          { class: value < 0.05 ? "shade sure" : "shade" },
+          `${pValue(value).replace("< 0.001", "<.001").replace(/^0/, "")}${value < 0.05 ? "*" : ""}`,
+        );
       },
     })),
   ];
-  const details = h("details", { class: "numbers" }, h("summary", {}, "Wilcoxon’s test of each pair"),
-    h("p", {}, `Two-sided p over ${kind}, corrected for ${pairs.length} pairs by Holm’s rule; * below 0.05.`), tableOf("p of Wilcoxon’s test of each pair, corrected by Holm", columns, chosen, { class: "matrix" }));
+  const details = h(
+    "details",
+    { class: "numbers" },
+    h("summary", {}, "Wilcoxon’s test of each pair"),
+    h("p", {}, `Two-sided p over ${kind}, corrected for ${pairs.length} pairs by Holm’s rule; * below 0.05.`),
+    tableOf("p of Wilcoxon’s test of each pair, corrected by Holm", columns, chosen, { class: "matrix" }),
+  );
   return details;
 }

@@ -3,8 +3,19 @@
 /** Build the menus of slices once for a board; what is chosen is marked by drawControls. */
 function buildControls(board) {
   const menus = DIMENSIONS.map(([name, title]) => sliceMenu(board, name, title)).filter(Boolean);
-  const scores = h("fieldset", { class: "toggle" }, h("legend", { class: "unseen" }, "Score"), SCORES.map((label, k) =>
-    h("label", {}, h("input", { type: "radio", name: "score", value: label, on: { change: () => changeState({ score: k }, true) } }), h("span", {}, label))));
+  const scores = h(
+    "fieldset",
+    { class: "toggle" },
+    h("legend", { class: "unseen" }, "Score"),
+    SCORES.map((label, k) =>
+      h(
+        "label",
+        {},
+        h("input", { type: "radio", name: "score", value: label, on: { change: () => changeState({ score: k }, true) } }),
+        h("span", {}, label),
+      ),
+    ),
+  );
   fill(byId("menus"), h("span", { class: "lead-in" }, "Tasks"), menus, scores);
   fill(byId("filters"), filterFields(board));
 }
@@ -14,11 +25,26 @@ function sliceMenu(board, name, title) {
   const values = valuesOf(board, name);
   if (values.length < 2) return null;
   const boxes = values.map((value) =>
-    h("label", { class: "tick" }, h("input", { type: "checkbox", "data-value": value.name, on: { change: () => chooseSlice(menu, name) } }),
-      nameOf(value.name), h("span", { class: "soft" }, ` ${value.tasks.length}`)));
-  const menu = h("details", { class: "menu", "data-dimension": name },
+    h(
+      "label",
+      { class: "tick" },
+      h("input", { type: "checkbox", "data-value": value.name, on: { change: () => chooseSlice(menu, name) } }),
+      nameOf(value.name),
+      h("span", { class: "soft" }, ` ${value.tasks.length}`),
+    ),
+  );
+  const menu = h(
+    "details",
+    { class: "menu", "data-dimension": name },
     h("summary", {}, title),
-    h("fieldset", {}, h("legend", { class: "unseen" }, title), values.length > 12 ? narrowing(boxes, title) : null, h("div", { class: "ticks" }, boxes)));
+    h(
+      "fieldset",
+      {},
+      h("legend", { class: "unseen" }, title),
+      values.length > 12 ? narrowing(boxes, title) : null,
+      h("div", { class: "ticks" }, boxes),
+    ),
+  );
   menu.addEventListener("toggle", () => {
     if (menu.open) for (const other of document.querySelectorAll("details.menu[open]")) if (other !== menu) other.open = false;
   });
@@ -31,10 +57,12 @@ function narrowing(boxes, title) {
     type: "search",
     "aria-label": `Narrow the list of ${title.toLowerCase()}s`,
     placeholder: "Narrow …",
-    on: { input: (event) => {
-      const wanted = event.target.value.toLowerCase();
-      for (const box of boxes) box.hidden = !box.textContent.toLowerCase().includes(wanted);
-    } },
+    on: {
+      input: (event) => {
+        const wanted = event.target.value.toLowerCase();
+        for (const box of boxes) box.hidden = !box.textContent.toLowerCase().includes(wanted);
+      },
+    },
   });
 }
 
@@ -46,13 +74,23 @@ function chooseSlice(menu, name) {
 
 /** Fields that hide rows of the ranking. */
 function filterFields(board) {
-  const search = h("input", { type: "search", id: "search", autocomplete: "off", spellcheck: "false", on: { input: (event) => changeState({ q: event.target.value }, false) } });
+  const search = h("input", {
+    type: "search",
+    id: "search",
+    autocomplete: "off",
+    spellcheck: "false",
+    on: { input: (event) => changeState({ q: event.target.value }, false) },
+  });
   const change = (name) => (value) => changeState({ filter: { ...theState().filter, [name]: value } }, true);
   const fields = FILTERS.map(([name, title]) => {
     const of = (model) => (name === "contamination" ? model.contamination.state : model[name]);
     const values = [...new Set(board.models.map(of))].filter(Boolean).sort(compareText);
     if (values.length < 2) return null;
-    const options = [["", "all"], ...(name === "contamination" ? [["clean", "no declared leakage"]] : []), ...values.map((value) => [value, name === "source" && value === "own" ? "own runs" : value])];
+    const options = [
+      ["", "all"],
+      ...(name === "contamination" ? [["clean", "no declared leakage"]] : []),
+      ...values.map((value) => [value, name === "source" && value === "own" ? "own runs" : value]),
+    ];
     return choice(title, options, "", change(name), { "data-filter": name });
   });
   return [h("label", { class: "field wide" }, h("span", {}, "Find a model"), search), ...fields];
@@ -71,8 +109,18 @@ function drawControls(view) {
   const search = byId("search");
   if (search && search.value !== state.q) search.value = state.q;
   const chips = DIMENSIONS.flatMap(([name, title]) => state.slice[name].map((value) => chip(name, title, value)));
-  if (chips.length) chips.push(h("button", { type: "button", class: "small", on: { click: () => changeState({ slice: freshState().slice }, true) } }, "The whole suite"));
-  fill(byId("chips"), chips.length ? [h("span", { class: "soft" }, `${view.tasks.length} of ${plural(board.tasks.length, "task")}`), ...chips] : []);
+  if (chips.length)
+    chips.push(
+      h(
+        "button",
+        { type: "button", class: "small", on: { click: () => changeState({ slice: freshState().slice }, true) } },
+        "The whole suite",
+      ),
+    );
+  fill(
+    byId("chips"),
+    chips.length ? [h("span", { class: "soft" }, `${view.tasks.length} of ${plural(board.tasks.length, "task")}`), ...chips] : [],
+  );
 }
 
 /** One chosen value; a click removes it. */
@@ -81,8 +129,13 @@ function chip(name, title, value) {
     changeState({ slice: { ...theState().slice, [name]: theState().slice[name].filter((other) => other !== value) } }, true);
     (document.querySelector("#chips button") || document.querySelector("#menus summary")).focus();
   };
-  return h("button", { type: "button", class: "chip", "aria-label": `Remove ${title}: ${cut(shown(value))}`, on: { click: remove } },
-    h("span", { class: "soft" }, `${title} `), nameOf(value), h("span", { class: "cross", "aria-hidden": "true" }, "×"));
+  return h(
+    "button",
+    { type: "button", class: "chip", "aria-label": `Remove ${title}: ${cut(shown(value))}`, on: { click: remove } },
+    h("span", { class: "soft" }, `${title} `),
+    nameOf(value),
+    h("span", { class: "cross", "aria-hidden": "true" }, "×"),
+  );
 }
 
 /** Menus close on Escape and on a click elsewhere. */

@@ -17,7 +17,8 @@ function h(tag, props = {}, ...children) {
 }
 
 /** Replace what is inside an element. */
-const fill = (element, ...children) => element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+const fill = (element, ...children) =>
+  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
 
 const byId = (id) => document.getElementById(id);
 
@@ -41,13 +42,26 @@ const linkButton = (child, onclick, props = {}) => h("button", { type: "button",
  * @param {string} caption  what the table shows, for those who do not see it
  */
 function tableOf(caption, columns, rows, props = {}) {
-  const head = h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : null, title: column.title }, column.head)));
+  const head = h(
+    "tr",
+    {},
+    columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : null, title: column.title }, column.head)),
+  );
   const body = rows.map((row) =>
-    h("tr", { class: props.rowClass ? props.rowClass(row) : null }, columns.map((column, k) => {
-      const content = column.cell ? column.cell(row) : shown(column.text(row));
-      return h(k === 0 ? "th" : "td", { scope: k === 0 ? "row" : null, class: column.number ? "number" : null }, content);
-    })));
-  return boxOf(caption, h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, body)), props.class);
+    h(
+      "tr",
+      { class: props.rowClass ? props.rowClass(row) : null },
+      columns.map((column, k) => {
+        const content = column.cell ? column.cell(row) : shown(column.text(row));
+        return h(k === 0 ? "th" : "td", { scope: k === 0 ? "row" : null, class: column.number ? "number" : null }, content);
+      }),
+    ),
+  );
+  return boxOf(
+    caption,
+    h("table", {}, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, body)),
+    props.class,
+  );
 }
 
 /** A box that scrolls by itself, reachable by keyboard. */
@@ -87,13 +101,21 @@ function copyButton(label, make) {
     const worked = await copyText(make());
     say(worked ? "Copied." : "Copying is not allowed here.");
     button.textContent = worked ? "Copied" : "Not allowed here";
-    setTimeout(() => { button.textContent = label; }, 1500);
+    setTimeout(() => {
+      button.textContent = label;
+    }, 1500);
   });
   return button;
 }
 
 /** Two buttons that copy a table (rows of text, made when asked) as CSV and Markdown. */
-const copyButtons = (make) => h("span", { class: "copy" }, copyButton("Copy as CSV", () => toCsv(make())), copyButton("Copy as Markdown", () => toMarkdown(make())));
+const copyButtons = (make) =>
+  h(
+    "span",
+    { class: "copy" },
+    copyButton("Copy as CSV", () => toCsv(make())),
+    copyButton("Copy as Markdown", () => toMarkdown(make())),
+  );
 
 /** Say something to those who listen to the page. */
 function say(message) {
@@ -103,7 +125,10 @@ function say(message) {
 
 /** A labelled choice; options are [value, text]. */
 function choice(label, options, value, onchange, props = {}) {
-  const select = h("select", { on: { change: (event) => onchange(event.target.value) }, ...props },
-    options.map(([key, name]) => h("option", { value: key, selected: key === value }, cut(shown(name), 48))));
+  const select = h(
+    "select",
+    { on: { change: (event) => onchange(event.target.value) }, ...props },
+    options.map(([key, name]) => h("option", { value: key, selected: key === value }, cut(shown(name), 48))),
+  );
   return h("label", { class: "field" }, h("span", {}, label), select);
 }

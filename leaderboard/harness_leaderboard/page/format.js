@@ -8,7 +8,9 @@ const HIDDEN_ALL = new RegExp(HIDDEN.source, "gu");
 function shown(value) {
   const plain = value === null || value === undefined ? "" : String(value);
   if (!HIDDEN.test(plain)) return plain;
-  return plain.replace(HIDDEN_ALL, (sign) => (sign === "\n" || sign === "\t" ? " " : `[U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`));
+  return plain.replace(HIDDEN_ALL, (sign) =>
+    sign === "\n" || sign === "\t" ? " " : `[U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`,
+  );
 }
 
 /** Three significant digits: 0.610, 12.8, 1,240; – for none, ∞ for infinity. */
@@ -17,7 +19,11 @@ function digits(value, count = 3) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e7 || size < 1e-5) return value.toExponential(count - 1).replace("e+", "e").replace("-", "−");
+  if (size >= 1e7 || size < 1e-5)
+    return value
+      .toExponential(count - 1)
+      .replace("e+", "e")
+      .replace("-", "−");
   const places = Math.max(0, count - 1 - Math.floor(Math.log10(size) + 1e-12));
   const plain = value.toFixed(places); // toLocaleString is twenty times slower
   const parted = size >= 1000 ? plain.replace(/\B(?=(\d{3})+(?!\d))/g, ",") : plain;
@@ -49,7 +55,12 @@ const megabytes = (value) => (Number.isFinite(value) ? (value < 1000 ? `${Math.r
 /** A count of parameters: 8.4 M, 1.2 B. */
 function parameters(count) {
   if (!Number.isFinite(count)) return NONE;
-  for (const [size, unit] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) if (count >= size) return `${digits(count / size, 2)} ${unit}`;
+  for (const [size, unit] of [
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ])
+    if (count >= size) return `${digits(count / size, 2)} ${unit}`;
   return String(count);
 }
 

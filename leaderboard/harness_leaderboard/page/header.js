@@ -12,14 +12,24 @@ function drawHeader(view) {
   const own = board.models.filter((model) => model.own).length;
   const families = new Set(view.tasks.map((j) => board.tasks[j].family)).size;
   const facts = [
-    view.tasks.length === board.tasks.length ? plural(view.tasks.length, "task") : `${view.tasks.length} of ${plural(board.tasks.length, "task")}`,
+    view.tasks.length === board.tasks.length
+      ? plural(view.tasks.length, "task")
+      : `${view.tasks.length} of ${plural(board.tasks.length, "task")}`,
     plural(families, "dataset family", "dataset families"),
     `${plural(board.models.length, "model")} (${own} own, ${board.models.length - own} published)`,
     board.suite.version && `suite version ${shown(board.suite.version)}`,
     day(shown(board.made.at)) && `made ${day(board.made.at)}`,
   ];
-  fill(byId("facts"), facts.filter(Boolean).map((fact) => h("li", {}, fact)));
-  fill(byId("notes"), [board.selection && `Only a selection: ${cut(shown(board.selection), 600)}`, ...board.notes.map((note) => cut(shown(note), 600))].filter(Boolean).map((note) => h("li", {}, note)));
+  fill(
+    byId("facts"),
+    facts.filter(Boolean).map((fact) => h("li", {}, fact)),
+  );
+  fill(
+    byId("notes"),
+    [board.selection && `Only a selection: ${cut(shown(board.selection), 600)}`, ...board.notes.map((note) => cut(shown(note), 600))]
+      .filter(Boolean)
+      .map((note) => h("li", {}, note)),
+  );
   byId("notes").hidden = !byId("notes").childNodes.length;
 }
 
@@ -37,7 +47,11 @@ function modelWord(view, i) {
     event.preventDefault();
     changeState({ open }, true);
   };
-  return h("a", { class: "word", href: writeState({ ...view.state, open }), on: { click: follow } }, h("bdi", { title: shown(model.label) }, cut(shown(model.label), 80)));
+  return h(
+    "a",
+    { class: "word", href: writeState({ ...view.state, open }), on: { click: follow } },
+    h("bdi", { title: shown(model.label) }, cut(shown(model.label), 80)),
+  );
 }
 
 /** The verdict for the slice: who is best, how sure that is, who is as good. */
@@ -51,9 +65,18 @@ function verdict(view) {
   const number = h("strong", { class: "figure" }, digits(values[best]));
   const sure = between(view.low[best], view.high[best]);
   const interval = sure ? h("span", { class: "soft" }, ` (95\u00a0% interval ${sure} over ${unitWords(units)})`) : "";
-  if (ranked.length === 1) return [first, ` is the only model with ${view.numbers.full[best] ? "every task" : "a score"}${where}: n${view.label} `, number, interval, "."];
+  if (ranked.length === 1)
+    return [
+      first,
+      ` is the only model with ${view.numbers.full[best] ? "every task" : "a score"}${where}: n${view.label} `,
+      number,
+      interval,
+      ".",
+    ];
   const ties = ranked.filter((i) => i !== best && values[i] === values[best]);
-  const shared = ties.length ? ` shares the lowest n${view.label}${where} with ${plural(ties.length, "other model")}: ` : ` has the lowest n${view.label}${where}: `;
+  const shared = ties.length
+    ? ` shares the lowest n${view.label}${where} with ${plural(ties.length, "other model")}: `
+    : ` has the lowest n${view.label}${where}: `;
   return [first, shared, number, interval, ". ", ...closeWords(view, best), ...pathWords(view)];
 }
 
@@ -89,23 +112,36 @@ function ownVerdict(view) {
   if (best === view.ranked[0]) return ["The best is one of your own models."];
   const place = `place ${view.place[best]} of ${view.ranked.length}`;
   const count = view.numbers.counts[best];
-  const where = view.numbers.pool[best] ? place : `on ${count.done} of ${plural(count.total, "task")}; among models with all tasks that mean would be ${place}`;
+  const where = view.numbers.pool[best]
+    ? place
+    : `on ${count.done} of ${plural(count.total, "task")}; among models with all tasks that mean would be ${place}`;
   return ["Your best: ", h("strong", {}, modelWord(view, best)), `, ${digits(values[best])}, ${where}.`];
 }
 
 /** The best model of each group of the whole suite; a click chooses that slice. */
 function drawBests(view) {
   const { board, state, memory } = view;
-  const column = valuesOf(board, "domain").length > 1 ? "domain" : ["term", "freq", "dataset"].find((name) => valuesOf(board, name).length > 1) || "domain";
+  const column =
+    valuesOf(board, "domain").length > 1
+      ? "domain"
+      : ["term", "freq", "dataset"].find((name) => valuesOf(board, name).length > 1) || "domain";
   const title = { domain: "domain", term: "term", freq: "frequency", dataset: "dataset" }[column];
   byId("h-bests").textContent = `Best by ${title}`;
   const groups = valuesOf(board, column).map((group) => ({ ...group, best: memory.best(state.score, group.tasks) }));
   const pick = (group) => changeState({ slice: { ...freshState().slice, [column]: [group.name] } }, true);
   const columns = [
-    { head: title[0].toUpperCase() + title.slice(1), cell: (group) => linkButton(nameOf(group.name), () => pick(group), { "aria-pressed": String(state.slice[column].includes(group.name)) }) },
+    {
+      head: title[0].toUpperCase() + title.slice(1),
+      cell: (group) =>
+        linkButton(nameOf(group.name), () => pick(group), { "aria-pressed": String(state.slice[column].includes(group.name)) }),
+    },
     { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
     { head: `n${view.label}`, number: true, cell: (group) => intervalCell(group.best) },
-    { head: "As good as it", title: "models with all tasks of the group that cannot be told apart from the best", text: (group) => closeText(group.best) },
+    {
+      head: "As good as it",
+      title: "models with all tasks of the group that cannot be told apart from the best",
+      text: (group) => closeText(group.best),
+    },
     { head: "Your best", cell: (group) => ownCell(view, group) },
     { head: "Tasks", number: true, text: (group) => String(group.tasks.length) },
   ].filter(({ head }) => head !== "Your best" || board.models.some((model) => model.own));
@@ -119,7 +155,13 @@ function ownCell(view, group) {
   const own = ownBest(view, values, found);
   if (own === undefined) return NONE;
   const count = found.counts[own];
-  return h("span", { class: "pair" }, modelLink(view, own), digits(values[own]), count.done < count.total ? h("span", { class: "soft" }, `${count.done} of ${count.total} tasks`) : null);
+  return h(
+    "span",
+    { class: "pair" },
+    modelLink(view, own),
+    digits(values[own]),
+    count.done < count.total ? h("span", { class: "soft" }, `${count.done} of ${count.total} tasks`) : null,
+  );
 }
 
 /** "0.61" with the interval in a lighter tone. */

@@ -20,7 +20,9 @@ function cellWords(view, i, j) {
   const at = i * board.tasks.length + j;
   const log = board.logs[state.score][at];
   const score = board.scores[state.score];
-  const ratio = Number.isNaN(log) ? `no ratio: score ${digits(score.values[at])}, baseline ${digits(score.baseline[j])}` : `${digits(Math.exp(log))} of the baseline`;
+  const ratio = Number.isNaN(log)
+    ? `no ratio: score ${digits(score.values[at])}, baseline ${digits(score.baseline[j])}`
+    : `${digits(Math.exp(log))} of the baseline`;
   const words = board.status[at] === OK ? ratio : STATES[board.status[at]] || "missing";
   return `${cut(shown(board.models[i].label), 80)} on ${cut(shown(board.tasks[j].name), 80)}: ${words}${board.stale[at] ? ", stale" : ""}`;
 }
@@ -37,11 +39,21 @@ function drawHeatmap(view, body) {
   const models = body.dataset.every === "1" ? view.passing : view.focus;
   const order = heatOrder(view).slice(0, MOST_TASKS);
   if (!order.length || !models.length) return fill(body, EMPTY("There is no model or no task to show."));
-  const toggle = h("button", { type: "button", "aria-pressed": String(body.dataset.every === "1"), on: { click: () => {
-    body.dataset.every = body.dataset.every === "1" ? "" : "1";
-    drawHeatmap(view, body);
-    body.querySelector(".tools button").focus();
-  } } }, body.dataset.every === "1" ? "Fewer models" : `All ${view.passing.length} models`);
+  const toggle = h(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": String(body.dataset.every === "1"),
+      on: {
+        click: () => {
+          body.dataset.every = body.dataset.every === "1" ? "" : "1";
+          drawHeatmap(view, body);
+          body.querySelector(".tools button").focus();
+        },
+      },
+    },
+    body.dataset.every === "1" ? "Fewer models" : `All ${view.passing.length} models`,
+  );
   const table = heatTable(view, models, order);
   const box = boxOf(`n${view.label} of ${models.length} models on ${order.length} tasks`, table, "heat tall");
   box.addEventListener("click", (event) => {
@@ -52,9 +64,22 @@ function drawHeatmap(view, body) {
     const cell = event.target.closest("td[data-task]:not([title])");
     if (cell) cell.title = cellWords(view, models[cell.parentNode.sectionRowIndex], Number(cell.dataset.task));
   });
-  const texts = () => [["Model", ...order.map((j) => view.board.tasks[j].name)], ...models.map((i) => [view.board.models[i].label, ...order.map((j) => heatCell(view.board, view.state.score, i, j).text)])];
-  const rest = view.tasks.length > order.length ? EMPTY(`The first ${order.length} of ${view.tasks.length} tasks; choose a slice to see others.`) : null;
-  return fill(body, heatLegend(), box, h("div", { class: "tools" }, models.length < view.passing.length || body.dataset.every ? toggle : null, copyButtons(texts)), rest, taskList(view));
+  const texts = () => [
+    ["Model", ...order.map((j) => view.board.tasks[j].name)],
+    ...models.map((i) => [view.board.models[i].label, ...order.map((j) => heatCell(view.board, view.state.score, i, j).text)]),
+  ];
+  const rest =
+    view.tasks.length > order.length
+      ? EMPTY(`The first ${order.length} of ${view.tasks.length} tasks; choose a slice to see others.`)
+      : null;
+  return fill(
+    body,
+    heatLegend(),
+    box,
+    h("div", { class: "tools" }, models.length < view.passing.length || body.dataset.every ? toggle : null, copyButtons(texts)),
+    rest,
+    taskList(view),
+  );
 }
 
 /** The table itself: a row of domains, a row of tasks to open, a row a model. */
@@ -67,50 +92,121 @@ function heatTable(view, models, order) {
     else spans.push({ domain: board.tasks[j].domain, count: 1 });
   }
   const starts = new Set();
-  order.forEach((j, k) => { if (k && board.tasks[j].domain !== board.tasks[order[k - 1]].domain) starts.add(j); });
+  order.forEach((j, k) => {
+    if (k && board.tasks[j].domain !== board.tasks[order[k - 1]].domain) starts.add(j);
+  });
   const edge = (j) => (starts.has(j) ? "edge" : null);
-  const domains = h("tr", { class: "domains" }, h("td", {}, ""), spans.map(({ domain, count }, k) => h("th", { scope: "colgroup", colspan: count, class: k ? "edge" : null }, h("span", {}, nameOf(domain || NONE)))));
-  const heads = h("tr", {}, h("th", { scope: "col" }, "Model"), order.map((j) =>
-    h("th", { scope: "col", class: edge(j) }, linkButton(nameOf(board.tasks[j].name, { class: "name upright" }), () => openPanel("task", taskKey(board.tasks[j]))))));
-  const rows = models.map((i) => h("tr", { class: board.models[i].own ? "own" : null }, h("th", { scope: "row" }, h("span", { class: "who" }, modelLink(view, i), board.models[i].own ? badgeOf(board.models[i]) : null)), order.map((j) => {
-    const cell = heatCell(board, view.state.score, i, j);
-    const td = document.createElement("td"); // there may be ten thousand, so no detours
-    td.className = `${cell.shade}${cell.stale ? " stale" : ""}${starts.has(j) ? " edge" : ""}`;
-    td.dataset.task = j;
-    td.textContent = cell.text;
-    return td;
-  })));
-  return h("table", {}, h("caption", { class: "unseen" }, `n${view.label} by model and task`), h("thead", {}, domains, heads), h("tbody", {}, rows));
+  const domains = h(
+    "tr",
+    { class: "domains" },
+    h("td", {}, ""),
+    spans.map(({ domain, count }, k) =>
+      h("th", { scope: "colgroup", colspan: count, class: k ? "edge" : null }, h("span", {}, nameOf(domain || NONE))),
+    ),
+  );
+  const heads = h(
+    "tr",
+    {},
+    h("th", { scope: "col" }, "Model"),
+    order.map((j) =>
+      h(
+        "th",
+        { scope: "col", class: edge(j) },
+        linkButton(nameOf(board.tasks[j].name, { class: "name upright" }), () => openPanel("task", taskKey(board.tasks[j]))),
+      ),
+    ),
+  );
+  const rows = models.map((i) =>
+    h(
+      "tr",
+      { class: board.models[i].own ? "own" : null },
+      h("th", { scope: "row" }, h("span", { class: "who" }, modelLink(view, i), board.models[i].own ? badgeOf(board.models[i]) : null)),
+      order.map((j) => {
+        const cell = heatCell(board, view.state.score, i, j);
+        const td = document.createElement("td"); // there may be ten thousand, so no detours
+        td.className = `${cell.shade}${cell.stale ? " stale" : ""}${starts.has(j) ? " edge" : ""}`;
+        td.dataset.task = j;
+        td.textContent = cell.text;
+        return td;
+      }),
+    ),
+  );
+  return h(
+    "table",
+    {},
+    h("caption", { class: "unseen" }, `n${view.label} by model and task`),
+    h("thead", {}, domains, heads),
+    h("tbody", {}, rows),
+  );
 }
 
 /** What the colours and signs mean. */
 function heatLegend() {
-  const steps = [["h-4", "≤ 0.55"], ["h-2", "0.7"], ["h0", "1"], ["h2", "1.4"], ["h4", "≥ 1.8"]];
-  return h("p", { class: "key" }, "Score / baseline: ", steps.map(([name, words]) => h("span", { class: `swatch ${name}` }, words)),
-    h("span", { class: "soft" }, "Blue: better than the baseline; orange: worse. × failed, skip skipped, · missing, ? no ratio, dotted frame stale."));
+  const steps = [
+    ["h-4", "≤ 0.55"],
+    ["h-2", "0.7"],
+    ["h0", "1"],
+    ["h2", "1.4"],
+    ["h4", "≥ 1.8"],
+  ];
+  return h(
+    "p",
+    { class: "key" },
+    "Score / baseline: ",
+    steps.map(([name, words]) => h("span", { class: `swatch ${name}` }, words)),
+    h(
+      "span",
+      { class: "soft" },
+      "Blue: better than the baseline; orange: worse. × failed, skip skipped, · missing, ? no ratio, dotted frame stale.",
+    ),
+  );
 }
 
 /** All tasks of the slice in a table to search, with the best model of each. */
 function taskList(view) {
   const { board, state } = view;
   const details = h("details", { class: "numbers", id: "task-list" }, h("summary", {}, `List of ${plural(view.tasks.length, "task")}`));
-  const best = (j) => view.order.reduce((found, i) => (board.logs[state.score][i * board.tasks.length + j] < (found === undefined ? Infinity : board.logs[state.score][found * board.tasks.length + j]) ? i : found), undefined);
+  const best = (j) =>
+    view.order.reduce(
+      (found, i) =>
+        board.logs[state.score][i * board.tasks.length + j] <
+        (found === undefined ? Infinity : board.logs[state.score][found * board.tasks.length + j])
+          ? i
+          : found,
+      undefined,
+    );
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const rows = view.tasks.map((j) => ({ j, ...board.tasks[j], best: best(j) }));
     const columns = [
       { head: "Task", cell: (row) => linkButton(nameOf(row.name), () => openPanel("task", taskKey(board.tasks[row.j]))) },
-      textColumn("Domain", "domain"), textColumn("Frequency", "freq"), textColumn("Term", "term"),
-      numberColumn("Horizon", "horizon", whole), numberColumn("Variates", "variates", whole),
+      textColumn("Domain", "domain"),
+      textColumn("Frequency", "freq"),
+      textColumn("Term", "term"),
+      numberColumn("Horizon", "horizon", whole),
+      numberColumn("Variates", "variates", whole),
       { head: "Best model", cell: (row) => (row.best === undefined ? NONE : modelLink(view, row.best)) },
-      { head: "Ratio", number: true, text: (row) => (row.best === undefined ? NONE : digits(Math.exp(board.logs[state.score][row.best * board.tasks.length + row.j]))) },
+      {
+        head: "Ratio",
+        number: true,
+        text: (row) => (row.best === undefined ? NONE : digits(Math.exp(board.logs[state.score][row.best * board.tasks.length + row.j]))),
+      },
     ];
     const table = tableOf("Tasks of the slice", columns, rows, { class: "tall" });
-    const search = h("input", { type: "search", on: { input: (event) => {
-      const wanted = event.target.value.toLowerCase();
-      for (const row of table.querySelectorAll("tbody tr")) row.hidden = !row.textContent.toLowerCase().includes(wanted);
-    } } });
-    details.append(h("label", { class: "field wide" }, h("span", {}, "Find a task"), search), table, copyButtons(() => tableTexts(table)));
+    const search = h("input", {
+      type: "search",
+      on: {
+        input: (event) => {
+          const wanted = event.target.value.toLowerCase();
+          for (const row of table.querySelectorAll("tbody tr")) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+        },
+      },
+    });
+    details.append(
+      h("label", { class: "field wide" }, h("span", {}, "Find a task"), search),
+      table,
+      copyButtons(() => tableTexts(table)),
+    );
   });
   return details;
 }

@@ -29,23 +29,25 @@ function influenceOf(board, score, tasks, pool) {
     const means = new Float64Array(m).fill(NaN);
     for (let i = 0; i < m; i += 1) {
       let [sum, count] = [0, 0];
-      if (pool[i]) sums.forEach((part, f) => {
-        if (f === left) return;
-        sum += part.sum[i];
-        count += part.count[i];
-      });
+      if (pool[i])
+        sums.forEach((part, f) => {
+          if (f === left) return;
+          sum += part.sum[i];
+          count += part.count[i];
+        });
       means[i] = count ? sum / count : NaN;
     }
     return placesBy(means, pool);
   };
   const found = placesWithout(-1).map((place) => ({ place, best: place, worst: place, bestWithout: "", worstWithout: "" }));
-  if (families.length > 1) families.forEach(({ name }, f) => {
-    placesWithout(f).forEach((place, i) => {
-      if (!place) return;
-      if (place < found[i].best) Object.assign(found[i], { best: place, bestWithout: name });
-      if (place > found[i].worst) Object.assign(found[i], { worst: place, worstWithout: name });
+  if (families.length > 1)
+    families.forEach(({ name }, f) => {
+      placesWithout(f).forEach((place, i) => {
+        if (!place) return;
+        if (place < found[i].best) Object.assign(found[i], { best: place, bestWithout: name });
+        if (place > found[i].worst) Object.assign(found[i], { worst: place, worstWithout: name });
+      });
     });
-  });
   return found;
 }
 

@@ -18,8 +18,31 @@ const SECTIONS = {
 
 /** The one object that others (tests, a curious reader's console) may use. */
 const board = (window.board = {
-  data: null, state: null, view: null, memory: null, errors: [], ready: false, times: {},
-  compute: { sliceNumbers, certainty, lettersOf, placeRanges, orderBy, blockMeans, friedman, nemenyiDistance, wilcoxon, holm, influenceOf, medianLogs, driversOf, disagreementOf, policiesOf, drawWeights },
+  data: null,
+  state: null,
+  view: null,
+  memory: null,
+  errors: [],
+  ready: false,
+  times: {},
+  compute: {
+    sliceNumbers,
+    certainty,
+    lettersOf,
+    placeRanges,
+    orderBy,
+    blockMeans,
+    friedman,
+    nemenyiDistance,
+    wilcoxon,
+    holm,
+    influenceOf,
+    medianLogs,
+    driversOf,
+    disagreementOf,
+    policiesOf,
+    drawWeights,
+  },
   format: { digits, shown, csvField, toMarkdown },
 });
 const seen = new Set(); // sections in or near the window
@@ -64,6 +87,7 @@ function schedule(work, key) {
   if (idle) setTimeout(next, 0);
 }
 
+/** The next piece of work that was put off; one that fails harms no other. */
 function next() {
   const [key, work] = queue.entries().next().value || [];
   if (!work) return;
@@ -98,14 +122,17 @@ function drawAll() {
 
 /** Watch which sections come near the window. */
 function watchSections() {
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      const name = entry.target.dataset.section;
-      if (entry.isIntersecting) seen.add(name);
-      else seen.delete(name);
-      if (entry.isIntersecting && dirty.has(name)) schedule(() => drawSection(name), name);
-    }
-  }, { rootMargin: "400px 0px" });
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        const name = entry.target.dataset.section;
+        if (entry.isIntersecting) seen.add(name);
+        else seen.delete(name);
+        if (entry.isIntersecting && dirty.has(name)) schedule(() => drawSection(name), name);
+      }
+    },
+    { rootMargin: "400px 0px" },
+  );
   for (const section of document.querySelectorAll("[data-section]")) observer.observe(section);
 }
 
@@ -124,10 +151,18 @@ function watchTheme() {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
     button.textContent = names[theme];
-    try { localStorage.setItem("theme", theme); } catch { /* a browser that keeps nothing for files */ }
+    try {
+      localStorage.setItem("theme", theme);
+    } catch {
+      /* a browser that keeps nothing for files */
+    }
   };
   let kept = "";
-  try { kept = localStorage.getItem("theme") || ""; } catch { /* as above */ }
+  try {
+    kept = localStorage.getItem("theme") || "";
+  } catch {
+    /* as above */
+  }
   set(kept in names ? kept : "");
   button.addEventListener("click", () => {
     const order = ["", "light", "dark"];
@@ -140,10 +175,16 @@ function watchTheme() {
 /** Paper gets all sections; a wider or narrower window gets pictures that fit. */
 function watchPaper() {
   const paper = matchMedia("print");
-  const prepare = () => { for (const name of Object.keys(SECTIONS)) dirty.add(name); drawAll(); };
+  const prepare = () => {
+    for (const name of Object.keys(SECTIONS)) dirty.add(name);
+    drawAll();
+  };
   window.addEventListener("beforeprint", prepare);
   paper.addEventListener("change", () => (paper.matches ? prepare() : redrawPictures()));
-  byId("print").addEventListener("click", () => { drawAll(); setTimeout(() => window.print(), 400); });
+  byId("print").addEventListener("click", () => {
+    drawAll();
+    setTimeout(() => window.print(), 400);
+  });
   let width = window.innerWidth;
   let timer = 0;
   window.addEventListener("resize", () => {
@@ -174,7 +215,13 @@ function take(raw) {
   const name = shown(board.data.suite.name);
   document.title = `${name ? `${cut(name, 120)} · ` : ""}leaderboard`;
   const { made } = board.data;
-  const origin = [made.by && `Made by ${shown(made.by)}`, made.at && `at ${shown(made.at).replace("T", " ")}`, made.db && `from ${shown(made.db)}`].filter(Boolean).join(" ");
+  const origin = [
+    made.by && `Made by ${shown(made.by)}`,
+    made.at && `at ${shown(made.at).replace("T", " ")}`,
+    made.db && `from ${shown(made.db)}`,
+  ]
+    .filter(Boolean)
+    .join(" ");
   fill(byId("made"), origin ? `${origin}.` : "", made.command ? command(String(made.command)) : "");
   buildControls(board.data);
   draw(["slice"]);
@@ -201,12 +248,15 @@ async function main() {
   board.ready = true;
   board.times.usable = performance.now(); // since the page was asked for
   // So that paper gets its pictures at once, whenever it is asked for.
-  (window.requestIdleCallback || ((work) => setTimeout(work, 1500)))(() => vega().catch((error) => board.errors.push(error)), { timeout: 3000 });
+  (window.requestIdleCallback || ((work) => setTimeout(work, 1500)))(() => vega().catch((error) => board.errors.push(error)), {
+    timeout: 3000,
+  });
   if (byId("live").dataset.live) watchServer(raw, take);
 }
 
 main().catch((error) => {
   board.errors.push(error);
   console.error(error);
-  byId("verdict").textContent = `This page could not be read: ${cut(String(error && error.message), 200)}. It may have been cut short on its way; fetch it again.`;
+  byId("verdict").textContent =
+    `This page could not be read: ${cut(String(error && error.message), 200)}. It may have been cut short on its way; fetch it again.`;
 });

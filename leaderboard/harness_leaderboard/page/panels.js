@@ -36,12 +36,21 @@ function watchPanel() {
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) changeState({ open: null }, true);
   });
-  document.addEventListener("focusin", (event) => { if (!dialog.contains(event.target)) opener = event.target; });
-  dialog.addEventListener("close", () => { if (opener && opener.isConnected) opener.focus(); });
+  document.addEventListener("focusin", (event) => {
+    if (!dialog.contains(event.target)) opener = event.target;
+  });
+  dialog.addEventListener("close", () => {
+    if (opener && opener.isConnected) opener.focus();
+  });
 }
 
 /** A list of facts: [name, text or element]; empty ones are left out. */
-const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value && value !== NONE).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+const facts = (pairs) =>
+  h(
+    "dl",
+    { class: "facts" },
+    pairs.filter(([, value]) => value && value !== NONE).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 
 const block = (title, ...content) => h("section", {}, h("h3", {}, title), ...content);
 
@@ -60,22 +69,59 @@ function drawModelPanel(view, model) {
   const cost = view.numbers.cost[i];
   fill(byId("panel-title"), nameOf(model.label, { class: "whole" }), " ", badgeOf(model));
   const about = facts([
-    ["Type", shown(model.type)], ["Organisation", shown(model.org)], ["Licence", shown(model.license)], ["Licence of the weights", shown(model.weights_license)],
-    ["Parameters", parameters(model.parameters)], ["Mode", shown([model.mode, model.budget].filter(Boolean).join(" "))], ["Scope", shown(model.scope)],
-    ["Test data seen", shown(model.contamination.text ? `${model.contamination.state}: ${model.contamination.text}` : model.contamination.state)],
-    ["Seeds", model.seeds > 1 ? String(model.seeds) : ""], ["Newest result", day(board.latest[i])], ["Hardware", shown(board.hardware[i])], ["Link", outward(model.link)],
-    ["Seconds per 1,000 forecasts", digits(cost.seconds)], ["Fit", seconds(cost.fit)], ["Peak memory", megabytes(cost.peak)],
+    ["Type", shown(model.type)],
+    ["Organisation", shown(model.org)],
+    ["Licence", shown(model.license)],
+    ["Licence of the weights", shown(model.weights_license)],
+    ["Parameters", parameters(model.parameters)],
+    ["Mode", shown([model.mode, model.budget].filter(Boolean).join(" "))],
+    ["Scope", shown(model.scope)],
+    [
+      "Test data seen",
+      shown(model.contamination.text ? `${model.contamination.state}: ${model.contamination.text}` : model.contamination.state),
+    ],
+    ["Seeds", model.seeds > 1 ? String(model.seeds) : ""],
+    ["Newest result", day(board.latest[i])],
+    ["Hardware", shown(board.hardware[i])],
+    ["Link", outward(model.link)],
+    ["Seconds per 1,000 forecasts", digits(cost.seconds)],
+    ["Fit", seconds(cost.fit)],
+    ["Peak memory", megabytes(cost.peak)],
   ]);
-  const gaps = [[count.failed, "failed"], [count.skipped, "skipped"], [count.missing, "missing"], [count.stale, "stale"]].filter(([number]) => number).map(([number, word]) => `${number} ${word}`);
-  fill(byId("panel-body"),
+  const gaps = [
+    [count.failed, "failed"],
+    [count.skipped, "skipped"],
+    [count.missing, "missing"],
+    [count.stale, "stale"],
+  ]
+    .filter(([number]) => number)
+    .map(([number, word]) => `${number} ${word}`);
+  fill(
+    byId("panel-body"),
     model.summary ? h("p", {}, shown(model.summary)) : null,
     h("p", { class: "finding" }, ...placeSentence(view, i)),
     about,
-    block("Tasks that make its score", h("p", { class: "how" }, "Against the median of the models: blue tasks lower its mean, orange ones raise it, by so much each."), driversTable(view, i)),
+    block(
+      "Tasks that make its score",
+      h("p", { class: "how" }, "Against the median of the models: blue tasks lower its mean, orange ones raise it, by so much each."),
+      driversTable(view, i),
+    ),
     block("If one family is left out", h("p", {}, influenceSentence(view, i))),
-    block("Failures and gaps", h("p", {}, gaps.length ? `${count.done} of ${plural(count.total, "task")} done; ${gaps.join(", ")}.` : `All ${plural(count.total, "task")} done.`), gapTable(view, i), lackTable(view, i)),
+    block(
+      "Failures and gaps",
+      h(
+        "p",
+        {},
+        gaps.length
+          ? `${count.done} of ${plural(count.total, "task")} done; ${gaps.join(", ")}.`
+          : `All ${plural(count.total, "task")} done.`,
+      ),
+      gapTable(view, i),
+      lackTable(view, i),
+    ),
     block(`By ${DIMENSIONS.find(([name]) => name === view.state.by)[1].toLowerCase()}`, groupTable(view, i)),
-    model.own ? block("Receipts", receiptTable(view, i)) : null);
+    model.own ? block("Receipts", receiptTable(view, i)) : null,
+  );
 }
 
 /** Where it stands and how sure that is. */
@@ -85,11 +131,21 @@ function placeSentence(view, i) {
   const sure = between(low[i], high[i]);
   const best = view.ranked[0];
   const m = view.board.models.length;
-  const place = view.numbers.pool[i] ? `Place ${view.place[i]} of ${view.ranked.length}` : `It lacks tasks; among the models with all of them its mean would be place ${view.place[i]} of ${view.ranked.length}`;
+  const place = view.numbers.pool[i]
+    ? `Place ${view.place[i]} of ${view.ranked.length}`
+    : `It lacks tasks; among the models with all of them its mean would be place ${view.place[i]} of ${view.ranked.length}`;
   const range = units.kind && view.bestPlace[i] ? ` Its comparisons allow places ${rangeText(view, i).replace("–", " to ")}.` : "";
-  const apart = units.kind && best !== undefined && i !== best ? ` It ${view.apart[best * m + i] > 0 ? "is told apart from" : "cannot be told apart from"} the best.` : "";
+  const apart =
+    units.kind && best !== undefined && i !== best
+      ? ` It ${view.apart[best * m + i] > 0 ? "is told apart from" : "cannot be told apart from"} the best.`
+      : "";
   const ranks = ` Mean rank ${fixed(view.numbers.rank[view.state.score][i], 1)} by ${view.label}; win rate ${percent(view.numbers.win[i])}.`;
-  return [`${place}${view.words ? ` on ${view.words}` : ""}: n${view.label} `, h("strong", {}, digits(values[i])), sure ? ` (95\u00a0% interval ${sure})` : "", `.${range}${apart}${ranks}`];
+  return [
+    `${place}${view.words ? ` on ${view.words}` : ""}: n${view.label} `,
+    h("strong", {}, digits(values[i])),
+    sure ? ` (95\u00a0% interval ${sure})` : "",
+    `.${range}${apart}${ranks}`,
+  ];
 }
 
 /** What leaving one family out does to its place. */
@@ -98,8 +154,13 @@ function influenceSentence(view, i) {
   if (!found.place) return "It lacks tasks of this slice, so it has no place to lose.";
   const parts = [];
   if (found.worst > found.place) parts.push(`Without ${cut(shown(found.worstWithout))} it would be ${ordinal(found.worst)}`);
-  if (found.best < found.place) parts.push(`${parts.length ? "without" : "Without"} ${cut(shown(found.bestWithout))} ${parts.length ? "" : "it would be "}${ordinal(found.best)}`);
-  return parts.length ? `${parts.join(", ")}; now it is ${ordinal(found.place)}.` : `It stays ${ordinal(found.place)} whichever family is left out.`;
+  if (found.best < found.place)
+    parts.push(
+      `${parts.length ? "without" : "Without"} ${cut(shown(found.bestWithout))} ${parts.length ? "" : "it would be "}${ordinal(found.best)}`,
+    );
+  return parts.length
+    ? `${parts.join(", ")}; now it is ${ordinal(found.place)}.`
+    : `It stays ${ordinal(found.place)} whichever family is left out.`;
 }
 
 /** 1st, 2nd, 3rd, 11th. */
@@ -114,14 +175,27 @@ function gapTable(view, i) {
   const count = view.numbers.counts[i];
   if (count.done === count.total && !count.undefined) return null;
   const found = policiesOf(view.board, view.state.score, i, view.tasks);
-  const rows = [["left out", found.drop], ["counted as the baseline", found.baseline], ["counted as the worst model", found.worst]];
-  return tableOf("Score under policies for what is missing", [{ head: "What is missing is", text: (row) => row[0] }, { head: `n${view.label}`, number: true, text: (row) => digits(row[1]) }], rows);
+  const rows = [
+    ["left out", found.drop],
+    ["counted as the baseline", found.baseline],
+    ["counted as the worst model", found.worst],
+  ];
+  return tableOf(
+    "Score under policies for what is missing",
+    [
+      { head: "What is missing is", text: (row) => row[0] },
+      { head: `n${view.label}`, number: true, text: (row) => digits(row[1]) },
+    ],
+    rows,
+  );
 }
 
 /** Tasks that it lacks, with the reason where there is one. */
 function lackTable(view, i) {
   const r = view.board.tasks.length;
-  const rows = view.tasks.filter((j) => view.board.status[i * r + j] !== OK && (view.board.status[i * r + j] !== 0 || view.board.models[i].own));
+  const rows = view.tasks.filter(
+    (j) => view.board.status[i * r + j] !== OK && (view.board.status[i * r + j] !== 0 || view.board.models[i].own),
+  );
   if (!rows.length) return null;
   const columns = [
     { head: "Task", cell: (j) => linkButton(nameOf(view.board.tasks[j].name), () => openPanel("task", taskKey(view.board.tasks[j]))) },

@@ -44,7 +44,22 @@ const list = (value) => (Array.isArray(value) ? value : []);
 /** One model's record with every field there. */
 function modelOf(raw, index) {
   const clean = { index };
-  const fields = ["label", "model", "source", "mode", "budget", "scope", "type", "org", "license", "weights_license", "link", "leakage", "output", "summary"];
+  const fields = [
+    "label",
+    "model",
+    "source",
+    "mode",
+    "budget",
+    "scope",
+    "type",
+    "org",
+    "license",
+    "weights_license",
+    "link",
+    "leakage",
+    "output",
+    "summary",
+  ];
   for (const field of fields) clean[field] = text(raw[field]);
   clean.label = clean.label || clean.model || `model ${index + 1}`;
   clean.parameters = Number.isFinite(raw.parameters) ? raw.parameters : NaN;
@@ -137,7 +152,13 @@ function latestDates(board) {
 function readCalibration(raw, r) {
   if (!raw || !list(raw.models).length || !list(raw.levels).length) return null;
   const [o, q] = [raw.models.length, raw.levels.length];
-  return { models: raw.models, levels: raw.levels, n: numbers(raw.n, o * r, "f4"), hits: numbers(raw.hits, o * r * q, "f4"), leftOut: Number(raw.left_out) || 0 };
+  return {
+    models: raw.models,
+    levels: raw.levels,
+    n: numbers(raw.n, o * r, "f4"),
+    hits: numbers(raw.hits, o * r * q, "f4"),
+    leftOut: Number(raw.left_out) || 0,
+  };
 }
 
 /** Errors by step: {models [O], points [R], offset [R], step [ΣP], mase [O×ΣP], width ΣP}, or null. */

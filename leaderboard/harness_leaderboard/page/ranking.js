@@ -13,26 +13,106 @@ function rankingColumns(view) {
   const cost = (name) => (i) => n.cost[i][name];
   const [a, b] = n.rank;
   const textual = (key, head, of, title, wide = true) => ({ key, head, title, wide, value: of, cell: (i) => nameOf(of(i) || NONE) });
-  const numeric = (key, head, of, show, title, wide = false) => ({ key, head, title, wide, number: true, value: of, cell: (i) => show(of(i)) });
+  const numeric = (key, head, of, show, title, wide = false) => ({
+    key,
+    head,
+    title,
+    wide,
+    number: true,
+    value: of,
+    cell: (i) => show(of(i)),
+  });
   const columns = [
-    { key: "place", head: "#", number: true, title: `Place by n${label} among the models with all tasks; in brackets where the model lacks some`, value: (i) => view.place[i] || NaN, cell: (i) => placeText(view, i) },
-    { key: "model", head: "Model", title: "Open a model for its receipts, drivers and weak spots", value: (i) => model(i).label, cell: (i) => modelCell(view, i) },
-    numeric("main", `n${label}`, (i) => view.values[i], digits, `Geometric mean over tasks of ${label} / ${label} of the baseline; below 1 is better than it`),
-    { key: "low", head: "95 % interval", title: "Bootstrap over dataset families; the line marks the baseline, 1", value: (i) => view.low[i], cell: (i) => intervalBar(view, i), text: (i) => between(view.low[i], view.high[i]).replace("\u00a0", " ") },
-    { key: "places", head: "Places", number: true, title: "Places that its comparisons with the other models allow, at 95 %", value: (i) => view.bestPlace[i] || NaN, cell: (i) => rangeText(view, i), text: (i) => rangeText(view, i) },
-    { key: "letters", head: "Ties", title: "Models that share a letter cannot be told apart", value: (i) => view.letters[i], cell: (i) => view.letters[i] || NONE },
+    {
+      key: "place",
+      head: "#",
+      number: true,
+      title: `Place by n${label} among the models with all tasks; in brackets where the model lacks some`,
+      value: (i) => view.place[i] || NaN,
+      cell: (i) => placeText(view, i),
+    },
+    {
+      key: "model",
+      head: "Model",
+      title: "Open a model for its receipts, drivers and weak spots",
+      value: (i) => model(i).label,
+      cell: (i) => modelCell(view, i),
+    },
+    numeric(
+      "main",
+      `n${label}`,
+      (i) => view.values[i],
+      digits,
+      `Geometric mean over tasks of ${label} / ${label} of the baseline; below 1 is better than it`,
+    ),
+    {
+      key: "low",
+      head: "95 % interval",
+      title: "Bootstrap over dataset families; the line marks the baseline, 1",
+      value: (i) => view.low[i],
+      cell: (i) => intervalBar(view, i),
+      text: (i) => between(view.low[i], view.high[i]).replace("\u00a0", " "),
+    },
+    {
+      key: "places",
+      head: "Places",
+      number: true,
+      title: "Places that its comparisons with the other models allow, at 95 %",
+      value: (i) => view.bestPlace[i] || NaN,
+      cell: (i) => rangeText(view, i),
+      text: (i) => rangeText(view, i),
+    },
+    {
+      key: "letters",
+      head: "Ties",
+      title: "Models that share a letter cannot be told apart",
+      value: (i) => view.letters[i],
+      cell: (i) => view.letters[i] || NONE,
+    },
     numeric("other", `n${other}`, (i) => view.other[i], digits, `Geometric mean over tasks of ${other} / ${other} of the baseline`),
-    numeric("rank0", "Rank MASE", (i) => a[i], (x) => fixed(x, 1), "Mean over tasks of the rank by MASE"),
-    numeric("rank1", "Rank CRPS", (i) => b[i], (x) => fixed(x, 1), "Mean over tasks of the rank by CRPS"),
-    numeric("win", "Win rate", (i) => n.win[i], (x) => percent(x), "Share of comparisons with other models, task by task, with the lower MASE; ties half"),
-    { key: "tasks", head: "Tasks", number: true, title: "Done, of all in the slice; what failed, was skipped or is missing", value: (i) => n.counts[i].done, cell: (i) => tasksCell(n.counts[i]), text: (i) => `${n.counts[i].done}/${n.counts[i].total}` },
+    numeric(
+      "rank0",
+      "Rank MASE",
+      (i) => a[i],
+      (x) => fixed(x, 1),
+      "Mean over tasks of the rank by MASE",
+    ),
+    numeric(
+      "rank1",
+      "Rank CRPS",
+      (i) => b[i],
+      (x) => fixed(x, 1),
+      "Mean over tasks of the rank by CRPS",
+    ),
+    numeric(
+      "win",
+      "Win rate",
+      (i) => n.win[i],
+      (x) => percent(x),
+      "Share of comparisons with other models, task by task, with the lower MASE; ties half",
+    ),
+    {
+      key: "tasks",
+      head: "Tasks",
+      number: true,
+      title: "Done, of all in the slice; what failed, was skipped or is missing",
+      value: (i) => n.counts[i].done,
+      cell: (i) => tasksCell(n.counts[i]),
+      text: (i) => `${n.counts[i].done}/${n.counts[i].total}`,
+    },
     numeric("seconds", "s / 1,000", cost("seconds"), (x) => digits(x), "Seconds per 1,000 forecasts", false),
     numeric("fit", "Fit", cost("fit"), seconds, "Time of training or fitting, all tasks", true),
     numeric("peak", "Memory", cost("peak"), megabytes, "Peak memory", true),
     numeric("parameters", "Parameters", (i) => model(i).parameters, parameters, "Number of parameters", true),
     textual("type", "Type", (i) => model(i).type, "Type as declared", false),
     textual("license", "Licence", (i) => model(i).license, "Licence of the code"),
-    textual("contamination", "Test data seen", (i) => model(i).contamination.state, "Whether the model has seen test data, as declared", false),
+    textual(
+      "contamination",
+      "Test data seen",
+      (i) => model(i).contamination.state,
+      "Whether the model has seen test data, as declared",
+      false,
+    ),
     textual("mode", "Mode", (i) => model(i).mode, "How it was trained for the suite"),
     textual("org", "Organisation", (i) => model(i).org, "Who published it"),
     textual("date", "Date", (i) => day(board.latest[i]), "Newest result"),
@@ -43,59 +123,6 @@ function rankingColumns(view) {
 /** Columns that are there even when they are empty. */
 const ALWAYS = new Set(["place", "model", "main", "other", "rank0", "rank1", "win", "tasks"]);
 const isNone = (value) => value === "" || Number.isNaN(value);
-
-/** Place as text: 3, (12) for a model that lacks tasks. */
-function placeText(view, i) {
-  if (!view.place[i]) return NONE;
-  return view.numbers.pool[i] ? String(view.place[i]) : `(${view.place[i]})`;
-}
-
-/** "2–9", or "3" where nothing else is possible. */
-function rangeText(view, i) {
-  if (!view.bestPlace[i] || !view.units.kind) return NONE;
-  return view.bestPlace[i] === view.worstPlace[i] ? String(view.bestPlace[i]) : `${view.bestPlace[i]}–${view.worstPlace[i]}`;
-}
-
-/** Name, source, marks that the notes explain, and the disagreement of the two means in words. */
-function modelCell(view, i) {
-  const model = view.board.models[i];
-  const count = view.numbers.counts[i];
-  const marks = [
-    [count.done < count.total, "†", "not all tasks"],
-    [count.undefined > 0, "‡", "ratios that are not defined"],
-    [count.stale > 0, "⚠ stale", "results that no longer hold"],
-    [count.baselineStale > 0, "⚠ baseline", "a stale baseline"],
-  ].filter(([there]) => there).map(([, mark, words]) => h("abbr", { class: "mark", title: words }, mark));
-  const { flagged, byMean, byRank } = view.disagreement;
-  return h("span", {}, h("span", { class: "who" }, modelLink(view, i), badgeOf(model), marks),
-    flagged[i] ? h("span", { class: "flag" }, `#${byMean[i]} by n${view.label}, #${byRank[i]} by mean rank`) : null);
-}
-
-/** Done of total, and in words what is not. */
-function tasksCell(count) {
-  const lacks = [[count.failed, "failed"], [count.skipped, "skipped"], [count.missing, "missing"]].filter(([number]) => number).map(([number, word]) => `${number} ${word}`);
-  return h("span", {}, `${count.done}/${count.total}`, lacks.length ? h("span", { class: "flag" }, lacks.join(", ")) : null);
-}
-
-/** The interval as a bar on a scale that all rows share, and as numbers. */
-function intervalBar(view, i) {
-  const [low, high, value] = [view.low[i], view.high[i], view.values[i]];
-  if (!between(low, high)) return h("span", { class: "soft" }, NONE);
-  const at = view.scale;
-  const bar = h("span", { class: "range", "aria-hidden": "true" },
-    h("span", { class: "one", style: { left: `${at(1)}%` } }),
-    h("span", { class: "span", style: { left: `${at(low)}%`, width: `${Math.max(1, at(high) - at(low))}%` } }),
-    h("span", { class: "point", style: { left: `${at(value)}%` } }));
-  return h("span", { class: "interval" }, bar, h("span", { class: "soft" }, `${digits(low)}–${digits(high)}`));
-}
-
-/** A logarithmic scale in per cent for the bars: most intervals of the shown rows and the baseline fit in. */
-function barScale(view, rows) {
-  const ends = rows.flatMap((i) => [view.low[i], view.high[i]]).filter((x) => Number.isFinite(x) && x > 0).map(Math.log);
-  const low = Math.max(Math.min(-0.05, ...ends), -2.3);
-  const high = Math.min(Math.max(0.05, ...ends), 0.35);
-  return (x) => Math.min(100, Math.max(0, (100 * (Math.log(x) - low)) / (high - low)));
-}
 
 /** Rows in the chosen order; numbers and texts that are none come last either way. */
 function sortedRows(view, columns) {
@@ -119,11 +146,19 @@ function drawRanking(view) {
   const columns = every.filter((column) => state.wide || !column.wide || column === sorted);
   const first = state.all ? rows : rows.filter((i, k) => k < FIRST_ROWS || board.models[i].own);
   view.scale = barScale(view, first);
-  const head = h("tr", {}, columns.map((column) => headCell(view, column, column === sorted)));
+  const head = h(
+    "tr",
+    {},
+    columns.map((column) => headCell(view, column, column === sorted)),
+  );
   const body = first.map((i, k) => {
     const gap = k > 0 && rows.indexOf(i) !== rows.indexOf(first[k - 1]) + 1;
     const classes = [board.models[i].own && "own", gap && "gap"].filter(Boolean).join(" ");
-    return h("tr", { class: classes || null, "data-model": i }, columns.map((column) => bodyCell(column, i)));
+    return h(
+      "tr",
+      { class: classes || null, "data-model": i },
+      columns.map((column) => bodyCell(column, i)),
+    );
   });
   const caption = `Ranking of ${plural(rows.length, "model")} by n${view.label}${view.words ? ` on ${view.words}` : ""}`;
   const table = h("table", { id: "board" }, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, body));
@@ -134,35 +169,52 @@ function drawRanking(view) {
   place.querySelector(".box").scrollLeft = scrolled;
   if (focus) place.querySelector(`th[data-key="${focus}"] button`)?.focus();
   fill(byId("ranking-tools"), rankingTools(view, rows, first, every, columns));
-  byId("count").textContent = rows.length === board.models.length ? "" : `${rows.length} of ${plural(board.models.length, "model")} are shown; places and ranks are among all.`;
+  byId("count").textContent =
+    rows.length === board.models.length
+      ? ""
+      : `${rows.length} of ${plural(board.models.length, "model")} are shown; places and ranks are among all.`;
   fill(byId("legend"), legendWords(view, first));
-}
-
-/** A head with a button that sorts; the second click turns the order round. */
-function headCell(view, column, isSorted) {
-  const turn = () => changeState({ sort: column.key, desc: isSorted ? !view.state.desc : ["win", "tasks", "date"].includes(column.key) }, false);
-  const direction = view.state.desc ? "descending" : "ascending";
-  return h("th", { scope: "col", class: column.number ? "number" : null, "aria-sort": isSorted ? direction : "none", "data-key": column.key },
-    h("button", { type: "button", title: column.title, on: { click: turn } }, column.head, h("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (view.state.desc ? "▼" : "▲") : "")));
-}
-
-/** A cell; `data-value` is what is copied: a number in full, or the text. */
-function bodyCell(column, i) {
-  const value = column.text ? column.text(i) : column.value(i);
-  const whole = typeof value === "number" ? (Number.isNaN(value) ? "" : String(value)) : shown(value);
-  const main = column.key === "model";
-  return h(main ? "th" : "td", { scope: main ? "row" : null, class: [column.number && "number", `c-${column.key}`].filter(Boolean).join(" "), "data-value": whole }, column.cell(i));
 }
 
 /** Buttons below the table. */
 function rankingTools(view, rows, first, every, columns) {
   const tools = [];
   if (view.state.all || first.length < rows.length) {
-    tools.push(h("button", { type: "button", id: "show-all", on: { click: () => { changeState({ all: !view.state.all }, true); byId("show-all")?.focus(); } } },
-      view.state.all ? "Show the first ten" : `Show all ${rows.length}`));
+    tools.push(
+      h(
+        "button",
+        {
+          type: "button",
+          id: "show-all",
+          on: {
+            click: () => {
+              changeState({ all: !view.state.all }, true);
+              byId("show-all")?.focus();
+            },
+          },
+        },
+        view.state.all ? "Show the first ten" : `Show all ${rows.length}`,
+      ),
+    );
   }
   if (every.some((column) => column.wide)) {
-    tools.push(h("button", { type: "button", id: "show-wide", "aria-pressed": String(view.state.wide), on: { click: () => { changeState({ wide: !view.state.wide }, true); byId("show-wide")?.focus(); } } }, "All columns"));
+    tools.push(
+      h(
+        "button",
+        {
+          type: "button",
+          id: "show-wide",
+          "aria-pressed": String(view.state.wide),
+          on: {
+            click: () => {
+              changeState({ wide: !view.state.wide }, true);
+              byId("show-wide")?.focus();
+            },
+          },
+        },
+        "All columns",
+      ),
+    );
   }
   const texts = () => [columns.map(({ head }) => head), ...rows.map((i) => columns.map((column) => bodyCell(column, i).dataset.value))];
   return [...tools, copyButtons(texts)];
@@ -172,15 +224,20 @@ function rankingTools(view, rows, first, every, columns) {
 function legendWords(view, rows) {
   const any = (test) => rows.some((i) => test(view.numbers.counts[i]));
   return [
-    any((count) => count.done < count.total) && "† does not have all tasks: its place, in brackets, is where its mean over fewer tasks would be.",
-    any((count) => count.undefined > 0) && "‡ has tasks whose ratio is not defined (a score of zero or infinity, or no baseline); they are left out of its mean.",
+    any((count) => count.done < count.total) &&
+      "† does not have all tasks: its place, in brackets, is where its mean over fewer tasks would be.",
+    any((count) => count.undefined > 0) &&
+      "‡ has tasks whose ratio is not defined (a score of zero or infinity, or no baseline); they are left out of its mean.",
     any((count) => count.stale > 0) && "⚠ stale: model, task, data or scoring has changed since; run it again.",
     any((count) => count.baselineStale > 0) && "⚠ baseline: divided by results of the baseline that no longer hold.",
     rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart at 95 %.",
     view.units.kind && `Intervals and places: paired bootstrap over ${unitWords(view.units)}.`,
     view.units.kind === "task" && "With fewer than six dataset families the interval holds for these datasets, not for new ones.",
-    rows.some((i) => view.disagreement.flagged[i]) && `“#5 by n${view.label}, #38 by mean rank”: a few tasks carry the mean; open the model to see which.`,
-  ].filter(Boolean).map((sentence) => h("li", {}, sentence));
+    rows.some((i) => view.disagreement.flagged[i]) &&
+      `“#5 by n${view.label}, #38 by mean rank”: a few tasks carry the mean; open the model to see which.`,
+  ]
+    .filter(Boolean)
+    .map((sentence) => h("li", {}, sentence));
 }
 
 /** A click anywhere in a row opens its model. */

@@ -26,8 +26,8 @@ from harness_leaderboard.page.words import METHOD, SECTIONS
 __all__ = ["SCRIPTS", "page_html", "payload_json"]
 
 SCRIPTS = (
-    "format", "payload", "stats", "resample", "influence", "significance", "dom", "state", "view", "header", "controls", "ranking",
-    "charts", "pictures", "compare", "heatmap", "forecasts", "panels", "receipts", "live", "main",
+    "format", "payload", "stats", "resample", "influence", "significance", "dom", "state", "view", "header", "controls", "cells", "ranking",
+    "charts", "pictures", "effects", "compare", "heatmap", "forecasts", "explorer", "panels", "taskpanel", "receipts", "live", "main",
 )  # fmt: skip
 """The page's modules, in the order in which they are joined."""
 

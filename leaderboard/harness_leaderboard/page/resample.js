@@ -43,7 +43,9 @@ class Resampler {
     this.patterns = []; // which tasks have a number: {mask [T], key, touched, count [B]}
     this.byKey = new Map();
     this.kept = new Map();
-    this.patternOf = Array.from({ length: m }, (_, i) => this.pattern(Uint8Array.from(tasks, (j) => (Number.isNaN(logs[i * r + j]) ? 0 : 1))));
+    this.patternOf = Array.from({ length: m }, (_, i) =>
+      this.pattern(Uint8Array.from(tasks, (j) => (Number.isNaN(logs[i * r + j]) ? 0 : 1))),
+    );
   }
 
   /** Number of a pattern of tasks, made once. */
@@ -51,7 +53,9 @@ class Resampler {
     const key = mask.join("");
     if (this.byKey.has(key)) return this.byKey.get(key);
     const counts = new Float64Array(this.units.names.length);
-    mask.forEach((there, k) => { counts[this.units.of[k]] += there; });
+    mask.forEach((there, k) => {
+      counts[this.units.of[k]] += there;
+    });
     this.patterns.push({ mask, full: !mask.includes(0), touched: counts.filter((n) => n > 0).length, count: this.weighted(counts) });
     this.byKey.set(key, this.patterns.length - 1);
     return this.patterns.length - 1;
@@ -80,7 +84,9 @@ class Resampler {
     const key = i * 100003 + p;
     if (this.kept.has(key)) return this.kept.get(key);
     const sums = new Float64Array(this.units.names.length);
-    this.tasks.forEach((j, k) => { if (this.patterns[p].mask[k]) sums[this.units.of[k]] += this.logs[i * this.r + j]; });
+    this.tasks.forEach((j, k) => {
+      if (this.patterns[p].mask[k]) sums[this.units.of[k]] += this.logs[i * this.r + j];
+    });
     const total = this.weighted(sums);
     const count = this.patterns[p].count;
     for (let b = 0; b < total.length; b += 1) total[b] = count[b] > 0 ? total[b] / count[b] : NaN;
@@ -174,7 +180,10 @@ function lettersOf(apart, order, m) {
       const split = groups.filter((group) => (group & both) === both);
       if (!split.length) continue;
       const parts = new Set(split.flatMap((group) => [group & ~(1 << i), group & ~(1 << j)]));
-      groups = absorbed(groups.filter((group) => (group & both) !== both), [...parts].sort((a, b) => a - b));
+      groups = absorbed(
+        groups.filter((group) => (group & both) !== both),
+        [...parts].sort((a, b) => a - b),
+      );
     }
   }
   const reading = (group) => group.toString(2).padStart(k, "0").split("").reverse().join("");

@@ -7,10 +7,14 @@ function blockMeans(board, score, chosen, tasks, units) {
   if (!units.kind) return chosen.map(() => []);
   const shared = tasks.map((j) => chosen.every((i) => !Number.isNaN(logs[i * r + j])));
   const counts = new Float64Array(units.names.length);
-  shared.forEach((there, k) => { if (there) counts[units.of[k]] += 1; });
+  shared.forEach((there, k) => {
+    if (there) counts[units.of[k]] += 1;
+  });
   return chosen.map((i) => {
     const sums = new Float64Array(units.names.length);
-    tasks.forEach((j, k) => { if (shared[k]) sums[units.of[k]] += logs[i * r + j]; });
+    tasks.forEach((j, k) => {
+      if (shared[k]) sums[units.of[k]] += logs[i * r + j];
+    });
     return [...sums].map((sum, f) => sum / counts[f]).filter((_, f) => counts[f] > 0);
   });
 }
@@ -38,7 +42,9 @@ function friedman(scores) {
   let tied = 0;
   for (let b = 0; b < n; b += 1) {
     const { ranks, ties } = rankData(scores.map((row) => row[b]));
-    ranks.forEach((rank, i) => { mean[i] += rank / n; });
+    ranks.forEach((rank, i) => {
+      mean[i] += rank / n;
+    });
     tied += ties.reduce((sum, t) => sum + t * (t * t - 1), 0);
   }
   const correction = 1 - tied / (k * (k * k - 1) * n);
@@ -139,7 +145,10 @@ function normalTail(z) {
 
 /** Holm's step-down correction of a list of p values; NaN stays and is not counted. */
 function holm(p) {
-  const order = p.map((_, i) => i).filter((i) => !Number.isNaN(p[i])).sort((a, b) => p[a] - p[b]);
+  const order = p
+    .map((_, i) => i)
+    .filter((i) => !Number.isNaN(p[i]))
+    .sort((a, b) => p[a] - p[b]);
   const out = p.slice();
   let least = 0;
   order.forEach((i, step) => {

@@ -92,7 +92,12 @@ function nameRanges(tasks) {
 }
 
 /** Values of a dimension with the number of tasks of each, in a sensible order. */
-const valuesOf = (board, name) => groupsOf(board, board.tasks.map((task) => task.index), name);
+const valuesOf = (board, name) =>
+  groupsOf(
+    board,
+    board.tasks.map((task) => task.index),
+    name,
+  );
 
 /** Indices of the tasks that the chosen values leave; values that the board lacks are dropped from the state. */
 function tasksOf(board, slice) {
@@ -115,7 +120,9 @@ function sliceWords(slice) {
     variates: (values) => `${listed(values)} ${values.length === 1 && values[0] === "1" ? "variate" : "variates"}`,
     dataset: (values) => (values.length > 3 ? `${values.length} datasets` : listed(values)),
   };
-  return DIMENSIONS.filter(([name]) => slice[name].length).map(([name]) => words[name](slice[name].map((value) => cut(shown(value))))).join(", ");
+  return DIMENSIONS.filter(([name]) => slice[name].length)
+    .map(([name]) => words[name](slice[name].map((value) => cut(shown(value)))))
+    .join(", ");
 }
 
 /** Whether a model's row is shown under the filters; ranks do not change by it. */
@@ -125,8 +132,12 @@ function passes(model, state) {
   const about = `${model.label} ${model.org} ${model.source} ${model.type}`.toLowerCase();
   const clean = contamination !== "clean" || (model.contamination.state !== "declared" && model.leakage !== "Yes");
   return (
-    (!source || model.source === source) && (!type || model.type === type) && (!mode || model.mode === mode) &&
-    (!license || model.license === license) && clean && (!contamination || contamination === "clean" || model.contamination.state === contamination) &&
+    (!source || model.source === source) &&
+    (!type || model.type === type) &&
+    (!mode || model.mode === mode) &&
+    (!license || model.license === license) &&
+    clean &&
+    (!contamination || contamination === "clean" || model.contamination.state === contamination) &&
     words.every((word) => about.includes(word))
   );
 }

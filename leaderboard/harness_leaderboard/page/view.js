@@ -50,7 +50,10 @@ function makeView(board, state, memory) {
   const scored = order.filter((i) => !Number.isNaN(values[i]));
   const measured = Uint8Array.from(values, (_, i) => (Number.isNaN(sure.low[i]) ? 0 : 1));
   const ranked = scored.filter((i) => numbersNow.pool[i]);
-  const [best, worst] = placeRanges(sure.apart, numbersNow.pool.map((there, i) => there & measured[i]));
+  const [best, worst] = placeRanges(
+    sure.apart,
+    numbersNow.pool.map((there, i) => there & measured[i]),
+  );
   const view = {
     board,
     state,
@@ -70,7 +73,13 @@ function makeView(board, state, memory) {
     place: placesBy(values, numbersNow.pool),
     bestPlace: best,
     worstPlace: worst,
-    letters: memory.of(`l${state.score}:${tasks}`, () => lettersOf(sure.apart, scored.filter((i) => measured[i]), board.models.length)),
+    letters: memory.of(`l${state.score}:${tasks}`, () =>
+      lettersOf(
+        sure.apart,
+        scored.filter((i) => measured[i]),
+        board.models.length,
+      ),
+    ),
     disagreement: disagreementOf(values, numbersNow.rank[state.score], numbersNow.full),
   };
   view.passing = order.filter((i) => (!board.shown || board.shown.has(i)) && passes(board.models[i], state));
@@ -118,4 +127,5 @@ function distinctNames(board, chosen) {
 }
 
 /** What was resampled, in words: "28 dataset families", "12 tasks". */
-const unitWords = (units) => (units.kind === "family" ? plural(units.names.length, "dataset family", "dataset families") : plural(units.names.length, "task"));
+const unitWords = (units) =>
+  units.kind === "family" ? plural(units.names.length, "dataset family", "dataset families") : plural(units.names.length, "task");
