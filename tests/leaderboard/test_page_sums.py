@@ -118,7 +118,7 @@ def test_errors_by_step_are_what_a_loop_adds(lab: Lab) -> None:
                 else:
                     assert np.isnan(mase[o, p])
         if task["name"] in TASKS:
-            each = [s for s in range(task["horizon"])]
+            each = list(range(task["horizon"]))
             points = [[s + 1 for s in each if math.floor(s * found.points[r] / task["horizon"]) == p] for p in range(found.points[r])]
             assert step.tolist() == [sum(steps) / len(steps) for steps in points]
     assert seen > 300
