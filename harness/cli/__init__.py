@@ -46,6 +46,7 @@ def cli() -> None:
       harness ls models                     what can be run
       harness run -m naive,seasonal_naive   run on the embedded suite 'quick'
       harness leaderboard                   compare what was run
+      harness leaderboard -o board.html     the same as a page, with slices, tests, plots and receipts
 
     Exit codes: 0 all good, 1 a defect of the harness, 2 usage, 3 finished with failed cells, 4 a gate failed, 5 nothing matched,
     130 interrupted with everything finished kept.
