@@ -75,7 +75,9 @@ async function picture(element, name, label, rows, options = {}) {
   if (options.facet) {
     // Small multiples: `left` is taken by names or numbers of the first column, `gap` by what stands right of each.
     const left = options.left === "names" ? limit + 12 : 40;
-    const columns = Math.max(1, Math.min(options.most, Math.floor((width - left) / (options.facet + options.gap))));
+    const room = Math.max(1, Math.min(options.most, Math.floor((width - left) / (options.facet + options.gap))));
+    const many = new Set(rows.map((row) => row.group ?? row.model)).size;
+    const columns = Math.ceil(many / Math.ceil(many / room)); // 3 + 2 rather than 4 + 1
     drawing.columns = columns;
     drawing.spec.width = Math.max(60, Math.floor((width - left - 12) / columns) - options.gap);
     drawing.spacing = { row: 18, column: options.gap };

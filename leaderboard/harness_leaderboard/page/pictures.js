@@ -51,7 +51,9 @@ const sourceWord = (view, i) => (view.board.models[i].own ? "own" : cut(shown(vi
 function drawDomains(view, body) {
   const column = view.state.by;
   const groups = groupsOf(view.board, view.tasks, column);
-  const chosen = drawnModels(view, focusOf(view, 5, 3));
+  const all = focusOf(view, 5, 3);
+  const others = all.filter((i) => view.board.models[i].model !== view.board.suite.baseline); // whose bars have no length
+  const chosen = drawnModels(view, others.length ? others : all);
   const by = choice(
     "By",
     DIMENSIONS.map(([name, title]) => [name, title.toLowerCase()]),
