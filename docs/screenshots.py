@@ -54,7 +54,7 @@ SHOTS = (
 def take(browser: Any, address: str, shot: Shot) -> None:
     """Open the page, draw all of it, go to the section, and write the picture."""
     context = browser.new_context(
-        viewport={"width": shot.width, "height": shot.height}, color_scheme=shot.theme, reduced_motion="reduce", device_scale_factor=1.5
+        viewport={"width": shot.width, "height": shot.height}, color_scheme=shot.theme, reduced_motion="reduce", device_scale_factor=1
     )
     shown = Shown(context.new_page()).open(address)
     shown.draw_all()

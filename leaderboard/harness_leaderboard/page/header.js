@@ -138,7 +138,7 @@ function drawBests(view) {
     { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
     { head: `n${view.label}`, number: true, cell: (group) => intervalCell(group.best) },
     {
-      head: "As good as it",
+      head: "Not told apart",
       title: "models with all tasks of the group that cannot be told apart from the best",
       text: (group) => closeText(group.best),
     },
