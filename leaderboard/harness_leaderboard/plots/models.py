@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.cli.output import printable
 from harness.errors import NothingMatched
 from harness_leaderboard import bootstrap, significance
 from harness_leaderboard.aggregate import Array, divided, filled, geometric_mean
@@ -90,7 +91,7 @@ def influence(numbers: Numbers) -> Picture:
     rows = [
         {
             "model": numbers.names[m], "order": k, "place": found[m].place, "best": found[m].best, "worst": found[m].worst,
-            "best_without": found[m].best_without or "–", "worst_without": found[m].worst_without or "–",
+            "best_without": printable(found[m].best_without, 60) or "–", "worst_without": printable(found[m].worst_without, 60) or "–",
         }
         for k, m in enumerate(drawn)
     ]  # fmt: skip
