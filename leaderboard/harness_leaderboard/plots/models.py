@@ -40,13 +40,15 @@ def intervals(numbers: Numbers) -> Picture:
         }
         for k, m in enumerate(drawn)
     ]  # fmt: skip
-    over = f"95 % intervals over {_units(numbers)}" if numbers.units.kind else "too few tasks for intervals"
+    over = f"95 % intervals over {_units(numbers, logs)}" if numbers.units.kind else "too few tasks for intervals"
     same = "; models that share a letter cannot be told apart" if lettered else ""
     return Picture(rows, numbers.title(f"n{numbers.label}"), f"{numbers.scope(drawn)}\n{over}{same}")
 
 
-def _units(numbers: Numbers) -> str:
-    return counted(len(numbers.units), "dataset family" if numbers.units.kind == "family" else "task")
+def _units(numbers: Numbers, logs: Array) -> str:
+    """How many of the units have a ratio of any of these models."""
+    touched = int((numbers.units.sums(np.isfinite(logs).astype(np.float64)) > 0).any(axis=0).sum())
+    return counted(touched, "dataset family" if numbers.units.kind == "family" else "task")
 
 
 def pareto(numbers: Numbers) -> Picture:
