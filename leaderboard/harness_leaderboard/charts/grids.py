@@ -64,6 +64,7 @@ def heatmap(rows: Rows = None, width: Width = "container", title: str = "", subt
         alt.Tooltip("status:N", title="status"),
     ]
     base = alt.Chart().encode(x=x, y=of_model())
+    # In rgb: between dark grey and orange other interpolations lead through purple.
     there = base.transform_filter("isValid(datum.ratio) && datum.ratio > 0")
     cell = (
         there.transform_calculate(power="clamp(log(datum.ratio) / log(2), -2, 2)")
@@ -71,7 +72,7 @@ def heatmap(rows: Rows = None, width: Width = "container", title: str = "", subt
         .encode(
             color=alt.Color(
                 "power:Q",
-                scale=alt.Scale(domain=[-2, 2], domainMid=0, range="diverging"),
+                scale=alt.Scale(domain=[-2, 2], domainMid=0, range="diverging", interpolate="rgb"),
                 legend=alt.Legend(
                     title="score / baseline",
                     orient="top",
@@ -116,7 +117,10 @@ def winloss(rows: Rows = None, width: Width = "container", title: str = "", subt
         base.transform_filter("isValid(datum.share)")
         .transform_calculate(lost="1 - datum.share")
         .mark_rect(opacity=0.5)
-        .encode(color=alt.Color("lost:Q", scale=alt.Scale(domain=[0, 1], domainMid=0.5, range="diverging"), legend=None), tooltip=tips)
+        .encode(
+            color=alt.Color("lost:Q", scale=alt.Scale(domain=[0, 1], domainMid=0.5, range="diverging", interpolate="rgb"), legend=None),
+            tooltip=tips,
+        )
     )
     number = "isValid(datum.share) ? format(100 * datum.share, '.0f') + (datum.told_apart ? '*' : '') : ''"
     text = base.transform_calculate(number=number).mark_text(fontSize=10).encode(text="number:N", tooltip=tips)
