@@ -1,5 +1,5 @@
 """The pictures of `harness plot`: which rows each is drawn from, and how it becomes a file.
 
-`numbers.Numbers` is a view with one score; `PLOTS` holds, for each kind, what makes a `Picture` of it; `files.picture_file` writes one. The
-charts themselves are those of the page, in `harness_leaderboard.charts`.
+`numbers.Numbers` is a view with one score; `models`, `grids` and `forecasts` make a `numbers.Picture` of it, one function a picture;
+`files` makes its specification and the file. The charts themselves are those of the page, in `harness_leaderboard.charts`.
 """
