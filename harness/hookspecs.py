@@ -41,7 +41,7 @@ def register_metrics(register: Callable[[Metric], None]) -> None:
 
 @hookspec
 def register_dialects(register: Callable[[DialectInfo, Callable[[], Any]], None]) -> None:
-    """Call `register(DialectInfo(...), factory)` for each scoring dialect; `factory()` returns a `harness_results.dialects.Dialect`.
+    """Call `register(DialectInfo(...), factory)` for each scoring dialect; `factory()` returns a `harness.dialects.Dialect`.
 
     An object with methods `tally` and, if it has one, `aggregate` will do. Metadata only: import what is heavy in the factory.
     """

@@ -1,4 +1,4 @@
-"""Conformance checks for models, for plugin authors to run in their own tests.
+"""Conformance checks for models and scoring dialects, for plugin authors to run in their own tests.
 
     import pytest
     from harness.testing import checks
@@ -11,22 +11,28 @@ Each check calls the registered model as a run would: the same batches from a ma
 what comes back. A model that cannot do something says so by raising `Unsupported`, and the check is skipped; an exception to a rule is
 declared with a reason and skipped aloud: `checks("my_model", skip={"batch_invariance": "attends over the whole batch"})`.
 
+`check_dialect("my_dialect")` does the like for a scoring dialect, in one call.
+
 `make_batch` and `make_data` make ordinary windows and an ordinary task for tests of one's own.
 """
 
 from __future__ import annotations
 
 import unittest
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.conformance import APPLIES, CHECKS
+from harness.conformance_dialects import DIALECT_CHECKS, DialectBench
+from harness.dialects import Dialect
+from harness.dialects.registered import dialect as registered_dialect
 from harness.errors import Unsupported, UsageError, suggest
 from harness.plugins import Plugins, load
 from harness.specimens import Bench, make_batch, make_data
+from harness.types import DECILES
 
-__all__ = ["Check", "checks", "make_batch", "make_data"]
+__all__ = ["Check", "check_dialect", "checks", "make_batch", "make_data"]
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,53 @@ def checks(
         UsageError: `skip` names a check that does not exist, or gives no reason.
     """
     skip = skip or {}
-    for name, reason in skip.items():
-        if name not in CHECKS or not reason:
-            raise UsageError(f"skip={{{name!r}: {reason!r}}}: wanted a reason for one of {', '.join(CHECKS)}.{suggest(name, CHECKS)}")
+    _refuse_skip(skip, CHECKS)
     plugins = plugins or load()
     # A model that is not there fails its checks, by name, rather than the collection of all tests.
     known = plugins.models.get(model)
     names = [name for name in CHECKS if known is None or name not in APPLIES or APPLIES[name](known.info)]
     return [Check(model, name, dict(params or {}), skip.get(name, ""), plugins) for name in names]
+
+
+def check_dialect(
+    dialect: str | Dialect,
+    *,
+    levels: Sequence[float] = DECILES,
+    skip: Mapping[str, str] | None = None,
+    plugins: Plugins | None = None,
+) -> None:
+    """Check a scoring dialect as `harness score` uses it, on made forecasts of every awkward kind.
+
+    It gives the metrics that it declares and no others; the size and order of the blocks do not matter, nor does what was scored before;
+    what it is given stays as it is; missing, infinite and constant values, no window and one window are scored, without a warning; other
+    frequencies and levels are scored or refused with `Unsupported`; numbers over tasks are made of any board.
+
+    Args:
+        dialect: its name, as registered, or the dialect itself.
+        levels: rising quantile levels that it can score.
+        skip: {check: why it is not to be run}.
+        plugins: where to find the dialect; None is this environment.
+
+    Raises:
+        AssertionError: the dialect does not conform; says how.
+        PluginError, UsageError: there is no such dialect, or it cannot be made; `skip` names no check, or gives no reason.
+    """
+    _refuse_skip(skip or {}, DIALECT_CHECKS)
+    found = registered_dialect(dialect, plugins) if isinstance(dialect, str) else dialect
+    bench = DialectBench(found, tuple(levels))
+    for name, check in DIALECT_CHECKS.items():
+        if name in (skip or {}):
+            continue
+        try:
+            check(bench)
+        except Unsupported as error:
+            wanted = "name levels that it can score: check_dialect(..., levels=[...])"
+            raise AssertionError(f"{found.name}, {name}: it refuses ordinary forecasts ({error}); {wanted}") from None
+        except AssertionError as error:
+            raise AssertionError(f"{found.name}, {name}: {error}") from error
+
+
+def _refuse_skip(skip: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    for name, reason in skip.items():
+        if name not in known or not reason:
+            raise UsageError(f"skip={{{name!r}: {reason!r}}}: wanted a reason for one of {', '.join(known)}.{suggest(name, known)}")

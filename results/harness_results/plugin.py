@@ -15,9 +15,9 @@ from harness.hookspecs import hookimpl
 if TYPE_CHECKING:
     import click
 
+    from harness.dialects import Dialect
     from harness.store import Store
     from harness.types import DialectInfo
-    from harness_results.dialects import Dialect
 
 
 @hookimpl(trylast=True)

@@ -18,8 +18,8 @@ from harness.cli.complete import comma_list
 from harness.cli.run import db_option
 
 if TYPE_CHECKING:
+    from harness.dialects import Dialect
     from harness.plugins import Plugins
-    from harness_results.dialects import Dialect
     from harness_results.dialects.boards import Aggregated
     from harness_results.dialects.broken import Broken
     from harness_results.dialects.cells import LeftOut, Scored
@@ -90,12 +90,12 @@ def score(
         _list(load(), form == "json")
         return
     from harness.cli.output import printable
+    from harness.dialects.registered import find
     from harness.errors import DataError, PluginError, UsageError
     from harness.selection import split_list
     from harness_results.dialects.boards import aggregate, label
     from harness_results.dialects.broken import Broken, failure, make_all, said
     from harness_results.dialects.cells import Scored, score_cells, select_cells
-    from harness_results.dialects.registered import find
 
     plugins = load()
     form = _form(form, output)

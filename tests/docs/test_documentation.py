@@ -95,6 +95,7 @@ def test_every_example_is_run() -> None:
         "suite",
         "metric",
         "dialect",
+        "dialect-check",
         "dialect-in-python",
         "command",
         "wrapper",
@@ -145,7 +146,7 @@ def test_metric_example_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_dialect_example_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness_results.dialects import Board, Forecasts, dialect
+    from harness.dialects import Board, Forecasts, dialect
 
     _, plugins = registered("dialect", monkeypatch)
     found = dialect("per-series@1", plugins)
@@ -163,6 +164,12 @@ def test_dialect_example_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.aggregate is not None
     board = Board(["a", "b"], ["x", "y"], {"sMAPE": np.array([[3.0, np.nan], [1.0, 3.0]])}, None)
     assert found.aggregate(board) == ([{"model": "b", "sMAPE": 2.0}, {"model": "a", "sMAPE": 3.0}], [])
+
+
+def test_dialect_check_example_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plugins = registered("dialect", monkeypatch)
+    monkeypatch.setattr("harness.dialects.registered.load", lambda: plugins)
+    module_of("dialect-check", monkeypatch).test_per_series()
 
 
 def test_dialect_in_python_example_prints_its_number(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

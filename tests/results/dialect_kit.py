@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness_results.dialects import Forecasts, dialect
+from harness.dialects import Forecasts, dialect
 from harness_results.dialects.infos import BUILT_IN
 
 DIALECTS = {info.name: dialect(info.name) for info in BUILT_IN.values()}

@@ -350,7 +350,7 @@ def test_help_loads_nothing_heavy(lab: Lab) -> None:
             main(["score", "--help"])
         except SystemExit:
             pass
-        print([m for m in ("pyarrow", "pandas", "duckdb", "harness_results.dialects.base") if m in sys.modules])
+        print([m for m in ("pyarrow", "pandas", "duckdb", "harness.dialects.contract") if m in sys.modules])
     """)
     done.expect(0, "--dialect", "[]")
 

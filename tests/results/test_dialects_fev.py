@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dialect_kit import DIALECTS, KINDS, Case, case
 
-from harness_results.dialects import Board
+from harness.dialects import Board
 from harness_results.dialects.fev import BENCH, aggregate
 
 FEV = DIALECTS["fev"]

@@ -10,10 +10,10 @@ from dialect_kit import DIALECTS
 from support import Done, Lab
 
 from harness import DialectInfo
+from harness.dialects import Block, Forecasts
+from harness.dialects.registered import make
 from harness.errors import PluginError
 from harness.plugins import Registered
-from harness_results.dialects import Block, Forecasts
-from harness_results.dialects.registered import make
 
 DIALECT = """
 from harness import DialectInfo
@@ -38,7 +38,7 @@ def aggregate(board):
 
 def make():
     BODY_MAKE
-    from harness_results.dialects import Dialect
+    from harness.dialects import Dialect
     return Dialect(INFO, Largest, aggregate, relative=False)
 
 @hookimpl
@@ -61,7 +61,7 @@ BROKEN = {
     "made_ill": (
         "BODY_MAKE", "raise KeyError('no table')", "dialect 'made_ill' raised, while being made, KeyError: 'no table' (", "made_ill.py:",
     ),
-    "exits": ("BODY_MAKE", "return 3", "the factory of dialect 'exits' returned a int; wanted a harness_results.dialects.Dialect"),
+    "exits": ("BODY_MAKE", "return 3", "the factory of dialect 'exits' returned a int; wanted a harness.dialects.Dialect"),
     "other_name": (
         "BODY_MAKE",
         "global INFO; INFO = DialectInfo('fev', metrics=('x',))",
@@ -272,6 +272,7 @@ def test_registering_loads_no_dialect(lab: Lab) -> None:
             with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
                 main(arguments)
         assert said.getvalue().count("largest error") == 2, said.getvalue()
-        print(sorted(name for name in sys.modules if name == "numpy" or name.startswith("harness_results.dialects.")))
+        heavy = ("harness_results.dialects.", "harness.dialects.")
+        print(sorted(name for name in sys.modules if name == "numpy" or name.startswith(heavy)))
     """)
     assert done.expect(0).out == "['harness_results.dialects.infos']\n"

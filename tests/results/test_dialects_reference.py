@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 from dialect_kit import DIALECTS, KINDS, Case, case
 
+from harness.dialects import Forecasts, dialect, score
 from harness.errors import UsageError
 from harness.forecast import Ragged
 from harness.series import Channels
-from harness_results.dialects import Forecasts, dialect, score
 from harness_results.dialects.insample import mean_gaps, standard_deviations
 
-MODULES = ("base", "insample", "gift_eval", "fev", "monash", "time_bench", "tsfm_point")
+MODULES = (
+    "harness.arithmetic",
+    *(f"harness_results.dialects.{name}" for name in ("insample", "gift_eval", "fev", "monash", "time_bench", "tsfm_point")),
+)
 
 
 def mean(values: Iterable[float]) -> float:
@@ -271,7 +274,7 @@ def test_many_windows_take_the_memory_of_a_block() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_worked_numbers(module: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"harness_results.dialects.{module}"))
+    found = doctest.testmod(importlib.import_module(module))
     assert found.attempted > 0
     assert found.failed == 0
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.dialects import Board, Dialect, scoring
 from harness.errors import PluginError
-from harness_results.dialects.base import Board, Dialect, blame
 from harness_results.dialects.cells import LeftOut, Scored
 
 __all__ = ["Aggregated", "aggregate", "label"]
@@ -60,25 +60,14 @@ def aggregate(
             if not board.models:
                 continue
             try:
-                rows, notes = _checked(dialect.aggregate(board), board)
-            except Exception as error:
-                made.append(Aggregated(dialect.name, suite, scope, against, [], [], str(blame(dialect.name, "aggregating", error))))
+                rows, notes = scoring.aggregate(dialect, board)
+            except PluginError as error:
+                made.append(Aggregated(dialect.name, suite, scope, against, [], [], str(error)))
                 continue
             if not rows and board.baseline is None and dialect.relative:
                 notes = [f"no ratios: there are no scored forecasts of the baseline '{against}'; name another one with --baseline"]
             made.append(Aggregated(dialect.name, suite, scope, against, [row for row in rows if shown(row["model"])], notes))
     return made
-
-
-def _checked(given: Any, board: Board) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows and notes as a dialect gave them; raises PluginError where they are something else."""
-    if not isinstance(given, tuple) or len(given) != 2:
-        raise PluginError(f"aggregate() gave a {type(given).__name__}; wanted rows and notes: return rows, []")
-    rows, notes = list(given[0]), [str(note) for note in given[1]]
-    for row in rows:
-        if not isinstance(row, dict) or row.get("model") not in board.models:
-            raise PluginError(f"aggregate() gave the row {row!r}; wanted a dictionary with 'model', one of Board.models")
-    return rows, notes
 
 
 def _board(dialect: Dialect, members: Sequence[Scored | LeftOut], models: list[str], tasks: list[str], baseline: str) -> Board:

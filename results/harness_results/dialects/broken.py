@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.cli.output import printable
+from harness.dialects import Dialect
+from harness.dialects.registered import make
 from harness.errors import PluginError
 from harness.plugins import Registered
 from harness.types import DialectInfo
-from harness_results.dialects.base import Dialect
-from harness_results.dialects.registered import make
 
 __all__ = ["Broken", "failure", "make_all", "said"]
 

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from harness.arrow import to_numpy
 from harness.cli.output import printable
+from harness.dialects import Dialect, Forecasts
+from harness.dialects.scoring import score_each
 from harness.errors import DataError, HarnessError, NothingMatched, StoreError, Unavailable, UsageError, suggest
 from harness.forecast import F32, I64
 from harness.plan import open_suites
@@ -29,7 +31,6 @@ from harness.series import TaskData
 from harness.sink import forecast_folder
 from harness.store import Store
 from harness.types import Suite, Task
-from harness_results.dialects.base import Dialect, Forecasts, score_each
 
 __all__ = ["LeftOut", "Scored", "read_forecasts", "score_cells", "select_cells"]
 

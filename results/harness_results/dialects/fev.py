@@ -25,7 +25,7 @@ baseline has no score, or the score 0, are left out, where fev refuses. Models t
 Source: fev 0.10, `metrics.py` and `analysis.py` (autogluon/fev); ε: `benchmarks/fev_bench/tasks.yaml`.
 
 >>> import numpy as np
->>> from harness_results.dialects.base import Forecasts
+>>> from harness.dialects import Forecasts
 >>> two = Forecasts.from_arrays([[1, 3, 5, 9], [2, 2, 4, 4]], [0, 1], [2, 2], [[[5.0, 5.0]], [[2.0, 2.0]]], [0.5])
 >>> found = DIALECT.score(two)  # errors 0, 4 at a scale of 2; errors 2, 2 of the constant history do not count
 >>> found["MASE"], found["SQL"], found["MAE"], found["MAEB"]
@@ -39,8 +39,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arithmetic import divide, geometric_mean
+from harness.dialects import Block, Board, Dialect, Forecasts
 from harness.forecast import F64
-from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide, geometric_mean
 from harness_results.dialects.infos import FEV
 from harness_results.dialects.insample import mean_gaps
 

@@ -12,7 +12,7 @@ One number may differ from the stored one: MSIS of a model that gave samples, or
 interval from the forecast itself; here it is extrapolated from the levels that were kept.
 
 >>> import numpy as np
->>> from harness_results.dialects.base import Forecasts
+>>> from harness.dialects import Forecasts
 >>> two = Forecasts.from_arrays([[1, 3, 5, 9], [2, 2, 4, 4]], [0, 1], [2, 2], [[[5.0, 5.0]], [[2.0, 2.0]]], [0.5])
 >>> found = DIALECT.score(two)  # errors 0, 4 at a seasonal error of 2; errors 2, 2 at 0, which has no scale
 >>> found["MASE[0.5]"], found["ND[0.5]"]
@@ -25,12 +25,13 @@ from typing import Any
 
 import numpy as np
 
+from harness.arithmetic import divide, geometric_mean
+from harness.dialects import Block, Board, Dialect, Forecasts
 from harness.metrics import METRICS, evaluate
 from harness.scoring import Block as Scored
 from harness.scoring import Totals
 from harness.scoring import score as statistics
 from harness.seasonal import seasonal_error
-from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide, geometric_mean
 from harness_results.dialects.infos import GIFT_EVAL
 
 __all__ = ["CRPS", "DIALECT", "MASE"]

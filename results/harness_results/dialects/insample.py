@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arithmetic import divide
 from harness.forecast import F64, I64
 from harness.series import Channels
-from harness_results.dialects.base import divide
 
 __all__ = ["mean_gaps", "standard_deviations"]
 

@@ -19,7 +19,7 @@ there are none here. It has no aggregate over datasets. All [0, inf), best 0; MA
 
 Source: rakshitha123/TSForecasting (2022-11), `utils/error_calculator.R`, `experiments/fixed_horizon_functions.R`, `rolling_origin.R`.
 
->>> from harness_results.dialects.base import Forecasts
+>>> from harness.dialects import Forecasts
 >>> two = Forecasts.from_arrays([[1, 3, 5, 9], [2, 2, 4, 4]], [0, 1], [2, 2], [[[5.0, 5.0]], [[2.0, 2.0]]], [0.5], freq="A")
 >>> found = DIALECT.score(two)  # errors 0, 4 at a scale of 2; errors 2, 2 at a scale of 0, which is dropped
 >>> found["mean MASE"], found["MASE series"], found["mean MAE"], found["median RMSE"] == (8**0.5 + 2) / 2
@@ -31,8 +31,9 @@ from __future__ import annotations
 import numpy as np
 
 from harness import frequency
+from harness.arithmetic import divide
+from harness.dialects import Block, Dialect, Forecasts
 from harness.forecast import F64
-from harness_results.dialects.base import Block, Dialect, Forecasts, divide
 from harness_results.dialects.infos import MONASH
 from harness_results.dialects.insample import mean_gaps
 

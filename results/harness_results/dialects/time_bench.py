@@ -18,7 +18,7 @@ left out. Ranks are means over tasks; of two equal scores the first model is ahe
 Source: zqiao11/TIME (2026-06), `src/timebench/evaluation/metrics.py`, `scripts/compute_local_leaderboard.py`.
 
 >>> import numpy as np
->>> from harness_results.dialects.base import Forecasts
+>>> from harness.dialects import Forecasts
 >>> two = Forecasts.from_arrays([[1, 3, 5, 9], [2, 2, 4, 4]], [0, 1], [2, 2], [[[5.0, 5.0]], [[2.0, 2.0]]], [0.5])
 >>> found = DIALECT.score(two)  # Σ|error| / Σ|y| of the windows: 4/14 and 4/8; only the first has a scale
 >>> found["MASE"], round(found["CRPS"], 12) == round((4 / 14 + 4 / 8) / 2, 12)
@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import frequency
+from harness.arithmetic import divide, geometric_mean
+from harness.dialects import Block, Board, Dialect, Forecasts
 from harness.forecast import F64
-from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide, geometric_mean
 from harness_results.dialects.infos import TIME
 from harness_results.dialects.insample import mean_gaps
 

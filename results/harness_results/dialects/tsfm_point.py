@@ -16,7 +16,7 @@ Aggregate: the mean over the tasks that all models have, as the papers' rows "Av
 
 Source: the data loaders and `utils/metrics.py` of thuml/Time-Series-Library and of cure-lab/LTSF-Linear; StandardScaler of scikit-learn.
 
->>> from harness_results.dialects.base import Forecasts
+>>> from harness.dialects import Forecasts
 >>> one = Forecasts.from_arrays([[1, 5, 5, 9]], [0], [2], [[[3.0, 3.0]]], [0.5])
 >>> found = DIALECT.score(one)  # σ of 1, 5 is 2; errors 2, 6
 >>> found["MSE"], found["MAE"]
@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from harness_results.dialects.base import Block, Board, Dialect, Forecasts, divide
+from harness.arithmetic import divide
+from harness.dialects import Block, Board, Dialect, Forecasts
 from harness_results.dialects.infos import TSFM_POINT
 from harness_results.dialects.insample import standard_deviations
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.dialects.contract import Dialect
+from harness.dialects.scoring import blame
 from harness.errors import PluginError, UsageError
 from harness.plugins import Plugins, Registered, load
 from harness.types import DialectInfo
-from harness_results.dialects.base import Dialect, blame
 
 __all__ = ["dialect", "find", "make"]
 
@@ -46,7 +47,7 @@ def make(entry: Registered[DialectInfo]) -> Dialect:
     except Exception as error:
         raise blame(info.name, "being made", error) from error
     if not callable(tally) or not (aggregate is None or callable(aggregate)):
-        wanted = "a harness_results.dialects.Dialect, or an object with the methods tally(forecasts) and, if it has one, aggregate(board)"
+        wanted = "a harness.dialects.Dialect, or an object with the methods tally(forecasts) and, if it has one, aggregate(board)"
         raise PluginError(f"the factory of dialect '{info.name}' returned a {type(made).__name__}; wanted {wanted}")
     if own != info:
         raise PluginError(f"the factory of dialect '{info.name}' returned one of {own!r}; wanted the registered {info!r}")

@@ -1,4 +1,4 @@
-"""What a dialect is, and what it is given: all forecasts of one cell, as arrays, a block of windows at a time.
+"""The contract of scoring dialects: what one is, and what it is given, all forecasts of one cell, as arrays, a block of windows at a time.
 
 Axes: N windows, n windows of a block, Q quantile levels, H horizon, C channels, M models, R tasks. Values are float32, labels may be NaN
 (missing) or infinite; what that means is each dialect's own affair.
@@ -6,15 +6,12 @@ Axes: N windows, n windows of a block, Q quantile levels, H horizon, C channels,
 Notable choices:
 
 * A dialect adds up blocks and never sees all forecasts at once: a million windows of 48 steps at nine levels are 1.7 GB.
-* All dialects that are asked for see each block in turn, so the forecasts are read once; blocks cannot be written to.
-* A dialect may be a stranger's: what it raises, or returns that it did not declare, costs its own scores and no other's.
-* In-sample scales come from the series themselves (`insample`), which stay where their reader mapped them.
+* Blocks cannot be written to: all dialects that are asked for see the same ones.
+* In-sample scales come from the series themselves, which stay where their reader mapped them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,13 +19,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.errors import ForecastError, HarnessError, PluginError, describe, suggest
+from harness.errors import ForecastError
 from harness.forecast import F32, F64, I64, Ragged
 from harness.quantiles import rule
 from harness.series import Channels
 from harness.types import DialectInfo
 
-__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "blame", "divide", "geometric_mean", "score", "score_each"]
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Parts", "Tally"]
 
 ROWS = 512
 
@@ -187,78 +184,10 @@ class Dialect:
         return self.info.metrics
 
     def score(self, forecasts: Forecasts) -> dict[str, float]:
-        """{metric: score of the cell, NaN where undefined}; raises as the function `score` does."""
+        """{metric: score of the cell, NaN where undefined}; raises as `harness.dialects.score` does."""
+        from harness.dialects.scoring import score
+
         return score([self], forecasts)[self.name]
-
-
-def score(dialects: Sequence[Dialect], forecasts: Forecasts) -> dict[str, dict[str, float]]:
-    """{dialect: {metric: score}} of one cell; its forecasts are read once.
-
-    Raises:
-        PluginError: a dialect raised something, or gave other metrics than it declares.
-    """
-    found, broken = score_each(dialects, forecasts)
-    for error in broken.values():
-        raise error
-    return found
-
-
-def score_each(dialects: Sequence[Dialect], forecasts: Forecasts) -> tuple[dict[str, dict[str, float]], dict[str, PluginError]]:
-    """As `score`, and {dialect: what is wrong with it} of those that are broken."""
-    found: dict[str, dict[str, float]] = {}
-    broken: dict[str, PluginError] = {}
-    tallies: dict[str, Tally] = {}
-    working = list(dialects)
-
-    @contextlib.contextmanager
-    def costs_only(dialect: Dialect) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            broken[dialect.name] = blame(dialect.name, "scoring", error)
-            working.remove(dialect)
-
-    with np.errstate(all="ignore"):  # each dialect says what a division by zero is
-        for dialect in dialects:
-            with costs_only(dialect):
-                tallies[dialect.name] = dialect.tally(forecasts)
-        for block in forecasts.blocks() if working else ():
-            for dialect in tuple(working):
-                with costs_only(dialect):
-                    tallies[dialect.name].add(block)
-        for dialect in tuple(working):
-            with costs_only(dialect):
-                found[dialect.name] = _declared(dialect.info, tallies[dialect.name].metrics())
-    return found, broken
-
-
-def _declared(info: DialectInfo, given: Any) -> dict[str, float]:
-    """The scores that a dialect gave; raises PluginError where they are not what it declares."""
-    if not isinstance(given, Mapping):
-        raise PluginError(f"metrics() gave a {type(given).__name__}; wanted a dictionary of {', '.join(info.metrics)}")
-    for metric in info.metrics:
-        if metric not in given:
-            hint = suggest(metric, [key for key in given if isinstance(key, str)])
-            raise PluginError(
-                f"metrics() gave no {metric!r}, which its DialectInfo declares; it gave: {', '.join(map(str, given)) or 'none'}.{hint}"
-            )
-    for key, value in given.items():
-        if key not in info.metrics:
-            raise PluginError(f"metrics() gave {key!r}, which its DialectInfo does not declare; add it to metrics=(...)")
-        if np.ndim(value) or not isinstance(value, float | int | np.number | np.ndarray) or isinstance(value, complex):
-            raise PluginError(f"metrics() gave {value!r} for {key!r}; wanted a number, NaN where undefined")
-    return {metric: float(given[metric]) for metric in info.metrics}
-
-
-def blame(name: str, doing: str, error: Exception) -> PluginError:
-    """What to say of a dialect that raised this while `doing` something, and where it was raised."""
-    if isinstance(error, HarnessError):
-        return PluginError(f"dialect '{name}', while {doing}: {error}")
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    made = PluginError(f"dialect '{name}' raised, while {doing}, {describe(error)}{place}")
-    made.__cause__ = error
-    return made
 
 
 def _locked(values: F32) -> F32:
@@ -266,22 +195,3 @@ def _locked(values: F32) -> F32:
     view = values.view()
     view.flags.writeable = False
     return view
-
-
-def divide(a: Any, b: Any) -> Any:
-    """a / b as floats: x/0 is inf, 0/0 is NaN, without a warning."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.divide(a, b, dtype=np.float64)
-
-
-def geometric_mean(ratios: F64) -> F64:
-    """[M, R] -> [M] over those that are not NaN; NaN where all are.
-
-    >>> geometric_mean(np.array([[2.0, 8.0, np.nan]])).round(12).tolist()
-    [4.0]
-    """
-    there = ~np.isnan(ratios)
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.where(there, ratios, 1.0))
-    mean: F64 = np.exp(divide(logs.sum(axis=1), there.sum(axis=1)))
-    return mean

@@ -1,0 +1,153 @@
+"""`harness.testing.check_dialect`: the built-in dialects pass, and each mistake is found by the check that is there for it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from dialect_kit import DIALECTS
+
+from harness import DialectInfo, Unsupported, UsageError
+from harness.conformance_dialects import DIALECT_CHECKS
+from harness.dialects import Block, Board, Dialect, Forecasts
+from harness.testing import check_dialect
+
+INFO = DialectInfo("mine", metrics=("MAE", "points"))
+KEPT: list[float] = []
+
+
+class Errors:
+    """Mean absolute error of the median over all labels that are there, and their number."""
+
+    def __init__(self, forecasts: Forecasts) -> None:
+        self.forecasts = forecasts
+        self.sum, self.points = 0.0, 0
+
+    def add(self, block: Block) -> None:
+        good = np.isfinite(block.labels)
+        self.sum += float(np.abs(block.labels - block.median())[good].sum())
+        self.points += int(good.sum())
+
+    def metrics(self) -> dict[str, Any]:
+        return {"MAE": self.sum / self.points if self.points else np.nan, "points": self.points}
+
+
+def changed(**methods: Any) -> Dialect:
+    return Dialect(INFO, type("Changed", (Errors,), methods))
+
+
+def also(change: Callable[[Any, Block], Any]) -> Dialect:
+    """A dialect whose `add` does something more."""
+
+    def add(self: Errors, block: Block) -> None:
+        Errors.add(self, block)
+        change(self, block)
+
+    return changed(add=add)
+
+
+def keep(self: Errors, block: Block) -> None:
+    KEPT.append(0.5)
+    self.sum += sum(KEPT)
+
+
+def write_labels(self: Errors, block: Block) -> None:
+    block.labels[:] = 0
+
+
+def write_cuts(self: Errors, block: Block) -> None:
+    self.forecasts.cut[:] = self.forecasts.cut[::-1].copy()
+
+
+def want_labels(self: Errors, block: Block) -> None:
+    if not np.isfinite(block.labels).all():
+        raise ValueError("labels are missing")
+
+
+def warn(self: Errors, block: Block) -> None:
+    warnings.warn("not again", stacklevel=1)
+
+
+def count_last(self: Errors, block: Block) -> None:
+    self.points = block.labels.size
+
+
+def add_first(self: Errors, block: Block) -> None:
+    self.sum += float(block.rows[0]) if len(block) > 1 else 0.0
+
+
+def refuse(self: Errors, block: Block) -> None:
+    if 0.01 not in block.levels:
+        raise Unsupported("it needs the level 0.01")
+
+
+def only_hours(self: Errors, forecasts: Forecasts) -> None:
+    Errors.__init__(self, forecasts)
+    self.season = {"H": 24}[forecasts.freq]  # type: ignore[attr-defined]
+
+
+def of_baseline(board: Board) -> Any:
+    return [{"model": board.models[board.baseline], "MAE": 1.0}], []  # type: ignore[index]
+
+
+def nanmean(board: Board) -> Any:
+    return [{"model": name, "MAE": mean} for name, mean in zip(board.models, np.nanmean(board.scores["MAE"], axis=1), strict=True)], []
+
+
+def ones(board: Board) -> Any:
+    board.scores["MAE"][:] = 1
+    return [], []
+
+
+BROKEN: dict[str, tuple[str, Dialect, str]] = {
+    "more": ("declared", changed(metrics=lambda self: {"MAE": 1.0, "points": 1, "best": 0}), "'best', which its DialectInfo does not"),
+    "nothing": ("declared", changed(metrics=lambda self: {"MAE": np.nan, "points": np.nan}), "all scores of ordinary forecasts are NaN"),
+    "writes": ("declared", also(write_labels), "assignment destination is read-only"),
+    "warns": ("declared", also(warn), "UserWarning: not again"),
+    "level": ("declared", also(refuse), "it refuses ordinary forecasts (it needs the level 0.01); name levels that it can score"),
+    "last block": ("blocks", also(count_last), " in blocks of 1 windows instead of one block of 30, "),
+    "first row": ("blocks", also(add_first), "in blocks of 7 windows instead of one block of 30"),
+    "kept": ("repeated", also(keep), "MAE is"),
+    "writes cuts": ("inputs", also(write_cuts), "cut is not what it was before scoring; copy what you change"),
+    "missing": ("missing", also(want_labels), "series and labels: some: dialect 'mine' raised, while scoring, ValueError"),
+    "empty": ("few", changed(metrics=lambda self: {"MAE": self.sum / self.points, "points": 1}), "no window: dialect 'mine' raised"),
+    "hours": ("kinds", changed(__init__=only_hours), "frequency D: dialect 'mine' raised, while scoring, KeyError"),
+    "no rows": ("aggregate", Dialect(INFO, Errors, lambda board: []), "aggregate() gave a list"),  # type: ignore[arg-type, return-value]
+    "no baseline": ("aggregate", Dialect(INFO, Errors, of_baseline), "a board without one: dialect 'mine' raised, while aggregating"),
+    "nanmean": ("aggregate", Dialect(INFO, Errors, nanmean), "Mean of empty slice"),
+    "ones": ("aggregate", Dialect(INFO, Errors, ones), "aggregate() changed Board.scores; copy what you change"),
+}
+"""{mistake: the check that is there for it, the dialect, what is said}."""
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_built_in_ones_pass(name: str) -> None:
+    check_dialect(name)
+    check_dialect(DIALECTS[name], levels=[0.025, 0.5, 0.975])
+
+
+def test_a_good_one_passes() -> None:
+    check_dialect(Dialect(INFO, Errors))
+    check_dialect(also(refuse), levels=[0.01, 0.5, 0.99])
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_mistake_is_found_by_its_check(mistake: str) -> None:
+    check, dialect, said = BROKEN[mistake]
+    others = {name: "this test is of another" for name in DIALECT_CHECKS if name != check}
+    with pytest.raises(AssertionError) as caught:
+        check_dialect(dialect, skip=others)
+    assert str(caught.value).startswith(f"mine, {check}: ")
+    assert said in str(caught.value)
+
+
+def test_what_is_asked_wrongly() -> None:
+    with pytest.raises(UsageError, match="wanted a reason for one of declared, blocks"):
+        check_dialect("fev", skip={"blocks": ""})
+    with pytest.raises(UsageError, match=r"skip=\{'block': 'why'\}.* Did you mean 'blocks'\?"):
+        check_dialect("fev", skip={"block": "why"})
+    with pytest.raises(UsageError, match="no dialect 'fve'"):
+        check_dialect("fve")
