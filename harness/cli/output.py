@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Column", "print_grid", "print_json", "print_rows", "print_table", "printable", "terminal_width", "widths"]
+__all__ = ["Column", "print_grid", "print_json", "print_rows", "print_table", "printable", "spreadsheet_safe", "terminal_width", "widths"]
 
 PIPED = 200
 """Characters of a line where there is no terminal."""
@@ -50,6 +50,20 @@ def printable(value: Any, width: int = 0) -> str:
         value = ", ".join(str(v) for v in value)
     text = "".join(c if c.isprintable() else "�" for c in str(value))
     return text if not width or len(text) <= width else text[: width - 1] + "…"
+
+
+def spreadsheet_safe(value: Any) -> Any:
+    """A value of a CSV file: numbers in full, None as nothing, text as one line; what would be taken for a formula gets an apostrophe.
+
+    >>> [spreadsheet_safe(value) for value in ("=1+1", "naive", -1, 0.1, None)]
+    ["'=1+1", 'naive', -1, '0.1', '']
+    """
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, int):
+        return value
+    text = printable(value)
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
 @dataclass(frozen=True)

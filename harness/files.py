@@ -1,0 +1,48 @@
+"""Writing what a command was asked for: whole, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from harness.errors import StoreError
+from harness.spool import publish, temporary_name
+
+__all__ = ["write_whole"]
+
+
+def write_whole(path: Path, content: str | bytes, hint: str = "choose another file with -o") -> None:
+    """Write a file so that its name never stands for a part of it; a link to a file stays one.
+
+    A pipe, a device or an open file (/dev/stdout, /dev/fd/3) is written to as it is, behind what is in it.
+
+    Args:
+        content: text is written as UTF-8, half characters as "?".
+        hint: what to do where the path is no good.
+
+    Raises:
+        StoreError: it could not be written; a file that was there before is unchanged.
+    """
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    try:
+        if _is_open_file(path) or (path.exists() and not path.is_file()):
+            with path.open("ab") as stream:
+                stream.write(data)
+            return
+        target = path.resolve()
+        temporary = temporary_name(target)
+        try:
+            temporary.write_bytes(data)
+            publish(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # links in a circle are a RuntimeError in Python 3.11 and 3.12
+        raise StoreError(f"could not write {path}: {getattr(error, 'strerror', None) or error}; {hint}") from error
+
+
+def _is_open_file(path: Path) -> bool:
+    """Whether a path is another name of a file that this process has open: replacing that would not reach who reads it."""
+    whole = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() leaves ".." in
+    return whole in ("/dev/stdout", "/dev/stderr") or os.path.realpath(Path(whole).parent).startswith(("/proc/", "/dev/fd"))
