@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from harness.cli.run import db_option
 from harness.errors import DataError, StoreError, UsageError
 from harness_results import import_commands
+from harness_results.duck import open_duck
 from harness_results.score_command import score
-
-if TYPE_CHECKING:
-    from harness_results.store import DuckStore
 
 __all__ = ["add_to"]
 
@@ -37,18 +35,6 @@ def add_to(cli: click.Group) -> None:
             cli.add_command(group)
         for command in commands:
             group.add_command(command)
-
-
-def _duck(db: Path, must_exist: bool = True) -> DuckStore:
-    from harness.plugins import load
-    from harness_results.store import DuckStore
-
-    store = load().store(db)
-    if not isinstance(store, DuckStore):
-        raise UsageError(f"{db} is opened by another plugin ({type(store).__name__}); this command is for DuckDB files")
-    if must_exist and not db.exists() and not store.spool.is_dir():
-        raise StoreError(f"there is no results database at {db}; make one with `harness run`, or name another with --db")
-    return store
 
 
 @click.command()
@@ -94,7 +80,7 @@ def info(db: Path, as_json: bool) -> None:
     from harness.cli.output import print_json, print_table
     from harness_results.maintenance import info as collect
 
-    facts = collect(_duck(db))
+    facts = collect(open_duck(db))
     if as_json:
         print_json(facts)
         return
@@ -110,7 +96,7 @@ def check(db: Path) -> None:
     """Open the database, bring it to the current schema, take in the spool, look for contradictions."""
     from harness_results.maintenance import check as examine
 
-    problems = examine(_duck(db))
+    problems = examine(open_duck(db))
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
@@ -132,7 +118,7 @@ def vacuum(db: Path) -> None:
     """Give back the room of replaced results."""
     from harness_results.maintenance import vacuum as compact
 
-    before, after = compact(_duck(db))
+    before, after = compact(open_duck(db))
     click.echo(f"{db}: {before:,} -> {after:,} bytes")
 
 
@@ -143,7 +129,7 @@ def merge(files: tuple[Path, ...], db: Path) -> None:
     """Take in the results of other databases; of two results of one cell the newer stays."""
     from harness_results.maintenance import merge as take
 
-    for file, count in take(_duck(db, must_exist=False), files).items():
+    for file, count in take(open_duck(db, must_exist=False), files).items():
         click.echo(f"{file}: {count} cells taken in")
 
 
@@ -151,7 +137,7 @@ def merge(files: tuple[Path, ...], db: Path) -> None:
 @db_option
 def ingest(db: Path) -> None:
     """Take in what runs have left in the spool."""
-    store = _duck(db)
+    store = open_duck(db)
     click.echo(f"{store.ingest()} cells taken in from {store.spool}")
 
 
@@ -166,7 +152,7 @@ def import_gift_eval(path: Path | None, db: Path) -> None:
     """
     from harness_results.gift_eval_import import import_gift_eval as take
 
-    done = take(_duck(db, must_exist=False), path)
+    done = take(open_duck(db, must_exist=False), path)
     for line in [*(f"warning: {w}" for w in done.warnings), *(f"skipped: {p}" for p in done.problems)]:
         click.echo(line, err=True)
     if not done.models:

@@ -10,6 +10,7 @@ Source of the format: fev 0.6 to 0.10, https://github.com/autogluon/fev.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 import re
@@ -78,6 +79,11 @@ class FevRow:
     predict_s: float | None
     forecasts: int | None  # items × targets × windows
     about: dict[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def key(self) -> tuple[str, str, str]:
+        """Model, task and definition: which result it is."""
+        return self.model, self.task, digest(self.definition)
 
 
 def read_fev(file: Path) -> list[FevRow]:

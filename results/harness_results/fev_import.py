@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SOURCE", "import_fev"]
 
 SOURCE = "fev"
+Key = tuple[str, str, str]  # of a `FevRow`
 _STORED = """
 SELECT task, any_value(identity) AS identity FROM cells
 WHERE source = $1 AND suite = $2 AND NOT list_contains($3::VARCHAR[], model) GROUP BY task
@@ -45,7 +46,7 @@ def import_fev(store: DuckStore, path: Path, suite: str = "fev") -> Imported:
     if not suite.strip():
         raise UsageError("got an empty suite name; wanted one, as in --suite fev")
     result = Imported()
-    rows: dict[tuple[str, str, str], FevRow] = {}  # by model, task and definition
+    rows: dict[Key, FevRow] = {}
     for file in csv_files(path):
         try:
             _take(rows, read_fev(file), result.warnings)
@@ -65,7 +66,7 @@ def import_fev(store: DuckStore, path: Path, suite: str = "fev") -> Imported:
     return result
 
 
-def _take(rows: dict[tuple[str, str, str], FevRow], found: Sequence[FevRow], warnings: list[str]) -> None:
+def _take(rows: dict[Key, FevRow], found: Sequence[FevRow], warnings: list[str]) -> None:
     """Add a file's rows, all or none.
 
     Raises:
@@ -73,12 +74,11 @@ def _take(rows: dict[tuple[str, str, str], FevRow], found: Sequence[FevRow], war
     """
     if not found:
         raise DataError("a file with a header and no results")
-    new: dict[tuple[str, str, str], FevRow] = {}
+    new: dict[Key, FevRow] = {}
     for row in found:
-        key = (row.model, row.task, digest(row.definition))
-        first = new.get(key) or rows.get(key)
+        first = new.get(row.key) or rows.get(row.key)
         if first is None:
-            new[key] = row
+            new[row.key] = row
         elif (first.scores, first.error) != (row.scores, row.error):
             raise DataError(
                 f"{row.where}: {row.model!r} has task {row.task!r} twice with different numbers (first in {first.where}); "
@@ -89,8 +89,8 @@ def _take(rows: dict[tuple[str, str, str], FevRow], found: Sequence[FevRow], war
     rows.update(new)
 
 
-def _task_names(rows: Sequence[FevRow]) -> dict[int, str]:
-    """{id of a row: name of its task}: tasks of one name and different definitions have a digest of the definition behind it."""
+def _task_names(rows: Sequence[FevRow]) -> dict[Key, str]:
+    """{key of a row: name of its task}: tasks of one name and different definitions have a digest of the definition behind it."""
     kinds: dict[str, list[tuple[dict[str, Any], list[FevRow]]]] = {}
     for row in rows:
         same = next((kind for kind in kinds.setdefault(row.task, []) if not agree(kind[0], row.definition)), None)
@@ -103,18 +103,18 @@ def _task_names(rows: Sequence[FevRow]) -> dict[int, str]:
     for task, variants in kinds.items():
         for definition, members in variants:
             name = task if len(variants) == 1 else f"{task}@{digest(definition)}"
-            names.update({id(row): name for row in members})
+            names.update({row.key: name for row in members})
     return names
 
 
-def _compare(store: DuckStore, suite: str, models: Sequence[str], rows: Collection[FevRow], names: Mapping[int, str]) -> None:
+def _compare(store: DuckStore, suite: str, models: Sequence[str], rows: Collection[FevRow], names: Mapping[Key, str]) -> None:
     """Refuse tasks that the database has with another definition: their numbers would stand in one column."""
     if not store.path.exists():
         return
     table = store.query(_STORED, [SOURCE, suite, list(models)]).to_pylist()
     stored = {row["task"]: json.loads(row["identity"] or "{}").get("definition", {}) for row in table}
     for row in rows:
-        task = names[id(row)]
+        task = names[row.key]
         if differing := agree(stored.get(task, {}), row.definition):
             field = differing[0]
             raise UsageError(
@@ -142,9 +142,9 @@ def _info(model: str, rows: Sequence[FevRow], elsewhere: Sequence[str]) -> dict[
     return records.model_row({"testdata_leakage": leakage, "trained_on_tasks": trained, "fev_versions": versions}, model, SOURCE)
 
 
-def _cells(rows: Collection[FevRow], names: Mapping[int, str], suite: str) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+def _cells(rows: Collection[FevRow], names: Mapping[Key, str], suite: str) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
     for row in rows:
-        task = names[id(row)]
+        task = names[row.key]
         record = {
             **task_facts_of(row),
             "cell_id": published_id(SOURCE, suite, row.model, task),

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.again import run_command
 from harness.errors import NothingMatched, StoreError, suggest
-from harness.spool import publish, temporary_name
+from harness.files import write_whole
 from harness_results.gift_eval_files import METRICS, PREFIX
 
 if TYPE_CHECKING:
@@ -89,18 +91,18 @@ def export_gift_eval(
         StoreError: the store cannot be read or the files cannot be written.
     """
     if tasks is None:
-        from harness_results.gift_eval_import import suite_tasks
+        from harness_results.imported import suite_tasks
 
         tasks = suite_tasks(suite)
     results = own_results(store, suite)
     chosen = {key: rows for key, rows in results.items() if not models or _wanted(key[0], models)}
     if not chosen:
-        wanted = ",".join(models) or "naive"
+        command = run_command({"model": ",".join(models) or "naive", "suite": suite}, tasks=[])
         have = sorted({key[0] for key in results})
         raise NothingMatched(
             f"no own result of suite '{suite}' to export{' for ' + ','.join(models) if models else ''}."
             f"{suggest(models[0], have) if models else ''} Models with whole-task results: {', '.join(have) or 'none'}. "
-            f"To make some: harness run -m {wanted} -s {suite}"
+            f"To make some: {command}"
         )
     taken: set[str] = set()
     exported = []
@@ -142,24 +144,15 @@ def write_folder(
     Raises:
         StoreError: the folder cannot be made or written.
     """
+    hint = "choose another folder with -o"
     try:
         target.mkdir(parents=True, exist_ok=True)
-        count = _whole(target / "all_results.csv", lambda file: _write_csv(file, model, rows, tasks))
-        text = json.dumps(config, indent=4, ensure_ascii=False) + "\n"
-        _whole(target / "config.json", lambda file: file.write_text(text, encoding="utf-8", errors="replace"))
     except OSError as error:
-        raise StoreError(f"could not write {target}: {error.strerror}; choose another folder with -o") from error
-    return count
-
-
-def _whole(file: Path, write: Callable[[Path], int]) -> int:
-    temporary = temporary_name(file)
-    try:
-        count = write(temporary)
-        publish(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+        raise StoreError(f"could not write {target}: {error.strerror}; {hint}") from error
+    present = {name: task for name, task in sorted(tasks.items()) if name in rows}
+    write_whole(target / "all_results.csv", _csv(model, rows, present), hint)
+    write_whole(target / "config.json", json.dumps(config, indent=4, ensure_ascii=False) + "\n", hint)
+    return len(present)
 
 
 def _label(key: Key, others: Iterable[Key]) -> str:
@@ -175,14 +168,11 @@ def _wanted(model: str, patterns: Sequence[str]) -> bool:
     return any(model == pattern or fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
 
 
-def _write_csv(file: Path, model: str, rows: Mapping[str, Mapping[str, float | None]], tasks: Mapping[str, Task]) -> int:
-    count = 0
-    with file.open("w", newline="", encoding="utf-8", errors="replace") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["dataset", "model", *(PREFIX + metric for metric in METRICS), "domain", "num_variates"])
-        for name, task in sorted(tasks.items()):
-            if name in rows:
-                values = [rows[name].get(metric) for metric in METRICS]
-                writer.writerow([name, model, *("" if v is None else repr(v) for v in values), task.domain, task.variates])
-                count += 1
-    return count
+def _csv(model: str, rows: Mapping[str, Mapping[str, float | None]], tasks: Mapping[str, Task]) -> str:
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(["dataset", "model", *(PREFIX + metric for metric in METRICS), "domain", "num_variates"])
+    for name, task in tasks.items():
+        values = [rows[name].get(metric) for metric in METRICS]
+        writer.writerow([name, model, *("" if v is None else repr(v) for v in values), task.domain, task.variates])
+    return sink.getvalue()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.types import Task
     from harness_results.store import DuckStore
 
-__all__ = ["SOURCE", "Imported", "import_gift_eval", "store_published", "suite_tasks"]
+__all__ = ["SOURCE", "import_gift_eval", "store_published"]
 
 SOURCE = "gift-eval"
 

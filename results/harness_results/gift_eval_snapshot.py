@@ -53,7 +53,7 @@ def read_snapshot(tasks: Mapping[str, Any], file: Path = SNAPSHOT) -> list[Publi
 
 def main(arguments: list[str]) -> None:
     """Make the snapshot from a folder of results."""
-    from harness_results.gift_eval_import import suite_tasks
+    from harness_results.imported import suite_tasks
 
     if len(arguments) != 1:
         raise UsageError("usage: python -m harness_results.gift_eval_snapshot RESULTS_FOLDER")

@@ -9,12 +9,12 @@ official data they reproduce the published scores, on other data they do not.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.again import run_command
 from harness.errors import NothingMatched, UsageError, suggest
 from harness_results.gift_eval_check import CHOICES, Check, check_folder, passes
 from harness_results.gift_eval_export import CONFIG_FIELDS, Key, config_of, own_results, safe_folder, write_folder
@@ -126,7 +126,7 @@ def _chosen(keys: Sequence[Key], model: str, mode: str, seed: int | None) -> Key
         have = sorted({key[0] for key in keys})
         raise NothingMatched(
             f"no own result of a whole task of {SUITE} for {model!r}.{suggest(model, have)} Models with some: {', '.join(have) or 'none'}. "
-            f"To make them: harness run -m {shlex.quote(model)} -s {SUITE}"
+            f"To make them: {run_command({'model': model, 'suite': SUITE}, tasks=[])}"
         )
     kept = [key for key in mine if mode in ("", key[2]) and seed in (None, key[4])]
     if len(kept) == 1:
@@ -137,21 +137,10 @@ def _chosen(keys: Sequence[Key], model: str, mode: str, seed: int | None) -> Key
     raise UsageError(f"{model!r} has results of {len(kept)} kinds, wanted one: {kinds}. Name one with --mode and --seed")
 
 
-def _command(key: Key, tasks: Collection[str], store: Store, *more: str) -> str:
-    """The run that makes these tasks' results."""
-    model, _, mode, budget, seed = key
-    parts = ["harness", "run", "-m", model, "-s", SUITE]
-    if 0 < len(tasks) <= 3:
-        parts += ["-t", ",".join(tasks)]
-    if mode != "zero-shot":
-        parts += ["--mode", mode]
-    if budget:
-        parts += ["--budget", budget]
-    if seed:
-        parts += ["--seed", str(seed)]
-    if str(store.path) != "harness.duckdb":
-        parts += ["--db", str(store.path)]
-    return shlex.join([*parts, *more])
+def _command(key: Key, tasks: Collection[str], store: Store, rerun: str = "") -> str:
+    """The run that makes these tasks' results; many tasks are not named."""
+    row = {"suite": SUITE, **dict(zip(("model", "model_name", "mode", "budget", "seed"), key, strict=True))}
+    return run_command(row, tasks=list(tasks) if len(tasks) <= 3 else [], db=store.path, rerun=rerun)
 
 
 def _with_command(check: Check, key: Key, store: Store) -> Check:
@@ -170,7 +159,7 @@ def _check_store(store: Store, key: Key, tasks: Mapping[str, Task], checks: Sequ
     if failed := {task: row for task, row in whole.items() if row["status"] != "ok"}:
         task, row = min(failed.items())
         detail = f"{len(failed)} tasks failed or were skipped, such as {task}: {row['reason']}"
-        found.append(Check("failed", False, detail, _command(key, failed, store, "--rerun", "failed"), tuple(failed)))
+        found.append(Check("failed", False, detail, _command(key, failed, store, "failed"), tuple(failed)))
     if parts := {row["task"] for row in cells if row["scope"]} & lacking:
         found.append(Check("parts of tasks", None, f"{len(parts)} of the missing rows were run with --limit only, which does not count"))
     if mode != "zero-shot":

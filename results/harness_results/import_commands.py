@@ -10,6 +10,7 @@ import click
 
 from harness.cli.run import db_option
 from harness.errors import DataError, UsageError
+from harness_results.duck import open_duck
 
 if TYPE_CHECKING:
     from harness_results.csv_import import ScoreTable
@@ -138,10 +139,9 @@ def import_fev(path: Path, suite: str, as_json: bool, db: Path) -> None:
     harness import fev fev/benchmarks/fev_bench/results
     harness leaderboard -s fev
     """
-    from harness_results.commands import _duck
     from harness_results.fev_import import import_fev as take
 
-    _say(take(_duck(db, must_exist=False), path, suite), suite, db, as_json)
+    _say(take(open_duck(db, must_exist=False), path, suite), suite, db, as_json)
 
 
 @click.command("csv")
@@ -163,7 +163,6 @@ def import_csv(file: Path, suite: str, source: str, assignments: tuple[str, ...]
     harness import csv scores.csv -s gift-eval --dry-run
     harness import csv paper.csv -s my-suite --source paper --map Method=model --map err=MASE
     """
-    from harness_results.commands import _duck
     from harness_results.csv_import import import_csv as take
     from harness_results.csv_import import read_scores, source_name
 
@@ -174,7 +173,7 @@ def import_csv(file: Path, suite: str, source: str, assignments: tuple[str, ...]
         return
     if not table.declared:
         _say_new_suite(suite)
-    _say(take(_duck(db, must_exist=False), table, source), suite, db, as_json)
+    _say(take(open_duck(db, must_exist=False), table, source), suite, db, as_json)
 
 
 def _say_new_suite(suite: str) -> None:

@@ -15,8 +15,9 @@ from results_kit import spool_cell
 from harness.errors import NothingMatched
 from harness_results.gift_eval_export import export_gift_eval, safe_folder
 from harness_results.gift_eval_files import METRICS, PREFIX, Published
-from harness_results.gift_eval_import import import_gift_eval, suite_tasks
+from harness_results.gift_eval_import import import_gift_eval
 from harness_results.gift_eval_snapshot import read_snapshot, write_snapshot
+from harness_results.imported import suite_tasks
 from harness_results.store import DuckStore
 
 HEADER = ["dataset", "model", *(PREFIX + metric for metric in METRICS), "domain", "num_variates"]
