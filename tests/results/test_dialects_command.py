@@ -138,6 +138,12 @@ def test_forms_and_selections(run: tuple[Lab, Done]) -> None:
     assert all(row["model"] == "seasonal_naive" for row in board["rows"])
 
 
+def test_a_pipe_is_a_file_to_write_to(run: tuple[Lab, Done]) -> None:
+    lab, whole = run
+    done = lab.run("score", "--dialect", ALL, "--json", "-o", "/dev/stdout").expect(0, "wrote /dev/stdout")
+    assert done.json() == whole.json()
+
+
 def test_what_does_not_make_sense_is_refused_at_once(run: tuple[Lab, Done]) -> None:
     lab, _ = run
     (lab.folder / "folder.csv").mkdir(exist_ok=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.again import run_command
 from harness.arrow import to_numpy
 from harness.cli.output import printable
 from harness.dialects import Dialect, Forecasts
@@ -46,6 +47,7 @@ WINDOWS = 'SELECT "window", context_length FROM main.windows WHERE result_id = $
 SCORES = "SELECT metric, value FROM main.scores WHERE result_id = $1 AND value IS NOT NULL"
 
 Row = Mapping[str, Any]
+Remake = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,18 @@ class Scored:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A cell without scores. kind: failed | no forecasts | unavailable | refused; `command` mends it, "" = nothing to type."""
+    """A cell without scores. kind: failed | no forecasts | unavailable | refused."""
 
     cell: Row
     kind: str
     reason: str
-    command: str = ""
+    fetch: str = ""  # the command that brings its data
+    remake: Remake | None = None  # the command that makes such cells of these tasks anew, where that mends it
+
+    @property
+    def command(self) -> str:
+        """What mends it; "" = nothing to type."""
+        return self.remake([self.cell["task"]]) if self.remake else self.fetch
 
 
 def select_cells(
@@ -120,17 +128,13 @@ def _matches(name: str, pattern: str) -> bool:
     return name == pattern or fnmatch.fnmatchcase(name, pattern)
 
 
-def run_command(row: Row, task: str, store: Store, extra: str = "") -> str:
-    """The command that makes a cell's forecasts and keeps them; `task` "" = all of the suite."""
-    parts = ["harness", "run", "-m", row["model"], "-s", row["suite"], *(["-t", task] if task else []), "--save-forecasts"]
-    for option, value, usual in (("--mode", row["mode"], "zero-shot"), ("--budget", row["budget"], ""), ("--seed", row["seed"], 0)):
-        if value != usual:
-            parts += [option, str(value)]
-    if str(row["scope"]).startswith("limit="):
-        parts += ["--limit", row["scope"].removeprefix("limit=")]
-    parts += ["--data", row["data_folder"]] if row["data_folder"] else []
-    parts += ["--db", str(store.path)] if store.path.name != "harness.duckdb" or store.path.parent != Path() else []
-    return " ".join([*(shlex.quote(str(part)) for part in parts), *([extra] if extra else [])])
+def remake(store: Store, row: Row, rerun: str = "") -> Remake:
+    """The commands that make the forecasts of this row's kind anew and keep them."""
+    return partial(_remake, store.path, row, rerun)
+
+
+def _remake(db: Path, row: Row, rerun: str, tasks: Sequence[str]) -> str:
+    return run_command(row, tasks=tasks, save_forecasts=True, data=row["data_folder"], db=db, rerun=rerun)
 
 
 @dataclass
@@ -182,7 +186,7 @@ def score_cells(
             yield LeftOut(row, "failed", said)
             continue
         if not row["forecasts"]:
-            yield LeftOut(row, "no forecasts", "its forecasts were not kept", run_command(row, row["task"], store))
+            yield LeftOut(row, "no forecasts", "its forecasts were not kept", remake=remake(store, row))
             continue
         try:
             opened = places.open(row)
@@ -195,7 +199,7 @@ def score_cells(
             yield LeftOut(row, "unavailable", error.reason, error.fetch)
         except HarnessError as error:
             again = isinstance(error, _Again)
-            yield LeftOut(row, "refused", str(error), run_command(row, row["task"], store, "--rerun all") if again else "")
+            yield LeftOut(row, "refused", str(error), remake=remake(store, row, "all") if again else None)
 
 
 class _Again(StoreError):
