@@ -17,6 +17,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "GATE_FAILED",
     "DataError",
     "ForecastError",
     "HarnessError",
@@ -29,6 +30,9 @@ __all__ = [
     "describe",
     "suggest",
 ]
+
+GATE_FAILED = 4
+"""The exit code of a command that worked and whose answer is no: a gate, a comparison or a checklist that failed."""
 
 
 class HarnessError(Exception):

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.run import db_option
-from harness.errors import DataError, UsageError
+from harness.errors import GATE_FAILED, DataError, UsageError
 from harness_results.duck import open_duck
 
 if TYPE_CHECKING:
-    from harness_results.csv_import import ScoreTable
+    from harness_results.csv_scores import ScoreTable
     from harness_results.gift_eval_check import Check
     from harness_results.imported import Imported
 
 __all__ = ["import_csv", "import_fev", "submit_gift_eval"]
 
 ANY_PATH = click.Path(path_type=Path)
-GATE = 4  # the exit code of a gate that failed
 MARKS = {True: "✓ good", False: "✗ wrong", None: "– note"}
 
 
@@ -62,7 +61,7 @@ def submit_gift_eval(
             raise UsageError("wanted a model and a folder to write to, as in: harness submit gift-eval -m naive -o results")
         good = _submit(model, output, fields, mode, seed, as_json, db)
     if not good:
-        click.get_current_context().exit(GATE)
+        click.get_current_context().exit(GATE_FAILED)
 
 
 def _submit(model: str, output: Path, fields: Sequence[str], mode: str, seed: int | None, as_json: bool, db: Path) -> bool:
@@ -149,25 +148,42 @@ def import_fev(path: Path, suite: str, as_json: bool, db: Path) -> None:
 @click.option("-s", "--suite", required=True, help="Whose tasks they are; a new name makes a suite of the table's own.")
 @click.option("--source", default="", metavar="NAME", help="Where the numbers come from.  [default: the file's name]")
 @click.option("--map", "assignments", multiple=True, metavar="COLUMN=NAME", help="What a column is: 'Method=model', 'err=MASE', 'note=-'.")
+@click.option("--lower", multiple=True, metavar="LIST", help="Metrics of which a lower score is better, where that is not known.")
+@click.option("--higher", multiple=True, metavar="LIST", help="Metrics of which a higher score is better; nobody is ranked by them.")
 @click.option("--dry-run", is_flag=True, help="Show what would be taken, and store nothing.")
 @click.option("--json", "as_json", is_flag=True, help="What was taken, as JSON.")
 @db_option
-def import_csv(file: Path, suite: str, source: str, assignments: tuple[str, ...], dry_run: bool, as_json: bool, db: Path) -> None:
+def import_csv(
+    file: Path,
+    suite: str,
+    source: str,
+    assignments: tuple[str, ...],
+    lower: tuple[str, ...],
+    higher: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    db: Path,
+) -> None:
     """Take in any table of published scores.
 
     FILE has a row for each model and task with a column for each metric, or a row for each score with columns metric and value.
     Columns are known by usual names (model, method; task, dataset; domain, freq, term, horizon, seed); --map says what others are: a
     field, a metric, or - to leave it out. Importing from the same source again replaces the models that are in the file.
 
+    Models are ranked by metrics of which a lower score is known to be better: of the harness, the usual errors, and what --lower names.
+
     \b
     harness import csv scores.csv -s gift-eval --dry-run
     harness import csv paper.csv -s my-suite --source paper --map Method=model --map err=MASE
+    harness import csv scores.csv -s my-suite --lower 'my score' --higher accuracy
     """
+    from harness.selection import split_list
     from harness_results.csv_import import import_csv as take
-    from harness_results.csv_import import read_scores, source_name
+    from harness_results.csv_import import source_name
+    from harness_results.csv_scores import read_scores
 
     source = source_name(file, source)
-    table = read_scores(file, suite, assignments)
+    table = read_scores(file, suite, assignments, split_list(lower), split_list(higher))
     if dry_run:
         _show_table(table, source, as_json)
         return
@@ -196,7 +212,9 @@ def _show_table(table: ScoreTable, source: str, as_json: bool) -> None:
         columns = [{"column": column, "taken_as": meaning} for column, meaning in meanings]
         counts = {"results": len(table.cells), "scores": len(table.values)}
         facts = {"suite": table.suite, "source": source, "declared": bool(table.declared), "models": models, "tasks": tasks}
-        print_json({**facts, **counts, "metrics": table.metrics, "columns": columns, "warnings": table.warnings})
+        print_json(
+            {**facts, **counts, "metrics": table.metrics, "directions": table.directions, "columns": columns, "warnings": table.warnings}
+        )
         return
     print_rows(["column", "taken as"], [[column, meaning or "left out"] for column, meaning in meanings])
     for name, found in (("models", models), ("tasks", tasks), ("metrics", table.metrics)):

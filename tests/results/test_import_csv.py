@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import json
 import math
 from collections.abc import Callable
@@ -12,9 +13,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from harness import directions
+from harness.directions import declared_directions, lower_is_better
 from harness.errors import DataError, HarnessError, NothingMatched, UsageError
+from harness.plugins import load
+from harness_results.connection import opened
 from harness_results.csv_columns import FIELDS, find_columns, metric_name
-from harness_results.csv_import import import_csv, read_scores, source_name
+from harness_results.csv_import import import_csv, source_name
+from harness_results.csv_scores import read_scores
+from harness_results.dialects.infos import BUILT_IN
 from harness_results.gift_eval_export import export_gift_eval
 from harness_results.gift_eval_files import METRICS, PREFIX
 from harness_results.gift_eval_import import import_gift_eval
@@ -269,3 +276,58 @@ def test_names_of_metrics() -> None:
     others: list[Any] = [name for names in FIELDS.values() for name in names]
     assert len(set(others)) == len(others)
     assert not set(others) & set(FIELDS)
+
+
+def test_what_nobody_knows_to_be_lower_is_better_ranks_nobody(go: Callable[..., Result], store: DuckStore, tmp_path: Path) -> None:
+    file = write(tmp_path, "model,task,MASE,my score,accuracy,bias[0.5]\na,x,1,2,3,4\nb,x,2,1,4,5\n")
+    wanted = "no model is ranked by my score: whether lower is better is not known; if it is, import again with --lower 'my score'"
+    done = go("import", "csv", file, "-s", "mine")
+    assert wanted in done.stderr
+    assert "no model is ranked by accuracy, bias[0.5]: lower is not better" in done.stderr
+    assert len(scores(store)) == 8
+    assert declared_directions(store, "mine") == {}
+    done = go("import", "csv", file, "-s", "mine", "--lower", "my score,accuracy", "--higher", "mase", "--dry-run", "--json")
+    assert json.loads(done.stdout)["directions"] == {"my score": "min", "accuracy": "min", "MASE[0.5]": "max"}
+    assert declared_directions(store, "mine") == {}
+    done = go("import", "csv", file, "-s", "mine", "--lower", "my score", "--higher", "accuracy")
+    assert "my score" not in done.stderr
+    declared = declared_directions(store, "mine")
+    assert declared == {"my score": "min", "accuracy": "max"}
+    assert lower_is_better("my score", declared=declared) is True
+    assert declared_directions(store, "other") == {}
+    go("import", "csv", file, "-s", "mine", "--source", "another", "--lower", "accuracy,my score")
+    assert declared_directions(store, "mine") == {"my score": "min", "accuracy": "none"}
+    assert lower_is_better("accuracy", declared=declared_directions(store, "mine")) is False
+    for options, message in (
+        (["--lower", "my scor"], r"--lower 'my scor': no such metric. Did you mean 'my score'\? Its metrics: MASE"),
+        (["--lower", "MASE", "--higher", "MASE[0.5]"], "got both --lower and --higher for 'MASE"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            go("import", "csv", file, "-s", "mine", *options)
+
+
+def test_strange_receipts_declare_nothing(store: DuckStore, tmp_path: Path) -> None:
+    table = read_scores(write(tmp_path, "model,task,odd\na,x,1\na,y,1\na,z,1\n"), "mine", lower=["odd"])
+    import_csv(store, table, "mine")
+    with opened(store.path, write=True, wait=store.wait) as con:
+        for task, receipt in (("x", '{"directions": ["odd"]}'), ("y", '{"directions": {"odd": 3, "even": "up"}}'), ("z", "[1]")):
+            con.execute("UPDATE cells SET receipt = $1 WHERE task = $2", [receipt, task])
+    assert declared_directions(store, "mine") == {}
+
+
+def test_directions_that_are_known() -> None:
+    found = doctest.testmod(directions)
+    assert found.attempted == 2
+    assert found.failed == 0
+    plugins = load()
+    for name, metric in plugins.metrics.items():
+        assert lower_is_better(name, plugins) is (metric.info.direction == "min")
+    # Errors are known without the plugins, too; what is not one is not taken for one.
+    assert all(lower_is_better(metric) for metric in METRICS)
+    for info in BUILT_IN.values():
+        counts = {metric for metric in info.metrics if not lower_is_better(metric)}
+        assert counts <= {"MASE series", "series"}
+    for metric in ("", "[]", "a:b:MASE", "mean error", "ME", "MPE", "neg_mean_absolute_error", "score", "lossless", "coverage[0.9]"):
+        assert lower_is_better(metric) is (True if metric == "a:b:MASE" else None)
+    for metric in ("accuracy", "R2", "F1 score", "Win rate", "skill_score", "mean accuracy"):
+        assert lower_is_better(metric) is False
