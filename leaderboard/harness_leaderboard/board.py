@@ -21,14 +21,15 @@ from harness_leaderboard.aggregate import (
     ratios,
     win_rates,
 )
+from harness_leaderboard.ties import LETTERED, letters, places
 
 __all__ = ["board_rows", "group_means", "parameters_of", "units_of_tasks"]
 
 
 def units_of_tasks(results: Results) -> bootstrap.Units:
-    """What intervals over these tasks are taken over: families, or tasks where those are few."""
+    """The dataset families of the tasks, over which intervals are; a task without one is a family of its own dataset."""
     families = [str(task.get("family") or task.get("dataset") or task["name"]) for task in results.tasks]
-    return bootstrap.units_of(families, [str(task["name"]) for task in results.tasks])
+    return bootstrap.units_of(families)
 
 
 def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None) -> list[dict[str, Any]]:
@@ -36,7 +37,7 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
 
     Args:
         results: all models of the suite: ranks and places are among them.
-        shown: (label, source) of the models to return; None = all. Letters are among these, where they are at most `bootstrap.LETTERED`.
+        shown: (label, source) of the models to return; None = all. Letters are among these, where they are at most `ties.LETTERED`.
     """
     pool = pool_of(results)
     units = units_of_tasks(results)
@@ -46,7 +47,8 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
     crps_low, crps_high = bootstrap.intervals(np.log(r_crps), units)
     apart = bootstrap.told_apart(logs, units)
     measured = ~np.isnan(low)
-    best, worst = bootstrap.places(apart, pool & measured)
+    best, worst = places(apart, pool & measured)
+    families = bootstrap.effective(logs, units)
     n_mase = geometric_mean(r_mase)
     lacking, resting = _baseline_counts(results)
     undefined = ((results.status == "ok") & (np.isnan(r_mase) | np.isnan(r_crps))).sum(axis=1)
@@ -70,13 +72,13 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
     keys = [(entry.label, entry.source) for entry in results.entries]
     order = [int(m) for m in np.argsort(n_mase, kind="stable") if shown is None or keys[m] in shown]
     lettered = [m for m in order if measured[m]]
-    names = bootstrap.letters(apart, lettered) if units.kind and len(lettered) <= bootstrap.LETTERED else [""] * len(measured)
+    names = letters(apart, lettered) if len(lettered) <= LETTERED else [""] * len(measured)
     rows = []
     for m in order:
         row = _about(results, m)
         row |= {name: _number(values[m]) for name, values in columns.items()}
         row |= {"undefined": int(undefined[m]), "baseline_missing": int(lacking[m]), "baseline_stale": int(resting[m])}
-        row |= {"interval_over": units.kind if measured[m] else "", "letters": names[m]}
+        row |= {"effective_families": int(families[m]), "letters": names[m]}
         row |= {"place_best": int(best[m]) or None, "place_worst": int(worst[m]) or None}
         rows.append(row)
     return sorted(rows, key=_order)

@@ -5,49 +5,52 @@ geometric mean.
 
 Notable choices:
 
-- What is resampled are dataset families, since tasks of one family (frequencies and terms of the same series) rise and fall together. An
-  interval over tasks would call noise a difference. Where there are fewer than six families the unit is the task, and the answer holds for
-  these datasets only: with five families even a unanimous vote has a sign-test p of 0.06, so nothing could be told about new ones.
+- The unit is the dataset family, since tasks of one family (frequencies and terms of the same series) rise and fall together. An interval
+  over tasks would call noise a difference: of five families with twelve tasks each, 59 % false alarms.
+- What counts is the effective number of families, n = ⌊(Σ tasks)² / Σ tasks²⌋ (Kish 1965): a family with half of the tasks is half of the
+  evidence. gift-eval has 19 families, and n = 11.
+- n ≥ 6: percentiles of resampled families, at levels moved outwards so that they are as wide as Student's t asks for (Hesterberg 2015, the
+  expanded percentile interval): plain percentiles of six families hold 87 % instead of 95. 2 ≤ n < 6: Student's t with n − 1 degrees of
+  freedom and the cluster-robust variance, as the fewest families have too few resamples. n = 1: nothing can be told.
 - All models see the same resamples, so differences are paired.
 - Resamples are drawn by mulberry32, a small generator addressed by a counter: the page's script draws the same ones, and what it computes
   for a slice is what this module computes.
-- Percentile intervals by order statistics: with B = 2,000 the bounds at 95 % are the 50th values from either end. So an interval of a
-  difference leaves out 0 exactly when its two-sided p = 2·(1 + resamples on the other side)/(B + 1) is at most 0.05.
+- Bounds are order statistics, so an interval of a difference leaves out 0 exactly when its p is at most 0.05.
 
-Sources: Efron and Tibshirani 1993, chapters 13 and 16; Cameron, Gelbach and Miller 2008 (few clusters); Piepho 2004 (letters).
+Sources: Efron and Tibshirani 1993, chapters 13 and 16; Hesterberg 2015 (The American Statistician 69); Cameron, Gelbach and Miller 2008;
+Piepho 2004 (letters).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness_leaderboard.aggregate import Array
+from harness_leaderboard.student import critical, student, tail
 
 __all__ = [
-    "LEAST", "LETTERED", "LEVEL", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
-    "difference", "intervals", "letters", "places", "told_apart", "units_of", "weights",
+    "LEAST", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
+    "difference", "effective", "intervals", "told_apart", "units_of", "weights",
 ]  # fmt: skip
 
 RESAMPLES = 2000
 SEED = 0
-LEVEL = 0.95
 LEAST = 6
-"""Fewest units that are resampled."""
-LETTERED = 30
-"""Most models that get letters; more have too many groups to be read (121 published models: hundreds); there places serve."""
+"""Fewest effective families that are resampled."""
 SAME = 1e-6
 """Log ratios that differ by less are equal: published files hold six or seven digits."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """What is drawn: `kind` is "family", "task" or "" (too few of either), `of` [R] the number of each task's unit, `names` [F]."""
+    """What is drawn: `of` [R] the number of each task's dataset family, `names` [F] the families."""
 
-    kind: str
     of: NDArray[np.int64]
     names: tuple[str, ...]
 
@@ -55,21 +58,34 @@ class Units:
         return len(self.names)
 
     def sums(self, values: Array) -> Array:
-        """[M, R] -> [M, F] sums over the tasks of each unit; NaN counts as 0."""
+        """[M, R] -> [M, F] sums over the tasks of each family; NaN counts as 0."""
         hot = np.zeros((len(self.of), len(self.names)))
         hot[np.arange(len(self.of)), self.of] = 1.0
         total: Array = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) @ hot
         return total
 
 
-def units_of(families: Sequence[str], names: Sequence[str] = ()) -> Units:
-    """What to resample for tasks of these families ([R] each; `names` are the tasks'): families, where they are few tasks, else nothing."""
+def units_of(families: Sequence[str]) -> Units:
+    """The families of tasks ([R] names)."""
     of_family: dict[str, int] = {}
     index = np.array([of_family.setdefault(family, len(of_family)) for family in families], np.int64)
-    if len(of_family) >= LEAST:
-        return Units("family", index, tuple(of_family))
-    each = np.arange(len(families), dtype=np.int64)
-    return Units("task" if len(families) >= LEAST else "", each, tuple(names or map(str, each)))
+    return Units(index, tuple(of_family))
+
+
+def effective(logs: Array, units: Units) -> NDArray[np.int64]:
+    """[M] the effective number of families of each model's scores [M, R]; 0 without a score.
+
+    >>> effective(np.zeros((1, 4)), units_of(["a", "a", "b", "c"])).tolist()  # 16 / (4 + 1 + 1)
+    [2]
+    """
+    return _effective(units.sums(np.isfinite(logs).astype(np.float64)))
+
+
+def _effective(counts: Array) -> NDArray[np.int64]:
+    squares = (counts**2).sum(axis=1)
+    share = np.divide(counts.sum(axis=1) ** 2, squares, out=np.zeros(len(counts)), where=squares > 0)
+    whole: NDArray[np.int64] = np.floor(share + 1e-9).astype(np.int64)
+    return whole
 
 
 def weights(count: int, resamples: int = RESAMPLES, seed: int = SEED) -> Array:
@@ -94,38 +110,15 @@ def _mulberry32(seed: int, count: int) -> NDArray[np.uint32]:
 
 
 def intervals(logs: Array, units: Units) -> tuple[Array, Array]:
-    """95 % intervals of the geometric means: (low [M], high [M]), NaN where too few units or scores.
+    """95 % intervals of the geometric means: (low [M], high [M]); NaN where there are scores of one effective family or none.
 
     Args:
         logs: [M, R] logs of ratios; NaN is left out, as in the mean itself.
-        units: what to resample, of the same R tasks.
+        units: the families of the same R tasks.
     """
-    if not units.kind:
-        return np.full(len(logs), np.nan), np.full(len(logs), np.nan)
-    low, high = _bounds(_resampled(logs, units))
+    means = _Means(logs, units)
+    low, high = means.bounds()
     return np.exp(low), np.exp(high)
-
-
-def _resampled(logs: Array, units: Units) -> Array:
-    """[M, R] -> [M, B] the mean of logs in each resample; NaN where it drew no score."""
-    drawn = weights(len(units)).T  # [F, B]
-    total = units.sums(logs) @ drawn
-    count = units.sums(np.isfinite(logs).astype(np.float64)) @ drawn
-    means: Array = np.full(total.shape, np.nan)
-    np.divide(total, count, out=means, where=count > 0)
-    return means
-
-
-def _bounds(means: Array) -> tuple[Array, Array]:
-    """[M, B] -> the order statistics that bound the middle 95 %, NaN where fewer than LEAST resamples hold anything."""
-    ordered = np.sort(means, axis=1)  # NaN last
-    count = (~np.isnan(ordered)).sum(axis=1)
-    rank = np.floor((1 - LEVEL) / 2 * (count + 1)).astype(np.int64)
-    rows = np.arange(len(means))
-    enough = rank >= 1
-    low = np.where(enough, ordered[rows, np.maximum(rank - 1, 0)], np.nan)
-    high = np.where(enough, ordered[rows, np.maximum(count - rank, 0) - (~enough)], np.nan)
-    return low, high
 
 
 @dataclass(frozen=True)
@@ -137,27 +130,17 @@ class Difference:
     high: float
     p: float
     tasks: int
+    effective: int
 
 
 def difference(a: Array, b: Array, units: Units) -> Difference:
     """Compare two models, logs of scores [R] each, paired."""
     gap = np.where(np.isfinite(a) & np.isfinite(b), a - b, np.nan)
     there = ~np.isnan(gap)
+    means = _Means(gap[None, :], units)
+    low, high = means.bounds()
     mean = float(gap[there].mean()) if there.any() else np.nan
-    if not units.kind or len(np.unique(units.of[there])) < LEAST:
-        return Difference(mean, np.nan, np.nan, np.nan, int(there.sum()))
-    drawn = _resampled(gap[None, :], units)
-    low, high = _bounds(drawn)
-    return Difference(mean, float(low[0]), float(high[0]), float(_p(drawn)[0]), int(there.sum()))
-
-
-def _p(gaps: Array) -> Array:
-    """[K, B] resampled differences -> [K] two-sided p; differences below SAME are none."""
-    below = (gaps <= SAME).sum(axis=1)  # NaN is on neither side
-    above = (gaps >= -SAME).sum(axis=1)
-    there = (~np.isnan(gaps)).sum(axis=1)
-    p: Array = np.minimum(1.0, 2 * (1 + np.minimum(below, above)) / (there + 1))
-    return p
+    return Difference(mean, float(low[0]), float(high[0]), means.p(), int(there.sum()), int(means.effective[0]))
 
 
 def told_apart(logs: Array, units: Units) -> NDArray[np.int8]:
@@ -166,82 +149,106 @@ def told_apart(logs: Array, units: Units) -> NDArray[np.int8]:
     Pairs are compared on the tasks that both have, each pair by itself: no correction for the number of pairs.
     """
     found = np.zeros((len(logs), len(logs)), np.int8)
-    if not units.kind:
-        return found
     full: NDArray[np.bool_] = np.asarray(np.isfinite(logs).all(axis=1))
-    means = _resampled(logs, units)
+    whole = _Means(logs[full], units)
+    rows = np.flatnonzero(full)
+    for k, row in enumerate(rows):
+        found[row, rows[k + 1 :]] = whole.signs_against(k)
     for i in range(len(logs)):
-        quick = full & bool(full[i])
-        quick[: i + 1] = False
         slow = ~full if full[i] else np.ones(len(logs), np.bool_)
         slow[: i + 1] = False
-        found[i, quick] = _signs(means[i] - means[quick])
         if slow.any():
-            found[i, slow] = _pairs(logs[i] - logs[slow], units)
+            found[i, slow] = _Means(logs[i] - logs[slow], units).signs()
     return found - found.T
 
 
-def _pairs(gaps: Array, units: Units) -> NDArray[np.int8]:
-    """[K, R] differences with gaps -> [K] signs; 0 where they touch fewer than LEAST units."""
-    signs = _signs(_resampled(gaps, units))
-    touched = (units.sums(np.isfinite(gaps).astype(np.float64)) > 0).sum(axis=1)
-    return np.where(touched >= LEAST, signs, 0).astype(np.int8)
+class _Means:
+    """Means over tasks of K rows of logs [K, R], and how sure they are; NaN is left out."""
+
+    def __init__(self, logs: Array, units: Units) -> None:
+        self._sums = units.sums(logs)  # [K, F]
+        self._counts = units.sums(np.isfinite(logs).astype(np.float64))
+        self.effective = _effective(self._counts)
+
+    @cached_property
+    def _drawn(self) -> Array:
+        """[K, B] the mean in each resample; NaN where it drew no score."""
+        drawn = weights(self._sums.shape[1]).T  # [F, B]
+        total, count = self._sums @ drawn, self._counts @ drawn
+        means: Array = np.full(total.shape, np.nan)
+        return np.divide(total, count, out=means, where=count > 0)
+
+    def bounds(self) -> tuple[Array, Array]:
+        """([K] low, [K] high) of the middle 95 %, NaN where nothing can be told."""
+        low, high = np.full(len(self._sums), np.nan), np.full(len(self._sums), np.nan)
+        mean, error = _robust(self._sums, self._counts)
+        few = (self.effective >= 2) & (self.effective < LEAST)
+        reach = error[few] * np.array([critical(int(n) - 1) for n in self.effective[few]])
+        low[few], high[few] = mean[few] - reach, mean[few] + reach
+        for k in np.flatnonzero(self.effective >= LEAST).tolist():
+            ordered = np.sort(self._drawn[k])  # NaN last
+            count = int((~np.isnan(ordered)).sum())
+            rank = int(np.floor(tail(int(self.effective[k])) * (count + 1)))
+            if rank >= 1:
+                low[k], high[k] = ordered[rank - 1], ordered[count - rank]
+        return low, high
+
+    def signs(self) -> NDArray[np.int8]:
+        """[K] for differences: +1 below zero, -1 above, 0 undecided."""
+        signs = np.zeros(len(self._sums), np.int8)
+        mean, error = _robust(self._sums, self._counts)
+        for k, n in enumerate(self.effective.tolist()):
+            if n >= LEAST:
+                signs[k] = _signs(self._drawn[[k]], tail(n))[0]
+            elif n >= 2 and abs(mean[k]) > max(SAME, error[k] * critical(n - 1)):
+                signs[k] = -np.sign(mean[k])
+        return signs
+
+    def signs_against(self, k: int) -> NDArray[np.int8]:
+        """[K - k - 1] the signs of row k less each later row; all rows have the same tasks."""
+        n = int(self.effective[k])
+        if n >= LEAST:
+            return _signs(self._drawn[k] - self._drawn[k + 1 :], tail(n))
+        gaps = self._sums[k] - self._sums[k + 1 :]
+        if n < 2 or not len(gaps):
+            return np.zeros(len(gaps), np.int8)
+        mean, error = _robust(gaps, self._counts[k])
+        apart = np.abs(mean) > np.maximum(SAME, error * critical(n - 1))
+        return np.where(apart, -np.sign(mean), 0).astype(np.int8)
+
+    def p(self) -> float:
+        """Two-sided p of the first row's mean being zero; NaN where nothing can be told."""
+        n = int(self.effective[0]) if len(self.effective) else 0
+        if n < 2:
+            return np.nan
+        mean, error = _robust(self._sums, self._counts)
+        if n < LEAST:
+            return 1.0 if abs(mean[0]) <= SAME else student(float(np.inf if error[0] == 0 else abs(mean[0]) / error[0]), n - 1)
+        share = _outside(self._drawn[:1])[0]
+        if share >= 0.5:
+            return 1.0
+        # The resamples' tail, back on the scale of Student's t: what `tail` does, the other way round.
+        return student(-NormalDist().inv_cdf(share) * np.sqrt((n - 1) / n), n - 1)
 
 
-def _signs(gaps: Array) -> NDArray[np.int8]:
-    """[K, B] resampled differences -> [K]: +1 below zero, -1 above, 0 undecided."""
+def _robust(sums: Array, counts: Array) -> tuple[Array, Array]:
+    """([K] means, [K] cluster-robust standard errors) of rows of sums [K, F] over counts [K, F] or [F]; NaN for less than two families."""
+    tasks, families = counts.sum(axis=-1), (counts > 0).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean: Array = sums.sum(axis=1) / tasks
+        spread = ((sums - mean[:, None] * counts) ** 2).sum(axis=1)
+        error: Array = np.sqrt(spread * families / (families - 1)) / tasks
+    return mean, error
+
+
+def _outside(gaps: Array) -> Array:
+    """[K, B] resampled differences -> [K] share on the rarer side of zero; differences below SAME are on both."""
+    below, above = (gaps <= SAME).sum(axis=1), (gaps >= -SAME).sum(axis=1)  # NaN is on neither side
+    there = (~np.isnan(gaps)).sum(axis=1)
+    share: Array = (1 + np.minimum(below, above)) / (there + 1)
+    return share
+
+
+def _signs(gaps: Array, level: float) -> NDArray[np.int8]:
     better = (gaps <= SAME).sum(axis=1) > (gaps >= -SAME).sum(axis=1)
-    return np.where(_p(gaps) <= 1 - LEVEL + 1e-12, np.where(better, 1, -1), 0).astype(np.int8)
-
-
-def places(apart: NDArray[np.int8], ranked: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """([M] best, [M] worst) place of each model that its comparisons allow, among those `ranked`; 0 for the others."""
-    among = apart[:, ranked]
-    best = 1 + (among < 0).sum(axis=1)
-    worst = ranked.sum() - (among > 0).sum(axis=1)
-    return np.where(ranked, best, 0), np.where(ranked, worst, 0)
-
-
-def letters(apart: NDArray[np.int8], order: Sequence[int]) -> list[str]:
-    """[M] letters: models that share one cannot be told apart, models that share none can. "" for those not in `order`.
-
-    Piepho's insert-and-absorb: begin with one group of all; each pair that is told apart splits the groups that hold both; a group inside
-    another is dropped. Letters follow `order` (the best model has an a); after z come aa, ab, …
-    """
-    position = {model: i for i, model in enumerate(order)}
-    groups = [(1 << len(order)) - 1] if order else []  # sets of positions, as bits
-    for i, a in enumerate(order):
-        for b in (order[j] for j in range(i + 1, len(order)) if apart[a, order[j]]):
-            both = (1 << i) | (1 << position[b])
-            split = [group for group in groups if group & both == both]
-            if split:
-                parts = {group & ~(1 << k) for group in split for k in (i, position[b])}
-                groups = _absorbed([group for group in groups if group & both != both], sorted(parts))
-    names = {}
-    # By the first model of each group, then the second, …: reading the bits from the lowest.
-    for number, group in enumerate(sorted(groups, key=lambda group: f"{group:0{len(order)}b}"[::-1], reverse=True)):
-        names[group] = _letter(number)
-    return ["".join(_spaced([names[g] for g in names if g >> position[m] & 1])) if m in position else "" for m in range(len(apart))]
-
-
-def _absorbed(kept: list[int], new: list[int]) -> list[int]:
-    """Groups with the new ones that lie in no other."""
-    groups = list(kept)
-    for i, group in enumerate(new):
-        if not any(group & other == group for other in groups) and not any(group & other == group for other in new[i + 1 :]):
-            groups.append(group)
-    return groups
-
-
-def _letter(number: int) -> str:
-    """0 is a, 25 z, 26 aa."""
-    text = ""
-    number += 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        text = chr(ord("a") + rest) + text
-    return text
-
-
-def _spaced(names: list[str]) -> list[str]:
-    return names if all(len(name) == 1 for name in names) else [" ".join(names)]
+    return np.where(_outside(gaps) <= level + 1e-12, np.where(better, 1, -1), 0).astype(np.int8)

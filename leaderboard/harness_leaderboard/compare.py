@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from harness.errors import NothingMatched
 from harness_leaderboard.aggregate import Array, Results, geometric_mean, logs_of, ratios
-from harness_leaderboard.bootstrap import LEVEL, SAME, Units, difference, units_of
+from harness_leaderboard.bootstrap import SAME, Units, difference, units_of
 from harness_leaderboard.choose import short_metric
 from harness_leaderboard.influence import drivers
 from harness_leaderboard.significance import block_means, sign_test, wilcoxon
+from harness_leaderboard.student import LEVEL
 
 __all__ = ["GROUPS", "compare", "flat", "summary"]
 
@@ -64,9 +65,9 @@ def compare(results: Results, a: int, b: int, metric: str, groups: Sequence[str]
 def summary(mine: Array, other: Array, families: Sequence[str]) -> dict[str, Any]:
     """Two models' scores [R] as one record: difference with interval and p, wins, ties, losses, and the verdict.
 
-    `verdict` is "better" or "worse" (told apart at 95 %), "undecided", "equal" (no task differs), or "too few" (fewer than six families and
-    fewer than six tasks). `unit` "family" or "task" is what the interval is over, `units` how many; `undefined` counts pairs of scores
-    without a ratio (zero or infinite), which still win or lose.
+    `verdict` is "better" or "worse" (told apart at 95 %), "undecided", "equal" (no task differs), or "too few" (one dataset family, or
+    nearly). `effective_families` is how many families of one size would weigh as much (`bootstrap.effective`); `undefined` counts pairs of
+    scores without a ratio (zero or infinite), which still win or lose.
     """
     both = ~np.isnan(mine) & ~np.isnan(other)
     a, b = logs_of(np.where(both, mine, np.nan)), logs_of(np.where(both, other, np.nan))
@@ -80,8 +81,7 @@ def summary(mine: Array, other: Array, families: Sequence[str]) -> dict[str, Any
         **counts,
         "undefined": int((both & ~used).sum()),
         "families": len({f for f, u in zip(families, both, strict=True) if u}),
-        "unit": units.kind,
-        "units": len(units) if units.kind else 0,
+        "effective_families": gap.effective,
         "ratio": float(np.exp(gap.mean)),
         "difference": float(np.expm1(gap.mean)),
         "low": float(np.expm1(gap.low)),
@@ -143,15 +143,14 @@ def _drivers(results: Results, a: int, b: int, metric: str, families: Sequence[s
 
 
 def _tests(mine: Array, other: Array, families: Sequence[str]) -> dict[str, Any]:
-    """Wilcoxon's test and the sign test over blocks, and over what they are."""
+    """Wilcoxon's test and the sign test over dataset families."""
     logs = np.stack([logs_of(mine), logs_of(other)])
     used = np.isfinite(logs[0]) & np.isfinite(logs[1])
     units = _units(used, families)
     blocks = block_means(logs[:, used], units)
     ranks, signs = wilcoxon(blocks[0], blocks[1]), sign_test(blocks[0], blocks[1])
     return {
-        "unit": units.kind,
-        "units": blocks.shape[1],
+        "families": blocks.shape[1],
         "wilcoxon_p": ranks.p,
         "sign_lower": signs.lower,
         "sign_equal": signs.equal,
@@ -179,7 +178,7 @@ def flat(found: dict[str, Any], name: str) -> dict[str, Any]:
     whole, tests, coverage = found["whole"], found["tests"], found["coverage"]
     record = {"difference": whole["difference"], "difference_low": whole["low"], "difference_high": whole["high"]}
     record |= {f"{name}_ratio": whole["ratio"], f"{name}_A": whole["score_a"], f"{name}_B": whole["score_b"]}
-    record |= {key: whole[key] for key in ("wins", "ties", "losses", "tasks", "families", "units", "undefined")}
+    record |= {key: whole[key] for key in ("wins", "ties", "losses", "tasks", "families", "effective_families", "undefined")}
     record |= {"p_bootstrap": whole["p"], "p_wilcoxon": tests["wilcoxon_p"], "p_sign": tests["sign_p"]}
     record |= {"only_A": len(coverage["only_a"]), "only_B": len(coverage["only_b"])}
     return record | {"stale_A": coverage["stale_a"], "stale_B": coverage["stale_b"]}

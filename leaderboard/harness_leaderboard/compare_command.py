@@ -192,6 +192,6 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "wins": row["wins"],
         "ties": row["ties"],
         "losses": row["losses"],
-        "over": count(row["units"], row["unit"]) if row["units"] else "",
+        "over": count(row["families"], "family"),
         "verdict": verdicts[row["verdict"]],
     }

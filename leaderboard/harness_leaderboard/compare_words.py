@@ -45,7 +45,7 @@ def interval(low: float, high: float) -> str:
 
 
 def count(number: int, word: str) -> str:
-    """ "1 task", "2 tasks", "28 families"."""
+    """ "1 task", "2 tasks", "19 families"."""
     many = word[:-1] + "ies" if word.endswith("y") else word + "s"
     return f"{number} {word if number == 1 else many}"
 
@@ -69,19 +69,17 @@ def verdict(row: Mapping[str, Any], a: str, b: str, suite: str, score: str) -> s
         return f"{a} is {kind} than {b} on {suite}: its {score} is {sure}; {games}."
     if kind == "undecided":
         return f"{a} and {b} cannot be told apart on {suite}: the {score} of {a} is {sure}; {games}."
-    least = f"at least {LEAST} families or {LEAST} tasks are wanted"
+    least = "one dataset family (or nearly) says nothing of others"
     so_far = f"The {score} of {a} is {share(row['difference'])}; {games}."
-    return f"Too few to tell whether {a} or {b} is better on {suite}: {over}, and {least}. {so_far}"
+    return f"Too few to tell whether {a} or {b} is better on {suite}: {over}; {least}. {so_far}"
 
 
 def unit_note(row: Mapping[str, Any]) -> str:
     """What the interval rests on where that is less than it seems; "" where there is nothing to say."""
-    if row["unit"] != "task":
+    if not 2 <= row["effective_families"] < LEAST:
         return ""
-    return (
-        f"The interval is over {count(row['units'], 'task')}, as there are only {count(row['families'], 'family')}: "
-        "it holds for these datasets and says nothing of others."
-    )
+    many, few = count(row["families"], "family"), row["effective_families"]
+    return f"The interval is Student's t, and wide: {many} of these sizes weigh as much as {few} of one size."
 
 
 def without(drivers: Mapping[str, Any], whole: Mapping[str, Any], a: str, score: str) -> str:
@@ -108,16 +106,17 @@ def without(drivers: Mapping[str, Any], whole: Mapping[str, Any], a: str, score:
 
 def test_lines(tests: Mapping[str, Any], whole: Mapping[str, Any], a: str, b: str) -> list[str]:
     """One line for each test, with what it was made over."""
-    if not tests["units"]:
-        return [f"Tests: none, as {LEAST} families or tasks are the fewest that can show anything at 5 %."]
-    blocks = count(tests["units"], tests["unit"])
+    found = tests.get("diebold_mariano")
+    if tests["families"] < 2 and found is None:
+        return ["Tests: none, as there is no second dataset family."]
+    blocks = count(tests["families"], "family")
+    how = "Paired bootstrap" if whole["effective_families"] >= LEAST else "Student's t"
     signs = f"{tests['sign_lower']} lower, {tests['sign_equal']} equal, {tests['sign_higher']} higher"
     lines = [
-        f"Paired bootstrap over {count(whole['units'], whole['unit'])}: p {_p(whole['p'])}",
+        f"{how} over {blocks}: p {_p(whole['p'])}",
         f"Wilcoxon's signed ranks over {blocks}: p {_p(tests['wilcoxon_p'])}",
         f"Sign test over {blocks}: {signs}, p {_p(tests['sign_p'])}",
     ]
-    found = tests.get("diebold_mariano")
     if found is None:
         return [*lines, f"Diebold-Mariano by task: not made, as it needs stored windows of both {a} and {b}, and MASE or CRPS."]
     tested = len(found["tasks"])

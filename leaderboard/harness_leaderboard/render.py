@@ -44,7 +44,7 @@ COLUMNS = (
     "nMASE_high",
     "nCRPS_low",
     "nCRPS_high",
-    "interval_over",
+    "effective_families",
     "place_best",
     "place_worst",
     "letters",
@@ -124,12 +124,11 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
 
 def _uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the intervals are over, where there are any."""
-    over = {row.get("interval_over") for row in rows} - {None, ""}
-    if not over:
-        return []
-    what = "dataset families" if over == {"family"} else "tasks, as there are few dataset families: they hold for these datasets only"
+    if not any(row.get("nMASE_low") is not None for row in rows):
+        few = "effective_families" in next(iter(rows), {})
+        return ["No intervals: the tasks are of one dataset family, or nearly; one family says nothing of others."] if few else []
     ties = "" if not any(row["letters"] for row in rows) else "; models that share a letter under 'ties' cannot be told apart"
-    return [f"95%: interval of nMASE, resampling {what}{ties}."]
+    return [f"95%: interval of nMASE over dataset families{ties}, each pair by itself."]
 
 
 def print_rich(

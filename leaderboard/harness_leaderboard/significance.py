@@ -1,8 +1,8 @@
 """Tests of significance between models: rank tests over blocks, and the correction for many of them.
 
-Axes: k models, N blocks. Lower scores are better. A block is what may be called independent: a dataset family where there are at least
-six of them, else a task (`bootstrap.units_of` decides; `block_means` makes the blocks' scores). Tasks of one family rise and fall together,
-so a test over 97 tasks of 28 families would find differences that new data does not bear out.
+Axes: k models, N blocks. Lower scores are better. A block is what may be called independent: a dataset family (`block_means` makes the
+blocks' scores). Tasks of one family rise and fall together, so a test over 97 tasks of 19 families would find differences that new data
+does not bear out.
 
 A test that has no answer (too few models or blocks, no number) returns NaN and never raises or warns. The test of two series of losses in
 time is in `harness_leaderboard.diebold_mariano`. scipy is imported when a test is asked for; see `harness_leaderboard.needs`.
@@ -44,12 +44,10 @@ class SignTest(NamedTuple):
 
 
 def block_means(logs: Array, units: Units) -> Array:
-    """[M, R] logs of ratios -> [M, N] means over the tasks of each block, NaN where a block has none; N = 0 where there are too few units.
+    """[M, R] logs of ratios -> [M, N] means over the tasks of each dataset family, NaN where a family has none.
 
     Only tasks that all M models have are counted, so that the models of a block are compared on the same tasks.
     """
-    if not units.kind:
-        return np.empty((len(logs), 0))
     shared = np.logical_and.reduce(np.isfinite(logs), axis=0)
     total = units.sums(np.where(shared, logs, 0.0))
     count = np.broadcast_to(units.sums(shared[None, :].astype(np.float64)), total.shape)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness_leaderboard.page.payload import statistics_of
+
 __all__ = ["HOSTILE", "array", "empty_payload", "make_payload"]
 
 DTYPES = {"f8": "<f8", "f4": "<f4", "u1": "u1", "u2": "<u2", "i4": "<i4"}
@@ -115,7 +117,7 @@ def make_payload(
             "hardware": ["8 cores" if i in mine else "" for i in range(m)],
         },
         "receipts": {"places": [{"cpu": "a processor", "cores": 8, "versions": {"numpy": "2.0"}}], "cells": cells},
-        "statistics": {"level": 0.95, "resamples": 2000, "seed": 0, "least_units": 6, "nemenyi": _nemenyi()},
+        "statistics": statistics_of(len({task["family"] for task in tasks})),
         "calibration": None,
         "steps": None,
         "explorer": None,
@@ -171,12 +173,6 @@ def _model(i: int, own: bool, draw: np.random.Generator) -> dict[str, Any]:
         "seeds": 1,
         "summary": "",
     }
-
-
-def _nemenyi() -> list[float]:
-    from scipy.stats import studentized_range
-
-    return [float(q) for q in studentized_range.ppf(0.95, np.arange(2, 22), np.inf) / np.sqrt(2)]
 
 
 def _details(mine: list[int], tasks: list[dict[str, Any]], draw: np.random.Generator) -> dict[str, Any]:

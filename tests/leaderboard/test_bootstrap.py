@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import bootstrap as scipy_bootstrap
 
 from harness_leaderboard import bootstrap
-from harness_leaderboard.bootstrap import Units, difference, intervals, letters, places, told_apart, units_of, weights
+from harness_leaderboard.bootstrap import difference, effective, intervals, told_apart, units_of, weights
+from harness_leaderboard.student import critical, student, tail
+from harness_leaderboard.ties import letters, places
 
 NAN = math.nan
 
@@ -41,8 +44,13 @@ def loop_means(values: list[float], units: list[int], resamples: int) -> list[fl
 
 
 def loop_interval(values: list[float], units: list[int]) -> tuple[float, float]:
+    """Percentiles moved outwards as Student's t asks for, with as many families as weigh the same (Hesterberg; Kish)."""
+    held = [sum(u == unit and not math.isnan(v) for v, u in zip(values, units, strict=True)) for unit in range(max(units) + 1)]
+    families = int(sum(held) ** 2 / sum(n * n for n in held) + 1e-9)
+    assert families >= 6
+    share = stats.norm.cdf(-stats.t.ppf(0.975, families - 1) * math.sqrt(families / (families - 1)))
     ordered = sorted(m for m in loop_means(values, units, bootstrap.RESAMPLES) if not math.isnan(m))
-    rank = int(0.025 * (len(ordered) + 1) + 1e-9)
+    rank = int(share * (len(ordered) + 1))
     return math.exp(ordered[rank - 1]), math.exp(ordered[-rank])
 
 
@@ -77,39 +85,63 @@ def test_intervals_equal_a_plain_loop(logs: np.ndarray) -> None:
     assert math.isnan(high[6])
 
 
-def test_intervals_agree_with_scipy() -> None:
+def test_resampled_means_agree_with_scipys() -> None:
     values = np.random.default_rng(2).normal(0, 0.3, 40)
     low, high = intervals(values[None, :], units_of([f"f{i}" for i in range(40)]))
-    theirs = scipy_bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(0), vectorized=True)
-    width = theirs.confidence_interval.high - theirs.confidence_interval.low
-    assert math.log(low[0]) == pytest.approx(theirs.confidence_interval.low, abs=0.06 * width)
-    assert math.log(high[0]) == pytest.approx(theirs.confidence_interval.high, abs=0.06 * width)
+    level = 1 - 2 * tail(40)
+    theirs = scipy_bootstrap(
+        (values,), np.mean, n_resamples=20_000, confidence_level=level, method="percentile", rng=np.random.default_rng(0), vectorized=True
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert math.log(low[0]) == pytest.approx(theirs.low, abs=0.06 * width)
+    assert math.log(high[0]) == pytest.approx(theirs.high, abs=0.06 * width)
+    reach = stats.t.ppf(0.975, 39) * values.std(ddof=1) / math.sqrt(40)  # what so many independent values should give
+    assert math.log(high[0] / low[0]) == pytest.approx(2 * reach, rel=0.06)
+
+
+def test_few_families_have_students_interval() -> None:
+    values = np.array([[0.1, 0.3, -0.2, 0.4, 0.0, 0.1]])
+    families = list("aabbcc")
+    low, high = intervals(values, units_of(families))
+    means = np.array([0.2, 0.1, 0.05])  # families of one size: the mean of their means
+    reach = stats.t.ppf(0.975, 2) * means.std(ddof=1) / math.sqrt(3)
+    assert (math.log(low[0]), math.log(high[0])) == pytest.approx((means.mean() - reach, means.mean() + reach))
+    found = difference(values[0], np.zeros(6), units_of(families))
+    assert found.p == pytest.approx(stats.ttest_1samp(means, 0).pvalue)
+    assert (found.tasks, found.effective) == (6, 3)
+
+
+def test_a_dominant_family_counts_as_what_it_is() -> None:
+    assert effective(np.zeros((1, 20)), units_of(["big"] * 16 + list("abcd"))).tolist() == [1]
+    assert effective(np.array([[0.0, 0.0, NAN, NAN], [NAN] * 4]), units_of(list("aabb"))).tolist() == [1, 0]
+    assert effective(np.zeros((1, 12)), units_of(list("abcdefabcdef"))).tolist() == [6]
+
+
+def test_students_t_is_scipys() -> None:
+    for freedom in (*range(1, 40), 97, 300):
+        assert critical(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-12)
+        for t in (0.0, 0.1, 1.0, 2.5, 30.0):
+            assert student(t, freedom) == pytest.approx(2 * stats.t.sf(t, freedom), abs=1e-13)
+    assert student(math.inf, 3) == 0
+    assert tail(12) == pytest.approx(stats.norm.cdf(-stats.t.ppf(0.975, 11) * math.sqrt(12 / 11)))
 
 
 def test_tasks_of_one_family_make_the_interval_wider() -> None:
     random = np.random.default_rng(3)
     values = np.repeat(random.normal(0, 0.3, 10), 8)[None, :]  # ten families of eight tasks that say the same
     by_family = intervals(values, units_of([f"f{i // 8}" for i in range(80)]))
-    by_task = intervals(values, Units("task", np.arange(80), tuple(map(str, range(80)))))
+    by_task = intervals(values, units_of([f"f{i}" for i in range(80)]))
     assert np.log(by_family[1] / by_family[0]) > 2 * np.log(by_task[1] / by_task[0])
 
 
-def test_the_unit_is_the_family_where_there_are_six() -> None:
-    assert units_of(list("aabbccddeeff")).kind == "family"
-    few = units_of(list("aabbccddee"), [f"t{i}" for i in range(10)])
-    assert (few.kind, len(few), few.names[0]) == ("task", 10, "t0")
-    assert units_of(list("abcde")).kind == ""
-    assert units_of([]).kind == ""
-
-
 @pytest.mark.parametrize("rows", [0, 1, 3])
-def test_too_few_units_have_no_interval_and_tell_nothing(rows: int) -> None:
-    units = units_of(list("abcde"))
-    low, high = intervals(np.zeros((rows, 5)), units)
+def test_one_family_has_no_interval_and_tells_nothing(rows: int) -> None:
+    units = units_of(["a"] * 30)
+    low, high = intervals(np.zeros((rows, 30)), units)
     assert np.isnan(low).all()
     assert np.isnan(high).all()
-    assert not told_apart(np.arange(rows * 5.0).reshape(rows, 5), units).any()
-    assert math.isnan(difference(np.zeros(5), np.ones(5), units).p)
+    assert not told_apart(np.arange(rows * 30.0).reshape(rows, 30), units).any()
+    assert math.isnan(difference(np.zeros(30), np.ones(30), units).p)
 
 
 def test_pairs_are_told_apart_as_their_differences_say(logs: np.ndarray) -> None:
@@ -138,22 +170,40 @@ def test_equal_models_are_never_told_apart() -> None:
     assert apart[:3, 3].tolist() == [1, 1, 1]
 
 
-def test_two_models_without_enough_common_families_are_not_compared() -> None:
+def test_two_models_without_two_common_families_are_not_compared() -> None:
     a, b = np.zeros(24), np.ones(24)
-    a[12:] = NAN  # four families are left
+    a[3:] = NAN  # one family is left
     both = np.stack([a, b])
     assert not told_apart(both, units_of(FAMILIES)).any()
     assert math.isnan(difference(a, b, units_of(FAMILIES)).p)
 
 
-def test_false_alarms_are_about_as_rare_as_promised() -> None:
+SIZES = {
+    "three": [16, 8, 8],
+    "five": [12] * 5,
+    "six": [12] * 6,
+    "uneven": [12, 6, 3, 1, 1, 1],
+    "nineteen": [16, 12, 8, 8, 8, 7, 7, 6, 4, 4, 4, 3, 3, 2, *[1] * 5],
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=list(SIZES))
+def test_false_alarms_are_as_rare_as_promised(sizes: list[int]) -> None:
+    """Tasks of a family that rise and fall together, nothing to find: at most 5 % of the pairs may be told apart."""
     random = np.random.default_rng(5)
-    units = units_of([f"f{i // 4}" for i in range(80)])
-    alarms = 0
-    for _ in range(200):
-        pair = random.normal(0, 1, (2, 20)).repeat(4, axis=1) + random.normal(0, 0.3, (2, 80))
-        alarms += bool(told_apart(pair, units)[0, 1])
-    assert 3 <= alarms <= 30  # 5 % of 200 is 10; percentile intervals over 20 families are a little too narrow
+    units = units_of([f"f{f}" for f, size in enumerate(sizes) for _ in range(size)])
+    trials, alarms = 600, 0
+    for _ in range(trials):
+        gap = np.concatenate([random.normal() + random.normal(0, 0.3, size) for size in sizes])
+        alarms += bool(told_apart(np.stack([gap, np.zeros(len(gap))]), units)[0, 1])
+    assert alarms <= 0.05 * trials + 3 * math.sqrt(trials * 0.05 * 0.95)  # three standard errors
+    assert sizes != SIZES["nineteen"] or alarms >= 6  # and it is not silent
+
+
+def test_a_difference_is_found_where_there_is_one() -> None:
+    random = np.random.default_rng(6)
+    gap = np.repeat(random.normal(-0.5, 0.3, 12), 4)
+    assert told_apart(np.stack([gap, np.zeros(48)]), units_of([f"f{i // 4}" for i in range(48)]))[0, 1] == 1
 
 
 def test_places_follow_from_the_comparisons() -> None:

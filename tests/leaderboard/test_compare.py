@@ -97,7 +97,7 @@ def test_the_summary_by_plain_loops() -> None:
     assert ties == 2
     assert row["ratio"] == pytest.approx(math.exp(sum(logs) / len(logs)))
     assert row["difference"] == pytest.approx(row["ratio"] - 1)
-    assert (row["unit"], row["families"]) == ("family", 12)
+    assert (row["effective_families"], row["families"]) == (10, 12)  # 20 pairs with a ratio: 400 / (8 · 4 + 4)
 
 
 def test_the_interval_is_that_of_the_bootstrap_and_decides() -> None:
@@ -114,23 +114,28 @@ def test_the_interval_is_that_of_the_bootstrap_and_decides() -> None:
         assert back["ratio"] == pytest.approx(1 / row["ratio"])
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 5])
-def test_few_tasks_are_too_few(tasks: int) -> None:
-    found = compare(make([[1.0] * tasks, [4.0] * tasks]), 0, 1, MASE)
+@pytest.mark.parametrize("tasks", [1, 7])
+def test_one_family_is_too_few(tasks: int) -> None:
+    found = compare(make([[1.0] * tasks, [4.0] * tasks], "a" * tasks), 0, 1, MASE)
     assert found["whole"]["verdict"] == "too few"
     assert math.isnan(found["whole"]["low"])
-    assert found["tests"]["units"] == 0
+    assert found["tests"]["families"] == 1
     words = verdict(found["whole"], "a", "b", "s", "nMASE")
-    assert words.startswith("Too few to tell whether a or b is better on s: ")
-    assert "at least 6 families or 6 tasks are wanted. The nMASE of a is 75 % lower; it wins" in words
+    assert words.startswith("Too few to tell whether a or b is better on s: 1 family, ")
+    assert "one dataset family (or nearly) says nothing of others. The nMASE of a is 75 % lower; it wins" in words
     assert "better than" not in words
-
-
-def test_six_tasks_of_one_family_are_over_tasks_and_say_so() -> None:
-    found = compare(make([[1.0] * 6, [4.0] * 6], "aaaaaa"), 0, 1, MASE)
-    assert (found["whole"]["unit"], found["whole"]["verdict"]) == ("task", "better")
-    assert "holds for these datasets and says nothing of others" in compare_words.unit_note(found["whole"])
     assert "family" not in found["drivers"]  # nothing is left without the only one
+
+
+def test_few_families_have_a_wide_interval_and_it_is_said() -> None:
+    found = compare(make([[1.0, 2.0, 1.5], [1.6, 2.2, 1.5]]), 0, 1, MASE)
+    gaps = np.log([1 / 1.6, 2 / 2.2, 1.0])
+    row = found["whole"]
+    assert row["p"] == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue)
+    assert (row["verdict"], row["effective_families"]) == ("undecided", 3)
+    said = compare_words.unit_note(row)
+    assert said == "The interval is Student's t, and wide: 3 families of these sizes weigh as much as 3 of one size."
+    assert compare_words.test_lines(found["tests"], row, "a", "b")[0].startswith("Student's t over 3 families: p ")
 
 
 def test_equal_models_tie() -> None:
@@ -191,7 +196,7 @@ def test_rank_tests_are_over_families() -> None:
     families = list("aabbccddeeffgghhiijjkkll")
     found = compare(make([mine, other], "".join(families)), 0, 1, MASE)["tests"]
     gaps = np.log(mine / other).reshape(12, 2).mean(axis=1)
-    assert (found["unit"], found["units"]) == ("family", 12)
+    assert found["families"] == 12
     assert found["wilcoxon_p"] == pytest.approx(stats.wilcoxon(gaps).pvalue)
     assert found["sign_p"] == pytest.approx(stats.binomtest(int((gaps < 0).sum()), 12).pvalue)
 
@@ -339,7 +344,7 @@ def test_gates_end_with_code_four(store: DuckStore, go: Go) -> None:
     result = go("new", "old", "--fail-if", "difference > 5%", "--fail-if", "wins>2")
     assert result.return_value == 4
     assert result.stderr.strip() == "gate difference > 5%: new against old has difference 0.1"
-    result = go("new", "old", "--json", "--fail-if", "difference_low>0")  # three tasks: no interval
+    result = go("new", "old", "--json", "--fail-if", "difference_low>0", "--where", "horizon = 48")  # one task: no interval
     assert result.return_value == 4
     assert json.loads(result.stdout)["breaches"] == ["gate difference_low>0: new against old has no difference_low"]
     with pytest.raises(UsageError, match="Did you mean 'difference'"):
@@ -429,7 +434,8 @@ def test_diebold_mariano_from_stored_windows_by_loops(ran: Path) -> None:
 def test_diebold_mariano_is_told(ran: Path) -> None:
     go = runner(ran)
     text = " ".join(go("naive", "drift", "-s", "quick").stdout.split())
-    assert "Too few to tell whether naive or drift is better on quick" in text
+    assert "naive and drift cannot be told apart on quick" in text
+    assert "Student's t over 3 families" in text
     found = json.loads(go("naive", "drift", "--json").stdout)
     assert set(found["tests"]["diebold_mariano"]) == {"a_better", "b_better", "undecided", "tasks", "no_answer"}
     same = json.loads(go("drift", "naive", "--json").stdout)["tests"]["diebold_mariano"]

@@ -1,28 +1,16 @@
-"""A leaderboard of a stranger's in place of the built-in one."""
+"""A leaderboard of a stranger's beside the built-in one."""
 
 from __future__ import annotations
 
-import pytest
 from support import GOOD, Lab
 
-BOARDS = {
-    "fewer_options": ("def leaderboard(suite):", 'print("mine")', "TypeError"),
-    "raises": ("def leaderboard(**_):", 'raise KeyError("models")', "KeyError: 'models'"),
-    "ends": ("def leaderboard(**_):", "sys.exit(7)", "SystemExit: 7"),
-    "works": ("def leaderboard(suite, models, limit, db):", 'print("mine", suite, models, limit, db.name)', ""),
-}
 
-
-@pytest.mark.parametrize("kind", BOARDS)
-def test_a_finished_run_stays_finished(lab: Lab, kind: str) -> None:
-    head, body, error = BOARDS[kind]
-    source = f"import click\n@hookimpl\ndef register_commands(cli):\n    @cli.command()\n    {head}\n        {body}\n"
+def test_a_strangers_command_of_the_same_name_is_refused_and_the_run_stays_finished(lab: Lab) -> None:
+    source = "import click\n@hookimpl\ndef register_commands(cli):\n    @cli.command()\n    def leaderboard(**_):\n        print('mine')\n"
     lab.plugin("aaa_board", GOOD + source)  # its name comes before the built-in one's
     done = lab.run("run", "-m", "good", "-t", "us_births/M/short")
-    if error:
-        done.expect(0, "no table: 'leaderboard' is the command of a plugin", error, "harness ls cells", "1 ok")
-        assert done.out == ""
-    else:
-        done.expect(0, "1 ok")
-        assert done.out == "mine quick ['good']  harness.duckdb\n"
+    done.expect(0, "1 ok")
+    lab.run("ls", "plugins").expect(0, "it replaces the command 'leaderboard', which is there already; rename it")
+    assert "quick: 1 models" in done.out
+    assert "mine" not in done.out
     assert lab.query("SELECT count(*) FROM cells") == [(1,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -122,11 +123,11 @@ def test_the_command_serves_the_page_and_ends_well(lab: Lab) -> None:
         port = int(said.partition("127.0.0.1:")[2].partition("/")[0])
 
         def ask(path: str) -> bytes:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            assert answer.status == 200
-            return answer.read()
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                assert answer.status == 200
+                return answer.read()
 
         page = ask("/").decode()
         assert "<!doctype html>" in page[:100].lower()

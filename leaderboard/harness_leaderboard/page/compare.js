@@ -125,12 +125,12 @@ function drawCritical(view, body) {
   );
   const blocks = chosen.length ? scores[0].length : 0;
   if (chosen.length < 3) return fill(body, EMPTY("Three models with all tasks of the slice are needed."));
-  if (blocks < 2) return fill(body, EMPTY("Too few blocks: the tests need six dataset families, or six tasks."));
+  if (blocks < 2) return fill(body, EMPTY("Too few blocks: the tests need two dataset families."));
   const test = friedman(scores);
   const distance = nemenyiDistance(chosen.length, blocks, view.board.statistics.nemenyi);
   const lines = Number.isFinite(distance) ? rankLines(test.ranks, distance) : [];
   const names = chosen.map(({ name }) => name);
-  const kind = view.units.kind === "family" ? plural(blocks, "dataset family", "dataset families") : plural(blocks, "task");
+  const kind = plural(blocks, "dataset family", "dataset families");
   const differs = test.p < 0.05 ? "At least one of these models differs from the others" : "These models cannot be told apart as a whole";
   const sentence = `${differs}: Friedman's test over ${kind} gives p ${test.p < 0.001 ? "< 0.001" : `= ${pValue(test.p)}`}.`;
   const rows = names.map((model, k) => ({ model, rank: test.ranks[k] })).sort((a, b) => a.rank - b.rank);
@@ -153,7 +153,7 @@ function drawCritical(view, body) {
 /** p of Wilcoxon's signed-rank test of each pair over blocks, corrected by Holm. */
 function wilcoxonTable(view, chosen, scores, kind) {
   const pairs = chosen.flatMap((_, a) => chosen.slice(a + 1).map((__, k) => [a, a + 1 + k]));
-  const corrected = holm(pairs.map(([a, b]) => wilcoxon(scores[a], scores[b]).p));
+  const corrected = holm(pairs.map(([a, b]) => wilcoxon(scores[a], scores[b], view.board.statistics.same).p));
   const p = new Map(pairs.map(([a, b], k) => [`${a},${b}`, corrected[k]]));
   const columns = [
     { head: "p after Holm", cell: (row) => modelLink(view, row.i) },

@@ -83,7 +83,7 @@ function verdict(view) {
 /** Who cannot be told apart from the best. */
 function closeWords(view, best) {
   const m = view.board.models.length;
-  if (!view.units.kind) return [`With ${plural(view.tasks.length, "task")}, too few to say how sure that is.`];
+  if (!view.units.kind) return ["It is one dataset family, which says nothing of others: how sure that is cannot be told."];
   const close = view.ranked.filter((i) => i !== best && view.apart[best * m + i] <= 0);
   if (!close.length) return ["Every other model is told apart from it."];
   const names = close.slice(0, 3).flatMap((i, k) => [k ? ", " : "", modelWord(view, i)]);

@@ -20,13 +20,15 @@ from numpy.typing import NDArray
 
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import LABELS, Entry, Results
-from harness_leaderboard.board import parameters_of
+from harness_leaderboard.board import parameters_of, units_of_tasks
+from harness_leaderboard.student import LEVEL, critical, tail
+from harness_leaderboard.ties import LETTERED
 
 if TYPE_CHECKING:
     from harness.store import Store
     from harness.types import SuiteInfo
 
-__all__ = ["FORMAT", "array", "make_payload"]
+__all__ = ["FORMAT", "array", "make_payload", "statistics_of"]
 
 FORMAT = 1
 NEMENYI = (
@@ -88,16 +90,27 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "baseline_stale": array(np.zeros(shape[1]) if results.baseline_stale is None else results.baseline_stale, "u1"),
         "cost": _cost(rows, shape),
         "receipts": _receipts(rows),
-        "statistics": {
-            "level": bootstrap.LEVEL,
-            "resamples": bootstrap.RESAMPLES,
-            "seed": bootstrap.SEED,
-            "least_units": bootstrap.LEAST,
-            "nemenyi": list(NEMENYI),
-        },
+        "statistics": statistics_of(len(units_of_tasks(results))),
         "calibration": None,
         "steps": None,
         "explorer": None,
+    }
+
+
+def statistics_of(families: int) -> dict[str, Any]:
+    """The constants of all statistics, for suites of so many dataset families."""
+    numbers = range(2, families + 1)
+    return {
+        "level": LEVEL,
+        "resamples": bootstrap.RESAMPLES,
+        "seed": bootstrap.SEED,
+        "least": bootstrap.LEAST,
+        "same": bootstrap.SAME,
+        "lettered": LETTERED,
+        # By the effective number of families n: Student's t with n - 1 degrees of freedom, and the share of resamples at either end.
+        "critical": [None, None, *(critical(n - 1) for n in numbers)],
+        "tail": [None, None, *(tail(n) for n in numbers)],
+        "nemenyi": list(NEMENYI),
     }
 
 

@@ -29,7 +29,7 @@ function drawIntervals(view, body) {
     numberColumn("to", "high"),
   ];
   const label = `n${view.label} of ${rows.length} models with 95 % intervals, the best first`;
-  const warning = view.units.kind ? null : EMPTY("Too few tasks for an interval: six dataset families, or six tasks, are needed.");
+  const warning = view.units.kind ? null : EMPTY("No intervals: this slice is one dataset family, which says nothing of others.");
   return fill(body, warning, pictureWithNumbers(view, "intervals", label, rows, columns, { change: retitle(view) }));
 }
 
@@ -66,7 +66,7 @@ function drawDomains(view, body) {
   const rows = [];
   shownGroups.forEach((group, groupOrder) => {
     const found = view.memory.numbers(group.tasks);
-    const units = unitsOf(view.board, group.tasks, view.board.statistics.least_units);
+    const units = unitsOf(view.board, group.tasks);
     const resampler = units.kind
       ? new Resampler(
           view.board.logs[view.state.score],

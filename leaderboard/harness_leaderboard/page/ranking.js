@@ -48,7 +48,7 @@ function rankingColumns(view) {
     {
       key: "low",
       head: "95 % interval",
-      title: "Bootstrap over dataset families; the line marks the baseline, 1",
+      title: "Over dataset families; the line marks the baseline, 1",
       value: (i) => view.low[i],
       cell: (i) => intervalBar(view, i),
       text: (i) => between(view.low[i], view.high[i]).replace("\u00a0", " "),
@@ -230,9 +230,9 @@ function legendWords(view, rows) {
       "‡ has tasks whose ratio is not defined (a score of zero or infinity, or no baseline); they are left out of its mean.",
     any((count) => count.stale > 0) && "⚠ stale: model, task, data or scoring has changed since; run it again.",
     any((count) => count.baselineStale > 0) && "⚠ baseline: divided by results of the baseline that no longer hold.",
-    rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart at 95 %.",
-    view.units.kind && `Intervals and places: paired bootstrap over ${unitWords(view.units)}.`,
-    view.units.kind === "task" && "With fewer than six dataset families the interval holds for these datasets, not for new ones.",
+    rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart.",
+    view.units.kind &&
+      `Intervals and places: over ${unitWords(view.units)}, each pair of models compared by itself, without correction for the number of pairs.`,
     rows.some((i) => view.disagreement.flagged[i]) &&
       `“#5 by n${view.label}, #38 by mean rank”: a few tasks carry the mean; open the model to see which.`,
   ]

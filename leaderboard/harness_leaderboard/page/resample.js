@@ -1,20 +1,34 @@
 /* How sure a mean is: harness_leaderboard.bootstrap in the browser, with the same resamples. Axes: M models, T tasks, F units, B resamples. */
 
-/** Log ratios that differ by less are equal: published files hold six or seven digits. */
-const SAME = 1e-6;
-/** Most models that get letters; more have so many groups that nobody could read them. */
-const LETTERED = 30;
-
-/** What is resampled: families where there are enough, else tasks, else nothing. {kind, of [T], names [F]} */
-function unitsOf(board, tasks, least) {
+/** The dataset families of tasks: {of [T], names [F]}; `kind` is "" where there is one, which says nothing of others. */
+function unitsOf(board, tasks) {
   const families = new Map();
   const of = tasks.map((j) => {
     const name = board.tasks[j].family;
     if (!families.has(name)) families.set(name, families.size);
     return families.get(name);
   });
-  if (families.size >= least) return { kind: "family", of, names: [...families.keys()] };
-  return { kind: tasks.length >= least ? "task" : "", of: tasks.map((_, k) => k), names: tasks.map((j) => board.tasks[j].name) };
+  return { kind: families.size > 1 ? "family" : "", of, names: [...families.keys()] };
+}
+
+/** How many families of one size weigh as much as these counts of tasks [F] (Kish): a whole number, 0 without a task. */
+function effectiveFamilies(counts) {
+  const squares = counts.reduce((sum, n) => sum + n * n, 0);
+  return squares ? Math.floor(counts.reduce((sum, n) => sum + n, 0) ** 2 / squares + 1e-9) : 0;
+}
+
+/** [mean, its cluster-robust standard error] of sums [F] over counts [F]. */
+function robust(sums, counts) {
+  let [total, tasks, families] = [0, 0, 0];
+  for (let f = 0; f < counts.length; f += 1) {
+    total += sums[f];
+    tasks += counts[f];
+    if (counts[f] > 0) families += 1;
+  }
+  const mean = total / tasks;
+  let spread = 0;
+  for (let f = 0; f < counts.length; f += 1) spread += (sums[f] - mean * counts[f]) ** 2;
+  return [mean, Math.sqrt((spread * families) / (families - 1)) / tasks];
 }
 
 /** [F] arrays [B]: how often each unit is drawn, by mulberry32 (Tommy Ettinger, public domain) addressed by a counter. */
@@ -40,7 +54,7 @@ class Resampler {
     Object.assign(this, { logs, tasks, m, r, units, rules });
     this.b = rules.resamples;
     this.drawn = units.kind ? drawWeights(units.names.length, this.b, rules.seed) : [];
-    this.patterns = []; // which tasks have a number: {mask [T], key, touched, count [B]}
+    this.patterns = []; // which tasks have a number: {mask [T], full, counts [F], effective, count [B]}
     this.byKey = new Map();
     this.kept = new Map();
     this.patternOf = Array.from({ length: m }, (_, i) =>
@@ -56,7 +70,7 @@ class Resampler {
     mask.forEach((there, k) => {
       counts[this.units.of[k]] += there;
     });
-    this.patterns.push({ mask, full: !mask.includes(0), touched: counts.filter((n) => n > 0).length, count: this.weighted(counts) });
+    this.patterns.push({ mask, full: !mask.includes(0), counts, effective: effectiveFamilies(counts), count: this.weighted(counts) });
     this.byKey.set(key, this.patterns.length - 1);
     return this.patterns.length - 1;
   }
@@ -79,15 +93,20 @@ class Resampler {
     return total;
   }
 
-  /** [B] mean of a model's logs over a pattern in each resample; NaN where it drew no score. */
-  means(i, p) {
-    const key = i * 100003 + p;
-    if (this.kept.has(key)) return this.kept.get(key);
+  /** [F] sums of a model's logs over a pattern. */
+  sums(i, p) {
     const sums = new Float64Array(this.units.names.length);
     this.tasks.forEach((j, k) => {
       if (this.patterns[p].mask[k]) sums[this.units.of[k]] += this.logs[i * this.r + j];
     });
-    const total = this.weighted(sums);
+    return sums;
+  }
+
+  /** [B] mean of a model's logs over a pattern in each resample; NaN where it drew no score. */
+  means(i, p) {
+    const key = i * 100003 + p;
+    if (this.kept.has(key)) return this.kept.get(key);
+    const total = this.weighted(this.sums(i, p));
     const count = this.patterns[p].count;
     for (let b = 0; b < total.length; b += 1) total[b] = count[b] > 0 ? total[b] / count[b] : NaN;
     if (this.kept.size < 4000) this.kept.set(key, total);
@@ -96,35 +115,45 @@ class Resampler {
 
   /** [low, high] of a model's geometric mean, NaN where there is none. */
   interval(i) {
-    if (!this.units.kind) return [NaN, NaN];
-    const ordered = this.means(i, this.patternOf[i]).slice().sort(); // NaN last
+    const p = this.patternOf[i];
+    const { effective, counts } = this.patterns[p];
+    if (effective < 2) return [NaN, NaN];
+    if (effective < this.rules.least) {
+      const [mean, error] = robust(this.sums(i, p), counts);
+      const reach = error * this.rules.critical[effective];
+      return [Math.exp(mean - reach), Math.exp(mean + reach)];
+    }
+    const ordered = this.means(i, p).slice().sort(); // NaN last
     let count = ordered.length;
     while (count && Number.isNaN(ordered[count - 1])) count -= 1;
-    const rank = Math.floor(((1 - this.rules.level) / 2) * (count + 1));
+    const rank = Math.floor(this.rules.tail[effective] * (count + 1));
     return rank >= 1 ? [Math.exp(ordered[rank - 1]), Math.exp(ordered[count - rank])] : [NaN, NaN];
   }
 
   /** 1 where model i is better than model j, -1 where it is worse, 0 where they cannot be told apart. */
   sign(i, j) {
     const p = this.shared(this.patternOf[i], this.patternOf[j]);
-    if (this.patterns[p].touched < this.rules.least_units) return 0;
-    return signOf(this.means(i, p), this.means(j, p), this.rules.level);
+    const { effective, counts } = this.patterns[p];
+    if (effective < 2) return 0;
+    if (effective >= this.rules.least) return signOf(this.means(i, p), this.means(j, p), this.rules.tail[effective], this.rules.same);
+    const other = this.sums(j, p);
+    const [mean, error] = robust(this.sums(i, p).map((sum, f) => sum - other[f]), counts);
+    return Math.abs(mean) > Math.max(this.rules.same, error * this.rules.critical[effective]) ? -Math.sign(mean) : 0;
   }
 }
 
-/** The sign of paired resampled means [B]: 1 when a is lower, -1 when b is, 0 undecided at `level`. */
-function signOf(a, b, level) {
-  const most = ((1 - level + 1e-12) * (a.length + 1)) / 2 - 1; // resamples on the other side that are still few
+/** The sign of paired resampled means [B]: 1 when a is lower, -1 when b is, 0 where more than `tail` of them say otherwise. */
+function signOf(a, b, tail, same) {
+  const most = (tail + 1e-12) * (a.length + 1) - 1; // resamples on the other side that are still few
   let [below, above, lost] = [0, 0, 0];
   for (let k = 0; k < a.length; k += 1) {
     const gap = a[k] - b[k];
-    if (gap <= SAME) below += 1;
-    if (gap >= -SAME) above += 1;
+    if (gap <= same) below += 1;
+    if (gap >= -same) above += 1;
     if (gap !== gap) lost += 1;
     if (below > most && above > most) return 0;
   }
-  const p = Math.min(1, (2 * (1 + Math.min(below, above))) / (a.length - lost + 1));
-  if (p > 1 - level + 1e-12) return 0;
+  if ((1 + Math.min(below, above)) / (a.length - lost + 1) > tail + 1e-12) return 0;
   return below > above ? 1 : -1;
 }
 
@@ -134,7 +163,7 @@ function signOf(a, b, level) {
  */
 function certainty(board, score, tasks) {
   const [m, r] = [board.models.length, board.tasks.length];
-  const units = unitsOf(board, tasks, board.statistics.least_units);
+  const units = unitsOf(board, tasks);
   const found = { units, low: new Float64Array(m).fill(NaN), high: new Float64Array(m).fill(NaN), apart: new Int8Array(m * m) };
   if (!units.kind) return found;
   const resampler = new Resampler(board.logs[score], tasks, m, r, units, board.statistics);
@@ -167,11 +196,11 @@ function placeRanges(apart, pool) {
   return [best, worst];
 }
 
-/** [M] letters by insert-and-absorb (Piepho 2004) for at most 30 models in `order`: who shares one cannot be told apart. */
-function lettersOf(apart, order, m) {
+/** [M] letters by insert-and-absorb (Piepho 2004) for at most `most` models in `order`: who shares one cannot be told apart. */
+function lettersOf(apart, order, m, most) {
   const k = order.length;
   const out = new Array(m).fill("");
-  if (!k || k > LETTERED) return out;
+  if (!k || k > most) return out;
   let groups = [2 ** k - 1]; // sets of positions, as bits
   for (let i = 0; i < k; i += 1) {
     for (let j = i + 1; j < k; j += 1) {

@@ -1,10 +1,9 @@
 /* Tests over blocks: harness_leaderboard.significance in the browser. Axes: k models, N blocks. A test without an answer gives NaN. */
 
-/** [k][N] mean log ratios by block, over the tasks that all chosen models have; N = 0 where there are too few blocks. */
+/** [k][N] mean log ratios by block, over the tasks that all chosen models have. */
 function blockMeans(board, score, chosen, tasks, units) {
   const r = board.tasks.length;
   const logs = board.logs[score];
-  if (!units.kind) return chosen.map(() => []);
   const shared = tasks.map((j) => chosen.every((i) => !Number.isNaN(logs[i * r + j])));
   const counts = new Float64Array(units.names.length);
   shared.forEach((there, k) => {
@@ -97,11 +96,11 @@ function nemenyiDistance(k, n, table) {
   return Number.isFinite(q) && n >= 1 ? q * Math.sqrt((k * (k + 1)) / (6 * n)) : NaN;
 }
 
-/** Wilcoxon's signed-rank test of paired a and b [N], two-sided, as scipy does by default: {statistic, p}. */
-function wilcoxon(a, b) {
+/** Wilcoxon's signed-rank test of paired a and b [N], two-sided, as scipy does by default; gaps up to `same` are none: {statistic, p}. */
+function wilcoxon(a, b, same) {
   const gaps = a.map((value, i) => value - b[i]).filter((gap) => !Number.isNaN(gap));
   if (!gaps.length) return { statistic: NaN, p: NaN };
-  const real = gaps.filter((gap) => Math.abs(gap) > SAME);
+  const real = gaps.filter((gap) => Math.abs(gap) > same);
   const n = real.length;
   if (!n) return { statistic: 0, p: 1 };
   const { ranks, ties } = rankData(real.map(Math.abs));

@@ -78,6 +78,7 @@ function makeView(board, state, memory) {
         sure.apart,
         scored.filter((i) => measured[i]),
         board.models.length,
+        board.statistics.lettered,
       ),
     ),
     disagreement: disagreementOf(values, numbersNow.rank[state.score], numbersNow.full),
@@ -104,7 +105,7 @@ function bestOf(board, score, tasks, found) {
   const values = found.n[score];
   const ranked = orderBy(board, values).filter((i) => found.pool[i] && !Number.isNaN(values[i]));
   if (!ranked.length) return null;
-  const units = unitsOf(board, tasks, board.statistics.least_units);
+  const units = unitsOf(board, tasks);
   const answer = { model: ranked[0], value: values[ranked[0]], low: NaN, high: NaN, close: null, ranked, units };
   if (!units.kind) return answer;
   const resampler = new Resampler(board.logs[score], tasks, m, r, units, board.statistics);
@@ -126,6 +127,5 @@ function distinctNames(board, chosen) {
   });
 }
 
-/** What was resampled, in words: "28 dataset families", "12 tasks". */
-const unitWords = (units) =>
-  units.kind === "family" ? plural(units.names.length, "dataset family", "dataset families") : plural(units.names.length, "task");
+/** The families in words: "19 dataset families". */
+const unitWords = (units) => plural(units.names.length, "dataset family", "dataset families");

@@ -108,9 +108,10 @@ METHOD = (
     ),
     (
         "95 % interval",
-        "Percentile interval of 2,000 bootstrap resamples of dataset families: all tasks of a family are drawn together, since they rise "
-        "and fall together. With fewer than six families single tasks are drawn, and the answer holds for these datasets only; "
-        "with fewer than six tasks there is no interval.",
+        "From 2,000 bootstrap resamples of dataset families: all tasks of a family are drawn together, since they rise and fall together. "
+        "The percentiles are moved outwards by as much as Student’s t asks for with so few families (Hesterberg 2015), counting a family "
+        "with half of the tasks as half of the evidence (Kish 1965). Of two to five effective families the interval is Student’s t itself, "
+        "and wide; of one there is none.",
     ),
     (
         "Told apart",
@@ -127,7 +128,7 @@ METHOD = (
     ),
     (
         "Friedman, Nemenyi, Wilcoxon, Holm",
-        "Tests over blocks, which are dataset families (tasks where families are few): the mean log ratio of each block is one observation "
+        "Tests over blocks, which are dataset families: the mean log ratio of each family over its tasks is one observation "
         "(Demšar 2006).",
     ),
     (

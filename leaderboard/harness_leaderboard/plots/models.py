@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.cli.output import printable
 from harness.errors import NothingMatched
-from harness_leaderboard import bootstrap, significance
+from harness_leaderboard import bootstrap, significance, ties
 from harness_leaderboard.aggregate import Array, divided, filled, geometric_mean
 from harness_leaderboard.influence import influence as influences
 from harness_leaderboard.plots.numbers import Numbers, Picture, counted
@@ -31,8 +31,8 @@ def intervals(numbers: Numbers) -> Picture:
     logs = numbers.logs[drawn]  # [K, R]
     low, high = bootstrap.intervals(logs, numbers.units)
     sure = [k for k in range(len(drawn)) if not np.isnan(low[k])]
-    lettered = bool(numbers.units.kind) and len(sure) <= bootstrap.LETTERED
-    letters = bootstrap.letters(bootstrap.told_apart(logs, numbers.units), sure) if lettered else [""] * len(drawn)
+    lettered = 0 < len(sure) <= ties.LETTERED
+    letters = ties.letters(bootstrap.told_apart(logs, numbers.units), sure) if lettered else [""] * len(drawn)
     rows = [
         {
             "model": numbers.names[m], "order": k, "value": numbers.means[m], "low": low[k], "high": high[k], "letters": letters[k],
@@ -40,15 +40,15 @@ def intervals(numbers: Numbers) -> Picture:
         }
         for k, m in enumerate(drawn)
     ]  # fmt: skip
-    over = f"95 % intervals over {_units(numbers, logs)}" if numbers.units.kind else "too few tasks for intervals"
+    over = f"95 % intervals over {_families(numbers, logs)}" if sure else "no intervals: one dataset family, or nearly"
     same = "; models that share a letter cannot be told apart" if lettered else ""
     return Picture(rows, numbers.title(f"n{numbers.label}"), f"{numbers.scope(drawn)}\n{over}{same}")
 
 
-def _units(numbers: Numbers, logs: Array) -> str:
-    """How many of the units have a ratio of any of these models."""
+def _families(numbers: Numbers, logs: Array) -> str:
+    """How many of the dataset families have a ratio of any of these models."""
     touched = int((numbers.units.sums(np.isfinite(logs).astype(np.float64)) > 0).any(axis=0).sum())
-    return counted(touched, "dataset family" if numbers.units.kind == "family" else "task")
+    return counted(touched, "dataset family")
 
 
 def pareto(numbers: Numbers) -> Picture:
@@ -137,15 +137,13 @@ def critical(numbers: Numbers) -> Picture:
     scores = scores[:, ~np.isnan(scores).any(axis=0)]  # [K, N]
     blocks = scores.shape[1]
     if blocks < 2:
-        raise NothingMatched(
-            "there are too few blocks: the test of mean ranks wants six dataset families, or six tasks, that all models have"
-        )
+        raise NothingMatched("there are too few blocks: the test of mean ranks wants two dataset families that all models have")
     ranks = mean_ranks(scores)
     distance = significance.nemenyi_distance(len(drawn), blocks)
     test = significance.friedman(scores)
     rows = critical_rows([numbers.names[m] for m in drawn], ranks.tolist(), distance, rank_lines(ranks.tolist(), distance))
     differ = "at least one differs" if test.p < 0.05 else "they cannot be told apart as a whole"
-    over = counted(blocks, "dataset family" if numbers.units.kind == "family" else "task")
+    over = counted(blocks, "dataset family")
     p = "< 0.001" if test.p < 0.001 else f"= {test.p:.3f}"
     words = f"Friedman's test over {over}: {differ} (p {p}); bars join what Nemenyi's cannot tell apart"
     return Picture(rows, numbers.title(f"mean ranks by n{numbers.label}"), f"{numbers.scope(drawn)}; ranks are among those shown\n{words}")
