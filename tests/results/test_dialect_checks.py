@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dialect_kit import DIALECTS
 
+import harness
 from harness import DialectInfo, Unsupported, UsageError
 from harness.conformance_dialects import DIALECT_CHECKS
 from harness.dialects import Block, Board, Dialect, Forecasts
@@ -151,3 +153,10 @@ def test_what_is_asked_wrongly() -> None:
         check_dialect("fev", skip={"block": "why"})
     with pytest.raises(UsageError, match="no dialect 'fve'"):
         check_dialect("fve")
+
+
+def test_a_dialect_needs_the_core_alone() -> None:
+    """The core, its contract of dialects with it, names none of the packages that are plugins of it."""
+    for file in Path(harness.__file__).parent.rglob("*.py"):
+        for package in ("harness_results", "harness_leaderboard", "harness_tasks"):
+            assert package not in file.read_text(encoding="utf-8"), file
