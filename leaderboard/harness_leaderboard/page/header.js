@@ -83,7 +83,7 @@ function verdict(view) {
 /** Who cannot be told apart from the best. */
 function closeWords(view, best) {
   const m = view.board.models.length;
-  if (!view.units.kind) return ["It is one dataset family, which says nothing of others: how sure that is cannot be told."];
+  if (Number.isNaN(view.low[best])) return ["Its tasks are of one dataset family, or nearly: how sure that is cannot be told."];
   const close = view.ranked.filter((i) => i !== best && view.apart[best * m + i] <= 0);
   if (!close.length) return ["Every other model is told apart from it."];
   const names = close.slice(0, 3).flatMap((i, k) => [k ? ", " : "", modelWord(view, i)]);
@@ -173,6 +173,6 @@ function intervalCell(best) {
 
 /** "5 others", "none", or that there is too little data. */
 function closeText(best) {
-  if (!best || best.close === null) return best ? "too few tasks to tell" : NONE;
+  if (!best || best.close === null) return best ? "one family, or nearly" : NONE;
   return best.close.length ? plural(best.close.length, "other") : "none";
 }

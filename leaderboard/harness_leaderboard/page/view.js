@@ -110,6 +110,7 @@ function bestOf(board, score, tasks, found) {
   if (!units.kind) return answer;
   const resampler = new Resampler(board.logs[score], tasks, m, r, units, board.statistics);
   [answer.low, answer.high] = resampler.interval(ranked[0]);
+  if (Number.isNaN(answer.low)) return answer;
   answer.close = ranked.slice(1).filter((j) => resampler.sign(ranked[0], j) <= 0);
   return answer;
 }
