@@ -24,7 +24,7 @@ from pathlib import Path
 import duckdb
 
 from harness_results import records, schema
-from harness_results.gift_eval_import import suite_tasks
+from harness_results.imported import suite_tasks
 
 LEVELS = [round(0.1 * k, 1) for k in range(1, 10)]
 SLICES = {

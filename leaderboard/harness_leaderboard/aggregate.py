@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arithmetic import geometric_mean
+
 __all__ = [
     "LABELS",
     "MAIN",
@@ -170,15 +172,6 @@ def ratios(scores: Array, baseline: Array) -> Array:
     """[M, R] scores over the baseline's [R]; NaN where either is missing, zero, negative or infinite."""
     sound = np.isfinite(scores) & (scores > 0) & np.isfinite(baseline) & (baseline > 0)
     return divided(scores, baseline, sound)
-
-
-def geometric_mean(values: Array) -> Array:
-    """[M, R] -> [M] over the values that are not NaN; NaN where there is none."""
-    there = ~np.isnan(values)
-    logs = np.log(values, out=np.zeros(values.shape), where=there)
-    count = there.sum(axis=1).astype(float)
-    means: Array = np.exp(divided(logs.sum(axis=1), count, count > 0))
-    return means
 
 
 def complete(results: Results) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ def to_arrays(
     baseline: str,
     notes: list[str],
     stale: Container[str],
+    lower: Callable[[str], bool],
     runnable: bool = True,
 ) -> Results:
     """Put stored rows into arrays of models × tasks.
@@ -40,6 +41,7 @@ def to_arrays(
         baseline: the model that scores are divided by.
         notes: what is to be said below the table; may be added to.
         stale: ids of cells that no longer hold.
+        lower: whether lower is known to be better of a metric.
         runnable: whether a plugin has the suite.
     """
     keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
@@ -71,9 +73,12 @@ def to_arrays(
         if cell["peak_rss_mb"]:
             peak_mb[at[0]] = np.fmax(peak_mb[at[0]], cell["peak_rss_mb"])
     means = _means(scores, place, shape)
-    main = _main(means, tasks, shape)
+    main = _main(means, tasks, lower, notes)
+    for name in main:
+        means.setdefault(name, np.full(shape, np.nan))
     if main != Results.main:
-        notes.append(f"This suite is compared by {main[0]} and {main[1]}: columns named MASE and CRPS hold these.")
+        both = f"{main[0]} and {main[1]}" if main[0] != main[1] else f"{main[0]} alone"
+        notes.append(f"This suite is compared by {both}: columns named MASE and CRPS hold these.")
     entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
     base, rests, passed = baseline_scores(means, old, entries, baseline, main[0])
     if passed.any():
@@ -126,15 +131,19 @@ def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -
     return means
 
 
-def _main(means: dict[str, Array], tasks: list[dict[str, Any]], shape: tuple[int, int]) -> tuple[str, str]:
-    """The metrics to compare by: those of the tasks' dialect, else the two that most results have; adds them to `means` where absent."""
+def _main(means: dict[str, Array], tasks: list[dict[str, Any]], lower: Callable[[str], bool], notes: list[str]) -> tuple[str, str]:
+    """The metrics to compare by: those of the tasks' dialect, else the two that most results have of those known to be lower-better."""
     dialects = Counter(str(task.get("dialect") or "") for task in tasks)
     main = MAIN.get(dialects.most_common(1)[0][0] if dialects else "", Results.main)
-    if not any(name in means for name in main) and means:
-        often = sorted(means, key=lambda name: (np.isnan(means[name]).sum(), name))
-        main = (often[0], often[min(1, len(often) - 1)])
-    for name in main:
-        means.setdefault(name, np.full(shape, np.nan))
+    if any(name in means for name in main) or not means:
+        return main
+    often = sorted((name for name in means if lower(name)), key=lambda name: (np.isnan(means[name]).sum(), name))
+    if often:
+        return often[0], often[min(1, len(often) - 1)]
+    notes.append(
+        f"Nobody is ranked: of {', '.join(sorted(means)[:5])} it is not known that lower is better. "
+        "If it is so, import the table again with --lower NAME."
+    )
     return main
 
 

@@ -6,7 +6,7 @@ geometric mean.
 Notable choices:
 
 - The unit is the dataset family, since tasks of one family (frequencies and terms of the same series) rise and fall together. An interval
-  over tasks would call noise a difference: of five families with twelve tasks each, 59 % false alarms.
+  over tasks would call noise a difference: with five families of twelve tasks, 61 % false alarms.
 - What counts is the effective number of families, n = ⌊(Σ tasks)² / Σ tasks²⌋ (Kish 1965): a family with half of the tasks is half of the
   evidence. gift-eval has 19 families, and n = 11.
 - n ≥ 6: percentiles of resampled families, at levels moved outwards so that they are as wide as Student's t asks for (Hesterberg 2015, the

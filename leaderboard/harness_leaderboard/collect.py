@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.directions import declared_directions, lower_is_better
 from harness.errors import NothingMatched, UsageError
+from harness.plugins import load
 from harness.selection import canonical_limit
 from harness_leaderboard.aggregate import Results
 from harness_leaderboard.arrays import to_arrays
@@ -112,7 +114,12 @@ def collect(
             f"To make some: harness run -m {baseline} -s {suite}"
         )
     scores = store.query(_SCORES, [suite, protocols])
-    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, runnable=bool(declared))
+    directions = declared_directions(store, suite)
+
+    def lower(metric: str) -> bool:
+        return lower_is_better(metric, load(), directions) is True
+
+    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, runnable=bool(declared))
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:

@@ -114,7 +114,7 @@ def _form(form: str | None, output: Path | None) -> str:
 
 
 def _deliver(text: str, output: Path | None) -> None:
-    from harness_leaderboard.files import write_whole
+    from harness.files import write_whole
 
     if output is None:
         click.echo(text, nl=False)

@@ -16,12 +16,9 @@ from typing import Any
 
 import click
 
-from harness.errors import UsageError, suggest
+from harness.errors import GATE_FAILED, UsageError, suggest
 
-__all__ = ["GATE_FAILED", "Condition", "breaches", "fail_if_option", "parse", "say"]
-
-GATE_FAILED = 4
-"""Exit code of a command whose gate failed."""
+__all__ = ["Condition", "breaches", "fail_if_option", "parse", "say"]
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.run import db_option
-from harness_leaderboard.gate import GATE_FAILED
+from harness.errors import GATE_FAILED
 
 if TYPE_CHECKING:
     from harness_leaderboard.aggregate import Array, Results

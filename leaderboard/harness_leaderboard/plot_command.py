@@ -95,8 +95,8 @@ def plot(
     harness plot intervals -s gift-eval -o intervals.png
     harness plot forecasts -m naive,ttm -t us_births/D/short --window worst -o worst.svg
     """
+    from harness.files import write_whole
     from harness.plugins import load
-    from harness_leaderboard.files import write_whole
     from harness_leaderboard.needs import need
     from harness_leaderboard.plots.files import picture_file, specification, suffix_of
     from harness_leaderboard.plots.numbers import Numbers

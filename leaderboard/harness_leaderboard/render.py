@@ -207,24 +207,15 @@ def _escaped(text: str) -> str:
 
 def to_csv(rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = ()) -> str:
     """Comma-separated values, numbers in full; text that a spreadsheet would take for a formula gets a leading apostrophe."""
+    from harness.cli.output import spreadsheet_safe
+
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     names = ["model", "source", "nMASE", "done", "total"] if groups else list(COLUMNS)
-    writer.writerow(names + [_spreadsheet(group) for group in groups])
+    writer.writerow(names + [spreadsheet_safe(group) for group in groups])
     for row in rows:
-        writer.writerow([_spreadsheet(v) for v in (*(row[name] for name in names), *(row["groups"][group] for group in groups))])
+        writer.writerow([spreadsheet_safe(v) for v in (*(row[name] for name in names), *(row["groups"][group] for group in groups))])
     return sink.getvalue()
-
-
-def _spreadsheet(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, int):
-        return value
-    text = _clean(value)
-    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
 def to_json(rows: Sequence[Mapping[str, Any]]) -> str:

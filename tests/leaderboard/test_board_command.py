@@ -315,3 +315,14 @@ def test_one_line_for_one_cause(store: DuckStore, go: Go) -> None:
     assert f"To add them: harness run -m seasonal_naive -s quick -t {TASKS[1]}" in said
     assert said.count("† not all tasks") == 1
     assert "No model has all" in said
+
+
+def test_nobody_is_ranked_by_a_metric_of_unknown_direction(store: DuckStore, go: Go, tmp_path: Path) -> None:
+    from harness_results.csv_import import import_csv
+    from harness_results.csv_scores import read_scores
+
+    table = tmp_path / "t.csv"
+    table.write_text("model,task,accuracy,loss of mine\ngood,a,0.9,1\nbad,a,0.2,4\ngood,b,0.8,2\nbad,b,0.1,5\n")
+    import_csv(store, read_scores(table, "paper"), "t")
+    said = go("-s", "paper")
+    assert "Nobody is ranked: of accuracy, loss of mine it is not known that lower is better" in " ".join(said.stdout.split())
