@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from harness.cli.run import db_option
 from harness_leaderboard.options import GROUPS, view_options
+from harness_leaderboard.plots import PLOTS
 
-if TYPE_CHECKING:
-    from harness_leaderboard.plots.numbers import Numbers, Picture
-
-__all__ = ["KINDS", "plot"]
-
-KINDS = (
-    "intervals", "domains", "critical", "winloss", "heatmap", "pareto", "steps", "reliability", "pit", "forecasts", "influence", "policies",
-)  # fmt: skip
-SCORED = ("intervals", "domains", "critical", "winloss", "heatmap", "pareto", "influence", "policies")
-"""Kinds that compare models by a score; the others have a measure of their own."""
+__all__ = ["plot"]
 
 
-@click.command()
-@click.argument("kind", metavar="KIND", type=click.Choice(KINDS))
+def _help() -> str:
+    """What `harness plot --help` says, with a line for each picture."""
+    lines = "\n".join(f"{kind:12s} {made.about}" for kind, made in PLOTS.items())
+    examples = (
+        "harness plot intervals -s gift-eval -o intervals.png",
+        "harness plot forecasts -m naive,ttm -t us_births/D/short --window worst -o worst.svg",
+    )
+    kept = "\b\n"  # click leaves such a paragraph's lines as they are
+    return f"Draw one picture of a suite's results into a file.\n\n{kept}{lines}\n\n{kept}" + "\n".join(examples)
+
+
+@click.command(help=_help())
+@click.argument("kind", metavar="KIND", type=click.Choice(tuple(PLOTS)))
 @view_options
 @click.option(
     "--metric",
@@ -75,26 +78,6 @@ def plot(
     db: Path,
     **chosen: Any,
 ) -> int:
-    """Draw one picture of a suite's results into a file.
-
-    \b
-    intervals    nMASE of each model with its 95 % interval
-    domains      nMASE by domain, or by another column (--by)
-    critical     mean ranks, with Nemenyi's critical difference
-    winloss      who beats whom, in per cent of tasks
-    heatmap      score over baseline, model by task
-    pareto       nMASE against seconds per 1,000 forecasts
-    steps        error along the horizon
-    reliability  share of values at or below each quantile
-    pit          where in the forecast distribution the values came
-    forecasts    one window: what had been, what came, what one or two models said
-    influence    places when one dataset family is left out
-    policies     nMASE when missing results count as the baseline's, or as the worst
-
-    \b
-    harness plot intervals -s gift-eval -o intervals.png
-    harness plot forecasts -m naive,ttm -t us_births/D/short --window worst -o worst.svg
-    """
     from harness.files import write_whole
     from harness.plugins import load
     from harness_leaderboard.needs import need
@@ -102,6 +85,7 @@ def plot(
     from harness_leaderboard.plots.numbers import Numbers
     from harness_leaderboard.view import open_view
 
+    made = PLOTS[kind]
     suffix = suffix_of(output)
     _refuse(kind, metric=metric, by=by or "", task=task, window=window)
     need("altair", "vl_convert", *(["scipy"] if kind == "critical" else []))
@@ -109,9 +93,10 @@ def plot(
     store = plugins.store(db)
     view = open_view(plugins, store, **chosen)
     numbers = Numbers(plugins, store, view, _metric(plugins, view.results, metric), top, bool(chosen["models"]))
-    picture = _picture(kind, numbers, by or "domain", task, window or "median")
-    made = specification("fan" if kind == "forecasts" else kind, picture, width or 0, dark, numbers.label if kind in SCORED else "MASE")
-    write_whole(output, picture_file(made, suffix, scale))
+    given = {"by": by or "domain", "task": task, "window": window or "median"}
+    picture = made.rows(numbers, **{name: value for name, value in given.items() if name in made.options})
+    drawn = specification(made.chart, picture, width or 0, dark, numbers.label if "metric" in made.options else "MASE")
+    write_whole(output, picture_file(drawn, suffix, scale))
     click.echo(f"wrote {output}", err=True)
     return 0
 
@@ -120,13 +105,11 @@ def _refuse(kind: str, **options: str) -> None:
     """Refuse an option that this picture would ignore."""
     from harness.errors import UsageError
 
-    where = {"metric": SCORED, "by": ("domains",), "task": ("forecasts",), "window": ("forecasts",)}
     for name, value in options.items():
-        if value and kind not in where[name]:
+        if value and name not in PLOTS[kind].options:
+            useful = ", ".join(other for other, made in PLOTS.items() if name in made.options)
             instead = " For one task: --where \"name = '...'\"" if name == "task" else ""
-            raise UsageError(
-                f"got --{name} for the picture {kind}, which has no use for it; --{name} is for {', '.join(where[name])}.{instead}"
-            )
+            raise UsageError(f"got --{name} for the picture {kind}, which has no use for it; --{name} is for {useful}.{instead}")
 
 
 def _metric(plugins: Any, results: Any, metric: str) -> str:
@@ -144,15 +127,3 @@ def _metric(plugins: Any, results: Any, metric: str) -> str:
     if full in plugins.metrics and plugins.metrics[full].info.direction != "min":
         raise UsageError(f"--metric {metric}: {full} is not one of which less is better; choose another")
     return full
-
-
-def _picture(kind: str, numbers: Numbers, by: str, task: str, window: str) -> Picture:
-    from harness_leaderboard.plots import forecasts, grids, models
-
-    if kind == "forecasts":
-        return forecasts.fan(numbers, task, window)
-    if kind == "domains":
-        return grids.domains(numbers, by)
-    module = next(module for module in (models, grids, forecasts) if kind in module.__all__)
-    made: Picture = getattr(module, kind)(numbers)
-    return made

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import json
 import math
 import shutil
 import struct
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +26,11 @@ from support import Done, Lab
 from harness.cli.output import printable
 from harness.errors import NothingMatched
 from harness.plugins import load
-from harness_leaderboard.plot_command import KINDS
-from harness_leaderboard.plots import models
+from harness_leaderboard.plots import PLOTS, grids, models
+from harness_leaderboard.plots.files import specification
 from harness_leaderboard.plots.grids import heatmap, winloss
 from harness_leaderboard.plots.models import mean_ranks, rank_lines
-from harness_leaderboard.plots.numbers import Numbers
+from harness_leaderboard.plots.numbers import Numbers, Picture
 from harness_results.store import DuckStore
 
 NO_POLICY = "all models shown have all tasks"
@@ -61,12 +65,30 @@ def numbers_of(db: Path, **options: Any) -> Numbers:
 
 
 def test_worked_numbers() -> None:
-    assert doctest.testmod(models, extraglobs={"np": np}) == (0, 2)
+    assert doctest.testmod(models, extraglobs={"np": np}) == (0, 3)
+    assert doctest.testmod(grids, extraglobs={"np": np}) == (0, 1)
+
+
+def test_every_plot_is_there() -> None:
+    from harness_leaderboard.charts import PICTURES
+
+    assert {made.chart for made in PLOTS.values()} == set(PICTURES)
+    for kind, made in PLOTS.items():
+        module, _, function = made.makes.partition(":")
+        found = import_module(f"harness_leaderboard.plots.{module}")
+        assert function in found.__all__, kind
+        assert set(inspect.signature(getattr(found, function)).parameters) == {"numbers", *made.options} - {"metric"}, kind
+
+
+def test_importing_the_list_of_plots_is_cheap() -> None:
+    script = "import sys, harness_leaderboard.plots; print([n for n in ('numpy', 'altair', 'scipy', 'duckdb') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_every_kind_becomes_every_kind_of_file(lab: Lab, tmp_path: Path) -> None:
-    answers = plots(lab, tmp_path, *(f"{kind} --width 500 --scale 1 -o OUT/{kind}.png" for kind in KINDS))
-    for kind, answer in zip(KINDS, answers, strict=True):
+    answers = plots(lab, tmp_path, *(f"{kind} --width 500 --scale 1 -o OUT/{kind}.png" for kind in PLOTS))
+    for kind, answer in zip(PLOTS, answers, strict=True):
         answer.expect(0, f"wrote {tmp_path}/{kind}.png")
         content = (tmp_path / f"{kind}.png").read_bytes()
         assert content.startswith(b"\x89PNG")
@@ -138,7 +160,8 @@ def test_who_beats_whom_is_counted_by_a_loop(lab: Lab) -> None:
             continue
         a, b = (results.mase[rows_of(results, row[name])] for name in ("model", "other"))
         pairs = [(x, y) for x, y in zip(a, b, strict=True) if not math.isnan(x) and not math.isnan(y)]
-        wins, ties = sum(x < y for x, y in pairs), sum(x == y for x, y in pairs)
+        ties = sum(x == y or (x > 0 and y > 0 and abs(math.log(x / y)) < 1e-6) for x, y in pairs)
+        wins = sum(x < y and abs(math.log(x / y)) > 1e-6 for x, y in pairs)
         assert (row["wins"], row["ties"], row["losses"]) == (wins, ties, len(pairs) - wins - ties)
         assert row["share"] == (wins + ties / 2) / len(pairs)
 
@@ -159,17 +182,21 @@ def test_the_heat_map_says_what_is_missing(lab: Lab) -> None:
     assert len([1 for one, other in zip(domains[:-1], domains[1:], strict=True) if one != other]) == len(set(domains)) - 1
 
 
-def test_calibration_is_a_mean_over_tasks(lab: Lab, tmp_path: Path) -> None:
-    found = {(row["model"], row["level"]): row["coverage"] for row in rows(drawn(lab, tmp_path, "reliability"))}
+def test_calibration_is_a_mean_over_tasks_that_all_have(lab: Lab, tmp_path: Path) -> None:
+    made = drawn(lab, tmp_path, "reliability")
+    found = {(row["model"], row["level"]): row["coverage"] for row in rows(made)}
     counted: dict[tuple[str, str], tuple[int, list[int]]] = {}
     sql = "SELECT c.model, c.task, s.n, s.hits FROM steps s JOIN cells c USING (result_id) WHERE c.scope = ''"
     for model, task, n, hits in lab.query(sql):
         total, below = counted.get((model, task), (0, [0] * 9))
         counted[model, task] = total + n, [a + b for a, b in zip(below, hits, strict=True)]
     assert len(found) == 9 * len(MODELS)
+    common = {task for task in TASKS if all((model, task) in counted for model in MODELS)}
+    assert 0 < len(common) < len(TASKS)  # one model fails
+    assert f"{len(common)} tasks that all of them have" in made["description"]
     for (model, level), coverage in found.items():
         q = round(10 * level) - 1
-        shares = [hits[q] / n for (other, _), (n, hits) in counted.items() if other == model]
+        shares = [hits[q] / n for (other, task), (n, hits) in counted.items() if other == model and task in common]
         assert coverage == pytest.approx(math.fsum(shares) / len(shares))
     bins = rows(drawn(lab, tmp_path, "pit"))
     for model in MODELS:
@@ -178,6 +205,48 @@ def test_calibration_is_a_mean_over_tasks(lab: Lab, tmp_path: Path) -> None:
         assert [row["bin"] for row in mine][:2] == ["0–0.1", "0.1–0.2"] and mine[-1]["bin"] == "0.9–1"
         assert mine[0]["share"] == pytest.approx(found[model, 0.1])
         assert mine[-1]["share"] == pytest.approx(1 - found[model, 0.9])
+
+
+def test_cost_is_fitting_and_predicting(lab: Lab, tmp_path: Path) -> None:
+    db = changed(lab, tmp_path, "UPDATE cells SET fit_s = 100 WHERE model = 'mean'")
+    made = drawn(lab, tmp_path, "pareto", db=db)
+    assert "seconds to fit and predict, per 1,000 forecasts" in json.dumps(made)
+    sql = (
+        "SELECT model, 1000 * sum(coalesce(fit_s, 0) + predict_s) / sum(n_windows) FROM cells WHERE scope = '' AND status = 'ok' GROUP BY 1"
+    )
+    with duckdb.connect(str(db), read_only=True) as connection:
+        expected = dict(connection.execute(sql).fetchall())
+    assert {row["model"]: row["cost"] for row in rows(made)} == pytest.approx(expected)
+    assert max(expected, key=lambda name: expected[name]) == "mean"
+
+
+def test_what_differs_by_rounding_is_equal(lab: Lab, tmp_path: Path) -> None:
+    """Three models whose scores differ in the twelfth digit, always in the same order, are no finding."""
+    statements = []
+    for k in range(3):
+        statements += copies(f"twin-{k}", k, f"s.value * (1 + {k} * 1e-12)")
+    db = changed(lab, tmp_path, *statements)
+    for row in rows(drawn(lab, tmp_path, "winloss --common -m twin-0,twin-1,twin-2", db=db)):
+        assert row["share"] in (None, 0.5) and row["wins"] in (None, 0)
+    made = drawn(lab, tmp_path, "critical --common -m twin-0,twin-1,twin-2", db=db)
+    assert "they cannot be told apart as a whole (all are equal)" in made["description"]
+    assert {row["rank"] for row in rows(made) if row["part"] == "model"} == {2.0}
+
+
+def copies(name: str, k: int, value: str) -> list[str]:
+    """Statements that give a published model the results of `mean`, its scores changed."""
+    return [
+        f"INSERT INTO cells SELECT * REPLACE (md5('r{k}' || result_id) AS result_id, md5('c{k}' || cell_id) AS cell_id, "
+        f"'{name}' AS model, 'published' AS source) FROM cells WHERE model = 'mean' AND source = 'own' AND scope = ''",
+        f"INSERT INTO scores SELECT md5('r{k}' || result_id), s.* EXCLUDE (result_id) REPLACE ({value} AS value) "
+        "FROM scores s JOIN cells c USING (result_id) WHERE c.model = 'mean' AND c.source = 'own' AND c.scope = ''",
+    ]
+
+
+def test_the_names_of_other_scores() -> None:
+    picture = Picture([{"model": "a", "order": 0, "value": 0.5, "low": 0.4, "high": 0.6, "letters": "", "source": "own"}], "t", "s")
+    text = json.dumps(specification("intervals", picture, label="fev:MASE"))
+    assert "nfev:MASE (1 = baseline" in text and "nMASE" not in text
 
 
 def test_errors_by_step_of_one_task_and_of_several(lab: Lab, tmp_path: Path) -> None:
@@ -264,15 +333,7 @@ def test_the_models_of_a_picture(lab: Lab, tmp_path: Path) -> None:
     """The best that have all tasks and one's own, those that were named, or as many as was said; names are told apart by source."""
     statements = []
     for k in range(14):
-        name = "naive" if k == 0 else f"other-{k:02}"
-        statements.append(
-            f"INSERT INTO cells SELECT * REPLACE (md5('r{k}' || result_id) AS result_id, md5('c{k}' || cell_id) AS cell_id, "
-            f"'{name}' AS model, 'published' AS source) FROM cells WHERE model = 'mean' AND source = 'own' AND scope = ''"
-        )
-        statements.append(
-            f"INSERT INTO scores SELECT md5('r{k}' || result_id), s.* EXCLUDE (result_id) REPLACE (s.value * (0.05 + {k} / 1000) AS value) "
-            "FROM scores s JOIN cells c USING (result_id) WHERE c.model = 'mean' AND c.source = 'own' AND c.scope = ''"
-        )
+        statements += copies("naive" if k == 0 else f"other-{k:02}", k, f"s.value * (0.05 + {k} / 1000)")
     db = changed(lab, tmp_path, *statements)
     found = [row["model"] for row in rows(drawn(lab, tmp_path, "intervals --common", db=db))]
     assert found[:10] == ["naive [published]", *(f"other-{k:02}" for k in range(1, 10))]
@@ -367,7 +428,7 @@ def test_hostile_names_are_text_in_every_file(lab: Lab, tmp_path: Path) -> None:
             connection.execute("UPDATE cells SET model = $1, model_name = $1 WHERE model = $2", [name, model])
         connection.execute("UPDATE cells SET domain = $1, family = $2 WHERE task = 'us_births/M/short'", [bad[0], bad[13]])
         connection.execute("UPDATE windows SET item_id = $1", [bad[1]])
-    kinds = [kind for kind in KINDS if kind not in ("critical",)]
+    kinds = [kind for kind in PLOTS if kind not in ("critical",)]
     options = ("--baseline", printable(bad[12]))
     pages = ("intervals", "forecasts")
     files = [f"{kind}.svg" for kind in kinds] + [f"{kind}.html" for kind in pages]

@@ -44,14 +44,21 @@ def intervals(rows: Rows = None, width: Width = "container", title: str = "", su
 def pareto(rows: Rows = None, width: Width = "container", title: str = "", subtitle: str = "") -> Drawing:
     """Error beside cost: each model a point, the front (nothing is both cheaper and better) joined and named.
 
-    Columns: `model`, `cost` seconds per 1,000 forecasts, `value` nMASE, `front` true or false, `source`, `parameters` (null = unknown);
-    optionally `named` true: its name beside the point though it is not on the front.
+    Columns: `model`, `cost` seconds to fit and predict, per 1,000 forecasts, `value` nMASE, `front` true or false, `source`,
+    `parameters` (null = unknown); optionally `named` true: its name beside the point though it is not on the front.
     """
     tips = _tips(
-        ("model:N", "model"), ("value:Q", "nMASE"), ("cost:Q", "s per 1,000"), ("parameters:Q", "parameters"), ("source:N", "source")
+        ("model:N", "model"),
+        ("value:Q", "nMASE"),
+        ("cost:Q", "fit and predict, s per 1,000"),
+        ("parameters:Q", "parameters"),
+        ("source:N", "source"),
     )
     x = alt.X(
-        "cost:Q", title="seconds per 1,000 forecasts", scale=alt.Scale(type="log", padding=16), axis=alt.Axis(format="~g", tickCount=6)
+        "cost:Q",
+        title="seconds to fit and predict, per 1,000 forecasts",
+        scale=alt.Scale(type="log", padding=16),
+        axis=alt.Axis(format="~g", tickCount=6),
     )
     y = alt.Y("value:Q", **ratio_axis("nMASE (1 = baseline, less is better)"))
     base = alt.Chart().transform_filter("isValid(datum.cost) && isValid(datum.value) && datum.cost > 0").encode(x=x, y=y)

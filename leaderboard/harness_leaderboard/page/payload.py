@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness_leaderboard import bootstrap
+from harness.again import run_command
+from harness_leaderboard import bootstrap, influence
 from harness_leaderboard.aggregate import LABELS, Entry, Results
 from harness_leaderboard.board import parameters_of, units_of_tasks
+from harness_leaderboard.plots import numbers
 from harness_leaderboard.student import LEVEL, critical, tail
 from harness_leaderboard.ties import LETTERED
 
@@ -39,6 +40,8 @@ NEMENYI = (
     3.992343, 4.001512, 4.010485, 4.019268, 4.027869, 4.036297, 4.044556, 4.052654, 4.060597, 4.068390, 4.076038,
 )  # fmt: skip
 """q of Nemenyi's test at 5 % for 2 to 60 models, a printed table (a test makes it anew): scipy.stats takes half a second to import."""
+MOST = ("best", "own", "named", "ranked", "lacking", "lines", "groups", "tasks")
+"""Limits of pictures, which `harness plot` has too (`harness_leaderboard.plots.numbers`)."""
 STATUS = ("", "ok", "failed", "skipped")  # "" = missing
 TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates")
 
@@ -63,7 +66,7 @@ def array(values: NDArray[Any], dtype: str) -> dict[str, Any]:
 
 
 def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping[str, str], selection: str = "") -> dict[str, Any]:
-    """All that the page shows, but for what `harness_leaderboard.details` adds.
+    """All that the page shows, but for "calibration", "steps" and "explorer", which `harness_leaderboard.page.build` adds.
 
     Args:
         store: where the receipts are.
@@ -98,8 +101,8 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
 
 
 def statistics_of(families: int) -> dict[str, Any]:
-    """The constants of all statistics, for suites of so many dataset families."""
-    numbers = range(2, families + 1)
+    """The constants of all statistics, for suites of so many dataset families, and how much a picture shows at most."""
+    effective = range(2, families + 1)
     return {
         "level": LEVEL,
         "resamples": bootstrap.RESAMPLES,
@@ -108,9 +111,12 @@ def statistics_of(families: int) -> dict[str, Any]:
         "same": bootstrap.SAME,
         "lettered": LETTERED,
         # By the effective number of families n: Student's t with n - 1 degrees of freedom, and the share of resamples at either end.
-        "critical": [None, None, *(critical(n - 1) for n in numbers)],
-        "tail": [None, None, *(tail(n) for n in numbers)],
+        "critical": [None, None, *(critical(n - 1) for n in effective)],
+        "tail": [None, None, *(tail(n) for n in effective)],
         "nemenyi": list(NEMENYI),
+        "least_gap": influence.LEAST_GAP,
+        "share_gap": influence.SHARE_GAP,
+        "most": {name: getattr(numbers, name.upper()) for name in MOST},
     }
 
 
@@ -223,18 +229,6 @@ def _receipt(row: Mapping[str, Any], places: dict[str, int]) -> dict[str, Any]:
         "run_id": row["run_id"],
         "at": row["finished_at"].isoformat(timespec="seconds") if row["finished_at"] else "",
         "place": places.setdefault(key, len(places)),
-        "command": repeated(row),
+        "command": run_command(row),
         "replay": f"harness replay {row['cell_id'][:12]}",
     }
-
-
-def repeated(row: Mapping[str, Any]) -> str:
-    """The command that makes a stored cell anew."""
-    words: Sequence[str] = ("harness", "run", "-m", row["model"], "-s", row["suite"], "-t", row["task"])
-    options = {
-        "--mode": "" if row["mode"] == "zero-shot" else row["mode"],
-        "--budget": row["budget"],
-        "--seed": str(row["seed"]) if row["seed"] else "",
-        "--limit": row["scope"].removeprefix("limit=").partition(",")[0] if row["scope"].startswith("limit=") else "",
-    }
-    return shlex.join([*words, *(word for name, value in options.items() if value for word in (name, value))])

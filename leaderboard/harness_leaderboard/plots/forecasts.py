@@ -23,12 +23,10 @@ from harness_leaderboard.kept_windows import (
     numbered_window,
     window_range,
 )
-from harness_leaderboard.plots.numbers import Numbers, Picture, counted
+from harness_leaderboard.plots.numbers import LINES, Numbers, Picture, counted
 
 __all__ = ["fan", "pit", "reliability", "steps", "tenths"]
 
-LINES = 8
-"""Most models in a picture of lines: there are so many colours and dashes that can be told apart."""
 LAID_OVER = 2
 """Most models in a picture of one window."""
 ROLES = {
@@ -42,7 +40,7 @@ ROLES = {
 def steps(numbers: Numbers) -> Picture:
     """MASE along the horizon: by step where there is one task, else by tenth of the horizon, over the tasks that all models shown have."""
     found = step_sums.error_steps(numbers.store, numbers.results) if _whole(numbers) else None
-    drawn = _stored(numbers, found.models if found else [])
+    drawn = _stored(numbers, [m for o, m in enumerate(found.models) if np.isfinite(found.mase[o]).any()] if found else [])
     if found is None or not drawn:
         raise NothingMatched(_no_sums(numbers, "errors by step"))
     at = [found.models.index(m) for m in drawn]
@@ -94,7 +92,7 @@ def reliability(numbers: Numbers) -> Picture:
         for q, level in enumerate(levels)
     ]
     words = "on the diagonal a forecast says what is so; every task counts the same"
-    return Picture(rows, numbers.title("calibration"), f"{numbers.scope(drawn, tasks)}\n{words}")
+    return Picture(rows, numbers.title("calibration"), f"{_common(numbers, drawn, tasks)}\n{words}")
 
 
 def pit(numbers: Numbers) -> Picture:
@@ -111,19 +109,27 @@ def pit(numbers: Numbers) -> Picture:
             for low, high, part in zip(edges[:-1], edges[1:], parts, strict=True)
         ]  # fmt: skip
     words = "1 everywhere = as forecast; a hump: too wide, high ends: too narrow, a slope: too low or too high"
-    return Picture(rows, numbers.title("where the values came"), f"{numbers.scope(drawn, tasks)}\n{words}", panels=len(drawn))
+    return Picture(rows, numbers.title("where the values came"), f"{_common(numbers, drawn, tasks)}\n{words}", panels=len(drawn))
+
+
+def _common(numbers: Numbers, drawn: Sequence[int], tasks: int) -> str:
+    """What is shown, and that models are compared on the same tasks."""
+    return f"{numbers.scope(drawn, tasks)}{' that all of them have' if len(drawn) > 1 else ''}"
 
 
 def _coverage(numbers: Numbers) -> tuple[list[int], tuple[float, ...], Array, int]:
-    """(models, levels [Q], shares [K, Q], number of tasks that any of them has)."""
+    """(models, levels [Q], shares [K, Q] as means over the tasks that all of these models have, number of such tasks)."""
     found = step_sums.calibration(numbers.store, numbers.results) if _whole(numbers) else None
     kept = [] if found is None else [m for o, m in enumerate(found.models) if (found.count[o] > 0).any()]
     drawn = _stored(numbers, kept)
     if found is None or not drawn:
         raise NothingMatched(_no_sums(numbers, "counts by quantile level"))
-    shares = found.shares()[[found.models.index(m) for m in drawn]]  # [K, R, Q]
-    tasks = int((~np.isnan(shares[:, :, 0])).any(axis=0).sum())
-    return drawn, found.levels, np.nanmean(shares, axis=1), tasks
+    at = [found.models.index(m) for m in drawn]
+    common = (found.count[at] > 0).all(axis=0)  # [R]
+    if not common.any():
+        names = ", ".join(numbers.names[m] for m in drawn)
+        raise NothingMatched(f"there is no task with counts by quantile level of all of these models; name fewer with -m: {names}")
+    return drawn, found.levels, found.shares()[at][:, common].mean(axis=1), int(common.sum())
 
 
 def _whole(numbers: Numbers) -> bool:

@@ -5,32 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.cli.output import printable
 from harness.errors import NothingMatched
 from harness_leaderboard import bootstrap
-from harness_leaderboard.aggregate import geometric_mean
+from harness_leaderboard.aggregate import Array, geometric_mean
 from harness_leaderboard.board import units_of_tasks
-from harness_leaderboard.plots.numbers import Numbers, Picture, counted
+from harness_leaderboard.plots.numbers import GROUPS, TASKS, Numbers, Picture, counted
 
-__all__ = ["domains", "heatmap", "winloss"]
+__all__ = ["domains", "equal", "heatmap", "winloss"]
 
-GROUPS = 24
-"""Most groups of tasks in a picture."""
-TASKS = 250
-"""Most tasks in a picture."""
 CELL = 11
 """Least pixels of a task, so that its name can be read."""
 NAMES = 230
 """Pixels that models' names and margins take."""
 
 
-def domains(numbers: Numbers, column: str) -> Picture:
+def domains(numbers: Numbers, by: str) -> Picture:
     """nMASE of each model in each group of tasks: those with the same value of a column."""
     results, drawn = numbers.results, numbers.drawn()
-    values = [str(task.get(column) if task.get(column) is not None else "") for task in results.tasks]
+    values = [str(task.get(by) if task.get(by) is not None else "") for task in results.tasks]
     groups = list(dict.fromkeys(values))
-    if column in ("horizon", "variates"):
+    if by in ("horizon", "variates"):
         groups.sort(key=float)
     rows = []
     for order, group in enumerate(groups[:GROUPS]):
@@ -45,7 +42,7 @@ def domains(numbers: Numbers, column: str) -> Picture:
         ]
     rest = f"; the first {GROUPS} of {len(groups)} groups" if len(groups) > GROUPS else ""
     words = "bars from the baseline: left is better; lines are 95 % intervals"
-    title = numbers.title(f"n{numbers.label} by {column}")
+    title = numbers.title(f"n{numbers.label} by {by}")
     return Picture(rows, title, f"{numbers.scope(drawn)}{rest}\n{words}", panels=min(len(groups), GROUPS))
 
 
@@ -69,7 +66,7 @@ def heatmap(numbers: Numbers) -> Picture:
 
 
 def winloss(numbers: Numbers) -> Picture:
-    """Who beats whom, in tasks that both have."""
+    """Who beats whom, in tasks that both have; scores whose logs differ by less than `bootstrap.SAME` are equal."""
     drawn = numbers.drawn()
     if len(drawn) < 2:
         raise NothingMatched("got one model with scores; who beats whom wants two. More: --top, -m")
@@ -80,7 +77,8 @@ def winloss(numbers: Numbers) -> Picture:
         for j, other in enumerate(drawn):
             row = {"model": numbers.names[one], "order": i, "other": numbers.names[other], "other_order": j}
             both = ~(np.isnan(scores[i]) | np.isnan(scores[j]))
-            wins, ties, games = int((scores[i] < scores[j]).sum()), int((scores[i] == scores[j]).sum()), int(both.sum())
+            tied = equal(scores[i], scores[j])
+            wins, ties, games = int(((scores[i] < scores[j]) & ~tied).sum()), int(tied.sum()), int(both.sum())
             if i == j:
                 row |= {"wins": None, "ties": None, "losses": None, "share": None, "told_apart": None}
             else:
@@ -89,3 +87,15 @@ def winloss(numbers: Numbers) -> Picture:
             rows.append(row)
     words = "per cent of tasks on which the model of the row is better, ties half; * told apart at 95 %"
     return Picture(rows, numbers.title(f"who beats whom by {numbers.label}"), f"{numbers.scope(drawn)}\n{words}")
+
+
+def equal(a: Array, b: Array) -> NDArray[np.bool_]:
+    """[R] where two models' scores are the same, or nearly: logs within `bootstrap.SAME`. False where either is NaN.
+
+    >>> equal(np.array([1.0, 1.0, 0.0, np.inf]), np.array([1.0000001, 1.1, 0.0, 2.0])).tolist()
+    [True, False, True, False]
+    """
+    sound = np.isfinite(a) & np.isfinite(b) & (a > 0) & (b > 0)
+    gap = np.log(a, out=np.zeros(a.shape), where=sound) - np.log(b, out=np.zeros(b.shape), where=sound)
+    near: NDArray[np.bool_] = (a == b) | (sound & (np.abs(gap) <= bootstrap.SAME))
+    return near

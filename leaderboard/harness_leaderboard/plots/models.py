@@ -11,16 +11,10 @@ from harness.errors import NothingMatched
 from harness_leaderboard import bootstrap, significance, ties
 from harness_leaderboard.aggregate import Array, divided, filled, geometric_mean
 from harness_leaderboard.influence import influence as influences
-from harness_leaderboard.plots.numbers import Numbers, Picture, counted
+from harness_leaderboard.plots.numbers import LACKING, NAMED, RANKED, Numbers, Picture, counted
 
-__all__ = ["critical", "influence", "intervals", "pareto", "policies", "rank_lines"]
+__all__ = ["critical", "influence", "intervals", "levels", "mean_ranks", "pareto", "policies", "rank_lines"]
 
-RANKED = 20
-"""Most models in the picture of mean ranks."""
-NAMED = 16
-"""Most timed models that all get a name in the picture; of more, only those on the front."""
-LACKING = 30
-"""Most models in the picture of policies."""
 POLICIES = {"drop": "left out", "baseline": "as the baseline", "worst": "as the worst model"}
 """What is done with a missing result, in words (see `aggregate.filled`)."""
 
@@ -52,9 +46,9 @@ def _families(numbers: Numbers, logs: Array) -> str:
 
 
 def pareto(numbers: Numbers) -> Picture:
-    """nMASE beside seconds for 1,000 forecasts, of all models of the view that were timed."""
+    """nMASE beside seconds to fit and to predict, for 1,000 forecasts, of all models of the view that were timed."""
     results = numbers.results
-    cost = divided(1000 * results.predict_s, results.windows, results.windows > 0)
+    cost = divided(1000 * (results.fit_s + results.predict_s), results.windows, results.windows > 0)
     timed = [m for m in numbers.order if cost[m] > 0 and not np.isnan(numbers.means[m])]
     if not timed:
         raise NothingMatched("no model shown was timed: published results carry no times. To time one: harness run")
@@ -134,7 +128,7 @@ def critical(numbers: Numbers) -> Picture:
             f"got {counted(len(drawn), 'model')} with all tasks; the test of mean ranks wants three. More: --top, -m, --common"
         )
     scores = significance.block_means(numbers.logs[drawn], numbers.units)
-    scores = scores[:, ~np.isnan(scores).any(axis=0)]  # [K, N]
+    scores = levels(scores[:, ~np.isnan(scores).any(axis=0)])  # [K, N]
     blocks = scores.shape[1]
     if blocks < 2:
         raise NothingMatched("there are too few blocks: the test of mean ranks wants two dataset families that all models have")
@@ -144,9 +138,25 @@ def critical(numbers: Numbers) -> Picture:
     rows = critical_rows([numbers.names[m] for m in drawn], ranks.tolist(), distance, rank_lines(ranks.tolist(), distance))
     differ = "at least one differs" if test.p < 0.05 else "they cannot be told apart as a whole"
     over = counted(blocks, "dataset family")
-    p = "< 0.001" if test.p < 0.001 else f"= {test.p:.3f}"
-    words = f"Friedman's test over {over}: {differ} (p {p}); bars join what Nemenyi's cannot tell apart"
+    p = "all are equal" if np.isnan(test.p) else "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
+    words = f"Friedman's test over {over}: {differ} ({p}); bars join what Nemenyi's cannot tell apart"
     return Picture(rows, numbers.title(f"mean ranks by n{numbers.label}"), f"{numbers.scope(drawn)}; ranks are among those shown\n{words}")
+
+
+def levels(scores: Array) -> Array:
+    """[K, N] logs -> [K, N] whole numbers in their order, the same for scores that are equal, or nearly.
+
+    In each block a score within `bootstrap.SAME` of the next lower one is equal to it, as it is when models are told apart: three models
+    that differ by 1e-12 are no finding, however often in the same order.
+
+    >>> levels(np.array([[0.5, 0.1], [0.5 + 1e-9, 0.3], [0.2, 0.2]])).tolist()
+    [[1.0, 0.0], [1.0, 2.0], [0.0, 1.0]]
+    """
+    order = np.argsort(scores, axis=0, kind="stable")
+    steps = np.diff(np.take_along_axis(scores, order, axis=0), axis=0, prepend=scores.min(axis=0, keepdims=True)) > bootstrap.SAME
+    found: Array = np.empty(scores.shape)
+    np.put_along_axis(found, order, steps.cumsum(axis=0).astype(np.float64), axis=0)
+    return found
 
 
 def mean_ranks(scores: Array) -> Array:

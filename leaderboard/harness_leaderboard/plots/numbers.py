@@ -25,12 +25,24 @@ if TYPE_CHECKING:
     from harness.plugins import Plugins
     from harness.store import Store
 
-__all__ = ["BEST", "OWN", "Numbers", "Picture", "counted"]
+__all__ = ["BEST", "GROUPS", "LACKING", "LINES", "NAMED", "OWN", "RANKED", "TASKS", "Numbers", "Picture", "counted"]
 
 BEST = 10
 """Models in a picture unless --top says otherwise: so many of the best…"""
 OWN = 6
 """…and so many of one's own."""
+NAMED = 12
+"""Most timed models that all get a name beside their point; of more, only those on the front."""
+RANKED = 20
+"""Most models in the picture of mean ranks."""
+LACKING = 30
+"""Most models in the picture of policies."""
+LINES = 8
+"""Most models in a picture of lines: there are so many colours and dashes that can be told apart."""
+GROUPS = 24
+"""Most groups of tasks in a picture."""
+TASKS = 250
+"""Most tasks in a picture."""
 NAME = 60
 """Most characters of a name in a picture."""
 
