@@ -1,13 +1,21 @@
-"""Which model and which metric a typed name means: "ttm", "ttm (finetune)", "naive@gift-eval"; "MASE", "CRPS", "MSIS"."""
+"""Which model and which metric a typed name means: "ttm", "ttm (finetune)", "naive@gift-eval"; "MASE", "CRPS", "fev:WQL"."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from harness.directions import declared_directions, lower_is_better
 from harness.errors import NothingMatched, UsageError, suggest
-from harness_leaderboard.aggregate import Entry, Results
+from harness_leaderboard.aggregate import LABELS, Entry, Results
 
-__all__ = ["choose_metric", "choose_model", "short_metric"]
+if TYPE_CHECKING:
+    from harness.plugins import Plugins
+    from harness.store import Store
+
+__all__ = ["choose_metric", "choose_model", "choose_score", "short_metric"]
 
 
 def choose_model(results: Results, text: str, sources: Iterable[str] = ()) -> tuple[int, str]:
@@ -25,7 +33,8 @@ def choose_model(results: Results, text: str, sources: Iterable[str] = ()) -> tu
         NothingMatched: no such model; suggests near names.
         UsageError: several modes of the model have results.
     """
-    allowed = [i for i, entry in enumerate(results.entries) if not list(sources) or entry.source in set(sources)]
+    among = set(sources)
+    allowed = [i for i, entry in enumerate(results.entries) if not among or entry.source in among]
     found = _named(results.entries, allowed, text)
     name, at, source = text.rpartition("@")
     asked = not found and bool(at)
@@ -78,20 +87,19 @@ def _short(text: str) -> str:
     return printable(text, 60)
 
 
-SHORT = {"MASE[0.5]": "MASE", "mean_weighted_sum_quantile_loss": "CRPS"}
-
-
 def short_metric(name: str) -> str:
-    """A metric's name as tables show it: "MASE[0.5]" is MASE, the weighted quantile loss is CRPS, others lose their level.
+    """A metric's name as tables show it: "MASE[0.5]" is MASE, the weighted quantile loss is CRPS, others go by their own names.
 
     >>> short_metric("mean_weighted_sum_quantile_loss"), short_metric("MASE[0.5]"), short_metric("MSE[mean]")
     ('CRPS', 'MASE', 'MSE[mean]')
     """
-    return SHORT.get(name, name)
+    return LABELS.get(name, name)
 
 
 def choose_metric(results: Results, text: str, option: str = "--metric") -> str:
-    """The full name of a metric with results: in full, short ("CRPS"), or without its level ("MAE" for "MAE[0.5]"); letters' case is free.
+    """The full name of a metric with results, letters' case being free.
+
+    A name may be given in full, short ("CRPS"), without its level ("MAE" for "MAE[0.5]"), or without its origin ("WQL" for "fev:WQL").
 
     Raises:
         UsageError: no such metric, or several.
@@ -102,11 +110,65 @@ def choose_metric(results: Results, text: str, option: str = "--metric") -> str:
         [name for name in known if name == text],
         [name for name in known if wanted == short_metric(name).lower() or wanted == name.lower()],
         [name for name in known if wanted == name.partition("[")[0].lower()],
+        [name for name in known if wanted in _without_origin(name.lower())],
     ]
     found = next((way for way in ways if way), [])
     if len(found) == 1:
         return found[0]
-    have = ", ".join(short_metric(name) for name in known)
+    have = ", ".join(_short(short_metric(name)) for name in known)
     if found:
-        raise UsageError(f"{option} {_short(text)}: names {len(found)} metrics; name one: {', '.join(found)}")
-    raise UsageError(f"{option} {_short(text)}: there is no such metric.{suggest(text, [*known, *SHORT.values()])} With results: {have}")
+        raise UsageError(f"{option} {_short(text)}: names {len(found)} metrics; name one: {', '.join(map(_short, found))}")
+    near = suggest(text, [name for name in (*known, *map(short_metric, known)) if name.lower() != wanted])
+    raise UsageError(f"{option} {_short(text)}: there is no such metric.{near} With results: {have}")
+
+
+def _without_origin(name: str) -> tuple[str, str]:
+    """The last segment of a name, and the same without its level."""
+    last = name.rpartition(":")[2]
+    return last, last.partition("[")[0]
+
+
+def choose_score(plugins: Plugins, store: Store, suite: str, results: Results, text: str) -> str:
+    """The full name of the metric to compare models by, lower being better.
+
+    Args:
+        plugins: what metrics are registered.
+        store: where it may be declared of imported ones that lower is better.
+        suite: name of the suite.
+        results: its results.
+        text: what was typed (see `choose_metric`); "" = the first of the two that the suite is compared by.
+
+    Raises:
+        UsageError: no such metric, or lower is not better, or nobody knows; says which.
+    """
+    declared = declared_directions(store, suite)
+    if text:
+        full = choose_metric(results, text)
+        lower = lower_is_better(full, plugins, declared)
+        if lower is None:
+            raise UsageError(
+                f"--metric {_short(text)}: whether a lower {_short(full)} is better is not known; "
+                f"if it is, import the table again with --lower '{_short(full)}'"
+            )
+        if not lower:
+            raise UsageError(
+                f"--metric {_short(text)}: a lower {_short(full)} is not better; compare by another{_others(results, plugins, declared)}"
+            )
+        return full
+    full = results.main[0]
+    if not np.isnan(results.scores[full]).all():
+        return full
+    unknown = [name for name in sorted(results.scores) if name not in results.main]
+    if not unknown or _others(results, plugins, declared):
+        return full
+    raise UsageError(
+        f"there is nothing to compare by: of {', '.join(map(_short, unknown[:5]))} it is not known that lower is better; "
+        f"if it is, import the table again with --lower '{_short(unknown[0])}'"
+    )
+
+
+def _others(results: Results, plugins: Plugins, declared: dict[str, str]) -> str:
+    """The metrics with results of which lower is better, as the end of a sentence; "" = none."""
+    known = [name for name, values in sorted(results.scores.items()) if not np.isnan(values).all()]
+    good = [_short(short_metric(name)) for name in known if lower_is_better(name, plugins, declared)]
+    return f": {', '.join(good[:12])}" if good else ""

@@ -23,14 +23,15 @@ from harness_leaderboard.influence import drivers
 from harness_leaderboard.significance import block_means, sign_test, wilcoxon
 from harness_leaderboard.student import LEVEL
 
-__all__ = ["GROUPS", "compare", "flat", "summary"]
+__all__ = ["PARTS", "compare", "flat", "summary"]
 
-GROUPS = ("domain", "term")
+PARTS = ("domain", "term")
+"""Columns of tasks by which a comparison is taken apart."""
 DRIVERS = 5
 """Tasks shown in each direction."""
 
 
-def compare(results: Results, a: int, b: int, metric: str, groups: Sequence[str] = GROUPS) -> dict[str, Any]:
+def compare(results: Results, a: int, b: int, metric: str, groups: Sequence[str] = PARTS) -> dict[str, Any]:
     """Compare rows a and b of `results` by one metric, lower is better.
 
     Returns:

@@ -9,6 +9,7 @@ import click
 
 from harness.cli.run import db_option
 from harness_leaderboard.gate import Condition, breaches, fail_if_option, say
+from harness_leaderboard.options import slice_options
 
 if TYPE_CHECKING:
     from harness_leaderboard.aggregate import Results
@@ -19,40 +20,18 @@ __all__ = ["compare"]
 @click.command()
 @click.argument("a")
 @click.argument("b")
+@slice_options
 @click.option(
-    "-s", "--suite", default="", show_default=False, help="Suite to compare on.  [default: the only one with own results, else gift-eval]"
-)
-@click.option("--metric", default="MASE", metavar="NAME", help="MASE, CRPS or another metric with results; lower is better.")
-@click.option(
-    "--where",
+    "--metric",
     default="",
     show_default=False,
-    metavar="SQL",
-    help="Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\".",
-)
-@click.option("--limit", default="", show_default=False, metavar="N|SHARE", help="Compare the results of runs with this --limit.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=None,
-    show_default=False,
-    help="Data folder to tell stale results by.  [default: for each result the one of its run]",
+    metavar="NAME",
+    help="MASE, CRPS or another metric with results, of which less is better.  [default: MASE, or the first of the suite's own two]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @fail_if_option
 @db_option
-def compare(
-    a: str,
-    b: str,
-    suite: str,
-    metric: str,
-    where: str,
-    limit: str,
-    data: Path | None,
-    as_json: bool,
-    fail_if: tuple[Condition, ...],
-    db: Path,
-) -> int:
+def compare(a: str, b: str, metric: str, as_json: bool, fail_if: tuple[Condition, ...], db: Path, **chosen: Any) -> int:
     """Compare two models: which is better, how sure that is, and which tasks make it so.
 
     A and B are names as in the leaderboard; "naive@gift-eval" takes the imported results where there are own ones too.
@@ -68,22 +47,18 @@ def compare(
     from harness.cli.output import print_json
     from harness.errors import UsageError
     from harness.plugins import load
-    from harness.stale import stale_results
     from harness_leaderboard import compare as comparing
-    from harness_leaderboard.choose import choose_metric, choose_model, short_metric
-    from harness_leaderboard.collect import collect, default_suite
+    from harness_leaderboard.choose import choose_model, choose_score, short_metric
     from harness_leaderboard.compare_windows import compare_windows
     from harness_leaderboard.compare_words import unit_note, verdict
-    from harness_leaderboard.needs import need
+    from harness_leaderboard.view import open_view
 
-    need("scipy")
     plugins = load()
     store = plugins.store(db)
-    suite = suite or default_suite(store)
-    results = _where(collect(store, suite, limit=limit, stale=stale_results(plugins, store, suite, data)), where)
-    full = choose_metric(results, metric)
-    if full in plugins.metrics and plugins.metrics[full].info.direction != "min":
-        raise UsageError(f"--metric {metric}: {full} is not one of which less is better; compare by another")
+    # A baseline cancels in a comparison: what it lacks takes no task away.
+    view = open_view(plugins, store, **chosen, about_baseline=False)
+    results, suite = view.results, view.suite
+    full = choose_score(plugins, store, suite, results, metric)
     (first, said_a), (second, said_b) = choose_model(results, a), choose_model(results, b)
     if first == second:
         raise UsageError(
@@ -92,11 +67,11 @@ def compare(
     found = comparing.compare(results, first, second, full)
     both_own = all(results.entries[i].source == "own" for i in (first, second))
     if both_own:
-        found["tests"]["diebold_mariano"] = compare_windows(store, results, first, second, full)
+        found["tests"]["diebold_mariano"] = compare_windows(store, results, first, second, full, chosen["windows"])
     names = _names(results, first, second)
     score = f"n{short_metric(full)}"
-    numbers = comparing.flat(found, score)
-    words = verdict(found["whole"], *names, suite if not where else f"{suite} where {where}", score)
+    numbers = comparing.flat(found, f"n{short_metric(full).rpartition(':')[2]}")
+    words = verdict(found["whole"], *names, f"{suite} ({view.selection})" if view.selection else suite, score)
     notes = [*results.notes, said_a, said_b, unit_note(found["whole"]), *_coverage_notes(found["coverage"], *names)]
     notes = [note for note in notes if note]
     broken = breaches(fail_if, [{"model": f"{names[0]} against {names[1]}", **numbers}], list(numbers))
@@ -107,21 +82,6 @@ def compare(
     else:
         _print(found, words, names, score, notes)
     return say(broken)
-
-
-def _where(results: Results, where: str) -> Results:
-    """Only the tasks for which a condition holds."""
-    import numpy as np
-
-    from harness.selection import select_tasks
-    from harness.types import Task
-
-    if not where:
-        return results
-    known = set(Task.__dataclass_fields__)
-    tasks = [Task(**{k: v for k, v in {"suite": "", **task}.items() if k in known}) for task in results.tasks]
-    kept = {task.name for task in select_tasks(tasks, where=where)}
-    return results.only(np.array([task["name"] in kept for task in results.tasks]))
 
 
 def _names(results: Results, first: int, second: int) -> tuple[str, str]:
@@ -135,18 +95,18 @@ def _names(results: Results, first: int, second: int) -> tuple[str, str]:
 
 
 def _coverage_notes(coverage: dict[str, Any], a: str, b: str) -> list[str]:
-    from harness_leaderboard.compare_words import count
+    from harness_leaderboard.words import counted
 
     lines = []
     for name, tasks in ((a, coverage["only_a"]), (b, coverage["only_b"])):
         if tasks:
             some = ", ".join(tasks[:4]) + (", …" if len(tasks) > 4 else "")
-            lines.append(f"† Only {name} has {count(len(tasks), 'task')}, which are left out: {some}")
+            lines.append(f"† Only {name} has {counted(len(tasks), 'task')}, which are left out: {some}")
     for name, stale in ((a, coverage["stale_a"]), (b, coverage["stale_b"])):
         if stale:
             lines.append(
-                f"⚠ {count(stale, 'result')} of {name} {'is' if stale == 1 else 'are'} stale: the model, task, data or scoring has changed "
-                "since (what: harness ls cells). To make them anew, give the command of the run again."
+                f"⚠ {counted(stale, 'result')} of {name} {'is' if stale == 1 else 'are'} stale: the model, task, data or scoring has "
+                "changed since (what: harness ls cells). To make them anew, give the command of the run again."
             )
     return lines
 
@@ -177,7 +137,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     """A summary as a row of the table."""
     import math
 
-    from harness_leaderboard.compare_words import count
+    from harness_leaderboard.words import counted
 
     def percent(value: float) -> str:
         return "–" if math.isnan(value) else f"{100 * value:+.1f} %"
@@ -192,6 +152,6 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
         "wins": row["wins"],
         "ties": row["ties"],
         "losses": row["losses"],
-        "over": count(row["families"], "family"),
+        "over": counted(row["families"], "family"),
         "verdict": verdicts[row["verdict"]],
     }

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness_leaderboard.bootstrap import LEAST
+from harness_leaderboard.words import counted
 
-__all__ = ["count", "driver_lines", "interval", "share", "test_lines", "unit_note", "verdict", "without"]
+__all__ = ["driver_lines", "interval", "share", "test_lines", "unit_note", "verdict", "without"]
 
 
 def share(difference: float) -> str:
@@ -44,12 +45,6 @@ def interval(low: float, high: float) -> str:
     return f"95 % interval {share(low)} to {share(high)}"
 
 
-def count(number: int, word: str) -> str:
-    """ "1 task", "2 tasks", "19 families"."""
-    many = word[:-1] + "ies" if word.endswith("y") else word + "s"
-    return f"{number} {word if number == 1 else many}"
-
-
 def verdict(row: Mapping[str, Any], a: str, b: str, suite: str, score: str) -> str:
     """What is to be concluded, in one or two sentences.
 
@@ -59,7 +54,7 @@ def verdict(row: Mapping[str, Any], a: str, b: str, suite: str, score: str) -> s
         suite: name of the suite.
         score: what is compared: "nMASE".
     """
-    over = f"{count(row['families'], 'family')}, {count(row['tasks'], 'task')}"
+    over = f"{counted(row['families'], 'family')}, {counted(row['tasks'], 'task')}"
     games = f"it wins {row['wins']}, ties {row['ties']}, loses {row['losses']}"
     sure = f"{share(row['difference'])} ({interval(row['low'], row['high'])}; {over})"
     kind = row["verdict"]
@@ -78,7 +73,7 @@ def unit_note(row: Mapping[str, Any]) -> str:
     """What the interval rests on where that is less than it seems; "" where there is nothing to say."""
     if not 2 <= row["effective_families"] < LEAST:
         return ""
-    many, few = count(row["families"], "family"), row["effective_families"]
+    many, few = counted(row["families"], "family"), row["effective_families"]
     return f"The interval is Student's t, and wide: {many} of these sizes weigh as much as {few} of one size."
 
 
@@ -109,7 +104,7 @@ def test_lines(tests: Mapping[str, Any], whole: Mapping[str, Any], a: str, b: st
     found = tests.get("diebold_mariano")
     if tests["families"] < 2 and found is None:
         return ["Tests: none, as there is no second dataset family."]
-    blocks = count(tests["families"], "family")
+    blocks = counted(tests["families"], "family")
     how = "Paired bootstrap" if whole["effective_families"] >= LEAST else "Student's t"
     signs = f"{tests['sign_lower']} lower, {tests['sign_equal']} equal, {tests['sign_higher']} higher"
     lines = [
@@ -122,12 +117,12 @@ def test_lines(tests: Mapping[str, Any], whole: Mapping[str, Any], a: str, b: st
     tested = len(found["tasks"])
     if tested:
         lines.append(
-            f"Diebold-Mariano by task, {count(tested, 'task')}, 5 % after Holm: {a} better on {found['a_better']}, "
+            f"Diebold-Mariano by task, {counted(tested, 'task')}, 5 % after Holm: {a} better on {found['a_better']}, "
             f"{b} better on {found['b_better']}, undecided on {found['undecided']}"
         )
     if found["no_answer"]:
         why = next(iter(found["no_answer"].values()))
-        lines.append(f"Diebold-Mariano has no answer for {count(len(found['no_answer']), 'task')} (the first: {why})")
+        lines.append(f"Diebold-Mariano has no answer for {counted(len(found['no_answer']), 'task')} (the first: {why})")
     return lines
 
 

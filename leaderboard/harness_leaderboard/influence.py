@@ -37,11 +37,6 @@ class Influence:
     best_without: str
     worst_without: str
 
-    @property
-    def span(self) -> int:
-        """Places between best and worst; 0 = no family matters."""
-        return self.worst - self.best
-
 
 @dataclass(frozen=True)
 class Disagreement:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["GROUPS", "view_options"]
+__all__ = ["GROUPS", "slice_options", "view_options"]
 
 GROUPS = ("domain", "freq", "term", "horizon", "variates", "dataset")
 """Columns of tasks that results are grouped by."""
@@ -17,9 +17,11 @@ _SUITE = "Suite to show.  [default: the only one with own results, else gift-eva
 _WHERE = "Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\"."
 _DATA = "Data folder to tell stale results by.  [default: for each result the one of its run]"
 
-_OPTIONS = (
+_MODELS = click.option(
+    "-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks are among all."
+)
+_SLICE = (
     click.option("-s", "--suite", default="", show_default=False, help=_SUITE),
-    click.option("-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks are among all."),
     click.option("--common", is_flag=True, help="Only the tasks that all own models have."),
     click.option("--where", default="", show_default=False, metavar="SQL", help=_WHERE),
     click.option(
@@ -37,8 +39,16 @@ _OPTIONS = (
 )
 
 
+def slice_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which results are looked at; `harness_leaderboard.view.open_view` takes their values by the same names."""
+    for option in reversed(_SLICE):
+        command = option(command)
+    return command
+
+
 def view_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options whose values `harness_leaderboard.view.open_view` takes by the same names."""
-    for option in reversed(_OPTIONS):
+    """`slice_options`, and which models are shown of them."""
+    suite, *others = _SLICE
+    for option in reversed((suite, _MODELS, *others)):
         command = option(command)
     return command

@@ -5,14 +5,16 @@ blocks' scores). Tasks of one family rise and fall together, so a test over 97 t
 does not bear out.
 
 A test that has no answer (too few models or blocks, no number) returns NaN and never raises or warns. The test of two series of losses in
-time is in `harness_leaderboard.diebold_mariano`. scipy is imported when a test is asked for; see `harness_leaderboard.needs`.
+time is in `harness_leaderboard.diebold_mariano`. Friedman's and Nemenyi's test import scipy when they are asked for (see
+`harness_leaderboard.needs`); the tests of two models do without, so that `harness compare` needs it nowhere.
 
 Sources: Friedman 1937; Nemenyi 1963; Wilcoxon 1945; Holm 1979; how they are used for models over datasets: Demsar 2006 (JMLR 7).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +25,11 @@ from harness_leaderboard.needs import need
 
 __all__ = [
     "SignTest", "Statistic",
-    "block_means", "friedman", "holm", "nemenyi_distance", "nemenyi_quantile", "sign_test", "wilcoxon", "wilcoxon_pairs",
+    "block_means", "friedman", "holm", "nemenyi_distance", "nemenyi_quantile", "sign_test", "wilcoxon",
 ]  # fmt: skip
+
+EXACT, EXACT_TIED = 50, 13
+"""Most blocks for which Wilcoxon's p is exact, without ties in the ranks and with."""
 
 
 class Statistic(NamedTuple):
@@ -114,10 +119,14 @@ def nemenyi_distance(k: int, n: int, level: float = 0.05) -> float:
 
 
 def wilcoxon(a: Array, b: Array) -> Statistic:
-    """Is one of two models lower in the median? Wilcoxon's signed ranks of a − b over blocks [N], two-sided.
+    """Does the pseudo-median of a − b differ from zero? Wilcoxon's signed ranks over blocks [N], two-sided.
 
-    The smaller of the sums of ranks of |a − b| with either sign. Differences below 1e-6 are none and are left out, as Wilcoxon did; ties in
-    the ranks share their mean. Exact p for up to 50 blocks without ties, else by the normal approximation (`scipy.stats.wilcoxon`).
+    The pseudo-median is the median of the means of all pairs of differences; where the differences are spread evenly around their median it
+    is that median, and in general it is not. The statistic is the smaller of the sums of ranks of |a − b| with either sign. Differences
+    below 1e-6 are none and are left out, as Wilcoxon did; ties in the ranks share their mean.
+
+    p is exact, over all ways to give signs to the ranks, for up to 50 blocks without ties and up to 13 with ties; else by the normal
+    approximation, its variance corrected for ties, without correction for continuity. The page computes the same.
 
     Returns:
         (smaller sum, p); p = 1 where all are equal, NaN without a block. With N blocks p is at least 2 / 2^N: below 0.05 from N = 6.
@@ -130,26 +139,33 @@ def wilcoxon(a: Array, b: Array) -> Statistic:
     if not len(gap):
         return Statistic(np.nan, np.nan)
     gap = gap[np.abs(gap) > SAME]
-    if not len(gap):
+    n = len(gap)
+    if not n:
         return Statistic(0.0, 1.0)
-    need("scipy")
-    from scipy import stats
+    ranks, ties = _mid_ranks(np.abs(gap))
+    positive, total = float(ranks[gap > 0].sum()), n * (n + 1) / 2
+    least = min(positive, total - positive)
+    if n <= (EXACT if len(ties) == n else EXACT_TIED):
+        return Statistic(least, min(1.0, 2 * _signed_rank_tail(ranks, least)))
+    spread = np.sqrt((n * (n + 1) * (2 * n + 1) - (ties**3 - ties).sum() / 2) / 24)
+    return Statistic(least, min(1.0, 2 * NormalDist().cdf((least - total / 2) / spread)))
 
-    found: Any = stats.wilcoxon(gap)
-    return Statistic(float(found.statistic), float(min(1.0, found.pvalue)))
+
+def _mid_ranks(values: Array) -> tuple[Array, Array]:
+    """([N] ranks from 1, equal values sharing their mean; sizes of the groups of equal ones)."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(sizes)
+    return (last - (sizes - 1) / 2)[group], sizes.astype(np.float64)
 
 
-def wilcoxon_pairs(scores: Array) -> Array:
-    """[k, N] -> [k, k] two-sided p of Wilcoxon's test of each pair, symmetric, diagonal NaN; not corrected (see `holm`).
-
-    Each pair is compared on the blocks that both have.
-    """
-    k = len(scores)
-    p: Array = np.full((k, k), np.nan)
-    for i in range(k):
-        for j in range(i + 1, k):
-            p[i, j] = p[j, i] = wilcoxon(scores[i], scores[j]).p
-    return p
+def _signed_rank_tail(ranks: Array, most: float) -> float:
+    """The share of the 2^N ways to give signs to ranks [N] whose positive ones add up to no more than `most`."""
+    doubled = np.rint(2 * ranks).astype(np.int64)  # whole numbers, as shared ranks are halves
+    ways = np.zeros(int(doubled.sum()) + 1)
+    ways[0] = 1.0
+    for rank in doubled.tolist():
+        ways[rank:] += ways[: len(ways) - rank].copy()
+    return float(ways[: round(2 * most) + 1].sum() / 2.0 ** len(ranks))
 
 
 def sign_test(a: Array, b: Array) -> SignTest:

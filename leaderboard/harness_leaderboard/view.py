@@ -60,6 +60,7 @@ def open_view(
     limit: str = "",
     baseline: str = "",
     data: Path | None = None,
+    about_baseline: bool = True,
 ) -> View:
     """Read a suite's results and narrow them.
 
@@ -72,9 +73,10 @@ def open_view(
         limit: results of runs with this `--limit`.
         baseline: the model that scores are divided by; "" = the suite's.
         data: the folder to tell stale results by; None = for each result the one of its run.
+        about_baseline: whether the notes say what the baseline lacks.
 
     Raises:
-        NothingMatched: no results, no such model, or no task or window is left.
+        NothingMatched: no results, no such model, no task or window is left, or there are windows of none.
         UsageError: an option that makes no sense.
     """
     from harness.stale import stale_results
@@ -92,16 +94,15 @@ def open_view(
         results = _where(results, where)
         words.append(f"tasks where {where}")
     if windows:
-        from harness_leaderboard.window_slice import of_windows
-
-        results = of_windows(store, results, [plugins.metrics[name].info for name in results.main], windows)
+        results = _of_windows(plugins, store, suite, results, windows)
         words.append(f"windows where {windows}")
     if common:
         results = _common(results)
         words.append("tasks that all own models have")
     shown = _chosen(results, models)
     results, restricted = _restricted(results, shown) if models else (results, False)
-    results.notes += baseline_notes(results, suite, _limit(results))
+    if about_baseline:
+        results.notes += baseline_notes(results, suite, _limit(results))
     return View(suite, results, shown, restricted, size, "; ".join(words))
 
 
@@ -110,6 +111,19 @@ def _where(results: Results, condition: str) -> Results:
     tasks = [Task(**{k: v for k, v in {"suite": "", **task}.items() if k in known}) for task in results.tasks]
     kept = {task.name for task in select_tasks(tasks, where=condition)}
     return results.only(np.array([task["name"] in kept for task in results.tasks]))
+
+
+def _of_windows(plugins: Plugins, store: Store, suite: str, results: Results, condition: str) -> Results:
+    from harness_leaderboard.window_slice import of_windows
+
+    said = f"got --windows {condition!r} for suite '{suite}'"
+    if not any(entry.source == "own" for entry in results.entries):
+        how = f"; to make own ones: harness run -m {results.baseline} -s {suite}" if results.runnable else ""
+        raise NothingMatched(f"{said}, which has published results alone; published results have no windows{how}")
+    strange = [name for name in results.main if name not in plugins.metrics]
+    if strange:
+        raise NothingMatched(f"{said}, whose scores {', '.join(strange)} no plugin here computes from windows; leave --windows out")
+    return of_windows(store, results, [plugins.metrics[name].info for name in results.main], condition)
 
 
 def _common(results: Results) -> Results:

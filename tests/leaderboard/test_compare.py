@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import itertools
 import json
 import math
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -30,7 +34,9 @@ from harness_leaderboard.compare import compare, flat, summary
 from harness_leaderboard.compare_windows import compare_windows
 from harness_leaderboard.compare_words import share, verdict, without
 from harness_leaderboard.plugin import register_commands
-from harness_results.gift_eval_import import import_gift_eval
+from harness_results.csv_import import import_csv
+from harness_results.csv_scores import read_scores
+from harness_results.fev_import import import_fev
 from harness_results.store import DuckStore
 
 NAN, INF = math.nan, math.inf
@@ -255,12 +261,27 @@ def test_metrics_are_found_by_short_names() -> None:
         choose_metric(results, "MSE")
     with pytest.raises(UsageError, match="Did you mean 'MASE'"):
         choose_metric(results, "MSAE")
+    results.scores = {"fev:MASE": np.ones((2, 1)), "fev:WQL": np.ones((2, 1)), "a:b:ND[0.5]": np.ones((2, 1))}
+    assert [choose_metric(results, name) for name in ("MASE", "wql", "fev:WQL", "ND", "nd[0.5]")] == [
+        *("fev:MASE", "fev:WQL", "fev:WQL", "a:b:ND[0.5]", "a:b:ND[0.5]"),
+    ]
+    results.scores |= {"paper:MASE": np.ones((2, 1))}
+    with pytest.raises(UsageError, match="names 2 metrics; name one: fev:MASE, paper:MASE"):
+        choose_metric(results, "MASE")
 
 
-def test_the_verdict_is_that_of_the_leaderboards_letters(tmp_path: Path) -> None:
-    store = DuckStore(tmp_path / "x.duckdb")
-    import_gift_eval(store)
-    results = collect(store, "gift-eval")
+@pytest.mark.parametrize("typed", ["MASE", "CRPS", "mase", "MASE[0.5]", "nonsense", HOSTILE])
+def test_what_was_typed_is_not_suggested(typed: str) -> None:
+    results = make([[1.0], [1.0]])
+    results.scores = {"MSIS": np.ones((2, 1)), "own": np.ones((2, 1))}
+    with pytest.raises(UsageError, match="there is no such metric") as caught:
+        choose_metric(results, typed)
+    assert f"Did you mean '{typed}'" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_the_verdict_is_that_of_the_leaderboards_letters(published_results: Results) -> None:
+    results = published_results
     families = [str(task["family"]) for task in results.tasks]
     chosen = np.random.default_rng(0).choice(len(results.entries), 12, replace=False)
     logs = np.log(results.mase[chosen])
@@ -317,8 +338,8 @@ def go(store: DuckStore) -> Go:
     return runner(store.path)
 
 
-def test_published_models_with_own_ones(store: DuckStore, go: Go) -> None:
-    import_gift_eval(store)
+def test_published_models_with_own_ones(store: DuckStore, go: Go, published_db: Path) -> None:
+    shutil.copy(published_db, store.path)
     found = json.loads(go("TurkForecast-FM-Chronos2-LoRA-v1", "chronos-2", "-s", "gift-eval", "--json").stdout)
     assert found["verdict"] == "undecided"
     assert found["numbers"]["nMASE_A"] == pytest.approx(0.6582, abs=5e-5)
@@ -427,7 +448,7 @@ def test_diebold_mariano_from_stored_windows_by_loops(ran: Path) -> None:
             expected = stats.ttest_rel(*losses)  # which the test is for windows that do not overlap
             assert (row["statistic"], row["p"]) == pytest.approx((expected.statistic, expected.pvalue))
         assert found["a_better"] + found["b_better"] + found["undecided"] == len(found["tasks"])
-        assert "cutoffs, wanted 8" in found["no_answer"]["covid_deaths/D/short"]
+        assert found["no_answer"]["covid_deaths/D/short"] == "1 cutoff, wanted 8"
     assert compare_windows(store, results, a, b, "MSIS")["tasks"] == []
 
 
@@ -440,3 +461,93 @@ def test_diebold_mariano_is_told(ran: Path) -> None:
     assert set(found["tests"]["diebold_mariano"]) == {"a_better", "b_better", "undecided", "tasks", "no_answer"}
     same = json.loads(go("drift", "naive", "--json").stdout)["tests"]["diebold_mariano"]
     assert same["a_better"] == found["tests"]["diebold_mariano"]["b_better"]
+
+
+def fev_rows(model: str, factor: float) -> list[dict[str, Any]]:
+    """A model's rows on nine tasks as fev writes them."""
+    return [
+        {
+            "model_name": model, "dataset_path": "x", "dataset_config": f"set{i}_1D", "horizon": 8, "num_windows": 2, "seasonality": 7,
+            "eval_metric": "SQL", "task_name": f"task{i}", "test_error": 0.5 * factor**i, "inference_time_s": 1.0, "fev_version": "0.10.0",
+            "SQL": 0.5 * factor**i, "MASE": 1.0 * factor**i, "WQL": 0.1 * factor**i,
+        }
+        for i in range(1, 10)
+    ]  # fmt: skip
+
+
+def test_a_suite_of_fev_is_compared_by_its_own_metrics(store: DuckStore, go: Go, tmp_path: Path) -> None:
+    rows = [row for model, factor in (("seasonal_naive", 1.0), ("better", 0.9)) for row in fev_rows(model, factor)]
+    with (tmp_path / "fev.csv").open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    import_fev(store, tmp_path / "fev.csv")
+    mean = sum(range(1, 10)) / 9 * math.log(0.9)
+    for arguments, full in (((), "fev:MASE"), (("--metric", "MASE"), "fev:MASE"), (("--metric", "wql"), "fev:WQL")):
+        found = json.loads(go("better", "seasonal_naive", "-s", "fev", "--json", *arguments).stdout)
+        assert (found["metric"], found["verdict"]) == (full, "better")
+        short = full.partition(":")[2]
+        assert found["numbers"][f"n{short}_ratio"] == pytest.approx(math.exp(mean))
+        assert go("better", "seasonal_naive", "-s", "fev", *arguments, "--fail-if", f"n{short}_ratio<1").return_value == 4
+    said = " ".join(go("better", "seasonal_naive", "-s", "fev").stdout.split())
+    assert f"better is better than seasonal_naive on fev: its nfev:MASE is {-100 * math.expm1(mean):.0f} % lower (95 % interval" in said
+    with pytest.raises(NothingMatched, match=r"'fev', which has published results alone; published results have no windows"):
+        go("better", "seasonal_naive", "-s", "fev", "--windows", "slot = 0")
+
+
+def test_metrics_that_nobody_ranks_by_are_refused_with_the_reason(store: DuckStore, go: Go, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("model,task,WAPE,accuracy,glow\na,t,1,0.5,3\nb,t,2,0.6,4\n")
+    import_csv(store, read_scores(tmp_path / "t.csv", "paper"), "paper")
+    assert json.loads(go("a", "b", "-s", "paper", "--json").stdout)["numbers"]["nWAPE_ratio"] == pytest.approx(0.5)
+    with pytest.raises(UsageError, match=r"--metric Accuracy: a lower accuracy is not better; compare by another: WAPE$"):
+        go("a", "b", "-s", "paper", "--metric", "Accuracy")
+    with pytest.raises(
+        UsageError, match=r"whether a lower glow is better is not known; if it is, import the table again with --lower 'glow'"
+    ):
+        go("a", "b", "-s", "paper", "--metric", "glow")
+    (tmp_path / "t.csv").write_text("model,task,glow\na,t,3\nb,t,4\n")
+    import_csv(store, read_scores(tmp_path / "t.csv", "other"), "other")
+    with pytest.raises(UsageError, match=r"nothing to compare by: of glow it is not known that lower is better; .*--lower 'glow'"):
+        go("a", "b", "-s", "other")
+
+
+def test_slices_are_those_of_the_leaderboard(ran: Path) -> None:
+    go = runner(ran)
+
+    def of(*arguments: str) -> dict[str, Any]:
+        return dict(json.loads(go("naive", "drift", "--json", *arguments).stdout))
+
+    whole, half = of(), of("--windows", "slot < 4")
+    assert half["numbers"]["difference"] != pytest.approx(whole["numbers"]["difference"])
+    assert "on quick (windows where slot < 4)" in half["words"]
+    tested = {row["task"]: row["cutoffs"] for row in whole["tests"]["diebold_mariano"]["tasks"]}
+    assert set(half["tests"]["diebold_mariano"]["no_answer"].values()) == {"4 cutoffs, wanted 8", "1 cutoff, wanted 8"}
+    assert min(tested.values()) >= 8
+    assert whole["numbers"]["nMASE_B"] is None  # no seasonal_naive here
+    assert of("--baseline", "drift")["numbers"]["nMASE_B"] == pytest.approx(1.0)
+    assert of("--common")["numbers"]["tasks"] == whole["numbers"]["tasks"]
+    assert not any("baseline" in note for note in whole["notes"])
+
+
+def test_cutoffs_that_one_of_two_lacks_are_gaps(ran: Path, tmp_path: Path) -> None:
+    db = shutil.copy(ran, tmp_path / "copy.duckdb")
+    task = "us_births/D/short"
+    with duckdb.connect(str(db)) as connection:
+        chosen = "result_id IN (SELECT result_id FROM cells WHERE task = $1 AND model = $2)"
+        connection.execute(f"DELETE FROM windows WHERE slot = 3 AND {chosen}", [task, "naive"])
+        connection.execute(f"UPDATE windows SET n_scaled = 0, scaled_error = NULL WHERE slot = 5 AND {chosen}", [task, "drift"])
+    results = collect(DuckStore(ran), "quick")
+    names = [entry.model for entry in results.entries]
+    pair = names.index("naive"), names.index("drift")
+    before = {row["task"]: row for row in compare_windows(DuckStore(ran), results, *pair, MASE)["tasks"]}[task]
+    after = {row["task"]: row for row in compare_windows(DuckStore(db), results, *pair, MASE)["tasks"]}[task]
+    assert (after["cutoffs"], after["reach"]) == (before["cutoffs"] - 2, before["reach"])
+
+
+def test_two_models_are_compared_without_scipy(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)  # importing it fails
+    found = json.loads(runner(ran)("naive", "drift", "--json").stdout)
+    assert 0 < found["numbers"]["p_wilcoxon"] <= 1
+    assert all(0 <= row["p"] <= 1 for row in found["tests"]["diebold_mariano"]["tasks"])
