@@ -7,9 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["FLAGS", "Shown", "find_chromium"]
+import pytest
+
+__all__ = ["FLAGS", "Shown", "find_chromium", "without_browser"]
 
 FLAGS = [
     "--headless",
@@ -28,6 +30,13 @@ def find_chromium(environment: Mapping[str, str]) -> str:
         if candidate and Path(candidate).exists():
             return candidate
     return shutil.which("google-chrome") or ""
+
+
+def without_browser(why: str, environment: Mapping[str, str]) -> NoReturn:
+    """Skip a test that needs a browser; where HARNESS_REQUIRE_CHROMIUM is set, as in CI, it fails instead."""
+    if environment.get("HARNESS_REQUIRE_CHROMIUM"):
+        pytest.fail(f"HARNESS_REQUIRE_CHROMIUM is set, and there is {why}", pytrace=False)
+    pytest.skip(why)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Fixtures of the page's tests: a real browser, the bundle that draws pictures, and a page opened from disk."""
+"""Fixtures of these tests: the published results, a real browser, the bundle that draws pictures, and a page opened from disk."""
 
 from __future__ import annotations
 
@@ -6,13 +6,36 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from browser import FLAGS, Shown, find_chromium
+from browser import FLAGS, Shown, find_chromium, without_browser
+
+if TYPE_CHECKING:
+    from harness_leaderboard.aggregate import Results
+
+
+@pytest.fixture(scope="session")
+def published_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the published results of GIFT-Eval, made once: to be read, or copied before it is written to."""
+    from harness_results.gift_eval_import import import_gift_eval
+    from harness_results.store import DuckStore
+
+    path = tmp_path_factory.mktemp("published") / "x.duckdb"
+    import_gift_eval(DuckStore(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def published_results(published_db: Path) -> Results:
+    """The published results as arrays, not to be changed."""
+    from harness_leaderboard.collect import collect
+    from harness_results.store import DuckStore
+
+    return collect(DuckStore(published_db, readonly=True), "gift-eval")
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +49,14 @@ def parts() -> Any:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless browser with a fresh profile; its tests are skipped where none is installed."""
+    """A headless browser with a fresh profile; its tests are skipped where none is installed, or fail with HARNESS_REQUIRE_CHROMIUM=1."""
     path = find_chromium(os.environ)
     if not path:
-        pytest.skip("no Chromium: HARNESS_CHROMIUM names one")
-    sync_api = pytest.importorskip("playwright.sync_api")
+        without_browser("no Chromium: HARNESS_CHROMIUM names one", os.environ)
+    try:
+        from playwright import sync_api
+    except ImportError:
+        without_browser("no playwright: pip install 'ts-harness[test]'", os.environ)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
