@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.identity import make_cell
+from harness.mappings import mapping
 from harness.plan import open_suites
 from harness.plugins import Plugins
 from harness.store import Store
@@ -103,13 +104,13 @@ class _Places:
 
 def changes(plugins: Plugins, row: Mapping[str, Any], task: Task, fingerprint: str | None) -> list[str]:
     """The parts of a stored cell's identity that are not what they were; `fingerprint` None = the data cannot be looked at."""
-    then = _mapping(row["identity"])
+    then = mapping(row["identity"])
     now = make_cell(
         plugins,
         task,
         fingerprint if fingerprint is not None else then.get("data", ""),
         plugins.model(row["model_name"]),
-        _mapping(row["params"]),
+        mapping(row["params"]),
         mode=row["mode"],
         budget=row["budget"] or "",
         seed=row["seed"],
@@ -118,7 +119,3 @@ def changes(plugins: Plugins, row: Mapping[str, Any], task: Task, fingerprint: s
     ).identity
     after = json.loads(json.dumps(dict(now), default=str))
     return [name for name in sorted({*then, *after}) if then.get(name) != after.get(name)]
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return json.loads(value) if isinstance(value, str) else dict(value or {})

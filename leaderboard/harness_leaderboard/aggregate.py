@@ -169,9 +169,11 @@ def divided(values: Array, counts: Array, where: NDArray[np.bool_]) -> Array:
 
 
 def ratios(scores: Array, baseline: Array) -> Array:
-    """[M, R] scores over the baseline's [R]; NaN where either is missing, zero, negative or infinite."""
+    """[M, R] scores over the baseline's [R]; NaN where either is missing, zero, negative or infinite, or their ratio beyond doubles."""
     sound = np.isfinite(scores) & (scores > 0) & np.isfinite(baseline) & (baseline > 0)
-    return divided(scores, baseline, sound)
+    with np.errstate(over="ignore", under="ignore"):
+        found = divided(scores, baseline, sound)
+    return np.where(np.isfinite(found) & (found > 0), found, np.nan)
 
 
 def complete(results: Results) -> NDArray[np.bool_]:

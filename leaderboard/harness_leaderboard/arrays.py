@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrow import to_numpy
+from harness.mappings import mapping
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _entry(key: tuple[str, ...], model_name: str, models: Mapping[tuple[str, str
     source, model, mode, budget, scope = key
     row = models.get((model_name, source), {})
     about = {name: row.get(name) or "" for name in ("model_type", "org", "testdata_leakage", "license", "link")}
-    return Entry(model, source, mode, budget, scope, model_name, **about, info=json.loads(row.get("info") or "{}"))
+    return Entry(model, source, mode, budget, scope, model_name, **about, info=mapping(row.get("info")))
 
 
 def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -> dict[str, Array]:

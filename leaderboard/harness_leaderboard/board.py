@@ -127,10 +127,10 @@ def _baseline_counts(results: Results) -> tuple[NDArray[np.int64], NDArray[np.in
 
 def group_means(results: Results, column: str) -> tuple[list[str], list[dict[str, Any]]]:
     """nMASE per group of tasks: (the groups' names in the order of the suite, one record a model with a value per group)."""
-    values = [str(task[column]) for task in results.tasks]
+    values = ["–" if task[column] is None else str(task[column]) for task in results.tasks]
     groups = list(dict.fromkeys(values))
     if column in ("horizon", "variates"):
-        groups.sort(key=float)
+        groups.sort(key=lambda group: float(group) if group.lstrip("-").isdigit() else float("inf"))
     r_mase = ratios(results.mase, results.baseline_mase)
     means = {group: geometric_mean(r_mase[:, np.array([v == group for v in values])]) for group in groups}
     overall = geometric_mean(r_mase)

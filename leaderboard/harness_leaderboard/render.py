@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -220,4 +221,5 @@ def to_csv(rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = ()) -> str
 
 def to_json(rows: Sequence[Mapping[str, Any]]) -> str:
     """A list of objects; an undefined number is null."""
-    return json.dumps([dict(row) for row in rows], indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    plain = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows]
+    return json.dumps(plain, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

@@ -33,7 +33,7 @@ _STEPS = """
 SELECT s.result_id, ((s.step - 1) * least($2, c.horizon) // c.horizon)::DOUBLE AS point, avg(s.step)::DOUBLE AS step,
        coalesce(sum(s.scaled_error), 0)::DOUBLE AS error, coalesce(sum(s.n_scaled), 0)::DOUBLE AS count
 FROM main.steps s JOIN main.cells c USING (result_id)
-WHERE s.result_id IN (SELECT unnest($1::VARCHAR[])) AND s.step BETWEEN 1 AND c.horizon
+WHERE s.result_id IN (SELECT unnest($1::VARCHAR[])) AND s.step BETWEEN 1 AND c.horizon AND c.horizon > 0
 GROUP BY ALL
 """
 
@@ -100,7 +100,7 @@ def calibration(store: Store, results: Results) -> Calibration | None:
 def error_steps(store: Store, results: Results) -> ErrorSteps | None:
     """MASE along the horizon, by own model and task, P ≤ 48 points a task; None where nothing is stored of that."""
     owner, models = _owners(results)
-    points = np.minimum(np.array([int(task["horizon"]) for task in results.tasks], np.int64), POINTS)
+    points = np.minimum(np.array([max(int(task["horizon"] or 0), 0) for task in results.tasks], np.int64), POINTS)
     offset = np.concatenate([[0], np.cumsum(points)])
     table = store.query(_STEPS, [list(owner), POINTS]).combine_chunks()
     if not len(table):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import shlex
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
@@ -49,7 +47,7 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
         "at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
         "by": f"ts-harness {__version__}",
         "db": store.path.name,
-        "command": _command(),
+        "command": _command(view),
     }
     payload: dict[str, Any] = make_payload(store, view.results, _suite(plugins, view.suite), made, view.selection)
     entries = view.results.entries
@@ -70,9 +68,16 @@ def _suite(plugins: Plugins, name: str) -> SuiteInfo:
     return plugins.suites[name].info if name in plugins.suites else SuiteInfo(name)
 
 
-def _command() -> str:
-    """What was typed, without the folders of this machine."""
-    import shlex
+def _command(view: View) -> str:
+    """What makes this page again: the options that chose what it shows, without folders and without the database's place."""
+    import click
 
-    words = [Path(word).name if os.sep in word and Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return shlex.join(["harness", *words])
+    context = click.get_current_context(silent=True)
+    given = context.params if context else {}
+    words = ["harness", "leaderboard", "-s", view.suite]
+    for name in ("models", "where", "windows", "limit", "baseline"):
+        for value in [given[name]] if isinstance(given.get(name), str) else list(given.get(name) or ()):
+            words += [f"--{name}", value] if value else []
+    if given.get("common"):
+        words.append("--common")
+    return shlex.join([*words, "-o", "leaderboard.html"])

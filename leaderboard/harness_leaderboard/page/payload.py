@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.again import run_command
+from harness.mappings import mapping
 from harness_leaderboard import bootstrap, influence
 from harness_leaderboard.aggregate import LABELS, Entry, Results
 from harness_leaderboard.board import parameters_of, units_of_tasks
@@ -46,10 +47,11 @@ STATUS = ("", "ok", "failed", "skipped")  # "" = missing
 TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates")
 
 _RECEIPTS = """
-SELECT result_id, cell_id, run_id, suite, task, model, mode, budget, seed, scope, status, failure, reason, finished_at, data_fingerprint,
+SELECT result_id, cell_id, run_id, suite, task, model, mode, budget, seed, scope, status, failure, reason, data_fingerprint,
        plugin, plugin_version, source_digest, weights_digest, scoring, protocol, isolation, device, threads, batch_size, n_series,
-       n_windows, crossings, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt
-FROM main.cells WHERE result_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY finished_at
+       n_windows, crossings, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt,
+       CASE WHEN isfinite(finished_at) AND year(finished_at) BETWEEN 1 AND 9999 THEN finished_at END AS finished_at
+FROM main.cells WHERE result_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY cells.finished_at
 """
 _SAID = (
     "cell_id", "seed", "status", "failure", "reason", "data_fingerprint", "plugin", "plugin_version", "source_digest", "weights_digest",
@@ -121,7 +123,7 @@ def statistics_of(families: int) -> dict[str, Any]:
 
 
 def _model(entry: Entry, seeds: int) -> dict[str, Any]:
-    known = {**(entry.info.get("extra") or {}), **entry.info}
+    known = {**mapping(entry.info.get("extra")), **entry.info}
     return {
         "label": entry.label,
         "model": entry.model,
@@ -196,7 +198,7 @@ def _cost(rows: Rows, shape: tuple[int, int]) -> dict[str, Any]:
                     sums[name][at] = np.nansum((sums[name][at], row[column]))
             if row["peak_rss_mb"]:
                 sums["peak_mb"][at] = np.fmax(sums["peak_mb"][at], row["peak_rss_mb"])
-            machine = json.loads(row["receipt"] or "{}").get("machine") or {}
+            machine = mapping(mapping(row["receipt"]).get("machine"))
             hardware.setdefault(at[0], {})[_hardware(machine, row)] = None
     return {name: array(values, "f4") for name, values in sums.items()} | {
         "hardware": [" / ".join(filter(None, hardware.get(m, {}))) for m in range(shape[0])]
@@ -220,9 +222,9 @@ def _receipts(rows: Rows) -> dict[str, Any]:
 
 
 def _receipt(row: Mapping[str, Any], places: dict[str, int]) -> dict[str, Any]:
-    stored = json.loads(row["receipt"] or "{}")
-    machine = stored.get("machine") or {}
-    place = {**{name: machine.get(name) for name in _MACHINE}, "versions": stored.get("versions") or {}}
+    stored = mapping(row["receipt"])
+    machine = mapping(stored.get("machine"))
+    place = {**{name: machine.get(name) for name in _MACHINE}, "versions": mapping(stored.get("versions"))}
     key = json.dumps(place, sort_keys=True, default=str)
     return {
         **{name: row[name] for name in _SAID},
