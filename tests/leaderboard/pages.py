@@ -45,12 +45,19 @@ def array(values: Any, dtype: str) -> dict[str, Any]:
 
 
 def make_payload(
-    models: int = 24, families: int = 9, per_family: int = 2, own: int = 2, seed: int = 0, gaps: bool = True, details: bool = True
+    models: int = 24,
+    families: int = 9,
+    per_family: int = 2,
+    own: int = 2,
+    seed: int = 0,
+    gaps: bool = True,
+    details: bool = True,
+    labels: tuple[str, str] = ("MASE", "CRPS"),
 ) -> dict[str, Any]:
     """A payload of `models` models on `families` × `per_family` tasks, the last `own` of them own runs.
 
     With `gaps`: one published model lacks a third of the tasks, one own model has failures, there are ties and an infinite score. With
-    `details`: steps, calibration and forecasts of the own models.
+    `details`: steps, calibration and forecasts of the own models. `labels`: what the main scores are called.
     """
     draw = np.random.default_rng(seed)
     tasks = _tasks(families, per_family)
@@ -100,10 +107,10 @@ def make_payload(
         "tasks": tasks,
         "models": records,
         "scores": [
-            {"name": "MASE[0.5]", "label": "MASE", "values": array(values[0], "f8"), "baseline": array(base[0], "f8")},
+            {"name": "MASE[0.5]", "label": labels[0], "values": array(values[0], "f8"), "baseline": array(base[0], "f8")},
             {
                 "name": "mean_weighted_sum_quantile_loss",
-                "label": "CRPS",
+                "label": labels[1],
                 "values": array(values[1], "f8"),
                 "baseline": array(base[1], "f8"),
             },

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import Shown
 from pages import make_payload
@@ -133,6 +134,81 @@ def test_the_other_score(show: Show, payload: dict[str, Any]) -> None:
     assert "nCRPS" in shown.text("#verdict") and "score=CRPS" in shown.page.url
     again = dict(zip(shown.names(), shown.column("main"), strict=True))
     assert all(again.get(name, value) == value for name, value in zip(names, other, strict=True))
+
+
+def test_a_suite_with_other_scores(show: Show) -> None:
+    """Headings, verdict, pictures and the address take the names of the suite's main scores."""
+    payload = make_payload(26, 9, 3, own=3, seed=4, labels=("fev:MASE", "fev:SQL"))
+    shown = show(payload)
+    heads = [text.strip(" ▲▼") for text in shown.page.locator("#board thead th").all_inner_texts()]
+    assert [head for head in heads if "fev" in head] == ["nfev:MASE", "nfev:SQL", "Rank fev:MASE", "Rank fev:SQL"]
+    assert "has the lowest nfev:MASE" in shown.text("#verdict")
+    shown.draw_all()
+    assert "nfev:MASE (1 = baseline" in shown.run("document.querySelector('#s-intervals svg').textContent")
+    other = dict(zip(shown.names(), shown.column("other"), strict=True))
+    shown.page.locator("#menus input[value='fev:SQL']").check()
+    assert "has the lowest nfev:SQL" in shown.text("#verdict") and shown.page.url.endswith("#score=fev%3ASQL")
+    assert all(other.get(name, value) == value for name, value in zip(shown.names(), shown.column("main"), strict=True))
+    shown.page.reload()
+    shown.ready()
+    shown.draw_all()
+    assert "has the lowest nfev:SQL" in shown.text("#verdict")
+    assert shown.page.locator("#menus input[value='fev:SQL']").is_checked()
+    text = shown.run("document.body.innerText")
+    assert [word for word in ("CRPS", "nMASE", "Rank MASE", "lower MASE") if word in text] == []
+    shown.page.goto(shown.page.url.partition("#")[0] + "#score=CRPS")  # a link of another suite: the first score
+    shown.page.reload()
+    shown.ready()
+    assert "has the lowest nfev:MASE" in shown.text("#verdict")
+
+
+def test_a_suite_with_one_score(show: Show) -> None:
+    payload = make_payload(8, 7, 1, own=1)
+    payload["scores"][1] = payload["scores"][0]
+    shown = show(payload)
+    assert shown.page.locator("#menus input[type=radio]").count() == 0
+    assert shown.run("[...document.querySelectorAll('#board th')].map(e => e.dataset.key)").count("other") == 0
+
+
+def test_where_nothing_can_be_told_it_says_so(show: Show) -> None:
+    """Two families, of which one has nearly all tasks, are one: no interval, no place that the comparisons allow, and the reason."""
+    payload = make_payload(8, 2, 5, own=2, gaps=False)
+    for task in payload["tasks"][5:9]:
+        task["family"] = "family0"
+    shown = show(payload, "#wide=1")
+    assert shown.run("board.view.units.kind") == "family"
+    assert "how sure that is cannot be told" in shown.text("#verdict")
+    assert shown.column("low") == [] and shown.column("places") == []
+    assert "Intervals and places" not in shown.text("#legend")
+    shown.draw_all()
+    assert "No intervals: one dataset family, or nearly" in shown.text("#s-intervals .body")
+    titles = shown.run("[...document.querySelectorAll('#s-wins .shade[title]')].map(e => e.title)")
+    assert titles and all(title.endswith("tasks; one dataset family, or nearly: cannot be told") for title in titles)
+    shown.page.locator("#board tbody tr >> nth=2 >> button.link").click()
+    text = shown.text("#panel-body .finding")
+    assert "How sure that is cannot be told: its tasks are of one dataset family, or nearly." in text
+    assert "told apart" not in text and "allow places" not in text
+
+
+def test_bars_have_no_ticks_outside(show: Show) -> None:
+    payload = make_payload(6, 7, 1, own=1, gaps=False)
+    shown = show(payload)
+    shown.draw_all()
+    axes = shown.run("""() => [...document.querySelectorAll("#s-domains svg .mark-text.role-axis-label")]
+        .map((axis) => [...axis.querySelectorAll("text")]
+            .filter((e) => Number(e.textContent) && getComputedStyle(e).opacity !== "0")
+            .map((e) => [Number(e.textContent), e.getBoundingClientRect().x + e.getBoundingClientRect().width / 2]))
+        .filter((ticks) => ticks.length)""")
+    assert len(axes) == 7
+    for ticks in axes:
+        values, places = np.log([tick for tick, _ in ticks]), [place for _, place in ticks]
+        assert len(ticks) > 2 and 1 in [tick for tick, _ in ticks]
+        np.testing.assert_allclose(np.polyval(np.polyfit(values, places, 1), values), places, atol=1.5)  # a logarithmic scale
+
+
+def test_the_places_say_that_they_are_not_corrected(show: Show, payload: dict[str, Any]) -> None:
+    title = show(payload).page.get_attribute("#board th[data-key=places] button", "title")
+    assert title and "not corrected for the number of pairs" in title and "95" not in title
 
 
 def test_a_models_panel(show: Show, payload: dict[str, Any]) -> None:

@@ -278,27 +278,15 @@ def test_accessibility(show: Show, width: int, theme: str) -> None:
     assert found == []
 
 
-def test_speed_with_all_published_models(chromium: Any, show: Show) -> None:
-    payload = make_payload(124, 28, 4, own=3)
-    best = {"usable": np.inf, "longest": np.inf}
-    for _ in range(3):  # other work on the machine makes single times useless
-        shown = show(payload)
-        shown.run("""() => {
-            window.board.longs = [];
-            new PerformanceObserver((list) => list.getEntries().forEach((e) => window.board.longs.push([e.startTime, e.duration])))
-                .observe({ type: "longtask", buffered: true });
-        }""")
-        shown.draw_all()
-        usable = shown.run("board.times.usable")
-        best["usable"] = min(best["usable"], usable)
-        for act in ("#show-all", "#menus input[value=CRPS]", "#board th[data-key=win] button", "#board tbody tr:nth-child(5) button.link"):
-            shown.run("(selector) => document.querySelector(selector).click()", act)
-            shown.page.wait_for_timeout(60)
-        longest = max([duration for start, duration in shown.run("board.longs") if start > usable], default=0)
-        best["longest"] = min(best["longest"], longest)
-        assert shown.page.locator("#board tbody tr").count() == 124
-    assert best["usable"] < 1000
-    assert best["longest"] < 200
+def test_all_published_models_are_there_soon(show: Show) -> None:
+    """A bound against blunders alone: other work on a machine makes times useless. `benchmarks/page.py` measures."""
+    shown = show(make_payload(124, 28, 4, own=3))
+    shown.draw_all()
+    for act in ("#show-all", "#menus input[value=CRPS]", "#board th[data-key=win] button", "#board tbody tr:nth-child(5) button.link"):
+        shown.run("(selector) => document.querySelector(selector).click()", act)
+    assert shown.page.locator("#board tbody tr").count() == 124
+    assert shown.run("board.times.usable") < 5000
+    assert shown.run("board.times.draw") < 5000
 
 
 class _Live(BaseHTTPRequestHandler):

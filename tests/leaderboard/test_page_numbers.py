@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from browser import Shown
 from numpy.typing import NDArray
-from pages import DTYPES, make_payload
+from pages import DTYPES, array, make_payload
 
 from harness_leaderboard import bootstrap, significance, ties
 from harness_leaderboard.aggregate import filled, geometric_mean, mean_ranks, ratios, win_rates
 from harness_leaderboard.influence import disagreement, drivers, influence
+from harness_leaderboard.plots.grids import equal
+from harness_leaderboard.plots.models import levels
 
 Array = NDArray[np.float64]
 
@@ -167,7 +169,7 @@ def test_influence_drivers_and_disagreement_are_pythons(shown: Shown, payload: d
 
     n, rank = geometric_mean(expected.ratios[0]), mean_ranks(expected.values[0], pool)
     flags = disagreement(np.where(pool, n, np.nan), np.where(pool, rank, np.nan))
-    script = "([n, rank, pool]) => board.compute.disagreementOf(n.map(x => x ?? NaN), rank.map(x => x ?? NaN), pool)"
+    script = "([n, rank, pool]) => board.compute.disagreementOf(n.map(x => x ?? NaN), rank.map(x => x ?? NaN), pool, board.data.statistics)"
     mine = shown.run(
         script, [[None if math.isnan(x) else x for x in n], [None if math.isnan(x) else x for x in rank], pool.astype(int).tolist()]
     )
@@ -216,6 +218,89 @@ def test_tests_of_significance_are_scipys(shown: Shown, payload: dict[str, Any])
         assert shown.run("([k, n, q]) => board.compute.nemenyiDistance(k, n, q)", [k, n, table]) == pytest.approx(
             significance.nemenyi_distance(k, n), rel=1e-6
         )
+
+
+def test_what_differs_by_rounding_is_equal(shown: Shown, payload: dict[str, Any]) -> None:
+    draw = np.random.default_rng(2)
+    near = draw.normal(0, 1, 12) + np.array([[0], [1e-12], [2e-12]])
+    cases = [near, np.vstack([near, near + 1]), draw.integers(0, 3, (5, 20)) * 0.6e-6, draw.normal(0, 1, (4, 9))]
+    for scores in cases:
+        found = shown.run("(scores) => board.compute.levelsOf(scores, board.data.statistics.same)", scores.tolist())
+        assert found == levels(scores).tolist()
+    assert significance.friedman(near).p < 0.001 and math.isnan(significance.friedman(levels(near)).p)
+    assert levels(cases[3]).tolist() == (np.argsort(np.argsort(cases[3], axis=0), axis=0)).tolist()
+    assert bool((levels(np.array([[0.0], [0.6e-6], [1.2e-6], [1.0]])) == [[0], [0], [0], [1]]).all())  # a chain is one
+
+    values = np.frombuffer(base64.b64decode(payload["scores"][0]["values"]["data"]), "<f8").reshape(26, -1)
+    script = "([a, b]) => { const d = board.compute.duel(board.view, a, b); return [d.wins, d.ties, d.losses]; }"
+    for a, b in ((1, 3), (0, 25), (2, 7)):
+        there = ~(np.isnan(values[a]) | np.isnan(values[b]))
+        tied = equal(values[a], values[b])
+        expected = [int(((values[a] < values[b]) & ~tied).sum()), int(tied.sum()), int(((values[a] > values[b]) & ~tied & there).sum())]
+        assert shown.run(script, [a, b]) == expected
+
+
+def test_wins_of_models_that_differ_by_rounding(show: Callable[..., Shown]) -> None:
+    payload = make_payload(4, 8, 2, own=1, gaps=False)
+    values = read(payload["scores"][0]["values"]).copy()
+    values[1], values[2] = values[0] * (1 + 1e-12), values[0] * (1 + 2e-12)
+    payload["scores"][0]["values"] = array(values, "f8")
+    shown = show(payload)
+    script = "([a, b]) => { const d = board.compute.duel(board.view, a, b); return [d.wins, d.ties, d.losses]; }"
+    assert shown.run(script, [0, 1]) == [0, 16, 0] == shown.run(script, [2, 0])
+    # Published aggregates count exactly.
+    rank = mean_ranks(values, np.ones(4, bool))
+    same(shown.run("[...board.view.numbers.rank[0]]"), rank)
+    assert rank[0] < rank[1] < rank[2]
+    shown.draw_all()
+    shown.page.click("#s-critical summary >> nth=0")
+    rows = [row.split("\t") for row in shown.page.locator("#s-critical details >> nth=0 >> tbody tr").all_inner_texts()]
+    ranks = dict(rows)
+    assert len(ranks) == 4 and ranks["model-000"] == ranks["model-001"] == ranks["model-002"]
+
+
+def test_cost_is_fitting_and_predicting(shown: Shown, payload: dict[str, Any]) -> None:
+    tasks = choose(payload, "one domain")
+    sums = {name: read(payload["cost"][name])[25, tasks] for name in ("fit_s", "predict_s", "windows", "peak_mb")}
+    found = shown.run("(tasks) => board.compute.costOf(board.data, 25, tasks)", tasks)
+    windows = sums["windows"].sum()
+    assert found["seconds"] == pytest.approx(1000 * sums["predict_s"].sum() / windows)
+    assert found["whole"] == pytest.approx(1000 * (sums["predict_s"].sum() + sums["fit_s"].sum()) / windows)
+    assert (found["fit"], found["peak"]) == (pytest.approx(sums["fit_s"].sum()), sums["peak_mb"].max())
+    shown.draw_all()
+    assert "seconds to fit and predict, per 1,000 forecasts" in shown.run("document.querySelector('#s-cost svg').textContent")
+
+
+def test_calibration_is_over_tasks_that_all_shown_models_have(show: Callable[..., Shown]) -> None:
+    payload = make_payload(10, 9, 1, own=3, gaps=False)
+    stored = payload["calibration"]
+    n, hits = read(stored["n"]).copy(), read(stored["hits"])
+    n[0, :4] = 0
+    n[2, 8] = 0
+    stored["n"] = array(n, "f4")
+    shown = show(payload)
+    shown.draw_all()
+    assert shown.text("#s-calibration .finding") == "Over 4 tasks that all of them have."
+    shown.page.click("#s-calibration summary >> nth=0")
+    rows = shown.page.locator("#s-calibration details >> nth=0 >> tbody tr").all_inner_texts()
+    drawn = {tuple(row.split("\t")[:2]): float(row.split("\t")[2]) for row in rows}
+    for o, model in enumerate(stored["models"]):
+        expected = (hits[o, 4:8] / n[o, 4:8, None]).mean(axis=0)
+        mine = [drawn[payload["models"][model]["label"], f"{level:.3f}"] for level in stored["levels"]]
+        same(mine, expected, 1e-2)
+    # A model with no counts in the slice is left out, and so are its gaps.
+    n[0] = 0
+    stored["n"] = array(n, "f4")
+    shown = show(payload)
+    shown.draw_all()
+    assert shown.text("#s-calibration .finding") == "Over 8 tasks that all of them have."
+    # No task in common.
+    n[0, :4] = 1
+    n[1, :4] = 0
+    stored["n"] = array(n, "f4")
+    shown = show(payload)
+    shown.draw_all()
+    assert shown.text("#s-calibration .body") == "No task of this slice has counts by quantile level of every shown model."
 
 
 def test_blocks_are_pythons(shown: Shown, payload: dict[str, Any]) -> None:

@@ -1,5 +1,8 @@
 /* Models against each other: wins and losses, mean ranks with their critical difference, Wilcoxon's tests. */
 
+/** Whether two scores are the same, or nearly: logs within `gap`, as where models are told apart. */
+const equalScores = (x, y, gap) => x === y || (x > 0 && y > 0 && Math.abs(Math.log(x) - Math.log(y)) <= gap);
+
 /** Wins, ties and losses of model a against b over the slice, by the chosen score. */
 function duel(view, a, b) {
   const r = view.board.tasks.length;
@@ -8,9 +11,9 @@ function duel(view, a, b) {
   for (const j of view.tasks) {
     const [x, y] = [values[a * r + j], values[b * r + j]];
     if (Number.isNaN(x) || Number.isNaN(y)) continue;
-    if (x < y) count.wins += 1;
-    else if (x > y) count.losses += 1;
-    else count.ties += 1;
+    if (equalScores(x, y, view.board.statistics.same)) count.ties += 1;
+    else if (x < y) count.wins += 1;
+    else count.losses += 1;
   }
   count.games = count.wins + count.ties + count.losses;
   count.share = count.games ? (count.wins + count.ties / 2) / count.games : NaN;
@@ -24,13 +27,12 @@ const shade = (value) => `h${Math.max(-4, Math.min(4, Math.round(value)))}`;
 function drawWins(view, body) {
   const chosen = drawnModels(view);
   if (chosen.length < 2) return fill(body, EMPTY("Two models with scores are needed."));
-  const m = view.board.models.length;
   const columns = [
     { head: "Row against column", cell: (row) => modelLink(view, row.i) },
-    ...chosen.map((other, k) => ({
+    ...chosen.map((other) => ({
       head: h("span", { class: "upright", title: other.name }, nameOf(other.name)),
       number: true,
-      cell: (row) => winCell(row, other, row.i === other.i ? null : duel(view, row.i, other.i), view.apart[row.i * m + other.i], k),
+      cell: (row) => winCell(row, other, row.i === other.i ? null : duel(view, row.i, other.i), certainWords(view, row.i, other.i)),
     })),
   ];
   const table = tableOf("Share of tasks on which the model of the row beats that of the column", columns, chosen, { class: "matrix" });
@@ -45,15 +47,24 @@ function drawWins(view, body) {
   );
 }
 
+/** Whether two models are told apart: "told apart", "cannot be told apart", or why nothing can be told. */
+function certainWords(view, a, b) {
+  if (view.apart[a * view.board.models.length + b]) return APART;
+  const sure = !Number.isNaN(view.low[a]) && !Number.isNaN(view.low[b]);
+  return sure ? "cannot be told apart" : `${ONE_FAMILY}: cannot be told`;
+}
+
+const APART = "told apart";
+
 /** One cell of the matrix. */
-function winCell(row, other, count, apart) {
+function winCell(row, other, count, certain) {
   if (!count) return h("span", { class: "shade self" }, "");
   if (!count.games) return h("span", { class: "shade none" }, NONE);
-  const words = `${row.name} against ${other.name}: better on ${count.wins}, equal on ${count.ties}, worse on ${count.losses} tasks${apart ? "; told apart" : "; cannot be told apart"}`;
+  const words = `${row.name} against ${other.name}: better on ${count.wins}, equal on ${count.ties}, worse on ${count.losses} tasks; ${certain}`;
   return h(
     "span",
     { class: `shade ${shade((0.5 - count.share) * 8)}`, title: words },
-    `${Math.round(100 * count.share)}${apart ? "*" : ""}`,
+    `${Math.round(100 * count.share)}${certain === APART ? "*" : ""}`,
   );
 }
 
@@ -115,7 +126,7 @@ function criticalRows(names, ranks, distance, lines) {
 
 /** Friedman, Nemenyi and Wilcoxon among the shown models that have all tasks. */
 function drawCritical(view, body) {
-  const chosen = drawnModels(view, view.focus.filter((i) => view.numbers.pool[i]).slice(0, 20));
+  const chosen = drawnModels(view, view.focus.filter((i) => view.numbers.pool[i]).slice(0, view.board.statistics.most.ranked));
   const scores = blockMeans(
     view.board,
     view.state.score,
@@ -126,13 +137,14 @@ function drawCritical(view, body) {
   const blocks = chosen.length ? scores[0].length : 0;
   if (chosen.length < 3) return fill(body, EMPTY("Three models with all tasks of the slice are needed."));
   if (blocks < 2) return fill(body, EMPTY("Too few blocks: the tests need two dataset families."));
-  const test = friedman(scores);
+  const test = friedman(levelsOf(scores, view.board.statistics.same));
   const distance = nemenyiDistance(chosen.length, blocks, view.board.statistics.nemenyi);
   const lines = Number.isFinite(distance) ? rankLines(test.ranks, distance) : [];
   const names = chosen.map(({ name }) => name);
   const kind = plural(blocks, "dataset family", "dataset families");
   const differs = test.p < 0.05 ? "At least one of these models differs from the others" : "These models cannot be told apart as a whole";
-  const sentence = `${differs}: Friedman's test over ${kind} gives p ${test.p < 0.001 ? "< 0.001" : `= ${pValue(test.p)}`}.`;
+  const found = Number.isNaN(test.p) ? "finds all of them equal" : `gives p ${test.p < 0.001 ? "< 0.001" : `= ${pValue(test.p)}`}`;
+  const sentence = `${differs}: Friedman's test over ${kind} ${found}.`;
   const rows = names.map((model, k) => ({ model, rank: test.ranks[k] })).sort((a, b) => a.rank - b.rank);
   const columns = [textColumn("Model", "model"), numberColumn("Mean rank", "rank", (x) => fixed(x, 2))];
   return fill(

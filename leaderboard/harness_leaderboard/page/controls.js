@@ -7,18 +7,21 @@ function buildControls(board) {
     "fieldset",
     { class: "toggle" },
     h("legend", { class: "unseen" }, "Score"),
-    SCORES.map((label, k) =>
+    scoreNames().map((label, k) =>
       h(
         "label",
         {},
-        h("input", { type: "radio", name: "score", value: label, on: { change: () => changeState({ score: k }, true) } }),
-        h("span", {}, label),
+        h("input", { type: "radio", name: "score", value: label, "data-score": k, on: { change: () => changeState({ score: k }, true) } }),
+        h("span", {}, nameOf(label)),
       ),
     ),
   );
-  fill(byId("menus"), h("span", { class: "lead-in" }, "Tasks"), menus, scores);
+  fill(byId("menus"), h("span", { class: "lead-in" }, "Tasks"), menus, twins(board) ? null : scores);
   fill(byId("filters"), filterFields(board));
 }
+
+/** Whether both main scores are one, as in a suite that has a single metric. */
+const twins = (board) => board.scores[0].name === board.scores[1].name;
 
 /** A menu of checkboxes for one dimension; none where all tasks are alike in it. */
 function sliceMenu(board, name, title) {
@@ -104,7 +107,7 @@ function drawControls(view) {
     for (const box of menu.querySelectorAll("input[data-value]")) box.checked = chosen.includes(box.dataset.value);
     menu.classList.toggle("chosen", chosen.length > 0);
   }
-  for (const radio of document.querySelectorAll("#menus input[name=score]")) radio.checked = radio.value === view.label;
+  for (const radio of document.querySelectorAll("#menus input[name=score]")) radio.checked = Number(radio.dataset.score) === state.score;
   for (const select of document.querySelectorAll("select[data-filter]")) select.value = state.filter[select.dataset.filter];
   const search = byId("search");
   if (search && search.value !== state.q) search.value = state.q;

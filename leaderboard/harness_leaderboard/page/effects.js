@@ -101,7 +101,7 @@ function drawPolicies(view, body) {
   if (!view.tasks.length || !view.passing.length) return fill(body, EMPTY("No model has a score here."));
   if (!gaps.length) return fill(body, EMPTY("Every shown model has every task of this slice, so no policy changes anything."));
   const { score } = view.state;
-  const rows = gaps.slice(0, 40).map((i) => ({ i, ...policiesOf(view.board, score, i, view.tasks), count: view.numbers.counts[i] }));
+  const rows = gaps.slice(0, view.board.statistics.most.lacking).map((i) => ({ i, ...policiesOf(view.board, score, i, view.tasks), count: view.numbers.counts[i] }));
   const columns = [
     { head: "Model", cell: (row) => h("span", { class: "who" }, modelLink(view, row.i), badgeOf(view.board.models[row.i])) },
     { head: "Covered", number: true, title: "share of tasks with a ratio", text: (row) => percent(row.covered, 0) },

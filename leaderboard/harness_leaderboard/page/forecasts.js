@@ -1,29 +1,32 @@
 /* What stored sums say: error along the horizon, calibration. O models have such sums. */
 
-/** Places of the drawn models among the O stored ones: [{o, i, name, order}], those that pass the filters, the best first. */
-function storedModels(view, stored, most = 8) {
-  const kept = stored.map((i, o) => ({ i, o })).filter(({ i }) => view.passing.includes(i));
+/**
+ * Places of the drawn models among the O stored ones: [{o, i, name, order}], those that pass the filters, the best first.
+ * @param {(o: number) => boolean} has  whether there is something to draw of one
+ */
+function storedModels(view, stored, has) {
+  const kept = stored.map((i, o) => ({ i, o })).filter(({ i, o }) => view.passing.includes(i) && has(o));
   kept.sort((a, b) => view.order.indexOf(a.i) - view.order.indexOf(b.i));
   const names = distinctNames(
     view.board,
     kept.map(({ i }) => i),
   );
-  return kept.map((entry, order) => ({ ...entry, name: names[order], order })).slice(0, most);
+  return kept.map((entry, order) => ({ ...entry, name: names[order], order })).slice(0, view.board.statistics.most.lines);
 }
 
 /** Error along the horizon over all tasks of the slice: tenths of the horizon, geometric mean over tasks that all shown models have. */
 function drawSteps(view, body) {
   const { steps } = view.board;
-  const models = steps ? storedModels(view, steps.models) : [];
+  const has = (o) => view.tasks.some((j) => stepTenths(view.board, o, j).some(Number.isFinite));
+  const models = steps ? storedModels(view, steps.models, has) : [];
   if (!models.length) return fill(body, EMPTY("Only models that were run with this harness have errors by step. Run one to see it here."));
   const tenths = Array.from({ length: 10 }, () => models.map(() => ({ sum: 0, count: 0 })));
   let counted = 0;
   for (const j of view.tasks) {
     const found = models.map(({ o }) => stepTenths(view.board, o, j));
-    if (found.some((values) => !values.some(Number.isFinite))) continue;
+    if (!found.every((values) => values.every((value) => value > 0 && value < Infinity))) continue;
     counted += 1;
     for (let t = 0; t < 10; t += 1) {
-      if (!found.every((values) => values[t] > 0)) continue;
       found.forEach((values, k) => {
         tenths[t][k].sum += Math.log(values[t]);
         tenths[t][k].count += 1;
@@ -38,7 +41,7 @@ function drawSteps(view, body) {
   const columns = [textColumn("Model", "model"), numberColumn("Tenth of the horizon", "position", String), numberColumn("MASE", "value")];
   return fill(
     body,
-    h("p", { class: "finding" }, `Over ${plural(counted, "task")} that all of them have.`),
+    h("p", { class: "finding" }, `Over ${plural(counted, "task")}${models.length > 1 ? " that all of them have" : ""}.`),
     pictureWithNumbers(
       view,
       "steps",
@@ -83,14 +86,16 @@ const axisTitle = (from, to) => (spec) => {
 /** Coverage against level, and where in the forecast distribution the values came; every task counts the same. */
 function drawCalibration(view, body) {
   const { calibration } = view.board;
-  const models = calibration ? storedModels(view, calibration.models) : [];
+  const counted = (o) => (j) => calibration.n[o * view.board.tasks.length + j] > 0;
+  const models = calibration ? storedModels(view, calibration.models, (o) => view.tasks.some(counted(o))) : [];
   if (!models.length)
     return fill(body, EMPTY("Only models that were run with this harness have counts by quantile level. Run one to see it here."));
+  const tasks = view.tasks.filter((j) => models.every(({ o }) => counted(o)(j)));
+  if (!tasks.length) return fill(body, EMPTY("No task of this slice has counts by quantile level of every shown model."));
   const rows = [];
   const bins = [];
   for (const { o, name, order } of models) {
-    const shares = coverage(view, o);
-    if (!shares) continue;
+    const shares = coverage(view.board, o, tasks);
     calibration.levels.forEach((level, q) => rows.push({ model: name, order, level, coverage: shares[q] }));
     const edges = [0, ...calibration.levels, 1];
     const steps = [0, ...shares, 1];
@@ -100,11 +105,11 @@ function drawCalibration(view, body) {
         bins.push({ model: name, order, bin: `${edges[q]}–${high}`, low: edges[q], high, share: steps[q + 1] - steps[q] }),
       );
   }
-  if (!rows.length) return fill(body, EMPTY("No task of this slice has counts by quantile level."));
   const reliability = [textColumn("Model", "model"), numberColumn("Level", "level"), numberColumn("Share at or below", "coverage")];
   const pit = [textColumn("Model", "model"), textColumn("Between levels", "bin"), numberColumn("Share of values", "share")];
   return fill(
     body,
+    h("p", { class: "finding" }, `Over ${plural(tasks.length, "task")}${models.length > 1 ? " that all of them have" : ""}.`),
     h("h3", {}, "Coverage against level"),
     pictureWithNumbers(view, "reliability", "Share of values at or below each quantile, by level", rows, reliability, { square: true }),
     h("h3", {}, "Where the values came"),
@@ -119,19 +124,10 @@ function drawCalibration(view, body) {
   );
 }
 
-/** [Q] mean over the slice's tasks of the share of labels at or below each quantile, or null. */
-function coverage(view, o) {
-  const { levels, n, hits } = view.board.calibration;
-  const r = view.board.tasks.length;
-  const sums = levels.map(() => 0);
-  let count = 0;
-  for (const j of view.tasks) {
-    const total = n[o * r + j];
-    if (!(total > 0)) continue;
-    count += 1;
-    levels.forEach((_, q) => {
-      sums[q] += hits[(o * r + j) * levels.length + q] / total;
-    });
-  }
-  return count ? sums.map((sum) => sum / count) : null;
+/** [Q] mean over tasks of the share of labels at or below each quantile. */
+function coverage(board, o, tasks) {
+  const { levels, n, hits } = board.calibration;
+  const r = board.tasks.length;
+  const share = (j, q) => hits[(o * r + j) * levels.length + q] / n[o * r + j];
+  return levels.map((_, q) => tasks.reduce((sum, j) => sum + share(j, q), 0) / tasks.length);
 }

@@ -171,8 +171,8 @@ function intervalCell(best) {
   return h("span", { class: "pair" }, h("strong", {}, digits(best.value)), h("span", { class: "soft wide" }, range));
 }
 
-/** "5 others", "none", or that there is too little data. */
+/** "5 others", "none", or why that cannot be told. */
 function closeText(best) {
-  if (!best || best.close === null) return best ? "one family, or nearly" : NONE;
+  if (!best || best.close === null) return best ? ONE_FAMILY : NONE;
   return best.close.length ? plural(best.close.length, "other") : "none";
 }

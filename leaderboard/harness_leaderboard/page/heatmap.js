@@ -1,8 +1,5 @@
 /* Models × tasks as a table: the number in each cell beside its colour, missing cells with a sign. And the list of tasks. */
 
-/** More tasks than this are not drawn in one table. */
-const MOST_TASKS = 250;
-
 /** What stands in a cell: {text, shade, stale}. */
 function heatCell(board, score, i, j) {
   const at = i * board.tasks.length + j;
@@ -37,7 +34,7 @@ function heatOrder(view) {
 /** Draw the heat map and the list of tasks. */
 function drawHeatmap(view, body) {
   const models = body.dataset.every === "1" ? view.passing : view.focus;
-  const order = heatOrder(view).slice(0, MOST_TASKS);
+  const order = heatOrder(view).slice(0, view.board.statistics.most.tasks);
   if (!order.length || !models.length) return fill(body, EMPTY("There is no model or no task to show."));
   const toggle = h(
     "button",

@@ -1,9 +1,5 @@
 /* What a place hangs on: single families, single tasks, the choice of the mean, what is missing. Axes as in stats.js. */
 
-/** Places by two means that differ by no more than this (or 15 % of the models) are never called a disagreement. */
-const LEAST_GAP = 5;
-const SHARE_GAP = 0.15;
-
 /**
  * Places of the pool when one family is left out; [M] of {place, best, worst, bestWithout, worstWithout}, place 0 outside the pool.
  * @param {Uint8Array} pool [M] who is ranked
@@ -77,14 +73,17 @@ function driversOf(board, score, i, tasks, reference) {
   return found.sort((a, b) => a.part - b.part);
 }
 
-/** [M] whether places by geometric mean and by mean rank are far apart, among the pool: {byMean, byRank, flagged} each [M]. */
-function disagreementOf(values, rank, full) {
+/**
+ * [M] whether places by geometric mean and by mean rank are far apart, among the pool: {byMean, byRank, flagged} each [M].
+ * @param {object} rules payload.statistics: a gap of `least_gap` places, or of a share `share_gap` of the models, is none
+ */
+function disagreementOf(values, rank, full, rules) {
   const both = Array.from(values, (value, i) => full[i] && !Number.isNaN(value) && !Number.isNaN(rank[i]));
   const only = (numbers) => Float64Array.from(numbers, (value, i) => (both[i] ? value : NaN));
   const everyone = new Uint8Array(both.length).fill(1);
   const byMean = placesBy(only(values), everyone);
   const byRank = placesBy(only(rank), everyone);
-  const allowed = Math.max(LEAST_GAP, SHARE_GAP * both.filter(Boolean).length);
+  const allowed = Math.max(rules.least_gap, rules.share_gap * both.filter(Boolean).length);
   return { byMean, byRank, flagged: both.map((there, i) => there && Math.abs(byMean[i] - byRank[i]) > allowed) };
 }
 

@@ -33,6 +33,7 @@ const board = (window.board = {
     orderBy,
     blockMeans,
     friedman,
+    levelsOf,
     nemenyiDistance,
     wilcoxon,
     holm,
@@ -41,6 +42,9 @@ const board = (window.board = {
     driversOf,
     disagreementOf,
     policiesOf,
+    costOf,
+    coverage,
+    duel,
     drawWeights,
   },
   format: { digits, shown, csvField, toMarkdown },
@@ -140,7 +144,7 @@ function watchSections() {
 function redrawPictures() {
   for (const name of Object.keys(SECTIONS)) dirty.add(name);
   for (const name of seen) schedule(() => drawSection(name), name);
-  if (board.state.open) drawPanel(board.view);
+  if (board.state?.open) drawPanel(board.view);
 }
 
 /** The switch of themes: as the system, light, dark. */
@@ -210,6 +214,7 @@ function watchLinks() {
 /** Take a payload: the first, or a new one in live mode; the view stays. */
 function take(raw) {
   board.data = readBoard(raw);
+  board.state ||= readState(window.location.hash);
   nameRanges(board.data.tasks);
   board.memory = new Memory(board.data);
   const name = shown(board.data.suite.name);
@@ -229,7 +234,6 @@ function take(raw) {
 
 /** Begin. */
 async function main() {
-  board.state = readState(window.location.hash);
   watchTheme();
   const raw = JSON.parse(await unpacked("payload"));
   take(raw);

@@ -126,7 +126,7 @@ function drawModelPanel(view, model) {
 
 /** Where it stands and how sure that is. */
 function placeSentence(view, i) {
-  const { values, low, high, units } = view;
+  const { values, low, high } = view;
   if (Number.isNaN(values[i])) return ["No score on this slice."];
   const sure = between(low[i], high[i]);
   const best = view.ranked[0];
@@ -134,17 +134,16 @@ function placeSentence(view, i) {
   const place = view.numbers.pool[i]
     ? `Place ${view.place[i]} of ${view.ranked.length}`
     : `It lacks tasks; among the models with all of them its mean would be place ${view.place[i]} of ${view.ranked.length}`;
-  const range = units.kind && view.bestPlace[i] ? ` Its comparisons allow places ${rangeText(view, i).replace("–", " to ")}.` : "";
-  const apart =
-    units.kind && best !== undefined && i !== best
-      ? ` It ${view.apart[best * m + i] > 0 ? "is told apart from" : "cannot be told apart from"} the best.`
-      : "";
+  const range = view.bestPlace[i] ? ` Its comparisons allow places ${rangeText(view, i).replace("–", " to ")}.` : "";
+  const apart = view.apart[best * m + i] > 0 ? "is told apart from" : "cannot be told apart from";
+  const certain = best === undefined || i === best ? "" : ` It ${apart} the best.`;
+  const doubt = Number.isNaN(low[i]) ? ` How sure that is cannot be told: its tasks are of ${ONE_FAMILY}.` : certain;
   const ranks = ` Mean rank ${fixed(view.numbers.rank[view.state.score][i], 1)} by ${view.label}; win rate ${percent(view.numbers.win[i])}.`;
   return [
     `${place}${view.words ? ` on ${view.words}` : ""}: n${view.label} `,
     h("strong", {}, digits(values[i])),
     sure ? ` (95\u00a0% interval ${sure})` : "",
-    `.${range}${apart}${ranks}`,
+    `.${range}${doubt}${ranks}`,
   ];
 }
 

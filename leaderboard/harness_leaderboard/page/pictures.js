@@ -29,16 +29,16 @@ function drawIntervals(view, body) {
     numberColumn("to", "high"),
   ];
   const label = `n${view.label} of ${rows.length} models with 95 % intervals, the best first`;
-  const warning = view.units.kind ? null : EMPTY("No intervals: this slice is one dataset family, which says nothing of others.");
+  const warning = rows.some((row) => !Number.isNaN(row.low)) ? null : EMPTY(`No intervals: ${ONE_FAMILY}, which says nothing of others.`);
   return fill(body, warning, pictureWithNumbers(view, "intervals", label, rows, columns, { change: retitle(view) }));
 }
 
 /** Put the chosen score in place of MASE into the titles of axes. */
 const retitle = (view) => (spec) => {
-  if (view.state.score === 0) return;
+  if (view.label === "MASE") return;
   const walk = (node) => {
     for (const [key, value] of Object.entries(node)) {
-      if ((key === "title" || key === "text") && typeof value === "string") node[key] = value.replaceAll("MASE", "CRPS");
+      if ((key === "title" || key === "text") && typeof value === "string") node[key] = value.replaceAll("MASE", () => view.label);
       else if (value && typeof value === "object" && key !== "datasets" && key !== "config") walk(value);
     }
   };
@@ -62,7 +62,7 @@ function drawDomains(view, body) {
     { id: "by" },
   );
   if (!chosen.length) return fill(body, EMPTY("No model has a score here."));
-  const shownGroups = groups.slice(0, 24);
+  const shownGroups = groups.slice(0, view.board.statistics.most.groups);
   const rows = [];
   shownGroups.forEach((group, groupOrder) => {
     const found = view.memory.numbers(group.tasks);
@@ -129,7 +129,7 @@ const barLimits = (view, rows) => (spec) => {
     if (!x || !x.scale) continue;
     Object.assign(x.scale, { domain, clamp: true, padding: 0 });
     x.title = null;
-    x.axis = { ...x.axis, values: [0.3, 0.5, 0.7, 1, 1.4, 2] };
+    x.axis = { ...x.axis, values: [0.3, 0.5, 0.7, 1, 1.4, 2].filter((tick) => tick >= domain[0] && tick <= domain[1]) };
   }
 };
 
@@ -141,7 +141,8 @@ function drawCost(view, body) {
       model: names[order],
       source: sourceWord(view, i),
       value: view.values[i],
-      cost: view.numbers.cost[i].seconds,
+      cost: view.numbers.cost[i].whole,
+      predict: view.numbers.cost[i].seconds,
       parameters: view.board.models[i].parameters,
       hardware: shown(view.board.hardware[i]) || "unknown",
       whole: view.numbers.pool[i],
@@ -156,7 +157,7 @@ function drawCost(view, body) {
         "No model of this slice was timed here: published results carry no times. Run a model with “harness run” to see what it costs.",
       ),
     );
-  for (const row of rows) row.named = rows.length <= 12;
+  for (const row of rows) row.named = rows.length <= view.board.statistics.most.named;
   for (const row of rows)
     row.front = !rows.some(
       (other) => other !== row && other.value <= row.value && other.cost <= row.cost && (other.value < row.value || other.cost < row.cost),
@@ -175,7 +176,8 @@ function drawCost(view, body) {
     textColumn("Model", "model"),
     numberColumn(`n${view.label}`, "value"),
     numberColumn("s per 1,000", "cost"),
-    numberColumn("Fit", "fit", seconds),
+    numberColumn("of it predicting", "predict"),
+    numberColumn("Fit, all tasks", "fit", seconds),
     numberColumn("Memory", "peak", megabytes),
     textColumn("Hardware", "hardware"),
   ];
@@ -184,7 +186,7 @@ function drawCost(view, body) {
     pictureWithNumbers(
       view,
       "pareto",
-      `n${view.label} against seconds per 1,000 forecasts of ${plural(rows.length, "model")}`,
+      `n${view.label} against seconds to fit and predict, per 1,000 forecasts, of ${plural(rows.length, "model")}`,
       rows,
       columns,
       { change: retitle(view) },

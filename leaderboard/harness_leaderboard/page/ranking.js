@@ -8,7 +8,8 @@ const FIRST_ROWS = 10;
  */
 function rankingColumns(view) {
   const { board, numbers: n, label } = view;
-  const other = SCORES[1 - view.state.score];
+  const [first, second] = board.scores.map((score) => cut(shown(score.label)));
+  const other = [first, second][1 - view.state.score];
   const model = (i) => board.models[i];
   const cost = (name) => (i) => n.cost[i][name];
   const [a, b] = n.rank;
@@ -57,7 +58,7 @@ function rankingColumns(view) {
       key: "places",
       head: "Places",
       number: true,
-      title: "Places that its comparisons with the other models allow, at 95 %",
+      title: "Places that its comparisons with the other models allow, each pair by itself: not corrected for the number of pairs",
       value: (i) => view.bestPlace[i] || NaN,
       cell: (i) => rangeText(view, i),
       text: (i) => rangeText(view, i),
@@ -72,24 +73,24 @@ function rankingColumns(view) {
     numeric("other", `n${other}`, (i) => view.other[i], digits, `Geometric mean over tasks of ${other} / ${other} of the baseline`),
     numeric(
       "rank0",
-      "Rank MASE",
+      `Rank ${first}`,
       (i) => a[i],
       (x) => fixed(x, 1),
-      "Mean over tasks of the rank by MASE",
+      `Mean over tasks of the rank by ${first}`,
     ),
     numeric(
       "rank1",
-      "Rank CRPS",
+      `Rank ${second}`,
       (i) => b[i],
       (x) => fixed(x, 1),
-      "Mean over tasks of the rank by CRPS",
+      `Mean over tasks of the rank by ${second}`,
     ),
     numeric(
       "win",
       "Win rate",
       (i) => n.win[i],
       (x) => percent(x),
-      "Share of comparisons with other models, task by task, with the lower MASE; ties half",
+      `Share of comparisons with other models, task by task, with the lower ${first}; ties half`,
     ),
     {
       key: "tasks",
@@ -100,7 +101,7 @@ function rankingColumns(view) {
       cell: (i) => tasksCell(n.counts[i]),
       text: (i) => `${n.counts[i].done}/${n.counts[i].total}`,
     },
-    numeric("seconds", "s / 1,000", cost("seconds"), (x) => digits(x), "Seconds per 1,000 forecasts", false),
+    numeric("seconds", "s / 1,000", cost("seconds"), (x) => digits(x), "Seconds to predict 1,000 forecasts, without fitting", false),
     numeric("fit", "Fit", cost("fit"), seconds, "Time of training or fitting, all tasks", true),
     numeric("peak", "Memory", cost("peak"), megabytes, "Peak memory", true),
     numeric("parameters", "Parameters", (i) => model(i).parameters, parameters, "Number of parameters", true),
@@ -117,9 +118,12 @@ function rankingColumns(view) {
     textual("org", "Organisation", (i) => model(i).org, "Who published it"),
     textual("date", "Date", (i) => day(board.latest[i]), "Newest result"),
   ];
-  return columns.filter((column) => ALWAYS.has(column.key) || board.models.some((_, i) => !isNone(column.value(i))));
+  const there = (column) => ALWAYS.has(column.key) || board.models.some((_, i) => !isNone(column.value(i)));
+  return columns.filter((column) => there(column) && !(twins(board) && SECOND.has(column.key)));
 }
 
+/** Columns of the second score, which a suite may lack. */
+const SECOND = new Set(["other", "rank1"]);
 /** Columns that are there even when they are empty. */
 const ALWAYS = new Set(["place", "model", "main", "other", "rank0", "rank1", "win", "tasks"]);
 const isNone = (value) => value === "" || Number.isNaN(value);
@@ -231,7 +235,7 @@ function legendWords(view, rows) {
     any((count) => count.stale > 0) && "⚠ stale: model, task, data or scoring has changed since; run it again.",
     any((count) => count.baselineStale > 0) && "⚠ baseline: divided by results of the baseline that no longer hold.",
     rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart.",
-    view.units.kind &&
+    view.low.some((low) => !Number.isNaN(low)) &&
       `Intervals and places: over ${unitWords(view.units)}, each pair of models compared by itself, without correction for the number of pairs.`,
     rows.some((i) => view.disagreement.flagged[i]) &&
       `“#5 by n${view.label}, #38 by mean rank”: a few tasks carry the mean; open the model to see which.`,

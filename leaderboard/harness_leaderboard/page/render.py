@@ -21,7 +21,7 @@ from typing import Any
 
 from harness_leaderboard.needs import need
 from harness_leaderboard.page.parts import Parts
-from harness_leaderboard.page.words import METHOD, SECTIONS
+from harness_leaderboard.page.words import SECTIONS, method
 
 __all__ = ["SCRIPTS", "page_html", "payload_json"]
 
@@ -60,7 +60,7 @@ def page_html(payload: dict[str, Any], parts: Parts, live: bool = False) -> str:
         baseline=_plain(suite.get("baseline"))[:60],
         live=live,
         sections=SECTIONS,
-        method=METHOD,
+        method=method(*_labels(payload)),
         style=Markup(_read("style.css")),
         script=Markup('(() => {\n"use strict";\n' + script + "\n})();"),
         payload=Markup(_packed(payload_json(payload))),
@@ -73,6 +73,13 @@ def page_html(payload: dict[str, Any], parts: Parts, live: bool = False) -> str:
 def payload_json(payload: dict[str, Any]) -> str:
     """The payload as JSON that every browser reads: ASCII, and null for NaN and infinity. What `/data.json` answers in live mode."""
     return json.dumps(_finite(payload), separators=(",", ":"), allow_nan=False)
+
+
+def _labels(payload: Mapping[str, Any]) -> tuple[str, str]:
+    """What the two main scores are called."""
+    given = [_plain(score.get("label") or score.get("name"))[:60] for score in payload.get("scores") or ()]
+    first, second = [*given, *("MASE", "CRPS")[len(given) :]][:2]
+    return first, second
 
 
 def _read(name: str) -> str:

@@ -18,6 +18,22 @@ function blockMeans(board, score, chosen, tasks, units) {
   });
 }
 
+/**
+ * [k][N] logs -> [k][N] whole numbers in their order, the same for scores that are equal, or nearly: in each block a score within `same` of
+ * the next lower one is equal to it, as it is when models are told apart.
+ */
+function levelsOf(scores, same) {
+  const found = scores.map((row) => new Array(row.length).fill(0));
+  for (let b = 0; scores.length && b < scores[0].length; b += 1) {
+    const order = scores.map((_, i) => i).sort((i, j) => scores[i][b] - scores[j][b]);
+    for (let k = 1; k < order.length; k += 1) {
+      const [low, high] = [order[k - 1], order[k]];
+      found[high][b] = found[low][b] + (scores[high][b] - scores[low][b] > same ? 1 : 0);
+    }
+  }
+  return found;
+}
+
 /** Ranks from 1 of a list, equal values sharing their mean; also the sizes of the groups of equal ones. */
 function rankData(values) {
   const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);

@@ -15,7 +15,12 @@ const FILTERS = [
   ["license", "Licence"],
   ["contamination", "Test data seen"],
 ];
-const SCORES = ["MASE", "CRPS"];
+
+/** What the two scores that models are compared by are called, as an address names them. */
+const scoreNames = () =>
+  theBoard()
+    .scores.slice(0, 2)
+    .map(({ label }) => label);
 
 /** The view of someone who has chosen nothing. */
 function freshState() {
@@ -40,7 +45,7 @@ function readState(hash) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   for (const [name] of DIMENSIONS) state.slice[name] = [...new Set(given.getAll(name))];
   for (const [name] of FILTERS) state.filter[name] = given.get(`m.${name}`) || "";
-  state.score = Math.max(0, SCORES.indexOf(given.get("score")));
+  state.score = Math.max(0, scoreNames().indexOf(given.get("score")));
   state.q = given.get("q") || "";
   state.sort = given.get("sort") || "main";
   state.desc = given.get("desc") === "1";
@@ -56,7 +61,7 @@ function writeState(state) {
   const out = new URLSearchParams();
   for (const [name] of DIMENSIONS) for (const value of state.slice[name]) out.append(name, value);
   for (const [name] of FILTERS) if (state.filter[name]) out.append(`m.${name}`, state.filter[name]);
-  if (state.score) out.append("score", SCORES[state.score]);
+  if (state.score) out.append("score", scoreNames()[state.score]);
   if (state.q) out.append("q", state.q);
   if (state.sort !== "main") out.append("sort", state.sort);
   for (const name of ["desc", "all", "wide"]) if (state[name]) out.append(name, "1");

@@ -99,16 +99,20 @@ function countCells(board, i, tasks) {
   return count;
 }
 
-/** What one model cost over the slice: seconds per 1,000 forecasts, seconds of fitting, peak memory in MB; NaN where unknown. */
+/**
+ * What one model cost over the slice; NaN where unknown.
+ * @returns {{seconds, whole, fit, peak}} seconds to predict 1,000 forecasts, the same with fitting, all seconds of fitting, peak memory (MB)
+ */
 function costOf(board, i, tasks) {
   const r = board.tasks.length;
-  let [predict, windows, fit, fitted, peak] = [0, 0, 0, false, NaN];
+  let [predict, windows, before, fit, fitted, peak] = [0, 0, 0, 0, false, NaN];
   for (const j of tasks) {
     const at = i * r + j;
     const { fit_s: fits, predict_s: predicts, windows: counts, peak_mb: peaks } = board.cost;
     if (predicts[at] >= 0 && counts[at] > 0) {
       predict += predicts[at];
       windows += counts[at];
+      before += fits[at] >= 0 ? fits[at] : 0;
     }
     if (fits[at] >= 0) {
       fit += fits[at];
@@ -116,7 +120,8 @@ function costOf(board, i, tasks) {
     }
     if (peaks[at] > 0 && !(peaks[at] <= peak)) peak = peaks[at];
   }
-  return { seconds: windows ? (1000 * predict) / windows : NaN, fit: fitted ? fit : NaN, peak };
+  const each = (sum) => (windows ? (1000 * sum) / windows : NaN);
+  return { seconds: each(predict), whole: each(predict + before), fit: fitted ? fit : NaN, peak };
 }
 
 /**

@@ -120,15 +120,12 @@ function taskTable(view, j) {
 /** Error by step of one task. */
 function drawTaskSteps(view, j, place) {
   const { steps } = view.board;
-  const models = steps ? storedModels(view, steps.models) : [];
+  const points = steps ? Array.from({ length: steps.points[j] }, (_, k) => steps.offset[j] + k) : [];
+  const has = (o) => points.some((at) => Number.isFinite(steps.mase[o * steps.width + at]));
+  const models = steps ? storedModels(view, steps.models, has) : [];
   const rows = models
     .flatMap(({ o, name, order }) =>
-      Array.from({ length: steps.points[j] }, (_, k) => ({
-        model: name,
-        order,
-        position: steps.step[steps.offset[j] + k],
-        value: steps.mase[o * steps.width + steps.offset[j] + k],
-      })),
+      points.map((at) => ({ model: name, order, position: steps.step[at], value: steps.mase[o * steps.width + at] })),
     )
     .filter((row) => Number.isFinite(row.value));
   if (!rows.length) return fill(place, EMPTY("Only models that were run with this harness have errors by step."));

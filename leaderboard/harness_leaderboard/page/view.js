@@ -1,9 +1,5 @@
 /* Everything that is drawn, computed once for a slice and a score: all sections read it, none computes it again. */
 
-/** Models in pictures: so many of the best, and as many own ones. */
-const BEST_SHOWN = 10;
-const OWN_SHOWN = 6;
-
 /** Remembers the numbers of slices and their certainty, as going back to a slice should cost nothing. */
 class Memory {
   constructor(board) {
@@ -62,7 +58,7 @@ function makeView(board, state, memory) {
     numbers: numbersNow,
     values,
     other: numbersNow.n[1 - state.score],
-    label: SCORES[state.score],
+    label: cut(shown(board.scores[state.score].label)),
     words: sliceWords(state.slice),
     units: sure.units,
     low: sure.low,
@@ -81,10 +77,10 @@ function makeView(board, state, memory) {
         board.statistics.lettered,
       ),
     ),
-    disagreement: disagreementOf(values, numbersNow.rank[state.score], numbersNow.full),
+    disagreement: disagreementOf(values, numbersNow.rank[state.score], numbersNow.full, board.statistics),
   };
   view.passing = order.filter((i) => (!board.shown || board.shown.has(i)) && passes(board.models[i], state));
-  view.focus = focusOf(view, BEST_SHOWN, OWN_SHOWN);
+  view.focus = focusOf(view, board.statistics.most.best, board.statistics.most.own);
   return view;
 }
 

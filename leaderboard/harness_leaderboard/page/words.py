@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["METHOD", "SECTIONS", "Section"]
+from harness_leaderboard.bootstrap import RESAMPLES
+from harness_leaderboard.ties import LETTERED
+
+__all__ = ["SECTIONS", "Section", "method"]
 
 
 class Section(NamedTuple):
@@ -64,7 +67,8 @@ SECTIONS = (
     Section(
         "cost",
         "Accuracy against cost",
-        "Down is more accurate, left is cheaper. No model is both cheaper and better than those on the line.",
+        "Down is more accurate, left is cheaper; cost is the time to fit and to predict. "
+        "No model is both cheaper and better than those on the line.",
     ),
     Section(
         "steps",
@@ -90,55 +94,67 @@ SECTIONS = (
 )
 """Sections below the ranking, in order."""
 
-METHOD = (
-    (
-        "nMASE, nCRPS",
-        "Geometric mean over tasks of the model’s score divided by the baseline’s on the same task: below 1 is better than the baseline. "
-        "A task whose ratio is not defined (missing, zero, negative or infinite) is left out and counted.",
-    ),
-    (
-        "Mean rank",
-        "On each task: 1 + the number of models with a strictly lower score; then the mean over tasks. "
-        "Ranks are among the models that have all tasks of the slice (among all models when none has).",
-    ),
-    (
-        "Win rate",
-        "Share of comparisons, task by task, with the other models that have all tasks, in which the model’s MASE is lower; "
-        "ties count half.",
-    ),
-    (
-        "95 % interval",
-        "From 2,000 bootstrap resamples of dataset families: all tasks of a family are drawn together, since they rise and fall together. "
-        "The percentiles are moved outwards by as much as Student’s t asks for with so few families (Hesterberg 2015), counting a family "
-        "with half of the tasks as half of the evidence (Kish 1965). Of two to five effective families the interval is Student’s t itself, "
-        "and wide; of one there is none.",
-    ),
-    (
-        "Told apart",
-        "The interval of the difference of two models’ mean log ratios, over the tasks that both have and with the same resamples, "
-        "leaves out zero. Each pair is compared by itself, without correction for the number of pairs.",
-    ),
-    (
-        "Places",
-        "From 1 + the number of models told apart as better, to the number of models less those told apart as worse.",
-    ),
-    (
-        "Ties",
-        "Letters by insert-and-absorb (Piepho 2004), for at most 30 models: those that share a letter cannot be told apart.",
-    ),
-    (
-        "Friedman, Nemenyi, Wilcoxon, Holm",
-        "Tests over blocks, which are dataset families: the mean log ratio of each family over its tasks is one observation "
-        "(Demšar 2006).",
-    ),
-    (
-        "Effect of a task",
-        "The log of the model’s ratio less that of the median model, divided by the number of tasks; shown as the change of the mean "
-        "that this task alone makes.",
-    ),
-    (
-        "Filters and slices",
-        "A slice of tasks recomputes everything. A filter of models only hides rows: no place and no rank changes by it.",
-    ),
-)
-"""(term, explanation) of the last section."""
+
+def method(first: str, second: str) -> tuple[tuple[str, str], ...]:
+    """(term, explanation) of the last section, for a suite whose main scores are called so."""
+    return (
+        (
+            f"n{first}, n{second}",
+            "Geometric mean over tasks of the model’s score divided by the baseline’s on the same task: below 1 is better than "
+            "the baseline. A task whose ratio is not defined (missing, zero, negative or infinite) is left out and counted.",
+        ),
+        (
+            "Mean rank",
+            "On each task: 1 + the number of models with a strictly lower score; then the mean over tasks. "
+            "Ranks are among the models that have all tasks of the slice (among all models when none has).",
+        ),
+        (
+            "Win rate",
+            "Share of comparisons, task by task, with the other models that have all tasks, in which the model’s "
+            f"{first} is lower; ties count half.",
+        ),
+        (
+            "95 % interval",
+            f"From {RESAMPLES:,} bootstrap resamples of dataset families: all tasks of a family are drawn together, since they rise "
+            "and fall together. The percentiles are moved outwards by as much as Student’s t asks for with so few families (Hesterberg "
+            "2015), counting a family with half of the tasks as half of the evidence (Kish 1965). Of two to five effective families the "
+            "interval is Student’s t itself, and wide; of one, or nearly, nothing can be told.",
+        ),
+        (
+            "Told apart",
+            "The interval of the difference of two models’ mean log ratios, over the tasks that both have and with the same resamples, "
+            "leaves out zero. Each pair is compared by itself, without correction for the number of pairs.",
+        ),
+        (
+            "Places",
+            "From 1 + the number of models told apart as better, to the number of models less those told apart as worse.",
+        ),
+        (
+            "Ties",
+            f"Letters by insert-and-absorb (Piepho 2004), for at most {LETTERED} models: those that share a letter cannot be told apart.",
+        ),
+        (
+            "Friedman, Nemenyi, Wilcoxon, Holm",
+            "Tests over blocks, which are dataset families: the mean log ratio of each family over its tasks is one observation "
+            "(Demšar 2006).",
+        ),
+        (
+            "Equal",
+            "In mean ranks and win rates scores are equal when all their digits are, as GIFT-Eval counts. Where models are compared with "
+            "each other (who beats whom, told apart, ties, Friedman, Nemenyi, Wilcoxon), scores whose logs differ by less than one in a "
+            "million are equal, since published files hold six or seven digits.",
+        ),
+        (
+            "Cost",
+            "Seconds to fit and to predict, for 1,000 forecasts, over the tasks of the slice; loading a model is not counted.",
+        ),
+        (
+            "Effect of a task",
+            "The log of the model’s ratio less that of the median model, divided by the number of tasks; shown as the change of the mean "
+            "that this task alone makes.",
+        ),
+        (
+            "Filters and slices",
+            "A slice of tasks recomputes everything. A filter of models only hides rows: no place and no rank changes by it.",
+        ),
+    )
