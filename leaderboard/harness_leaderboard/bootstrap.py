@@ -35,7 +35,7 @@ from harness_leaderboard.aggregate import Array
 from harness_leaderboard.student import critical, student, tail
 
 __all__ = [
-    "LEAST", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
+    "LEAST", "PATTERNS", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
     "difference", "effective", "intervals", "told_apart", "units_of", "weights",
 ]  # fmt: skip
 
@@ -43,6 +43,8 @@ RESAMPLES = 2000
 SEED = 0
 LEAST = 6
 """Fewest effective families that are resampled."""
+PATTERNS = 32
+"""Most ways of lacking tasks among models for which pairs are resampled."""
 SAME = 1e-6
 """Log ratios that differ by less are equal: published files hold six or seven digits."""
 
@@ -146,11 +148,13 @@ def difference(a: Array, b: Array, units: Units) -> Difference:
 def told_apart(logs: Array, units: Units) -> NDArray[np.int8]:
     """[M, M]: +1 where the row's model is better (lower) than the column's, -1 where it is worse, at 95 %; 0 where none can be told.
 
-    Pairs are compared on the tasks that both have, each pair by itself: no correction for the number of pairs.
+    Pairs are compared on the tasks that both have, each pair by itself: no correction for the number of pairs. Where models lack tasks in
+    more than PATTERNS ways, pairs with such a model are compared by Student's t, as each would need resamples of its own.
     """
     found = np.zeros((len(logs), len(logs)), np.int8)
     full: NDArray[np.bool_] = np.asarray(np.isfinite(logs).all(axis=1))
     whole = _Means(logs[full], units)
+    few = len(np.unique(np.isfinite(logs), axis=0)) <= PATTERNS
     rows = np.flatnonzero(full)
     for k, row in enumerate(rows):
         found[row, rows[k + 1 :]] = whole.signs_against(k)
@@ -158,7 +162,7 @@ def told_apart(logs: Array, units: Units) -> NDArray[np.int8]:
         slow = ~full if full[i] else np.ones(len(logs), np.bool_)
         slow[: i + 1] = False
         if slow.any():
-            found[i, slow] = _Means(logs[i] - logs[slow], units).signs()
+            found[i, slow] = _Means(logs[i] - logs[slow], units).signs(resampled=few)
     return found - found.T
 
 
@@ -193,12 +197,12 @@ class _Means:
                 low[k], high[k] = ordered[rank - 1], ordered[count - rank]
         return low, high
 
-    def signs(self) -> NDArray[np.int8]:
-        """[K] for differences: +1 below zero, -1 above, 0 undecided."""
+    def signs(self, resampled: bool) -> NDArray[np.int8]:
+        """[K] for differences: +1 below zero, -1 above, 0 undecided; by Student's t where not `resampled`."""
         signs = np.zeros(len(self._sums), np.int8)
         mean, error = _robust(self._sums, self._counts)
         for k, n in enumerate(self.effective.tolist()):
-            if n >= LEAST:
+            if n >= LEAST and resampled:
                 signs[k] = _signs(self._drawn[[k]], tail(n))[0]
             elif n >= 2 and abs(mean[k]) > max(SAME, error[k] * critical(n - 1)):
                 signs[k] = -np.sign(mean[k])

@@ -337,3 +337,17 @@ def test_the_published_leaderboard_is_pythons(show: Callable[..., Shown], publis
         assert len(rows) == 121
         for i, model in enumerate(payload["models"]):
             same(shown.run(script, i), [math.nan if rows[model["label"]][name] is None else rows[model["label"]][name] for name in columns])
+
+
+def test_many_ways_of_lacking_tasks_are_pythons(show: Callable[..., Shown]) -> None:
+    payload = make_payload(48, 9, 4, own=3, seed=7)
+    values = read(payload["scores"][0]["values"]).copy()
+    holes = np.random.default_rng(0).random(values.shape) < 0.2
+    values[holes & (np.arange(len(values)) % 4 != 0)[:, None]] = math.nan
+    payload["scores"][0]["values"] = array(values, "f8")
+    expected = Expected(payload, range(values.shape[1]), 0)
+    assert len(np.unique(np.isfinite(expected.logs), axis=0)) > bootstrap.PATTERNS
+    found = show(payload).run("(tasks) => [...board.compute.certainty(board.data, 0, tasks).apart]", list(range(values.shape[1])))
+    apart = bootstrap.told_apart(expected.logs, expected.units)
+    assert np.array(found).reshape(apart.shape).tolist() == apart.tolist()
+    assert 0 < (apart != 0).mean() < 1

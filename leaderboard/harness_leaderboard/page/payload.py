@@ -110,6 +110,7 @@ def statistics_of(families: int) -> dict[str, Any]:
         "resamples": bootstrap.RESAMPLES,
         "seed": bootstrap.SEED,
         "least": bootstrap.LEAST,
+        "patterns": bootstrap.PATTERNS,
         "same": bootstrap.SAME,
         "lettered": LETTERED,
         # By the effective number of families n: Student's t with n - 1 degrees of freedom, and the share of resamples at either end.

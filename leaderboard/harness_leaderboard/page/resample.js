@@ -60,6 +60,7 @@ class Resampler {
     this.patternOf = Array.from({ length: m }, (_, i) =>
       this.pattern(Uint8Array.from(tasks, (j) => (Number.isNaN(logs[i * r + j]) ? 0 : 1))),
     );
+    this.exact = this.patterns.length <= rules.patterns; // else pairs with gaps are compared by Student's t
   }
 
   /** Number of a pattern of tasks, made once. */
@@ -130,14 +131,31 @@ class Resampler {
     return rank >= 1 ? [Math.exp(ordered[rank - 1]), Math.exp(ordered[count - rank])] : [NaN, NaN];
   }
 
+  /** [sums [F] of the gaps of two models' logs, counts [F]] over the tasks that both have. */
+  gaps(i, j) {
+    const [mine, other] = [this.patterns[this.patternOf[i]].mask, this.patterns[this.patternOf[j]].mask];
+    const [sums, counts] = [new Float64Array(this.units.names.length), new Float64Array(this.units.names.length)];
+    for (let k = 0; k < mine.length; k += 1) {
+      if (!mine[k] || !other[k]) continue;
+      sums[this.units.of[k]] += this.logs[i * this.r + this.tasks[k]] - this.logs[j * this.r + this.tasks[k]];
+      counts[this.units.of[k]] += 1;
+    }
+    return [sums, counts];
+  }
+
   /** 1 where model i is better than model j, -1 where it is worse, 0 where they cannot be told apart. */
   sign(i, j) {
-    const p = this.shared(this.patternOf[i], this.patternOf[j]);
-    const { effective, counts } = this.patterns[p];
+    const [p, q] = [this.patternOf[i], this.patternOf[j]];
+    if (this.exact || (this.patterns[p].full && this.patterns[q].full)) {
+      const both = this.shared(p, q);
+      const { effective } = this.patterns[both];
+      if (effective >= this.rules.least)
+        return signOf(this.means(i, both), this.means(j, both), this.rules.tail[effective], this.rules.same);
+    }
+    const [sums, counts] = this.gaps(i, j);
+    const effective = effectiveFamilies(counts);
     if (effective < 2) return 0;
-    if (effective >= this.rules.least) return signOf(this.means(i, p), this.means(j, p), this.rules.tail[effective], this.rules.same);
-    const other = this.sums(j, p);
-    const [mean, error] = robust(this.sums(i, p).map((sum, f) => sum - other[f]), counts);
+    const [mean, error] = robust(sums, counts);
     return Math.abs(mean) > Math.max(this.rules.same, error * this.rules.critical[effective]) ? -Math.sign(mean) : 0;
   }
 }
