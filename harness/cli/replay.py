@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.run import db_option
-from harness.errors import DataError, HarnessError, NothingMatched, PluginError, StoreError, Unavailable, Unsupported, UsageError
+from harness.errors import (
+    GATE_FAILED,
+    DataError,
+    HarnessError,
+    NothingMatched,
+    PluginError,
+    StoreError,
+    Unavailable,
+    Unsupported,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from harness.plan import Plan, RunSpec
@@ -59,14 +69,14 @@ def replay(cell: str, db: Path, data: Path | None, tolerance: float, as_json: bo
     good = bool(lines) and worst <= tolerance
     if as_json:
         print_json({"cell": old["cell_id"], "equal": good, "changed": changed, "scores": lines})
-        return 0 if good else 4
+        return 0 if good else GATE_FAILED
     for name, (was, now) in changed.items():
         click.echo(f"{name} differs: it was {was}, it is {now}")
     print_table(lines, ["metric", "stored", "now", "difference"], title=f"{old['model']} on {old['suite']}:{old['task']}")
     click.echo(
         f"equal within {tolerance:g}" if good else f"NOT equal: the largest relative difference is {worst:.3g}, allowed is {tolerance:g}"
     )
-    return 0 if good else 4
+    return 0 if good else GATE_FAILED
 
 
 def _again(old: dict[str, Any], data: Path | None) -> dict[str, Any]:

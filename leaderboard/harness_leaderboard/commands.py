@@ -14,7 +14,8 @@ from harness_leaderboard.options import GROUPS, view_options
 if TYPE_CHECKING:
     from harness_leaderboard.view import View
 
-FORMS = {".csv": "csv", ".md": "md", ".json": "json", ".txt": "table", ".html": "html", ".htm": "html"}
+FORMS = {".html": "html", ".csv": "csv", ".md": "md", ".json": "json"}
+"""Forms of files by their suffix."""
 
 __all__ = ["leaderboard"]
 
@@ -25,7 +26,7 @@ __all__ = ["leaderboard"]
 @click.option(
     "--format", "form", type=click.Choice(["table", "md", "csv", "json", "html"]), help="Form.  [default: by the suffix of -o, else table]"
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .html, .csv, .md, .json.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=f"File to write: {', '.join(FORMS)}.")
 @fail_if_option
 @db_option
 def leaderboard(
@@ -43,6 +44,7 @@ def leaderboard(
     """
     from harness.errors import UsageError
     from harness.plugins import load
+    from harness_leaderboard.board import board_rows
     from harness_leaderboard.view import open_view
 
     form = _form(form, output)
@@ -51,19 +53,20 @@ def leaderboard(
     plugins = load()
     store = plugins.store(db)
     view = open_view(plugins, store, **chosen)
+    rows = board_rows(view.results, view.shown) if fail_if or not (by or form == "html") else []
     if form == "html":
         from harness_leaderboard.page.build import build_page
 
         _deliver(build_page(plugins, store, view), output)
     else:
-        _print(view, form, by, output)
-    return _gate(view, fail_if)
+        _print(view, rows, form, by, output)
+    return _gate(view, rows, fail_if)
 
 
-def _print(view: View, form: str, by: str | None, output: Path | None) -> None:
+def _print(view: View, rows: list[dict[str, Any]], form: str, by: str | None, output: Path | None) -> None:
     """The leaderboard as a table, Markdown, CSV or JSON; what must be said beside machine-readable ones goes to stderr."""
     from harness_leaderboard import aggregate, render
-    from harness_leaderboard.board import board_rows, group_means
+    from harness_leaderboard.board import group_means
 
     results, title = view.results, view.title
     groups: list[str] = []
@@ -71,8 +74,6 @@ def _print(view: View, form: str, by: str | None, output: Path | None) -> None:
         groups, every = group_means(results, by)
         rows = [row for row in every if (row["model"], row["source"]) in view.shown]
         title += f", nMASE by {by}"
-    else:
-        rows = board_rows(results, view.shown)
     partial = f"To compare on the tasks that all own models have: harness leaderboard -s {view.suite} --common"
     if not by and not aggregate.complete(results).any():
         partial = f"No model has all: ranks are among all models, each over its own tasks. {partial}"
@@ -91,14 +92,12 @@ def _print(view: View, form: str, by: str | None, output: Path | None) -> None:
             click.echo(note, err=True)
 
 
-def _gate(view: View, conditions: tuple[Any, ...]) -> int:
+def _gate(view: View, rows: list[dict[str, Any]], conditions: tuple[Any, ...]) -> int:
     """Hold the own models shown (where there are none: all shown) against `--fail-if`; the baseline only where it stands alone."""
     if not conditions:
         return 0
-    from harness_leaderboard.board import board_rows
     from harness_leaderboard.gate import breaches, say
 
-    rows = board_rows(view.results, view.shown)
     own = [row for row in rows if row["source"] == "own"] or rows
     return say(breaches(conditions, [row for row in own if row["model"] != view.results.baseline] or own))
 
@@ -109,7 +108,8 @@ def _form(form: str | None, output: Path | None) -> str:
     if output is None:
         return form or "table"
     if form is None and output.suffix.lower() not in FORMS:
-        raise UsageError(f"got -o {output}; wanted a name in .html, .csv, .md or .json, or --format html, csv, md or json with it")
+        *suffixes, last = FORMS
+        raise UsageError(f"got -o {output}; wanted a name in {', '.join(suffixes)} or {last}, or --format with it")
     return form or FORMS[output.suffix.lower()]
 
 

@@ -112,23 +112,55 @@ def _theirs(results: Results, against: str, db: str) -> tuple[Mapping[str, Array
 
 
 def _from_file(path: Path, results: Results) -> tuple[Mapping[str, Array], str, list[str]]:
-    """Scores from a published results file, or the folder of one."""
-    import numpy as np
+    """Scores from a published results file, or the folder of one, read as `harness import gift-eval` reads it; the store stays as it is.
+
+    Raises:
+        UsageError: it holds several models, or no plugin reads such files.
+        DataError: it cannot be read.
+        NothingMatched: there is no results file, or none of the suite's tasks in it.
+    """
+    import tempfile
 
     from harness.errors import UsageError
-    from harness_results.gift_eval_files import find_folders, read_folder
+    from harness.plugins import load
+    from harness_leaderboard.collect import collect
 
-    files = find_folders(path)
-    if len(files) != 1:
-        names = ", ".join(file.parent.name for file in files[:5])
-        raise UsageError(f"--against {path} holds the results of {len(files)} models ({names}, …); name the file of one")
-    published = read_folder(files[0], {task["name"]: task for task in results.tasks})
-    metrics = dict.fromkeys(metric for row in published.scores.values() for metric in row)
-    scores = {}
-    for metric in metrics:
-        values = [published.scores.get(task["name"], {}).get(metric) for task in results.tasks]
-        scores[metric] = np.array([np.nan if value is None else value for value in values], np.float64)
-    return scores, str(path), [f"{path.name}: {warning}" for warning in published.warnings]
+    with tempfile.TemporaryDirectory(prefix="harness-parity-") as folder:
+        db = Path(folder) / "published.duckdb"
+        said = _import(path, db)
+        store = load().store(db, readonly=True)
+        models = [str(row["model"]) for row in store.query("SELECT DISTINCT model FROM main.cells ORDER BY model").to_pylist()]
+        if len(models) != 1:
+            raise UsageError(
+                f"--against {path} holds the results of {len(models)} models ({', '.join(models[:5])}, …); name the file of one"
+            )
+        theirs = collect(store, "gift-eval", results.tasks)
+    return {metric: values[0] for metric, values in theirs.scores.items()}, str(path), said
+
+
+def _import(path: Path, db: Path) -> list[str]:
+    """Import a published file into a database; return the warnings.
+
+    Raises:
+        DataError: it cannot be read; says why.
+    """
+    import contextlib
+    import io
+
+    from harness.cli import build
+    from harness.errors import DataError, UsageError
+
+    group = build().commands.get("import")
+    command = group.commands.get("gift-eval") if isinstance(group, click.Group) else None
+    if command is None:
+        raise UsageError(f"no plugin here reads the file {path}: there is no command `harness import gift-eval`")
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            command.main(["--db", str(db), "--", str(path)], standalone_mode=False)
+    except DataError as error:
+        raise DataError(" ".join([*err.getvalue().splitlines(), str(error)])) from error
+    return [line.removeprefix("warning: ") for line in err.getvalue().splitlines()]
 
 
 def _percent(value: float) -> str:

@@ -21,18 +21,13 @@ from harness_leaderboard.aggregate import (
     win_rates,
 )
 from harness_leaderboard.board import board_rows, group_means
-from harness_leaderboard.collect import collect
-from harness_results.gift_eval_import import import_gift_eval
-from harness_results.store import DuckStore
 
 NAN, INF = math.nan, math.inf
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    store = DuckStore(tmp_path_factory.mktemp("board") / "x.duckdb")
-    import_gift_eval(store)
-    return collect(store, "gift-eval")
+@pytest.fixture
+def published(published_results: Results) -> Results:
+    return published_results
 
 
 def rows_by_model(results: Results) -> dict[str, dict[str, Any]]:

@@ -8,19 +8,14 @@ import numpy as np
 import pytest
 
 from harness_leaderboard.aggregate import Results, complete, geometric_mean, mean_ranks, ratios
-from harness_leaderboard.collect import collect
 from harness_leaderboard.influence import disagreement, drivers, influence, places_of
-from harness_results.gift_eval_import import import_gift_eval
-from harness_results.store import DuckStore
 
 NAN = math.nan
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    store = DuckStore(tmp_path_factory.mktemp("influence") / "x.duckdb")
-    import_gift_eval(store)
-    return collect(store, "gift-eval")
+@pytest.fixture
+def published(published_results: Results) -> Results:
+    return published_results
 
 
 def families(results: Results) -> list[str]:

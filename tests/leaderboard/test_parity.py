@@ -7,6 +7,7 @@ import doctest
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from scipy import stats
 from harness.errors import DataError, HarnessError, NothingMatched, UsageError
 from harness.spool import CellWriter
 from harness_leaderboard import parity as module
-from harness_leaderboard.collect import collect
+from harness_leaderboard.aggregate import Results
 from harness_leaderboard.parity import parity, read_tolerances, relative
 from harness_leaderboard.parity_hints import _chance, search
 from harness_leaderboard.plugin import register_commands
@@ -38,11 +39,9 @@ Scores = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Scores]:
+def published(published_results: Results) -> tuple[list[dict[str, Any]], Scores]:
     """The 97 tasks of GIFT-Eval and a model's published scores on them."""
-    store = DuckStore(tmp_path_factory.mktemp("parity") / "x.duckdb")
-    import_gift_eval(store)
-    results = collect(store, "gift-eval")
+    results = published_results
     row = [entry.model for entry in results.entries].index("chronos-2")
     return results.tasks, {name: values[row] for name, values in results.scores.items()}
 
@@ -239,10 +238,10 @@ def go(store: DuckStore) -> Go:
 
 
 @pytest.fixture
-def mine(store: DuckStore, published: tuple[list[dict[str, Any]], Scores]) -> DuckStore:
+def mine(store: DuckStore, published_db: Path, published: tuple[list[dict[str, Any]], Scores]) -> DuckStore:
     """Own results as chronos-2's published ones, 5 % worse on medium and long tasks; two tasks were not run."""
     tasks, scores = published
-    import_gift_eval(store)
+    shutil.copy(published_db, store.path)
     for r, task in enumerate(tasks[:-2]):
         factor = 1.05 if task["term"] in ("medium", "long") else 1.001
         add(store, "mine", task["name"], {m: float(v[r]) * factor for m, v in scores.items()})
@@ -322,8 +321,8 @@ def test_parts_of_tasks_are_no_parity(store: DuckStore, go: Go) -> None:
         go("mine", "--against", "gift-eval:naive")
 
 
-def test_hostile_names_are_text(store: DuckStore, go: Go) -> None:
-    import_gift_eval(store)
+def test_hostile_names_are_text(store: DuckStore, go: Go, published_db: Path) -> None:
+    shutil.copy(published_db, store.path)
     add(store, HOSTILE, "m4_hourly/H/short", {MASE: 1.0, CRPS: 0.0})
     result = go(HOSTILE, "--against", "gift-eval:naive")
     assert result.return_value == 4
