@@ -8,16 +8,21 @@ and kept until the database changes.
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe
 
-__all__ = ["Board", "make_server"]
+__all__ = ["Board", "hosts", "make_server"]
+
+HTTP = 80
+"""The port that no address names."""
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -42,6 +47,7 @@ class Board:
         self._made = made
         self._kept: dict[str, tuple[str, bytes]] = {}
         self._lock = threading.Lock()
+        self._complaints: set[str] = set()
 
     @property
     def version(self) -> str:
@@ -72,6 +78,22 @@ class Board:
                 self._kept[path] = (version, make().encode("utf-8", "replace"))
             return kind, self._kept[path][1]
 
+    def complain(self, error: Exception) -> None:
+        """Print an exception's traceback to stderr, once for each place in the code: the page asks again and again."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}:{last.lineno}"
+        with self._lock:
+            new = place not in self._complaints
+            self._complaints.add(place)
+        if new:
+            traceback.print_exception(error)
+
+
+def hosts(port: int) -> set[str]:
+    """What a browser on this machine calls a server on this port; the usual port is left out of the name."""
+    names = ("127.0.0.1", "localhost")
+    return {f"{name}:{port}" for name in names} | (set(names) if port == HTTP else set())
+
 
 class _Handler(BaseHTTPRequestHandler):
     server_version = "ts-harness"
@@ -95,14 +117,18 @@ class _Handler(BaseHTTPRequestHandler):
         except HarnessError as error:  # locked by a writer for long, or nothing to show any more
             self._send(HTTPStatus.SERVICE_UNAVAILABLE, "json", json.dumps({"error": str(error)}).encode(), body)
             return
+        except Exception as error:  # a defect; the other paths are still answered
+            self.board.complain(error)
+            said = f"a defect of the harness: {describe(error)}; where it happened is on the terminal of `harness serve`"
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "json", json.dumps({"error": said}).encode(), body)
+            return
         if found is None:
             self._send(HTTPStatus.NOT_FOUND, "json", b'{"error": "there is /, /data.json, /leaderboard.json and /version"}', body)
             return
         self._send(HTTPStatus.OK, *found, body)
 
     def _addressed(self) -> bool:
-        port = getattr(self.server, "server_port", 0)
-        return self.headers.get("Host", "") in {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        return self.headers.get("Host", "") in hosts(getattr(self.server, "server_port", 0))
 
     def _send(self, status: HTTPStatus, kind: str, content: bytes, body: bool) -> None:
         self.send_response(status)
@@ -121,8 +147,6 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A reader that has gone away is no error; all else is said."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 

@@ -16,7 +16,7 @@ import pytest
 from support import Lab
 
 from harness.errors import StoreError
-from harness_leaderboard.serve import Board, make_server
+from harness_leaderboard.serve import Board, hosts, make_server
 
 
 class Served:
@@ -26,14 +26,14 @@ class Served:
         self.db = folder / "x.duckdb"
         self.db.write_bytes(b"one")
         self.made = 0
-        self.broken = False
+        self.broken: Exception | None = None
         self.server = make_server(Board(self.db, {"/": ("html", self.page)}), 0)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def page(self) -> str:
         if self.broken:
-            raise StoreError("held by another process")
+            raise self.broken
         self.made += 1
         return f"<p>{self.made} é \ud800"
 
@@ -96,11 +96,30 @@ def test_nothing_can_be_written(served: Served) -> None:
 
 
 def test_what_cannot_be_made_now_is_said_and_the_server_goes_on(served: Served) -> None:
-    served.broken = True
+    served.broken = StoreError("held by another process")
     status, _, body = served.ask("/")
     assert (status, json.loads(body)["error"]) == (503, "held by another process")
-    served.broken = False
+    served.broken = None
     assert served.ask("/")[0] == 200
+
+
+def test_a_defect_is_answered_and_its_traceback_is_printed_once(served: Served, capfd: pytest.CaptureFixture[str]) -> None:
+    served.broken = ZeroDivisionError("by nothing")
+    for method in ("GET", "GET", "HEAD"):
+        status, headers, body = served.ask("/", method)
+        assert (status, headers["Content-Type"]) == (500, "application/json; charset=utf-8")
+        if method == "GET":
+            assert json.loads(body)["error"].startswith("a defect of the harness: ZeroDivisionError: by nothing; ")
+    assert served.ask("/version")[0] == 200
+    said = capfd.readouterr().err
+    assert said.count("Traceback (most recent call last)") == said.count("ZeroDivisionError: by nothing") == 1
+    served.broken = None
+    assert served.ask("/")[0] == 200
+
+
+def test_the_usual_port_is_left_out_by_browsers() -> None:
+    assert hosts(80) == {"127.0.0.1", "localhost", "127.0.0.1:80", "localhost:80"}
+    assert hosts(8765) == {"127.0.0.1:8765", "localhost:8765"}
 
 
 def test_many_readers_at_once_make_it_once(served: Served) -> None:
