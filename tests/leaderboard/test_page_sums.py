@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kept import MODELS, TASKS, changed, kept_lab, results_of, rows_of
+from kept import MODELS, TASKS, changed, kept_lab, results_of, rows_of, view_of
 from pages import DTYPES
 from support import Lab
 
@@ -18,6 +18,7 @@ from harness.kept import read_forecasts
 from harness.plugins import load
 from harness_leaderboard import step_sums
 from harness_leaderboard.page import sums
+from harness_leaderboard.page.build import view_payload
 from harness_leaderboard.page.payload import NEMENYI
 from harness_leaderboard.plots import forecasts
 from harness_results.store import DuckStore
@@ -43,6 +44,16 @@ def read(record: dict[str, Any]) -> Any:
 
 def test_worked_numbers() -> None:
     assert doctest.testmod(forecasts) == (0, 1)
+
+
+def test_a_page_of_windows_says_once_which(lab: Lab) -> None:
+    for common, rest in ((False, ""), (True, "; tasks that all own models have")):
+        payload = view_payload(load(), store_of(lab.db), view_of(lab.db, where="term <> 'long'", windows="slot >= 1", common=common))
+        assert "\n".join([payload["selection"], *payload["notes"]]).count("slot >= 1") == 1
+        assert payload["selection"] == f"tasks where term <> 'long'{rest}"
+    assert view_payload(load(), store_of(lab.db), view_of(lab.db, windows="slot >= 1"))["selection"] == ""
+    whole = view_payload(load(), store_of(lab.db), view_of(lab.db, where="freq = 'M'", common=True))
+    assert whole["selection"] == "tasks where freq = 'M'; tasks that all own models have"
 
 
 def test_calibration_is_what_a_loop_counts(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
         "db": store.path.name,
         "command": _command(view),
     }
-    payload: dict[str, Any] = make_payload(store, view.results, _suite(plugins, view.suite), made, view.selection)
+    payload: dict[str, Any] = make_payload(store, view.results, _suite(plugins, view.suite), made, _selection(view))
     entries = view.results.entries
     if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
         payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]
@@ -61,6 +62,15 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
         "steps": error_steps(store, view.results),
         "explorer": explorer(plugins, store, view.results, EXPLORER_BYTES),
     }
+
+
+def _selection(view: View) -> str:
+    """What was left out, in words, but for windows where a note says that already, with how many are left."""
+    said = view.selection
+    for note in view.results.notes:
+        windows = re.match(r"Only windows for which (.+): [\d,]+ windows of", note, re.DOTALL)
+        said = said.replace(f"windows where {windows[1]}", "", 1) if windows else said
+    return "; ".join(part for part in said.split("; ") if part)
 
 
 def _suite(plugins: Plugins, name: str) -> SuiteInfo:
