@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,26 @@ def api() -> str:
     return table(["name", "what it is"], rows)
 
 
+def columns() -> str:
+    """The columns of a leaderboard's CSV and JSON forms."""
+    from harness_leaderboard.columns import COLUMNS
+
+    return meanings(COLUMNS)
+
+
+def compared() -> str:
+    """The numbers of a comparison of two models."""
+    from harness_leaderboard.columns import NUMBERS
+
+    return meanings(NUMBERS)
+
+
+def meanings(of: Mapping[str, Any]) -> str:
+    """A table of `harness_leaderboard.columns.Meaning`s."""
+    rows = [[f"`{name}`", about.what, about.unit or "text", about.null or "–"] for name, about in of.items()]
+    return table(["name", "meaning", "unit", "null when"], rows)
+
+
 def tasks() -> str:
     """The tasks of GIFT-Eval, from the table they are made of."""
     from harness_tasks.gift_eval import QUICK_FOLDERS, GiftEval
@@ -185,6 +205,8 @@ def tasks() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "api": api,
     "cli": cli,
+    "columns": columns,
+    "compared": compared,
     "dialects": dialects,
     "metrics": metrics,
     "models": models,

@@ -10,53 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness_leaderboard.columns import COLUMNS
+
 if TYPE_CHECKING:
     from harness.cli.output import Column
 
-__all__ = ["COLUMNS", "print_rich", "to_csv", "to_json", "to_markdown"]
-
-COLUMNS = (
-    "model",
-    "source",
-    "nMASE",
-    "nCRPS",
-    "rank_MASE",
-    "rank_CRPS",
-    "win_rate",
-    "coverage",
-    "done",
-    "failed",
-    "skipped",
-    "missing",
-    "total",
-    "stale",
-    "undefined",
-    "model_type",
-    "predict_s_per_1k",
-    "seeds",
-    "mode",
-    "budget",
-    "scope",
-    "org",
-    "testdata_leakage",
-    "baseline_missing",
-    "baseline_stale",
-    "nMASE_low",
-    "nMASE_high",
-    "nCRPS_low",
-    "nCRPS_high",
-    "effective_families",
-    "place_best",
-    "place_worst",
-    "letters",
-    "nMASE_if_baseline",
-    "nMASE_if_worst",
-    "fit_s_per_1k",
-    "peak_mb",
-    "parameters",
-    "license",
-)
-"""Columns of the CSV and JSON forms; existing ones keep their names and meaning."""
+__all__ = ["print_rich", "to_csv", "to_json", "to_markdown"]
 
 _SHOWN = ("model", "source", "nMASE", "95%", "ties", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
 _TEXT = ("model", "source", "ties", "type")

@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 
 from harness.errors import HarnessError, NothingMatched, StoreError, UsageError
 from harness.spool import CellWriter
+from harness_leaderboard.columns import COLUMNS
 from harness_leaderboard.plugin import rank_models, register_commands
-from harness_leaderboard.render import COLUMNS
 from harness_results.gift_eval_import import import_gift_eval
 from harness_results.store import DuckStore
 
@@ -91,7 +91,7 @@ def test_the_table_in_four_forms(full: DuckStore, go: Go, tmp_path: Path) -> Non
     assert "partial †" in text
     assert "† not all tasks" in text
     rows = records(go("--format", "csv"))
-    assert tuple(rows[0]) == COLUMNS
+    assert list(rows[0]) == list(COLUMNS)
     assert [row["model"] for row in rows] == ["better", "seasonal_naive", "partial"]
     assert float(rows[0]["nMASE"]) == pytest.approx(0.5)
     assert float(rows[2]["nMASE"]) == pytest.approx(4.0)
@@ -104,6 +104,11 @@ def test_the_table_in_four_forms(full: DuckStore, go: Go, tmp_path: Path) -> Non
     ]
     assert float(rows[2]["coverage"]) == pytest.approx(1 / 14)
     parsed = json.loads(go("--format", "json").stdout)
+    for row in parsed:
+        assert set(row) == set(COLUMNS)
+        for name, about in COLUMNS.items():
+            assert isinstance(row[name], str) == (about.unit == ""), name
+            assert row[name] is not None or about.null, name
     assert [row["model"] for row in parsed] == ["better", "seasonal_naive", "partial"]
     for name in ("board.csv", "board.json", "board.md"):
         assert go("-o", tmp_path / name).stdout == ""

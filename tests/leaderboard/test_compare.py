@@ -30,6 +30,7 @@ from harness_leaderboard.aggregate import Entry, Results
 from harness_leaderboard.bootstrap import difference, told_apart, units_of
 from harness_leaderboard.choose import choose_metric, choose_model
 from harness_leaderboard.collect import collect
+from harness_leaderboard.columns import NUMBERS
 from harness_leaderboard.compare import compare, flat, summary
 from harness_leaderboard.compare_windows import compare_windows
 from harness_leaderboard.compare_words import share, verdict, without
@@ -42,7 +43,7 @@ from harness_results.store import DuckStore
 NAN, INF = math.nan, math.inf
 MASE, CRPS = "MASE[0.5]", "mean_weighted_sum_quantile_loss"
 TASKS = ("m4_hourly/H/short", "hospital/M/short", "us_births/D/short")
-NUMBERS = itertools.count()
+COUNTER = itertools.count()
 COSTS = {f.name for f in fields(Results) if f.default is f.default_factory is MISSING} - {
     *("tasks", "entries", "scores", "baselines", "status", "seeds"),
 }
@@ -157,7 +158,10 @@ def test_scores_are_relative_to_the_baseline_on_common_tasks() -> None:
     found = compare(make([[1.0, 4.0, NAN], [2.0, 2.0, 9.0]]), 0, 1, MASE)
     assert (found["whole"]["score_a"], found["whole"]["score_b"]) == pytest.approx((1.0, 1.0))
     assert found["coverage"] == {"only_a": [], "only_b": ["t2"], "neither": 0, "stale_a": 0, "stale_b": 0}
-    assert flat(found, "nMASE")["only_B"] == 1
+    numbers = flat(found, "nMASE")
+    assert numbers["only_B"] == 1
+    assert list(numbers) == list(NUMBERS)
+    assert all(not math.isnan(value) or NUMBERS[name].null for name, value in numbers.items())
 
 
 def test_nothing_in_common_is_said() -> None:
@@ -301,7 +305,7 @@ def store(tmp_path: Path) -> DuckStore:
 
 
 def add(store: DuckStore, model: str, mase: float, task: str = TASKS[0], **changes: Any) -> None:
-    number = next(NUMBERS)
+    number = next(COUNTER)
     row = {
         "result_id": f"r{number}",
         "cell_id": f"c{number}",
