@@ -6,6 +6,7 @@ read that the metrics use: a database of 30 million windows is one pass over fiv
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def of_windows(store: Store, results: Results, metrics: Sequence[Metric], condit
         UsageError: not a condition over these columns.
         NothingMatched: it holds for no window of an own result.
     """
+    _check_condition(store, condition)
     own = [m for m, entry in enumerate(results.entries) if entry.source == "own"]
     row = {m: i for i, m in enumerate(own)}
     number = {task["name"]: r for r, task in enumerate(results.tasks)}
@@ -61,6 +63,21 @@ def of_windows(store: Store, results: Results, metrics: Sequence[Metric], condit
         raise NothingMatched(f"no window of an own result fulfils --windows {condition!r}. Columns: {COLUMNS}; their values: harness sql")
     scores = {name: np.divide(total[name], count[name], out=np.full(shape, np.nan), where=count[name] > 0) for name in total}
     return _restricted(results, own, scores, seen, condition)
+
+
+def _check_condition(store: Store, condition: str) -> None:
+    """Refuse what is more than a condition: "1=1) UNION ALL SELECT … WHERE (1=1" would count windows twice.
+
+    As DuckDB's parser reads it, all but the condition must be as with the condition `true`.
+    """
+    sql = "SELECT json_serialize_sql('SELECT 1 WHERE (' || $1 || chr(10) || ')') AS tree"
+    tree, plain = (json.loads(store.query(sql, [text])["tree"][0].as_py()) for text in (condition, "true"))
+    if tree["error"]:
+        raise UsageError(f"got --windows {condition!r}, which is no condition over {COLUMNS}: {tree['error_message'].splitlines()[0]}")
+    for parsed in (tree, plain):
+        parsed["statements"][0]["node"].pop("where_clause", None)
+    if tree != plain:
+        raise UsageError(f"got --windows {condition!r}, which is more than one condition over {COLUMNS}; wanted one, as in: slot = 0")
 
 
 def _by_levels(store: Store, ids: list[str]) -> dict[tuple[float, ...], list[str]]:

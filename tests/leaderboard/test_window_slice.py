@@ -102,6 +102,28 @@ def test_what_is_no_condition_is_refused(db: Path, condition: str) -> None:
         sliced(db, condition)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "1=1) UNION ALL SELECT * FROM main.windows WHERE (1=1",
+        "1=1) UNION ALL (SELECT * FROM main.windows WHERE 1=1",
+        "1=1) ORDER BY (slot",
+        "1=1) GROUP BY ALL HAVING (1=1",
+        "1=1); SELECT (1",
+    ],
+)
+def test_more_than_a_condition_is_refused(db: Path, condition: str) -> None:
+    with pytest.raises(UsageError, match=r"got --windows .*more than one condition .*wanted one, as in: slot = 0"):
+        sliced(db, condition)
+
+
+@pytest.mark.parametrize(
+    "condition", ["slot >= 0 -- all", "item_id IN (SELECT item_id FROM main.windows)", "CASE WHEN variate = 0 THEN true ELSE slot >= 0 END"]
+)
+def test_any_one_condition_is_taken(db: Path, condition: str) -> None:
+    assert sliced(db, condition).mase.tolist() == [pytest.approx(row, rel=1e-12, nan_ok=True) for row in sliced(db, "true").mase.tolist()]
+
+
 def test_no_window_is_left(db: Path) -> None:
     with pytest.raises(NothingMatched, match=r"no window of an own result fulfils --windows 'slot > 100'.*Columns: item_id"):
         sliced(db, "slot > 100")
