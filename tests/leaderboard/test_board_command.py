@@ -243,7 +243,7 @@ def test_nothing_to_show(store: DuckStore, go: Go, tmp_path: Path) -> None:
     add(store, "mine", 1.0, suite="yours")
     with pytest.raises(UsageError, match=r"name one with -s .*: mine, yours"):
         go()
-    for name in ("x.pdf", "x"):
+    for name in ("x.pdf", "x", "x.txt", "x.htm"):
         with pytest.raises(UsageError, match=r"\.html, \.csv, \.md or \.json"):
             go("-s", "mine", "-o", tmp_path / name)
     with pytest.raises(StoreError, match="choose another file with -o"):

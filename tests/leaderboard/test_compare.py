@@ -555,3 +555,10 @@ def test_two_models_are_compared_without_scipy(ran: Path, monkeypatch: pytest.Mo
     found = json.loads(runner(ran)("naive", "drift", "--json").stdout)
     assert 0 < found["numbers"]["p_wilcoxon"] <= 1
     assert all(0 <= row["p"] <= 1 for row in found["tests"]["diebold_mariano"]["tasks"])
+
+
+def test_windows_of_scores_that_no_plugin_computes_are_refused(store: DuckStore, go: Go) -> None:
+    for model in ("mine", "other"):
+        add(store, model, 1.0, "task1", suite="fev", dialect="fev", protocol="fev:x", scores={"fev:MASE": 1.0, "fev:SQL": 1.0})
+    with pytest.raises(NothingMatched, match=r"whose scores fev:MASE, fev:SQL no plugin here computes from windows; leave --windows out"):
+        go("mine", "other", "-s", "fev", "--windows", "slot = 0")
