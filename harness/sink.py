@@ -1,4 +1,7 @@
-"""Where a cell goes while it runs: its rows into the spool, its forecasts, if they are kept, into a file of their own."""
+"""Where a cell goes while it runs: its rows into the spool, its forecasts, if they are kept, into a file of their own.
+
+The file says of which result it is, so that no other is read in its place.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pyarrow.parquet as pq
 from harness import spool
 from harness.arrow import from_numpy, rows
 from harness.forecast import F32
+from harness.kept_file import CELL_ID, RESULT_ID
 from harness.rows import window_schema
 from harness.store import Store
 
@@ -59,6 +63,7 @@ class SpoolSink:
         """Make the result visible: forecasts first, the cell last."""
         if self._forecasts is not None:
             with spool.storing(self._path):
+                self._forecasts.add_key_value_metadata({RESULT_ID: self.result_id.encode(), CELL_ID: str(record["cell_id"]).encode()})
                 self._forecasts.close()
                 spool.publish(spool.temporary_name(self._path), self._path)
             record["forecasts"] = f"{self._folder.name}/{self._path.name}"

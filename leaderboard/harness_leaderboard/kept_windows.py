@@ -2,13 +2,15 @@
 
 Notable choices: the windows of a task are the same for all models, so that two forecasts can be laid over each other; of the files of
 forecasts only the pieces are read that hold these windows; what was known and what came is read from the suite's data, where it is here
-and is what was forecast; long horizons are thinned for the picture. Of several seeds the lowest is drawn.
+and is what was forecast; a result whose file does not hold its forecasts is left out, with a logged warning; long horizons are thinned
+for the picture. Of several seeds the lowest is drawn.
 
 Axes: K windows, Q levels, L levels drawn, H steps of the horizon, P of them drawn, C points of the context.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from harness.arrow import to_numpy
+from harness.cli.output import printable
 from harness.errors import HarnessError
 from harness.forecast import F32
+from harness.kept_file import KeptError, KeptFile
 from harness.plan import open_suites
 from harness.sink import forecast_folder
 from harness_leaderboard.aggregate import Results
@@ -38,6 +39,8 @@ __all__ = [
     "choose_windows", "draw_windows", "kept_forecasts", "numbered_window", "window_range",
 ]  # fmt: skip
 
+log = logging.getLogger(__name__)
+
 DRAWN = 120
 """Most points of a horizon, and of a context, in a picture."""
 LEVELS = 5
@@ -46,12 +49,14 @@ KINDS = ("best", "median", "worst", "apart")
 """Roles of a window by the mean of its models' errors; one window may have several."""
 
 _CELLS = """
-SELECT result_id, suite, task, horizon, season_length, freq, quantile_levels, forecasts, data_fingerprint,
+SELECT result_id, suite, task, model, horizon, season_length, freq, quantile_levels, forecasts, data_fingerprint,
        json_extract_string(receipt, '$.data_folder') AS data_folder
 FROM main.cells WHERE status = 'ok' AND forecasts <> '' AND result_id IN (SELECT unnest($1::VARCHAR[]))
 """
+# One that no calendar of Python has (infinity, before the year 1) is none.
+CUTOFF = "CASE WHEN year(w.cutoff) BETWEEN 1 AND 9999 THEN w.cutoff END AS cutoff"
 # Per task: windows that all of its kept forecasts have, by the mean of their errors; "apart" is where these differ most.
-_CHOSEN = """
+_CHOSEN = f"""
 WITH errors AS (
     SELECT c.task, w.result_id, w."window", w.scaled_error / w.n_scaled AS error
     FROM main.windows w JOIN main.cells c USING (result_id)
@@ -68,19 +73,19 @@ WITH errors AS (
     SELECT task, "window", place = 1 AS best, place = (size + 1) // 2 AS median, place = size AS worst, farthest = 1 AND models > 1 AS apart
     FROM placed WHERE best OR median OR worst OR apart
 )
-SELECT o.*, w.result_id, w.item_id, w.variate, w.cutoff, e.error
+SELECT o.*, w.result_id, w.item_id, w.variate, {CUTOFF}, e.error
 FROM chosen o JOIN errors e ON e.task = o.task AND e."window" = o."window"
 JOIN main.windows w ON w.result_id = e.result_id AND w."window" = e."window"
 """
-_NUMBERED = """
-SELECT w.result_id, w."window", w.item_id, w.variate, w.cutoff, CASE WHEN w.n_scaled > 0 THEN w.scaled_error / w.n_scaled END AS error
+_NUMBERED = f"""
+SELECT w.result_id, w."window", w.item_id, w.variate, {CUTOFF}, CASE WHEN w.n_scaled > 0 THEN w.scaled_error / w.n_scaled END AS error
 FROM main.windows w WHERE w.result_id IN (SELECT unnest($1::VARCHAR[])) AND w."window" = $2
 """
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Kept forecasts that are there: `models` have some; `cells` {task: {model: what is stored of the result, "file" its path}}.
+    """Kept forecasts that are there: `models` have some; `cells` {task: {model: what is stored of the result, "file" its `KeptFile`}}.
 
     All have the quantile levels that most have, `levels`; the others are left out.
     """
@@ -135,16 +140,30 @@ def kept_forecasts(store: Store, results: Results) -> Kept | None:
     }
     rows = store.query(_CELLS, [list(owner)]).to_pylist() if owner else []
     folder = forecast_folder(store)
-    there = [{**row, "file": file} for row in rows if (file := folder / Path(row["forecasts"]).name).is_file()]
-    if not there:
+    files = {row["result_id"]: (row, file) for row in rows if (file := _file(folder, row)) is not None}
+    if not files:
         return None
-    levels = Counter(tuple(row["quantile_levels"]) for row in there).most_common(1)[0][0]
+    levels = Counter(file.levels for _, file in files.values()).most_common(1)[0][0]
     cells: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for row in there:
-        if tuple(row["quantile_levels"]) == levels:
-            m, task = owner[row["result_id"]]
-            cells.setdefault(task, {})[m] = row
+    for result, (row, file) in files.items():
+        if file.levels == levels:
+            m, task = owner[result]
+            cells.setdefault(task, {})[m] = {**row, "file": file}
     return Kept(sorted({m for found in cells.values() for m in found}), levels, cells)
+
+
+def _file(folder: Path, row: Mapping[str, Any]) -> KeptFile | None:
+    """The file of a result; None where there is none, or no forecasts could be what the database says."""
+    try:
+        file = KeptFile.of(folder, row)
+    except KeptError as error:
+        _leave_out(row, error)
+        return None
+    return file if file.path.is_file() else None
+
+
+def _leave_out(row: Mapping[str, Any], error: KeptError) -> None:
+    log.warning("%s", printable(f"the kept forecasts of {row['model']} on {row['task']} are left out: {error}", 400))
 
 
 def choose_windows(store: Store, kept: Kept) -> dict[str, dict[int, Window]]:
@@ -181,12 +200,15 @@ def draw_windows(kept: Kept, task: str, windows: Mapping[int, Window], data: Sui
     """
     index = np.array(sorted(windows), np.int64)  # [K]
     cells = kept.cells[task]
-    some = next(iter(cells.values()))
-    horizon = int(some["horizon"])
-    step = np.arange(0, horizon, -(-horizon // DRAWN))  # [P]
     wanted = cells if models is None else [m for m in models if m in cells]
-    read = {m: _read(cells[m]["file"], index, len(kept.levels), horizon) for m in wanted}  # [K, Q, H] each
+    read = {m: values for m in wanted if (values := _read(cells[m], index)) is not None}  # [K, Q, H] each
+    # What the files hold, not what a database says of them, decides the horizon.
+    common = Counter(values.shape[2] for values in read.values()).most_common(1)
+    read = {m: values for m, values in read.items() if values.shape[2] == common[0][0]}
+    some = cells[next(iter(read or cells))]
     contexts, labels = data.around(some, index)
+    horizon = common[0][0] if common else 0 if labels is None else labels.shape[1]
+    step = np.arange(0, horizon, max(1, -(-horizon // DRAWN)))  # [P]
     made = []
     for k, number in enumerate(index.tolist()):
         window = windows[number]
@@ -202,32 +224,20 @@ def draw_windows(kept: Kept, task: str, windows: Mapping[int, Window], data: Sui
                 label=None if labels is None else labels[k][step],
                 step=step + 1,
                 errors=window.errors,
-                forecasts={m: values[k][kept.drawn][:, step] for m, values in read.items() if values is not None},  # [L, P]
+                forecasts={m: values[k][kept.drawn][:, step] for m, values in read.items()},  # [L, P]
             )
         )
     return made
 
 
-def _read(file: Path, index: NDArray[np.int64], levels: int, horizon: int) -> F32 | None:
+def _read(cell: Mapping[str, Any], index: NDArray[np.int64]) -> F32 | None:
     """The quantiles [K, Q, H] of these windows (rising); None where the file is broken or holds others."""
-    parts = []
+    file: KeptFile = cell["file"]
     try:
-        with pq.ParquetFile(file) as opened:
-            column = opened.schema_arrow.get_field_index("window")
-            for group in range(opened.num_row_groups):
-                known = opened.metadata.row_group(group).column(column).statistics
-                if known is not None and known.has_min_max and not ((index >= known.min) & (index <= known.max)).any():
-                    continue
-                table = opened.read_row_group(group, columns=["window", "quantiles"]).combine_chunks()
-                at = np.flatnonzero(np.isin(to_numpy(table["window"].combine_chunks()), index))
-                parts.append(table.take(pa.array(at.tolist(), pa.int64())))
-        table = pa.concat_tables(parts).sort_by("window").combine_chunks() if parts else None
-        if table is None or table["window"].to_pylist() != index.tolist():
-            return None
-        values: F32 = to_numpy(table["quantiles"].combine_chunks().flatten())
-    except (OSError, pa.ArrowException, KeyError, IndexError, TypeError):  # truncated, or not what a run writes
+        return file.some(index)
+    except KeptError as error:
+        _leave_out(cell, error)
         return None
-    return values.reshape(len(index), levels, horizon) if values.size == len(index) * levels * horizon else None
 
 
 class SuiteData:
@@ -241,12 +251,12 @@ class SuiteData:
         """(K contexts, their newest values; labels [K, H], None where the data is not here or is not what was forecast)."""
         data = self._open(cell)
         nothing: list[F32] = [np.empty(0, np.float32)] * len(index)
-        if data is None or data.series.fingerprint != cell["data_fingerprint"]:
+        if data is None or not len(data) or (data.series.fingerprint, data.task.horizon) != (cell["data_fingerprint"], cell["horizon"]):
             return nothing, None
         at = np.minimum(np.searchsorted(data.index, index), len(data) - 1)
         if not np.array_equal(data.index[at], index):
             return nothing, None
-        wanted = min(DRAWN, max(2 * cell["horizon"], 2 * cell["season_length"], 24))
+        wanted = min(DRAWN, max(2 * cell["horizon"], 2 * data.task.season_length, 24))
         contexts = []
         for row in at:
             length = min(wanted, int(data.cut[row]))

@@ -6,12 +6,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support import Lab, write_dataset
 
 import harness
 from harness import Batch, Forecast, NothingMatched, StoreError, UsageError
+from harness.arrow import from_numpy, rows
+from harness.kept_file import KeptError, KeptFile
 
 TASK = "us_births/M/short"
 
@@ -91,3 +96,81 @@ def test_labels_are_null_where_the_data_is_other_data(lab: Lab) -> None:
     assert found.forecasts("naive", "us_births/W/short")["label"].null_count == len(labels)
     shutil.rmtree(lab.folder / "data")
     assert found.forecasts("naive", "us_births/W/short")["label"].null_count == len(labels)
+
+
+EDITS = {
+    "horizon = 0": "the horizon 0; wanted 1 or more steps",
+    "horizon = NULL": "the horizon None; wanted",
+    "horizon = -3": "the horizon -3; wanted",
+    "horizon = 2147483647": "lists of 2147483647 float",
+    "quantile_levels = NULL": "the quantile levels None; wanted rising ones",
+    "quantile_levels = []": "the quantile levels \\[\\]; wanted",
+    "quantile_levels = [NULL]": "the quantile levels \\[None\\]; wanted",
+    "quantile_levels = [0.5]": "wanted window: int64, quantiles: lists of 12 float",
+    "forecasts = '/etc/passwd'": "there is no file .*copy.duckdb.forecasts/passwd",
+}
+
+
+def edited(kept: harness.Results, folder: Path, *statements: str) -> Path:
+    """A copy of the database after these statements."""
+    db = folder / "copy.duckdb"
+    shutil.copy(kept.path, db)
+    shutil.copytree(kept.path.with_name(kept.path.name + ".forecasts"), folder / "copy.duckdb.forecasts")
+    with duckdb.connect(str(db)) as con:
+        for statement in statements:
+            con.execute(statement)
+    return db
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_database_edited_by_hand_is_refused(kept: harness.Results, tmp_path: Path, edit: str) -> None:
+    db = edited(kept, tmp_path, f"UPDATE cells SET {edit} WHERE model = 'naive'")
+    with pytest.raises(StoreError, match=f"the kept forecasts of naive on {TASK} cannot be read: .*{EDITS[edit]}.*rerun='all'"):
+        harness.load(db).forecasts("naive", TASK)
+    assert harness.load(db).forecasts("drift", TASK).equals(kept.forecasts("drift", TASK))
+
+
+@pytest.mark.parametrize("cutoff", ["'infinity'", "'-infinity'", "'0044-03-15 (BC) 00:00:00'"])
+def test_a_cutoff_without_a_date_is_none(kept: harness.Results, tmp_path: Path, cutoff: str) -> None:
+    db = edited(kept, tmp_path, f'UPDATE windows SET cutoff = {cutoff}::TIMESTAMP WHERE "window" = 0')
+    found = harness.load(db).forecasts("naive", TASK).to_pylist()
+    assert {row["cutoff"] for row in found if row["window"] == 0} == {None}
+    assert all(row["cutoff"] is not None for row in found if row["window"] == 1)
+
+
+def test_the_file_of_another_result_is_refused(kept: harness.Results, tmp_path: Path) -> None:
+    db = edited(kept, tmp_path)
+    files = {
+        row["model"]: tmp_path / "copy.duckdb.forecasts" / Path(row["forecasts"]).name
+        for row in kept.sql(f"SELECT model, forecasts FROM cells WHERE task = '{TASK}' AND forecasts <> ''").to_pylist()
+    }
+    shutil.copy(files["drift"], files["naive"])
+    with pytest.raises(StoreError, match="holds the forecasts of another result"):
+        harness.load(db).forecasts("naive", TASK)
+    pq.write_table(pq.read_table(files["drift"]).replace_schema_metadata(None), files["drift"])
+    assert harness.load(db).forecasts("drift", TASK).equals(kept.forecasts("drift", TASK))
+
+
+def test_a_few_windows_are_those_of_all(tmp_path: Path) -> None:
+    made = np.random.default_rng(2)
+    index = np.arange(0, 300, 3)
+    quantiles = np.sort(made.normal(size=(100, 3, 4)).astype(np.float32), axis=1)
+    mean = made.normal(size=(100, 4)).astype(np.float32)
+    order = made.permutation(100)
+    names = ["window", "quantiles", "mean"]
+    columns = [from_numpy(index[order]), rows(quantiles[order]), rows(mean[order])]
+    pq.write_table(pa.Table.from_arrays(columns, names), tmp_path / "x.parquet", row_group_size=7)
+    row = {"result_id": "a", "forecasts": "x.parquet", "horizon": 4, "quantile_levels": [0.1, 0.5, 0.9]}
+    file = KeptFile.of(tmp_path, row)
+    values, means = file.read(index)
+    assert np.array_equal(values, quantiles) and np.array_equal(means, mean)
+    few = np.array([0, 3, 150, 297])
+    assert np.array_equal(file.some(few), quantiles[few // 3])
+    assert len(file.some(few[:0])) == 0
+    for wrong in ([1], [-3], [0, 300]):
+        with pytest.raises(KeptError, match="holds other windows"):
+            file.some(np.array(wrong))
+    with pytest.raises(KeptError, match="holds 100 windows, the results database 99"):
+        file.read(index[1:])
+    with pytest.raises(KeptError, match="holds other windows"):
+        file.read(index + 1)

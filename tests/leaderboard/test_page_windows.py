@@ -138,7 +138,7 @@ def test_of_several_seeds_the_lowest_is_drawn(lab: Lab) -> None:
     results, kept = kept_of(lab.db)
     noisy, task = rows_of(results, "noisy"), "us_births/M/short"
     files = {seed: file_of(lab.db, "noisy", task, seed=seed) for seed in (0, 1)}
-    assert kept.cells[task][noisy]["file"] == files[0]
+    assert kept.cells[task][noisy]["file"].path == files[0]
     tables = {seed: pq.read_table(file).to_pylist() for seed, file in files.items()}
     assert tables[0] != tables[1]
     window = drawn_of(lab.db, task)["best"]
@@ -217,6 +217,61 @@ def test_broken_files_are_left_out(lab: Lab, tmp_path: Path) -> None:
 def test_files_that_no_run_writes_are_left_out(lab: Lab, tmp_path: Path, table: dict[str, Any]) -> None:
     db, task = changed(lab, tmp_path), "us_births/M/short"
     pq.write_table(pa.table(table), file_of(db, "naive", task))
+    naive = rows_of(results_of(db), "naive")
+    assert all(naive not in window.forecasts and len(window.forecasts) == 4 for window in drawn_of(db, task).values())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "horizon = 0",
+        "horizon = NULL",
+        "horizon = -3",
+        "horizon = 2147483647",
+        "quantile_levels = NULL",
+        "quantile_levels = []",
+        "quantile_levels = [NULL]",
+        "season_length = 2147483647",
+        "season_length = NULL",
+    ],
+)
+def test_what_no_forecast_can_have_is_left_out_and_named(lab: Lab, tmp_path: Path, edit: str, caplog: pytest.LogCaptureFixture) -> None:
+    task = "us_births/M/short"
+    db = changed(lab, tmp_path, f"UPDATE cells SET {edit} WHERE model = 'naive'")
+    naive, found = rows_of(results_of(db), "naive"), drawn_of(db, task)
+    stays = "season" in edit
+    for kind, window in found.items():
+        assert len(window.forecasts) == 5 if stays else set(window.forecasts) == set(whole_of(lab, task, kind)) - {naive}
+        assert window.label is not None and len(window.label) == len(window.step) == 12
+    assert stays or f"the kept forecasts of naive on {task} are left out: " in caplog.text
+    assert shown(db) is not None
+
+
+def whole_of(lab: Lab, task: str, kind: str) -> dict[int, Any]:
+    return dict(drawn_of(lab.db, task)[kind].forecasts)
+
+
+@pytest.mark.parametrize("cutoff", ["'infinity'", "'0044-03-15 (BC) 00:00:00'"])
+def test_a_cutoff_without_a_date_is_none(lab: Lab, tmp_path: Path, cutoff: str) -> None:
+    db = changed(lab, tmp_path, f"UPDATE windows SET cutoff = {cutoff}::TIMESTAMP")
+    assert all(window.cutoff is None for window in drawn_of(db, "us_births/M/short").values())
+    assert shown(db) is not None
+
+
+def test_the_file_of_another_result_is_left_out_and_named(lab: Lab, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    db, task = changed(lab, tmp_path), "us_births/M/short"
+    file_of(db, "naive", task).write_bytes(file_of(db, "mean", task).read_bytes())
+    naive = rows_of(results_of(db), "naive")
+    assert all(naive not in window.forecasts and len(window.forecasts) == 4 for window in drawn_of(db, task).values())
+    assert f"the kept forecasts of naive on {task} are left out: " in caplog.text and "another result" in caplog.text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_forecasts_that_are_no_numbers_are_left_out(lab: Lab, tmp_path: Path, value: float) -> None:
+    db, task = changed(lab, tmp_path), "us_births/M/short"
+    table = pq.read_table(file_of(db, "naive", task))
+    column = pa.array([[value] * 108] * len(table), table.schema.field("quantiles").type)
+    pq.write_table(table.set_column(1, "quantiles", column), file_of(db, "naive", task))
     naive = rows_of(results_of(db), "naive")
     assert all(naive not in window.forecasts and len(window.forecasts) == 4 for window in drawn_of(db, task).values())
 

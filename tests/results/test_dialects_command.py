@@ -282,6 +282,17 @@ def holes(table: pa.Table) -> pa.Array:
     return pa.array([[math.nan] * kind.list_size] * len(table), kind)
 
 
+def edited(table: pa.Table, name: str, edit: Any) -> pa.Array:
+    """A column of lists after an edit of its values [N, Q·H]."""
+    kind = table.schema.field(name).type
+    return pa.array(edit(np.array(table[name].to_pylist(), np.float32)).astype(np.float32).tolist(), kind)
+
+
+def widened(values: Any) -> Any:
+    """Quantiles [N, 9·12] further from a median that stays."""
+    return (values.reshape(-1, 9, 12) + np.arange(-4, 5, dtype=np.float32)[:, None]).reshape(values.shape)
+
+
 BROKEN = {
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-40]), "cannot be read"),
     "no parquet": (lambda path: path.write_bytes(b"not a file of that kind"), "cannot be read"),
@@ -297,13 +308,44 @@ BROKEN = {
         "holds other windows than the results database",
     ),
     "a window twice": (
-        lambda path: changed(path, lambda t: pa.concat_tables([t, t.slice(0, 1)])),
+        lambda path: changed(path, lambda t: pa.concat_tables([t.slice(0, 1)] * len(t))),
         "holds other windows than the results database",
+    ),
+    "a window more": (
+        lambda path: changed(path, lambda t: pa.concat_tables([t, t.slice(0, 1)])),
+        "holds 3 windows, the results database 2",
     ),
     "a window less": (lambda path: changed(path, lambda t: t.slice(1)), "windows"),
     "another horizon": (
         lambda path: changed(path, swap("mean", lambda t: pa.array([[1.0]] * len(t), pa.list_(pa.float32(), 1)))),
         "wanted",
+    ),
+    "float64": (
+        lambda path: changed(path, swap("mean", lambda t: t["mean"].cast(pa.list_(pa.float64(), 12)))),
+        "wanted window: int64",
+    ),
+    "texts": (lambda path: changed(path, swap("quantiles", lambda t: pa.array(["a", "b"]))), "wanted window: int64"),
+    "infinite": (lambda path: changed(path, swap("quantiles", lambda t: edited(t, "quantiles", lambda v: v + math.inf))), "not finite"),
+    "quantiles reversed": (
+        lambda path: changed(path, swap("quantiles", lambda t: edited(t, "quantiles", lambda v: v[:, ::-1]))),
+        "holds quantiles that do not rise with their levels",
+    ),
+    "median moved": (
+        lambda path: changed(path, swap("quantiles", lambda t: edited(t, "quantiles", lambda v: v + 100))),
+        "are not those that were scored: the run stored MASE[0.5] = ",
+    ),
+    "other tails": (
+        lambda path: changed(path, swap("quantiles", lambda t: edited(t, "quantiles", widened))),
+        "mean_weighted_sum_quantile_loss = ",
+    ),
+    "another mean": (lambda path: changed(path, swap("mean", lambda t: edited(t, "mean", lambda v: v * 1.001))), "MSE[mean] = "),
+    "windows in each other's place": (
+        lambda path: changed(path, swap("window", lambda t: pa.array([1, 0], pa.int64()))),
+        "are not those that were scored",
+    ),
+    "of another result": (
+        lambda path: changed(path, lambda t: t.replace_schema_metadata({"harness.result_id": "another"})),
+        "holds the forecasts of another result ('another'), not those of '",
     ),
     "a column less": (lambda path: changed(path, lambda t: t.drop_columns(["mean"])), "wanted"),
 }
@@ -328,6 +370,57 @@ def test_a_broken_file_costs_its_own_scores(broken: dict[str, Done], how: str) -
         3, "refused: naive on us_births/M/short", BROKEN[how][1], "1 of 2 results were refused", "harness run -m naive", "--rerun all"
     )
     assert {s["model"] for s in done.json()["scores"]} == {"seasonal_naive"}
+
+
+def test_the_file_of_another_cell_is_refused(own_data: Lab) -> None:
+    lab = own_data
+    shutil.copy(forecasts(lab, "seasonal_naive"), forecasts(lab))
+    (done,) = lab.many([["score", "--dialect", "fev", "--json"]])
+    done.expect(3, "refused: naive on us_births/M/short", "holds the forecasts of another result", "--rerun all")
+    assert [s["model"] for s in done.json()["scores"]] == ["seasonal_naive"]
+
+
+def test_files_of_before_ids_were_written_are_scored(own_data: Lab) -> None:
+    lab = own_data
+    metadata = pq.read_metadata(forecasts(lab)).metadata
+    assert [(metadata[b"harness.result_id"].decode(), metadata[b"harness.cell_id"].decode())] == lab.query(
+        "SELECT result_id, cell_id FROM cells WHERE model = 'naive'"
+    )
+    changed(forecasts(lab), lambda table: table.replace_schema_metadata(None))
+    changed(forecasts(lab, "seasonal_naive"), lambda table: table.replace_schema_metadata(None))
+    assert b"harness.result_id" not in (pq.read_metadata(forecasts(lab)).metadata or {})
+    shutil.copy(forecasts(lab, "seasonal_naive"), lab.folder / "other.parquet")
+    done, *_ = lab.many([["score", "--dialect", "fev", "--json"]])
+    assert len(done.expect(0).json()["scores"]) == 2
+    shutil.copy(lab.folder / "other.parquet", forecasts(lab))
+    (done,) = lab.many([["score", "--dialect", "fev", "--json"]])
+    done.expect(3, "refused: naive on us_births/M/short: its kept forecasts are not those that were scored: the run stored MASE[0.5] = ")
+    with duckdb.connect(str(lab.db)) as con:  # scores of others than the run's, which nothing is compared with
+        con.execute("DELETE FROM scores")
+    (done,) = lab.many([["score", "--dialect", "fev", "--json"]])
+    assert len(done.expect(0).json()["scores"]) == 2
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "horizon = 0",
+        "horizon = NULL",
+        "horizon = -3",
+        "horizon = 2147483647",
+        "quantile_levels = NULL",
+        "quantile_levels = []",
+        "quantile_levels = [NULL]",
+        "quantile_levels = [0.9, 0.1]",
+        "quantile_levels = ['nan'::DOUBLE]",
+    ],
+)
+def test_what_no_forecast_can_have_is_refused(own_data: Lab, edit: str) -> None:
+    with duckdb.connect(str(own_data.db)) as con:
+        con.execute(f"UPDATE cells SET {edit} WHERE model = 'naive'")
+    (done,) = own_data.many([["score", "--dialect", "fev", "--json"]])
+    done.expect(3, "refused: naive on us_births/M/short: the ")
+    assert [s["model"] for s in done.json()["scores"]] == ["seasonal_naive"]
 
 
 def test_a_strangers_names_are_text_and_no_path(own_data: Lab) -> None:

@@ -1,23 +1,21 @@
 """From the results store to scored cells: which cells there are, their kept forecasts, the data they were made from.
 
 A cell is scored only beside the data that it was forecast from: the fingerprint, the protocol and every window's context length must be
-what they were. What cannot be scored is left out with a reason and, where there is one, the command that mends it; the others are scored.
+what they were, and MASE, CRPS and MSE must come out as the run stored them. What cannot be scored is left out with a reason and, where
+there is one, the command that mends it; the others are scored.
 Axes: N windows, n windows of a block, Q quantile levels, H horizon.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness.again import run_command
 from harness.arrow import to_numpy
@@ -25,17 +23,16 @@ from harness.cli.output import printable
 from harness.dialects import Dialect, Forecasts
 from harness.dialects.scoring import score_each
 from harness.errors import DataError, HarnessError, NothingMatched, StoreError, Unavailable, UsageError, suggest
-from harness.forecast import F32, I64
+from harness.kept_file import KeptError, KeptFile
 from harness.plan import open_suites
 from harness.plugins import Plugins
 from harness.series import TaskData
 from harness.sink import forecast_folder
 from harness.store import Store
 from harness.types import Suite, Task
+from harness_results.dialects import gift_eval
 
 __all__ = ["LeftOut", "Scored", "read_forecasts", "score_cells", "select_cells"]
-
-VALUES = 1 << 21  # quantile values of a block
 
 CELLS = """
 SELECT result_id, suite, task, dataset, model, model_name, mode, budget, seed, scope, status, failure, reason, forecasts, horizon,
@@ -44,7 +41,15 @@ FROM main.cells WHERE superseded_by IS NULL AND source = 'own'
 ORDER BY suite, task, model, mode, budget, scope, seed
 """
 WINDOWS = 'SELECT "window", context_length FROM main.windows WHERE result_id = $1 ORDER BY "window"'
-SCORES = "SELECT metric, value FROM main.scores WHERE result_id = $1 AND value IS NOT NULL"
+SCORES = "SELECT metric, value FROM main.scores WHERE result_id = $1"
+
+CHECKED = ("MASE[0.5]", "mean_weighted_sum_quantile_loss", "MSE[mean]")
+"""Stored scores that must come out again: of the median, of all quantiles, of the mean."""
+SLACK = 1e-6
+"""Relative. Sums in another order differ by 1e-9; other forecasts, by more."""
+
+OWN = replace(gift_eval.DIALECT, info=replace(gift_eval.DIALECT.info, name="(as stored)"))
+"""How a run scores, under a name that no dialect has."""
 
 Row = Mapping[str, Any]
 Remake = Callable[[Sequence[str]], str]
@@ -191,15 +196,31 @@ def score_cells(
         try:
             opened = places.open(row)
             forecasts = read_forecasts(store, row, opened)
-            scores, broken = score_each(dialects, forecasts)
+            own = {} if any(each is gift_eval.DIALECT for each in dialects) else {OWN.name: OWN}
+            scores, broken = score_each([*dialects, *own.values()], forecasts)
             opened.series.check()
             stored = {r["metric"]: r["value"] for r in store.query(SCORES, [row["result_id"]]).to_pylist()}
-            yield Scored(row, scores, stored, {name: str(error) for name, error in broken.items()})
+            _check_scores(scores.get(OWN.name) or scores[gift_eval.DIALECT.name], stored)
+            shown = {name: values for name, values in scores.items() if name not in own}
+            found = {metric: value for metric, value in stored.items() if value is not None}
+            yield Scored(row, shown, found, {name: str(error) for name, error in broken.items()})
         except Unavailable as error:
             yield LeftOut(row, "unavailable", error.reason, error.fetch)
         except HarnessError as error:
-            again = isinstance(error, _Again)
+            again = isinstance(error, _Again | KeptError)
             yield LeftOut(row, "refused", str(error), remake=remake(store, row, "all") if again else None)
+
+
+def _check_scores(scores: Mapping[str, float], stored: Mapping[str, float | None]) -> None:
+    """Refuse forecasts whose scores are not those that the run stored; a metric that it did not store is not compared."""
+    for metric in CHECKED:
+        if metric not in stored:
+            continue
+        was, now = stored[metric], scores[metric]
+        same = np.isnan(now) if was is None else was == now or abs(was - now) <= SLACK * max(abs(was), abs(now)) < np.inf
+        if not same:
+            said = "undefined" if was is None else f"{was:.9g}"
+            raise KeptError(f"its kept forecasts are not those that were scored: the run stored {metric} = {said}, they give {now:.9g}")
 
 
 class _Again(StoreError):
@@ -216,14 +237,12 @@ def read_forecasts(store: Store, row: Row, data: TaskData) -> Forecasts:
     task = data.task
     if data.series.fingerprint != row["data_fingerprint"]:
         raise _Again("the data has changed since it was forecast: its fingerprint is another one")
-    levels = np.asarray(row["quantile_levels"], np.float64)
     if (task.protocol, task.horizon) != (row["protocol"], row["horizon"]):
         was = f"protocol {row['protocol']} with horizon {row['horizon']}"
         raise _Again(f"the task has changed since it was forecast: {was} then, {task.protocol} with horizon {task.horizon} now")
-    # By its last part alone: a path that a stranger's database holds leads nowhere else.
-    path = forecast_folder(store) / Path(row["forecasts"]).name
-    if not path.is_file():
-        raise _Again(f"there is no file {path}")
+    file = KeptFile.of(forecast_folder(store), row)
+    if not file.path.is_file():
+        raise KeptError(f"there is no file {file.path}")
     stored = store.query(WINDOWS, [row["result_id"]])
     index = to_numpy(stored["window"].combine_chunks())
     position = np.searchsorted(data.index, index)
@@ -231,63 +250,15 @@ def read_forecasts(store: Store, row: Row, data: TaskData) -> Forecasts:
     if not np.array_equal(found, index) or not np.array_equal(data.cut[position], to_numpy(stored["context_length"].combine_chunks())):
         raise DataError(f"the windows of {task.suite}:{task.name} are not those that were forecast")
 
-    def parts() -> Iterator[tuple[I64, F32, F32]]:
-        return _parts(path, index, len(levels), task.horizon)
-
     return Forecasts(
         data.series.target,
         data.channel[position],
         data.cut[position],
         data.slot[position],
-        levels,
+        np.asarray(file.levels, np.float64),
         task.horizon,
         task.season_length,
         task.freq,
         data.series.variates,
-        parts,
+        partial(file.blocks, index),
     )
-
-
-def _parts(path: Path, index: I64, count: int, horizon: int) -> Iterator[tuple[I64, F32, F32]]:
-    """Read a file of forecasts: positions in `index` [n], quantiles [n, Q, H], means [n, H]; each window must come once."""
-    seen = np.zeros(len(index), np.bool_)
-    with _reading(path), pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        wanted = {"window": pa.int64(), "quantiles": _floats(count * horizon), "mean": _floats(horizon)}
-        kinds: dict[str, Any] = {name: schema.field(name).type if name in schema.names else None for name in wanted}
-        if kinds != wanted:
-            raise _Again(f"{path} holds {kinds}; wanted {wanted}")
-        for batch in file.iter_batches(max(1, VALUES // max(1, count * horizon)), columns=list(wanted)):
-            window = to_numpy(batch["window"])
-            n = len(window)
-            at = np.searchsorted(index, window)
-            known = np.minimum(at, max(len(index) - 1, 0))
-            if batch["window"].null_count or not len(index) or (index[known] != window).any() or len(np.unique(at)) != n or seen[at].any():
-                raise _Again(f"{path} holds other windows than the results database")
-            seen[at] = True
-            quantiles = _values(batch["quantiles"], path).reshape(n, count, horizon)  # [n·Q·H] -> [n, Q, H]
-            mean = _values(batch["mean"], path).reshape(n, horizon)
-            yield at, quantiles, mean
-    if not seen.all():
-        raise _Again(f"{path} holds {seen.sum()} of {len(seen)} windows")
-
-
-def _floats(size: int) -> pa.DataType:
-    return pa.list_(pa.float32(), size)
-
-
-def _values(column: pa.Array, path: Path) -> F32:
-    flat = column.flatten()
-    values: F32 = to_numpy(flat) if not column.null_count and not flat.null_count else np.full(1, np.nan, np.float32)
-    if not np.isfinite(values).all():
-        raise _Again(f"{path} holds values that are missing or not finite")
-    return values
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """What is wrong with a file becomes a StoreError."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise _Again(f"{path} cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
