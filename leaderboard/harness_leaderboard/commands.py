@@ -52,7 +52,7 @@ def leaderboard(
         raise UsageError(f"got --by {by} for a page, where groups are chosen in the page itself; leave --by out, or use --format csv or md")
     plugins = load()
     store = plugins.store(db)
-    view = open_view(plugins, store, **chosen)
+    view = open_view(plugins, store, **chosen, gate=bool(fail_if))
     rows = board_rows(view.results, view.shown) if fail_if or not (by or form == "html") else []
     if form == "html":
         from harness_leaderboard.page.build import build_page

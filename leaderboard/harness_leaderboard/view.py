@@ -61,6 +61,7 @@ def open_view(
     baseline: str = "",
     data: Path | None = None,
     about_baseline: bool = True,
+    gate: bool = False,
 ) -> View:
     """Read a suite's results and narrow them.
 
@@ -74,9 +75,10 @@ def open_view(
         baseline: the model that scores are divided by; "" = the suite's.
         data: the folder to tell stale results by; None = for each result the one of its run.
         about_baseline: whether the notes say what the baseline lacks.
+        gate: the rows decide something: tasks that the models lack stay, and a named model that is not there is an error.
 
     Raises:
-        NothingMatched: no results, no such model, no task or window is left, or there are windows of none.
+        NothingMatched: no results, no such model (with `gate`: one of them), no task or window is left, or there are windows of none.
         UsageError: an option that makes no sense.
     """
     from harness.stale import stale_results
@@ -99,8 +101,8 @@ def open_view(
     if common:
         results = _common(results)
         words.append("tasks that all own models have")
-    shown = _chosen(results, models)
-    results, restricted = _restricted(results, shown) if models else (results, False)
+    shown = _chosen(results, models, strict=gate)
+    results, restricted = _restricted(results, shown) if models and not gate else (results, False)
     if about_baseline:
         results.notes += baseline_notes(results, suite, _limit(results))
     return View(suite, results, shown, restricted, size, "; ".join(words))
@@ -133,16 +135,17 @@ def _common(results: Results) -> Results:
     return results.only(keep)
 
 
-def _chosen(results: Results, models: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+def _chosen(results: Results, models: tuple[str, ...], strict: bool) -> frozenset[tuple[str, str]]:
     """(label, source) of the models to show: a pattern is matched with a model's name, and with its name and mode as the table shows it."""
     patterns = split_list(models)
     if not patterns:
         return frozenset((entry.label, entry.source) for entry in results.entries)
     names = sorted({name for entry in results.entries for name in (entry.model, entry.label)})
     found = {p: {name for name in names if name == p or fnmatch.fnmatchcase(name, p)} for p in patterns}
-    if not any(found.values()):
-        raise NothingMatched(f"no model matches {', '.join(patterns)!r}.{suggest(patterns[0], names)} To see all: harness leaderboard")
-    results.notes += [f"No model matches {p!r}.{suggest(p, names)}" for p in patterns if not found[p]]
+    missing = [p for p in patterns if not found[p]]
+    if missing and (strict or len(missing) == len(patterns)):
+        raise NothingMatched(f"no model matches {', '.join(missing)!r}.{suggest(missing[0], names)} To see all: harness leaderboard")
+    results.notes += [f"No model matches {p!r}.{suggest(p, names)}" for p in missing]
     wanted = set().union(*found.values())
     return frozenset((entry.label, entry.source) for entry in results.entries if wanted & {entry.model, entry.label})
 

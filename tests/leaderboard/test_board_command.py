@@ -332,3 +332,10 @@ def test_nobody_is_ranked_by_a_metric_of_unknown_direction(store: DuckStore, go:
     import_csv(store, read_scores(table, "paper"), "t")
     said = go("-s", "paper")
     assert "Nobody is ranked: of accuracy, loss of mine it is not known that lower is better" in " ".join(said.stdout.split())
+
+
+def test_a_gate_is_over_the_whole_suite_and_wants_every_model(full: DuckStore, go: Go) -> None:
+    held = go("-s", "quick", "-m", "partial", "--fail-if", "coverage<1")  # without the gate: only the tasks that it has
+    assert "gate coverage<1: partial has coverage" in held.stderr
+    with pytest.raises(NothingMatched, match=r"no model matches 'my_modle'"):
+        go("-s", "quick", "-m", "partial,my_modle", "--fail-if", "nMASE>5")
