@@ -242,7 +242,7 @@ def test_commands_that_do_not_exist(lab: Lab) -> None:
         (["run", "-m", "naive", "--progress", "loud"], 2, ["got --progress loud; wanted auto, rich, plain or none"]),
         (["run"], 2, ["Missing option", "--models"]),
         (["ls", "modles"], 2, ["models"]),
-        (["show", "nothing-like-it"], 5, ["there is no model, suite, task, metric, run or cell 'nothing-like-it'"]),
+        (["show", "nothing-like-it"], 5, ["there is no model, suite, task, metric, dialect, run or cell 'nothing-like-it'"]),
         (["replay", "abc"], 2, ["there is no results database at harness.duckdb"]),
         (["ls", "models", "zzz*"], 5, ["none of the", "'zzz*'"]),
     ]
