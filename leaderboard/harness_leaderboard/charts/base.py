@@ -160,8 +160,8 @@ def by_order(field: str = "order") -> alt.EncodingSortField:
 
 
 def of_model(title: str | None = None) -> alt.Y:
-    """One row a model, in the order of the column `order`."""
-    return alt.Y("model:N", sort=by_order(), title=title, axis=alt.Axis(labelLimit=LABEL, ticks=False, domain=False, grid=False))
+    """One row a model, in the order of the column `order`; how long names may be is the configuration's."""
+    return alt.Y("model:N", sort=by_order(), title=title, axis=alt.Axis(ticks=False, domain=False, grid=False))
 
 
 def ratio_axis(title: str | None) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def reliability(rows: Rows = None, width: Width = "container", title: str = "", 
         alt.Tooltip("coverage:Q", title="share at or below", format=".3f"),
     ]
     base = alt.Chart().encode(
-        x=alt.X("level:Q", scale=share, title="quantile level", axis=alt.Axis(tickCount=10)),
-        y=alt.Y("coverage:Q", scale=share, title="share of values at or below", axis=alt.Axis(tickCount=10)),
+        x=alt.X("level:Q", scale=share, title="quantile level", axis=alt.Axis(tickCount=10, format="~g")),
+        y=alt.Y("coverage:Q", scale=share, title="share of values at or below", axis=alt.Axis(tickCount=10, format="~g")),
     )
     corners = alt.InlineData(values=[{"level": 0, "coverage": 0}, {"level": 1, "coverage": 1}], name="diagonal")
     diagonal = alt.Chart(corners).mark_line(style="reference").encode(x="level:Q", y="coverage:Q")

@@ -58,7 +58,7 @@ async function picture(element, name, label, rows, options = {}) {
   const embed = await vega();
   const narrow = width < 560;
   const theme = described()[isDark() ? "dark" : "light"];
-  const limit = Math.round(Math.min(180, Math.max(70, width * 0.28)));
+  const limit = Math.round(Math.min(180, Math.max(70, width * 0.32)));
   // A mark's colour of the configuration is stronger than the fill or stroke of a style, so styles name it as colour too.
   const style = Object.fromEntries(
     Object.entries(theme.style).map(([key, value]) => [key, { color: value.fill || value.stroke, ...value }]),
@@ -71,7 +71,7 @@ async function picture(element, name, label, rows, options = {}) {
     legend: { ...theme.legend, labelLimit: Math.min(220, width - 60) },
   };
   const drawing = structuredClone({ ...spec, config, datasets: { ...(spec.datasets || {}), rows: rows.map(finiteRow) } });
-  nameModels(drawing, rows);
+  nameModels(drawing, rows, narrow ? 2 : 4);
   if (options.facet) {
     // Small multiples: `left` is taken by names or numbers of the first column, `gap` by what stands right of each.
     const left = options.left === "names" ? limit + 12 : 40;
@@ -106,15 +106,17 @@ async function picture(element, name, label, rows, options = {}) {
   return result;
 }
 
-/** Name the models of colours, dashes and shapes outright: only then are they one legend. */
-function nameModels(spec, rows) {
+/** Name the models of colours, dashes and shapes outright: only then are they one legend; it has `columns` of names. */
+function nameModels(spec, rows, columns) {
   const order = new Map();
   for (const row of rows) if (row.model !== undefined && !order.has(row.model)) order.set(row.model, row.order ?? order.size);
   const domain = [...order.keys()].sort((a, b) => order.get(a) - order.get(b));
   for (const { encoding } of spec.layer || []) {
     for (const channel of ["color", "strokeDash", "shape"]) {
       const part = encoding && encoding[channel];
-      if (part && part.field === "model") part.scale = { ...part.scale, domain };
+      if (!part || part.field !== "model") continue;
+      part.scale = { ...part.scale, domain };
+      if (part.legend) part.legend.columns = columns;
     }
   }
 }

@@ -226,6 +226,8 @@ function rankingTools(view, rows, first, every, columns) {
 
 /** What the marks below mean, only those that are there. */
 function legendWords(view, rows) {
+  const { byMean, byRank } = view.disagreement;
+  const flagged = rows.find((i) => view.disagreement.flagged[i]);
   const any = (test) => rows.some((i) => test(view.numbers.counts[i]));
   return [
     any((count) => count.done < count.total) &&
@@ -237,8 +239,8 @@ function legendWords(view, rows) {
     rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart.",
     view.low.some((low) => !Number.isNaN(low)) &&
       `Intervals and places: over ${unitWords(view.units)}, each pair of models compared by itself, without correction for the number of pairs.`,
-    rows.some((i) => view.disagreement.flagged[i]) &&
-      `“#5 by n${view.label}, #38 by mean rank”: a few tasks carry the mean; open the model to see which.`,
+    flagged !== undefined &&
+      `“#${byMean[flagged]} by n${view.label}, #${byRank[flagged]} by mean rank”: a few tasks carry the mean; open the model to see which.`,
   ]
     .filter(Boolean)
     .map((sentence) => h("li", {}, sentence));
