@@ -12,14 +12,16 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import suggest
+from harness.errors import DataError, suggest
 from harness_results.gift_eval_export import CONFIG_FIELDS
 from harness_results.gift_eval_files import METRICS, PREFIX
+from harness_results.small_files import read_small
 
 if TYPE_CHECKING:
     from harness.types import Task
@@ -102,10 +104,10 @@ def _files(folder: Path) -> Check:
 def _read_csv(file: Path) -> tuple[list[list[str]], Check | None]:
     """The rows with the header, or what is wrong with the file as such."""
     try:
-        text = file.read_bytes().decode("utf-8")
+        text = read_small(file).decode("utf-8")
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    except OSError as error:
-        return [], Check("all_results.csv", False, f"cannot be read: {error.strerror}")
+    except DataError as error:
+        return [], Check("all_results.csv", False, f"cannot be read: {error}")
     except UnicodeDecodeError as error:
         return [], Check("all_results.csv", False, f"is not UTF-8 (byte {error.start})")
     except csv.Error as error:
@@ -158,7 +160,7 @@ def _columns(header: list[str]) -> Check:
 def _datasets(names: list[str], tasks: Mapping[str, Task]) -> list[Check]:
     lacking = [name for name in sorted(tasks) if name not in names]
     unknown = sorted({name for name in names if name not in tasks})
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(names) > len(set(names)) else []
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     got = f"{len(tasks) - len(lacking)} of {len(tasks)}"
     detail = f"{got}; missing: {_listed(lacking)}" if lacking else got
     checks = [Check("rows", not lacking, detail, tasks=tuple(lacking))]
@@ -192,10 +194,9 @@ def _usable(text: str | None) -> bool:
 
 def _check_config_file(folder: Path) -> list[Check]:
     try:
-        config = json.loads((folder / "config.json").read_bytes().decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        return [Check("config.json", False, f"cannot be read: {why}")]
+        config = json.loads(read_small(folder / "config.json").decode("utf-8"))
+    except (DataError, ValueError, RecursionError) as error:
+        return [Check("config.json", False, f"cannot be read: {error}")]
     if not isinstance(config, dict):
         return [Check("config.json", False, f"got {type(config).__name__}; wanted an object with {', '.join(CONFIG_FIELDS)}")]
     return check_config(config, folder.name)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, NothingMatched
-from harness_results.records import cleaned
+from harness_results.plain import listed, plain_info
+from harness_results.small_files import read_small
 
 __all__ = ["ALIASES", "METRICS", "PREFIX", "Published", "find_folders", "read_all", "read_folder"]
 
@@ -87,12 +88,9 @@ def read_folder(file: Path, tasks: Mapping[str, Any]) -> Published:
         tasks: known tasks by name; rows of others are left out with a warning.
 
     Raises:
-        DataError: not a CSV file of results.
+        DataError: no file of at most 64 MB, or not a CSV file of results.
     """
-    try:
-        text = file.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}") from error
+    text = read_small(file).decode("utf-8-sig", errors="replace")
     published = Published(file.resolve().parent.name, {})
     try:
         rows = list(csv.reader(io.StringIO(text.replace("\0", ""), newline="")))
@@ -106,6 +104,7 @@ def read_folder(file: Path, tasks: Mapping[str, Any]) -> Published:
         raise DataError(f"{file}: wanted {wanted}; got {', '.join(header[:6]) or 'an empty file'}")
     known = {name.lower(): name for name in tasks}
     unknown: list[str] = []
+    again: list[str] = []
     for number, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):
             continue
@@ -113,7 +112,10 @@ def read_folder(file: Path, tasks: Mapping[str, Any]) -> Published:
         if name is None:
             unknown.append(row[where[0]] if where[0] < len(row) else f"(line {number})")
             continue
-        _put(published, name, {metric: _number(row[i] if i < len(row) else "") for i, metric in metrics.items()}, number)
+        if _put(published, name, {metric: _number(row[i] if i < len(row) else "") for i, metric in metrics.items()}, number):
+            again.append(name)
+    if again:
+        published.warnings.append(f"{len(again)} rows are there again with equal numbers: {', '.join(sorted(set(again))[:5])}")
     if unknown:
         published.warnings.append(f"{len(unknown)} rows of unknown datasets left out: {', '.join(sorted(set(unknown))[:5])!r}")
     if not published.scores:
@@ -139,28 +141,47 @@ def _number(text: str) -> float | None:
     return None if value != value else value
 
 
-def _put(published: Published, name: str, scores: dict[str, float | None], line: int) -> None:
-    first = published.scores.setdefault(name, scores)
-    if first != scores:
+def _put(published: Published, name: str, scores: dict[str, float | None], line: int) -> bool:
+    """Take in a row; return whether it was there already with equal numbers."""
+    if name not in published.scores:
+        published.scores[name] = scores
+        return False
+    same = published.scores[name] == scores
+    if not same:
         published.warnings.append(f"line {line}: {name} is there twice with different numbers; the first is kept")
+    return same
 
 
 def _note_gaps(published: Published) -> None:
     gaps = sum(value is None for row in published.scores.values() for value in row.values())
     if gaps:
         published.warnings.append(f"{gaps} cells hold no number")
+    below = [
+        f"{name} ({metric} = {value:g})"
+        for name, row in published.scores.items()
+        for metric, value in row.items()
+        if metric in METRICS and value is not None and value < 0
+    ]
+    if below:
+        published.warnings.append(f"{len(below)} numbers are negative, which none of these metrics can be: {listed(below)}")
 
 
 def _config(folder: Path, warnings: list[str]) -> dict[str, Any]:
     file = folder / "config.json"
-    if not file.is_file():
+    if not file.exists():
         return {}
     try:
-        config = json.loads(file.read_bytes().decode("utf-8-sig", errors="replace"))
-        return cleaned(config) if isinstance(config, dict) else {}
-    except (OSError, ValueError, RecursionError) as error:
+        config = json.loads(read_small(file).decode("utf-8-sig", errors="replace"))
+    except (DataError, ValueError, RecursionError) as error:
         warnings.append(f"config.json cannot be read ({error})")
         return {}
+    if not isinstance(config, dict):
+        warnings.append(f"config.json is left out: it holds a {type(config).__name__}; wanted an object")
+        return {}
+    known, dropped = plain_info(config)
+    if dropped:
+        warnings.append(f"left out of config.json: {listed(dropped)}")
+    return known
 
 
 def read_all(path: Path, tasks: Mapping[str, Any]) -> tuple[list[Published], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError
 from harness.spool import CELL_FIELDS, RUN_FIELDS
+from harness_results.plain import as_text, cleaned, listed, plain_info
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
     "cell_row",
-    "cleaned",
     "delete_results",
     "insert_rows",
     "insert_scores",
@@ -28,6 +29,8 @@ __all__ = [
     "scores_of",
     "transaction",
 ]
+
+log = logging.getLogger(__name__)
 
 MODEL_FIELDS = {
     "name": "VARCHAR",
@@ -43,30 +46,6 @@ _FIELDS = {"cells": CELL_FIELDS, "runs": RUN_FIELDS, "models": MODEL_FIELDS}
 _KEY = ("source", "suite", "task", "model", "mode", "budget", "seed", "scope")
 
 
-def _text(value: Any) -> str:
-    # A lone surrogate (half a character, from a broken file) cannot be stored.
-    return str(value).encode("utf-8", "replace").decode()
-
-
-def cleaned(value: Any) -> Any:
-    """A value of a JSON file that somebody else made, without what a database takes for no text or no JSON.
-
-    Lone surrogates become "?", NUL characters are dropped, NaN and infinities become null.
-
-    Raises:
-        RecursionError: values inside values without end.
-    """
-    if isinstance(value, str):
-        return _text(value).replace("\0", "")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {cleaned(str(name)): cleaned(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [cleaned(inner) for inner in value]
-    return value
-
-
 def _moment(value: Any) -> datetime | None:
     if not value:
         return None
@@ -80,10 +59,10 @@ def _typed(value: Any, kind: str) -> Any:
     if kind == "JSON":
         if isinstance(value, str):
             json.loads(value)
-            return _text(value)
+            return as_text(value)
         return json.dumps(cleaned(value), default=str)
     if kind == "VARCHAR":
-        return _text(value)
+        return as_text(value)
     if kind == "TIMESTAMP":
         return _moment(value)
     if kind == "DOUBLE":
@@ -131,7 +110,13 @@ def run_row(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_row(info: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
-    """The row of `models` from what is known of a model: `ModelInfo`'s fields or a leaderboard's config.json."""
+    """The row of `models` from what is known of a model: `ModelInfo`'s fields or a leaderboard's config.json.
+
+    What is not plain (`plain_info`) is left out, with a logged warning.
+    """
+    info, dropped = plain_info(info)
+    if dropped:
+        log.warning("%s", f"left out of what is known of model {name[:80]!r}: {listed(dropped)}")
     extra = info.get("extra")
     known = {**(extra if isinstance(extra, Mapping) else {}), **info}
     record = {
@@ -142,7 +127,7 @@ def model_row(info: Mapping[str, Any], name: str, source: str) -> dict[str, Any]
         "license": known.get("license") or "",
         "testdata_leakage": known.get("testdata_leakage") or "",
         "link": known.get("url") or known.get("model_link") or known.get("link") or known.get("code_link") or "",
-        "info": json.dumps(cleaned(info), default=str),
+        "info": json.dumps(info),
     }
     return _row(record, MODEL_FIELDS, f"model {name}")
 
@@ -155,7 +140,7 @@ def scores_of(record: Mapping[str, Any]) -> dict[str, float | None]:
             number = None if value is None else float(value)
         except (TypeError, ValueError) as error:
             raise StoreError(f"cell {record.get('cell_id')}: score {name}: got {value!r}, wanted a number") from error
-        scores[_text(name)] = None if number is None or math.isnan(number) else number
+        scores[as_text(name)] = None if number is None or math.isnan(number) else number
     return scores
 
 

@@ -13,11 +13,13 @@ import pytest
 from results_kit import spool_cell
 
 from harness.errors import NothingMatched
+from harness_results.gift_eval_check import check_folder
 from harness_results.gift_eval_export import export_gift_eval, safe_folder
 from harness_results.gift_eval_files import METRICS, PREFIX, Published
 from harness_results.gift_eval_import import import_gift_eval
 from harness_results.gift_eval_snapshot import read_snapshot, write_snapshot
 from harness_results.imported import suite_tasks
+from harness_results.records import model_row
 from harness_results.store import DuckStore
 
 HEADER = ["dataset", "model", *(PREFIX + metric for metric in METRICS), "domain", "num_variates"]
@@ -144,8 +146,101 @@ def test_what_is_forgiven_is_said(store: DuckStore, tmp_path: Path) -> None:
     text = "\n".join(done.warnings)
     for said in ("m4_daily/D/short is there twice", "1 rows of unknown datasets", "mars/H/short", "1 cells hold no number"):
         assert said in text
+    assert "1 rows are there again with equal numbers: m4_daily/D/short" in text
+    assert "negative" not in text
     assert len(done.problems) == 2
     assert "wanted a column 'dataset'" in done.problems[0]
+
+
+def test_negative_scores_are_said(store: DuckStore, tmp_path: Path) -> None:
+    rows = [line("m4_daily/D/short"), line("solar/W/short")]
+    rows[0][HEADER.index(PREFIX + "MASE[0.5]")] = "-1.5"
+    rows[1][HEADER.index(PREFIX + "MSIS")] = "-inf"
+    model_folder(tmp_path, "below", rows)
+    said = "below: 2 numbers are negative, which none of these metrics can be: "
+    named = "m4_daily/D/short (MASE[0.5] = -1.5), solar/W/short (MSIS = -inf)"
+    assert import_gift_eval(store, tmp_path / "below").warnings == [said + named]
+
+
+CONFIGS = {
+    '{"extra": "x", "org": "us"}': ({"org": "us"}, "left out of config.json: extra: a str; wanted an object"),
+    '{"extra": ["x"]}': ({}, "extra: a list; wanted an object"),
+    '{"extra": 7}': ({}, "extra: a int; wanted an object"),
+    '{"extra": {"a": [1, {"b": true}], "c": null}}': ({"extra": {"a": [1, {"b": True}], "c": None}}, ""),
+    '{"extra": {"size": %s, "n": 9223372036854775807}}' % ("9" * 4000): (
+        {"extra": {"n": 2**63 - 1}},
+        "extra.size: a number of more than 64 bits",
+    ),
+    '{"org": %s}' % ("9" * 5000): ({}, "config.json cannot be read"),
+    '{"a": [[[[[[1]]]]]], "b": [[[[[1]]]]]}': ({"a": [[[[[]]]]], "b": [[[[[1]]]]]}, "a: more than 6 deep"),
+    "[" * 200_000: ({}, "config.json cannot be read"),
+    json.dumps({"org": "x" * 10_001, "link": "y" * 10_000}): ({"link": "y" * 10_000}, "org: a text of more than 10,000 characters"),
+    '{"%s": 1, "org": "us"}' % ("x" * 10_001): ({"org": "us"}, "a name of more than 10,000 characters"),
+    '{"a": NaN, "b": [1e999], "org": "us"}': ({"a": None, "b": [None], "org": "us"}, "a: no finite number, b: no finite number"),
+    '["a"]': ({}, "config.json is left out: it holds a list; wanted an object"),
+    '{"org": "\\ud800\\u0000x"}': ({"org": "?x"}, ""),
+}
+
+
+@pytest.mark.parametrize("text", CONFIGS, ids=[text[:30] for text in CONFIGS])
+def test_of_a_strangers_config_plain_values_are_stored(store: DuckStore, tmp_path: Path, text: str) -> None:
+    folder = model_folder(tmp_path, "theirs", [line("m4_daily/D/short")])
+    (folder / "config.json").write_text(text)
+    wanted, said = CONFIGS[text]
+    done = import_gift_eval(store, folder)
+    assert done.rows == 1
+    assert said in "".join(done.warnings) if said else not done.warnings
+    assert all(len(warning) < 500 for warning in done.warnings)
+    (row,) = store.query("SELECT info, org, link FROM models").to_pylist()
+    assert json.loads(row["info"]) == wanted
+    assert (row["org"], row["link"]) == (wanted.get("org", ""), wanted.get("link", ""))
+
+
+def test_what_is_not_plain_is_left_out_of_any_model(caplog: pytest.LogCaptureFixture) -> None:
+    row = model_row({"name": "m", "org": "us", "when": Path("a"), "extra": {"deep": [[[[[[1]]]]]]}, "modes": ("a", "b")}, "m", "own")
+    assert json.loads(row["info"]) == {"name": "m", "org": "us", "when": "a", "extra": {"deep": [[[[]]]]}, "modes": ["a", "b"]}
+    assert "left out of what is known of model 'm': extra.deep: more than 6 deep" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["all_results.csv", "config.json"])
+@pytest.mark.parametrize("kind", ["device", "pipe", "large", "folder"])
+def test_what_is_no_small_file_is_refused(store: DuckStore, tmp_path: Path, name: str, kind: str) -> None:
+    folder = model_folder(tmp_path, "theirs", [line("m4_daily/D/short")])
+    (folder / "config.json").write_text('{"org": "us"}')
+    spoil(folder / name, kind)
+    said = "holds 64,000,001 bytes; wanted at most 64,000,000" if kind == "large" else "is no regular file"
+    if name == "config.json":
+        done = import_gift_eval(store, folder)
+        assert done.rows == 1 and len(done.warnings) == 1
+        assert said in done.warnings[0]
+    elif kind == "large":
+        assert said in import_gift_eval(store, folder).problems[0]
+    else:
+        with pytest.raises(NothingMatched, match="no CSV file"):
+            import_gift_eval(store, folder)
+    checks = {check.name: check for check in check_folder(folder, suite_tasks("gift-eval"))}
+    assert checks[name].ok is False and said in checks[name].detail
+
+
+def spoil(path: Path, kind: str) -> None:
+    """Put something in the place of a file that cannot be read whole."""
+    path.unlink()
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(64_000_001)
+
+
+def test_a_link_to_a_file_is_read(store: DuckStore, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, "theirs", [line("m4_daily/D/short")])
+    (folder / "all_results.csv").rename(tmp_path / "elsewhere.csv")
+    (folder / "all_results.csv").symlink_to(tmp_path / "elsewhere.csv")
+    assert import_gift_eval(store, folder).rows == 1
 
 
 def test_one_file_and_nothing(store: DuckStore, tmp_path: Path) -> None:
