@@ -188,6 +188,12 @@ def test_where_nothing_can_be_told_it_says_so(show: Show) -> None:
     text = shown.text("#panel-body .finding")
     assert "How sure that is cannot be told: its tasks are of one dataset family, or nearly." in text
     assert "told apart" not in text and "allow places" not in text
+    assert "whichever family is left out" in shown.text("#panel-body") or "would be" in shown.text("#panel-body")
+    for task in payload["tasks"]:
+        task["family"] = "family0"
+    shown = show(payload)
+    shown.page.locator("#board tbody tr >> nth=2 >> button.link").click()
+    assert "This slice has one dataset family, so none can be left out." in shown.text("#panel-body")
 
 
 def test_bars_have_no_ticks_outside(show: Show) -> None:

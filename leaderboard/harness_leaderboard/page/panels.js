@@ -151,6 +151,7 @@ function placeSentence(view, i) {
 function influenceSentence(view, i) {
   const found = view.memory.influence(view.state.score, view.tasks)[i];
   if (!found.place) return "It lacks tasks of this slice, so it has no place to lose.";
+  if (view.units.names.length < 2) return "This slice has one dataset family, so none can be left out.";
   const parts = [];
   if (found.worst > found.place) parts.push(`Without ${cut(shown(found.worstWithout))} it would be ${ordinal(found.worst)}`);
   if (found.best < found.place)
