@@ -9,6 +9,7 @@ Axes: N windows of the cell, n of a block, K wanted ones, Q quantile levels, H h
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,11 @@ class KeptFile:
             raise KeptError(f"the database gives the quantile levels {str(levels)[:80]}; wanted rising ones between 0 and 1")
         # By its last part alone: a path that a stranger's database holds leads nowhere else.
         return cls(folder / Path(row["forecasts"]).name, row["result_id"], tuple(numbers), horizon)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is such a file; a name that no file can have is none."""
+        return os.path.isfile(self.path)  # noqa: PTH113 - Path.is_file() raises for a name that is too long
 
     def blocks(self, index: I64) -> Iterator[tuple[I64, F32, F32]]:
         """All forecasts: positions in `index` [n], quantiles [n, Q, H], means [n, H]; each window comes once.
@@ -119,8 +125,8 @@ class KeptFile:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
         """The file, if it is of this result; what is wrong while it is read becomes a KeptError."""
-        if not self.path.is_file():
-            raise KeptError(f"there is no file {self.path}")
+        if not self.there:
+            raise KeptError(f"there is no file {str(self.path)[:300]}")
         try:
             with pq.ParquetFile(self.path) as file:
                 self._check_schema(file.schema_arrow)

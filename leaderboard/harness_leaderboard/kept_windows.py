@@ -159,7 +159,7 @@ def _file(folder: Path, row: Mapping[str, Any]) -> KeptFile | None:
     except KeptError as error:
         _leave_out(row, error)
         return None
-    return file if file.path.is_file() else None
+    return file if file.there else None
 
 
 def _leave_out(row: Mapping[str, Any], error: KeptError) -> None:

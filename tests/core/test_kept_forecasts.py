@@ -107,6 +107,8 @@ EDITS = {
     "quantile_levels = []": "the quantile levels \\[\\]; wanted",
     "quantile_levels = [NULL]": "the quantile levels \\[None\\]; wanted",
     "quantile_levels = [0.5]": "wanted window: int64, quantiles: lists of 12 float",
+    "forecasts = repeat('x', 10000)": "there is no file .*copy.duckdb.forecasts/xxx",
+    "forecasts = 'a' || chr(0) || 'b'": "there is no file .*copy.duckdb.forecasts/a",
     "forecasts = '/etc/passwd'": "there is no file .*copy.duckdb.forecasts/passwd",
 }
 

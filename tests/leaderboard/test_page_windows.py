@@ -284,8 +284,9 @@ def test_other_levels_than_most_are_left_out(lab: Lab, tmp_path: Path) -> None:
     assert all(rows_of(results, "mean") not in window.errors for window in drawn_of(db, "us_births/M/short").values())
 
 
-def test_a_path_in_the_database_leads_nowhere_else(lab: Lab, tmp_path: Path) -> None:
-    db = changed(lab, tmp_path, "UPDATE cells SET forecasts = '/etc/passwd' WHERE model = 'naive'")
+@pytest.mark.parametrize("path", ["'/etc/passwd'", "'..'", "repeat('x', 10000)", "'a' || chr(0)"])
+def test_a_path_in_the_database_leads_nowhere_else(lab: Lab, tmp_path: Path, path: str) -> None:
+    db = changed(lab, tmp_path, f"UPDATE cells SET forecasts = {path} WHERE model = 'naive'")
     results, kept = kept_of(db)
     assert rows_of(results, "naive") not in kept.models
 
