@@ -80,6 +80,7 @@ def plot(
 ) -> int:
     from harness.files import write_whole
     from harness.plugins import load
+    from harness_leaderboard.choose import choose_score
     from harness_leaderboard.needs import need
     from harness_leaderboard.plots.files import picture_file, specification, suffix_of
     from harness_leaderboard.plots.numbers import Numbers
@@ -92,7 +93,7 @@ def plot(
     plugins = load()
     store = plugins.store(db)
     view = open_view(plugins, store, **chosen)
-    numbers = Numbers(plugins, store, view, _metric(plugins, view.results, metric), top, bool(chosen["models"]))
+    numbers = Numbers(plugins, store, view, choose_score(plugins, store, view.suite, view.results, metric), top, bool(chosen["models"]))
     given = {"by": by or "domain", "task": task, "window": window or "median"}
     picture = made.rows(numbers, **{name: value for name, value in given.items() if name in made.options})
     drawn = specification(made.chart, picture, width or 0, dark, numbers.label if "metric" in made.options else "MASE")
@@ -110,20 +111,3 @@ def _refuse(kind: str, **options: str) -> None:
             useful = ", ".join(other for other, made in PLOTS.items() if name in made.options)
             instead = " For one task: --where \"name = '...'\"" if name == "task" else ""
             raise UsageError(f"got --{name} for the picture {kind}, which has no use for it; --{name} is for {useful}.{instead}")
-
-
-def _metric(plugins: Any, results: Any, metric: str) -> str:
-    """The full name of the score.
-
-    Raises:
-        UsageError: there is none of this name, or more of it is better.
-    """
-    from harness.errors import UsageError
-    from harness_leaderboard.choose import choose_metric
-
-    if not metric:
-        return str(results.main[0])
-    full = choose_metric(results, metric)
-    if full in plugins.metrics and plugins.metrics[full].info.direction != "min":
-        raise UsageError(f"--metric {metric}: {full} is not one of which less is better; choose another")
-    return full

@@ -112,7 +112,7 @@ function nemenyiDistance(k, n, table) {
   return Number.isFinite(q) && n >= 1 ? q * Math.sqrt((k * (k + 1)) / (6 * n)) : NaN;
 }
 
-/** Wilcoxon's signed-rank test of paired a and b [N], two-sided, as scipy does by default; gaps up to `same` are none: {statistic, p}. */
+/** Wilcoxon's signed-rank test of paired a and b [N], two-sided, as significance.py does; gaps up to `same` are none: {statistic, p}. */
 function wilcoxon(a, b, same) {
   const gaps = a.map((value, i) => value - b[i]).filter((gap) => !Number.isNaN(gap));
   if (!gaps.length) return { statistic: NaN, p: NaN };

@@ -23,7 +23,8 @@ from harness_leaderboard.kept_windows import (
     numbered_window,
     window_range,
 )
-from harness_leaderboard.plots.numbers import LINES, Numbers, Picture, counted
+from harness_leaderboard.plots.numbers import LINES, Numbers, Picture
+from harness_leaderboard.words import counted
 
 __all__ = ["fan", "pit", "reliability", "steps", "tenths"]
 

@@ -12,7 +12,8 @@ from harness.errors import NothingMatched
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import Array, geometric_mean
 from harness_leaderboard.board import units_of_tasks
-from harness_leaderboard.plots.numbers import GROUPS, TASKS, Numbers, Picture, counted
+from harness_leaderboard.plots.numbers import GROUPS, TASKS, Numbers, Picture
+from harness_leaderboard.words import counted
 
 __all__ = ["domains", "equal", "heatmap", "winloss"]
 

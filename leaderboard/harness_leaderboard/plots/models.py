@@ -11,7 +11,8 @@ from harness.errors import NothingMatched
 from harness_leaderboard import bootstrap, significance, ties
 from harness_leaderboard.aggregate import Array, divided, filled, geometric_mean
 from harness_leaderboard.influence import influence as influences
-from harness_leaderboard.plots.numbers import LACKING, NAMED, RANKED, Numbers, Picture, counted
+from harness_leaderboard.plots.numbers import LACKING, NAMED, RANKED, Numbers, Picture
+from harness_leaderboard.words import counted
 
 __all__ = ["critical", "influence", "intervals", "levels", "mean_ranks", "pareto", "policies", "rank_lines"]
 

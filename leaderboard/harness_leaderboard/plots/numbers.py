@@ -20,12 +20,13 @@ from harness_leaderboard.aggregate import Array, Results, geometric_mean, pool_o
 from harness_leaderboard.board import units_of_tasks
 from harness_leaderboard.choose import short_metric
 from harness_leaderboard.view import View
+from harness_leaderboard.words import counted
 
 if TYPE_CHECKING:
     from harness.plugins import Plugins
     from harness.store import Store
 
-__all__ = ["BEST", "GROUPS", "LACKING", "LINES", "NAMED", "OWN", "RANKED", "TASKS", "Numbers", "Picture", "counted"]
+__all__ = ["BEST", "GROUPS", "LACKING", "LINES", "NAMED", "OWN", "RANKED", "TASKS", "Numbers", "Picture"]
 
 BEST = 10
 """Models in a picture unless --top says otherwise: so many of the best…"""
@@ -161,9 +162,3 @@ class Numbers:
         of += f" ({lacking} over some of the tasks only)" if lacking and tasks is None else ""
         left = f" ({printable(self.view.selection, 120)})" if self.view.selection else ""
         return f"{of}, {counted(all_tasks if tasks is None else tasks, 'task')}{left}"
-
-
-def counted(number: int, thing: str) -> str:
-    """ "1 task", "3 tasks", "2 families"."""
-    plural = thing if number == 1 else f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
-    return f"{number} {plural}"
