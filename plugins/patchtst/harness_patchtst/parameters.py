@@ -1,0 +1,184 @@
+"""What a user may set, what is taken where nothing is set, and what a budget means. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from harness.forecast import I64
+from harness.frequency import split
+
+__all__ = ["MAX_CONTEXT", "Budget", "Settings", "Shape", "cycle", "parse_budget", "shape_for"]
+
+MAX_CONTEXT = 4096
+"""Steps of a context that travel to the model."""
+USUAL_CONTEXT = 512
+"""The longest context that is taken where none is set: the paper's longer one."""
+PATCHES = 32
+"""About so many patches are made of a context where no patch length is set: the work grows with them."""
+STEPS = 2000
+STEPS_FROM_WEIGHTS = 500
+RATE = 1e-3
+RATE_FROM_WEIGHTS = 1e-4
+DISTRIBUTIONS = ("student_t", "normal", "negative_binomial")
+CYCLES = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4}
+"""Steps of the cycle that series of a frequency usually have. The season of a protocol is 1 for days and weeks, whose cycles these are."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of the model; None takes what suits the task, or what the weights say. `PatchTST` describes them."""
+
+    weights: str | None = None
+    context_length: int | None = None
+    patch_length: int | None = None
+    patch_stride: int | None = None
+    d_model: int | None = None
+    layers: int | None = None
+    heads: int | None = None
+    dropout: float | None = None
+    learning_rate: float | None = None
+    batch_size: int = 64
+    max_steps: int | None = None
+    patience: int = 10
+    distribution: str | None = None
+    nonnegative: bool | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ValueError: says which, what was got, what was wanted.
+        """
+        if self.weights is not None and not isinstance(self.weights, str):
+            _refuse("weights", self.weights, "the path of a folder with config.json and model.safetensors")
+        for name, least in (("patch_length", 2), ("patch_stride", 1), ("d_model", 2), ("layers", 1), ("heads", 1), ("max_steps", 1)):
+            value = getattr(self, name)
+            if value is not None and not _whole(value, least):
+                _refuse(name, value, f"a whole number of at least {least}")
+        for name in ("batch_size", "patience"):
+            if not _whole(getattr(self, name), 1):
+                _refuse(name, getattr(self, name), "a whole number of at least 1")
+        if self.context_length is not None and not (_whole(self.context_length, 3) and self.context_length <= MAX_CONTEXT):
+            _refuse("context_length", self.context_length, f"a whole number of steps from 3 to {MAX_CONTEXT}")
+        if self.dropout is not None and not (_number(self.dropout) and 0 <= self.dropout < 1):
+            _refuse("dropout", self.dropout, "a number from 0 up to 1, without 1 itself")
+        if self.learning_rate is not None and not (_number(self.learning_rate) and 0 < self.learning_rate <= 1):
+            _refuse("learning_rate", self.learning_rate, "a number above 0 and at most 1, as in 0.001")
+        if self.distribution is not None and self.distribution not in DISTRIBUTIONS:
+            _refuse("distribution", self.distribution, f"one of {', '.join(DISTRIBUTIONS)}")
+        if self.nonnegative is not None and not isinstance(self.nonnegative, bool):
+            _refuse("nonnegative", self.nonnegative, "true, false, or nothing for what the training values say")
+        if not isinstance(self.device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            _refuse("device", self.device, "cpu, cuda or cuda:0")
+        self._agree()
+
+    def _agree(self) -> None:
+        """Refuse values that do not go together."""
+        d_model, heads = self.d_model or 64, self.heads or 4
+        if self.weights is None and (d_model % heads or d_model % 2):
+            raise ValueError(f"patchtst: d_model got {d_model} with {heads} heads; wanted an even multiple of the number of heads")
+        if self.context_length and self.patch_length and self.context_length <= self.patch_length:
+            raise ValueError(
+                f"patchtst: context_length got {self.context_length} with a patch_length of {self.patch_length}; wanted a context longer "
+                f"than a patch"
+            )
+        if self.patch_stride and self.patch_length and self.patch_stride > self.patch_length:
+            raise ValueError(
+                f"patchtst: patch_stride got {self.patch_stride} with a patch_length of {self.patch_length}; wanted one that leaves no "
+                f"step out"
+            )
+
+
+def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
+    raise ValueError(f"patchtst: {name} got {value!r}; wanted {wanted}")
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the network sees of a series, in steps: `context` newest values, cut into patches of `patch` values every `stride`."""
+
+    context: int
+    patch: int
+    stride: int
+
+
+def cycle(freq: str, season_length: int) -> int:
+    """Steps of the longest cycle that one should see several of: a week of hours or days, a year of weeks, months or quarters.
+
+    >>> cycle("H", 24), cycle("D", 1), cycle("15T", 96), cycle("A", 1)
+    (168, 7, 96, 1)
+    """
+    multiple, base = split(freq)
+    usual = 7 * season_length if base == "H" else CYCLES.get(base, 1) // multiple
+    return max(usual, season_length, 1)
+
+
+def shape_for(settings: Settings, freq: str, season_length: int, horizon: int, lengths: I64) -> Shape:
+    """What is set, and for the rest: four cycles or four horizons of context, 512 steps at most, and no more than the median series has.
+
+    Args:
+        lengths: int64 [N], steps of the training series; half of them fill the context.
+
+    Raises:
+        ValueError: the set stride is as long as the context that follows from the data.
+    """
+    context = settings.context_length
+    if context is None:
+        wanted = min(max(4 * cycle(freq, season_length), 4 * horizon, 32), USUAL_CONTEXT)
+        context = max(min(wanted, int(np.median(lengths))), 8)
+        if settings.patch_length:
+            context = max(context, 2 * settings.patch_length)
+    stride = settings.patch_stride
+    if stride is None:
+        usual = max(2, 2 ** math.ceil(math.log2(context / PATCHES)))
+        stride = max(1, settings.patch_length // 2) if settings.patch_length else usual
+    patch = settings.patch_length or min(max(stride, min(2 * stride, 16)), context - 1)
+    if settings.patch_stride is None:
+        stride = min(stride, patch)
+    if stride > patch:
+        raise ValueError(f"patchtst: patch_stride got {stride}, and a context of {context} has no patch as long; set a smaller one")
+    if settings.context_length is None:
+        # The library leaves out the oldest steps that do not fill a patch.
+        context = min(patch + stride * math.ceil((context - patch) / stride), MAX_CONTEXT)
+    return Shape(context, patch, stride)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: a number of steps, or seconds, which give other weights on another machine. None is no limit of that kind."""
+
+    steps: int | None = None
+    seconds: float | None = None
+
+
+def parse_budget(text: str) -> Budget:
+    """Read `--budget`: "" (the defaults), "200steps", "200 steps", "90s", "2m", "1.5h".
+
+    >>> parse_budget("200 steps"), parse_budget("2m")
+    (Budget(steps=200, seconds=None), Budget(steps=None, seconds=120.0))
+
+    Raises:
+        ValueError: neither steps nor a time.
+    """
+    text = text.strip()
+    if not text:
+        return Budget()
+    if (match := re.fullmatch(r"(\d{1,9})\s*steps?", text)) and int(match[1]) > 0:
+        return Budget(steps=int(match[1]))
+    if (match := re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smh])", text)) and float(match[1]) > 0:
+        return Budget(seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]])
+    raise ValueError(f"patchtst: budget got {text!r}; wanted steps or a time: --budget 200steps, --budget 90s, --budget 2m")
