@@ -1,5 +1,5 @@
 # Needs make and Python 3.11 or newer with its venv module; everything else goes into .venv. A second call installs nothing again.
-#   make demo      run five simple models on the embedded suite, print the leaderboard and make its page
+#   make demo      run five simple models and TTM on the embedded suite, print the leaderboard and make its page
 #   make test      all tests of the harness and of the plugins in plugins/
 #   make install   leaves .venv/bin/harness with every plugin in plugins/
 
@@ -11,6 +11,8 @@ STAMP := $(VENV)/.stamp
 PIP = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 PACKAGES := harness tasks/harness_tasks results/harness_results leaderboard/harness_leaderboard
 PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
+# What tests and training need beyond forecasting; torch comes in by its version in constraints.txt.
+EXTRAS_plugins/ttm := [torch,export,test]
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 
 .PHONY: demo test install lint format bench docs clean help
@@ -22,7 +24,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(STAMP)/core
-	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average -s quick --save-forecasts
+	$(BIN)/harness run -m naive,seasonal_naive,drift,mean,window_average,ttm -s quick --save-forecasts
 	$(BIN)/harness leaderboard -s quick -o leaderboard.csv
 	$(BIN)/harness leaderboard -s quick -o leaderboard.html
 
@@ -56,15 +58,15 @@ $(STAMP)/venv:
 	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMP) && touch $@
 
-# The core with the simple models alone: no torch, no compiler.
-$(STAMP)/core: pyproject.toml constraints.txt plugins/baselines/pyproject.toml | $(STAMP)/venv
-	@echo "installing the harness and plugins/baselines"
-	@$(PIP) install -c constraints.txt -e '.[page]' -e plugins/baselines
+# The core with the simple models and TTM on onnxruntime: no torch, no compiler.
+$(STAMP)/core: pyproject.toml constraints.txt plugins/baselines/pyproject.toml plugins/ttm/pyproject.toml | $(STAMP)/venv
+	@echo "installing the harness, plugins/baselines and plugins/ttm"
+	@$(PIP) install -c constraints.txt -e '.[page]' -e plugins/baselines -e plugins/ttm
 	@touch $@
 
 $(STAMP)/all: $(PROJECTS) constraints.txt | $(STAMP)/venv
 	@echo "installing the harness and $(PLUGINS)"
-	@$(PIP) install -c constraints.txt -e '.[page]' $(PLUGINS:%=-e %)
+	@$(PIP) install -c constraints.txt -e '.[page]' $(foreach plugin,$(PLUGINS),-e '$(plugin)$(EXTRAS_$(plugin))')
 	@touch $@ $(STAMP)/core
 
 $(STAMP)/test $(STAMP)/lint $(STAMP)/docs: $(STAMP)/%: pyproject.toml constraints.txt | $(STAMP)/venv

@@ -50,7 +50,8 @@ def run(
         db: the results database, made if it is not there.
         progress: auto, rich, plain or none.
         options: the fields of `harness.plan.RunSpec`: tasks, exclude, where, limit (10, 0.1), modes, budget, seeds (3, "0-4", [0, 1]),
-            batch_size, jobs, threads, device, isolation, timeout (seconds, "30m"), save_forecasts, rerun, data, model_args.
+            batch_size, jobs, threads, device, isolation, timeout (seconds, "30m"), save_forecasts, save_models, rerun, data,
+            model_args.
 
     Raises:
         UsageError, PluginError: the selection or an option does not make sense.

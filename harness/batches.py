@@ -93,11 +93,11 @@ def cut_batch(data: TaskData, low: int, high: int, info: ModelInfo, seed: int) -
 
 
 def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int) -> Batch:
-    """Each series up to its first cutoff, whole; for mode "few-shot:p" the newest share p of that.
+    """Each series up to its first cutoff, whole; for mode "few-shot:p" the newest share p of that, for "ttt" no series at all.
 
     Test labels are all at or after the first cutoff, so none is in here.
     """
-    first = np.flatnonzero(data.slot == 0)
+    first = np.flatnonzero(data.slot == 0)[: 0 if mode == "ttt" else None]
     whole = replace(data, channel=data.channel[first], cut=data.cut[first], slot=data.slot[first], index=data.index[first])
     batch = cut_batch(whole, 0, len(whole), ModelInfo(info.name, covariates=info.covariates), seed)
     if not mode.startswith("few-shot:"):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 import os
 import queue
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from harness import spool
 from harness.cells import Cell, Outcome, Run
 from harness.errors import DataError, StoreError, describe
 from harness.execute import Facts, forecast_cell
@@ -22,9 +25,12 @@ from harness.plugins import Plugins
 from harness.progress import Progress
 from harness.receipt import cell_record, now
 from harness.rows import step_table
+from harness.saved import model_folder
 from harness.scoring import Totals
+from harness.selection import learns
 from harness.sink import SpoolSink
 from harness.store import Store
+from harness.trained import of_cell, trained_id
 from harness.types import Metric, ModelInfo
 from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
 
@@ -57,6 +63,7 @@ class Crew:
         self.threads = threads_of(spec)
         self._workers: set[ChildWorker] = set()
         self._lock = threading.Lock()
+        self._said: set[tuple[str, str]] = set()  # (model, why what it learnt is not kept)
 
     def work(self, slot: int) -> None:
         """One thread: a worker at a time, a model at a time."""
@@ -143,6 +150,8 @@ class Crew:
         sink = SpoolSink(self.store, self.spec.save_forecasts)
         more = {"started_at": now(), "load_s": loaded.get("load_s", 0.0), "versions": loaded.get("versions", {})}
         clock, log, lost = time.perf_counter(), "", False
+        wanted = self.spec.save_models and learns(cell.mode)
+        save = model_folder(self.store).absolute() / trained_id(cell.id, self.run.id) if wanted else None
         try:
             result = forecast_cell(
                 cell,
@@ -155,10 +164,14 @@ class Crew:
                 timeout=self.spec.timeout,
                 advance=lambda n: self.progress.advance(slot, n),
                 later=later,
+                save="" if save is None else str(save),
+                trained=lambda begun: self._trained(cell, begun, save, loaded),
             )
         except WorkerFailed as error:
             status = "skipped" if error.kind == "unsupported" else "failed"
             outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
+            if lost and save is not None:
+                spool.sweep(save.parent, folders=True)  # it may have been saving
         except StoreError:
             self._dropped(sink, later)
             raise
@@ -176,6 +189,27 @@ class Crew:
             return True  # the run is being stopped, and that is why the worker went
         self.finish(slot, cell, outcome, log, sink=sink, total_s=time.perf_counter() - clock, **more)
         return lost
+
+    def _trained(self, cell: Cell, begun: Mapping[str, Any], save: Path | None, loaded: Mapping[str, Any]) -> None:
+        """Record what was learnt for a cell at once: it holds whatever becomes of the cell."""
+        environment = {"versions": loaded.get("versions", {}), **self._where(cell)}
+        try:
+            spool.write_trained(self.store.spool, of_cell(self.store, cell, self.run.id, begun, save, environment))
+        except BaseException:
+            if save is not None:
+                shutil.rmtree(save, ignore_errors=True)  # weights that no record names would lie there for ever
+            raise
+        if reason := begun["unsaved"]:
+            with self._lock:
+                said = (cell.model, reason) in self._said
+                self._said.add((cell.model, reason))
+            if not said:
+                self.progress.message(f"the trained {cell.model} is not kept: {reason} (said once)")
+
+    def _where(self, cell: Cell) -> dict[str, Any]:
+        """How and on what the cells of a model run."""
+        device = device_for(self.plugins.model(cell.model_name).info, self.spec.device)
+        return {"isolation": self.spec.isolation, "device": device, "threads": self.threads}
 
     def _score(
         self,
@@ -236,9 +270,8 @@ class Crew:
     ) -> None:
         sink = sink or SpoolSink(self.store, keep_forecasts=False)
         base = {"run_id": self.run.id, "started_at": now(), "load_s": 0.0, "total_s": 0.0, "log": log, "forecasts": ""}
-        device = device_for(self.plugins.model(cell.model_name).info, self.spec.device)
         folder = "" if self.spec.data is None else str(self.spec.data.resolve())
-        where = {"isolation": self.spec.isolation, "device": device, "threads": self.threads, "data_folder": folder}
+        where = {**self._where(cell), "data_folder": folder}
         data = self.plan.data.get((cell.task.suite, cell.task.name))
         record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
         try:

@@ -26,6 +26,7 @@ from harness.frequency import shift
 from harness.quantiles import INTERVAL, to_quantiles
 from harness.rows import window_batch
 from harness.seasonal import seasonal_error
+from harness.selection import learns
 from harness.series import TaskData
 from harness.types import Metric, ModelInfo
 from harness.workers import Worker, WorkerFailed
@@ -203,10 +204,16 @@ def forecast_cell(
     timeout: float | None = None,
     advance: Callable[[int], None] = lambda _: None,
     later: Later = at_once,
+    save: str = "",
+    trained: Callable[[Mapping[str, Any]], None] = lambda _: None,
 ) -> Callable[[], tuple[Outcome, Facts, scoring.Totals]]:
     """Forecast every window of a cell, hand blocks of forecasts to `later` for scoring, and return what gives the result after that.
 
     The worker is free when this returns. What is returned raises StoreError and PluginError as below.
+
+    Args:
+        save: the folder for the weights of a model that is trained here; "" = they are not kept.
+        trained: gets what `harness.worker.Session.begin` answered, once a model was trained on the task's own data.
 
     Raises:
         StoreError: the sink could not be written.
@@ -219,7 +226,10 @@ def forecast_cell(
     scorer = Scorer(data, metrics, sink, facts, later)
     deadline = None if timeout is None else time.monotonic() + timeout
     train = None if cell.mode == "zero-shot" else training_batch(data, info, cell.mode, cell.seed)
-    facts.fit_s = worker.begin(cell.budget, cell.seed, train, deadline)["fit_s"]
+    begun = worker.begin(cell.budget, cell.seed, train, deadline, cell.mode, save)
+    facts.fit_s = begun["fit_s"]
+    if learns(cell.mode):
+        trained(begun)
     queue = collections.deque(ranges(data, info, batch_size))
     flying: collections.deque[tuple[int, int]] = collections.deque()
     while queue or flying:

@@ -71,8 +71,12 @@ def predict(model: Any, batch: Batch) -> Forecast | None:
 
 
 @hookspec(firstresult=True)
-def finetune(model: Any, train: Batch, budget: str, seed: int) -> Any:
-    """Fit a model, in the worker, and return the model to forecast with. The default calls `model.finetune(train, budget, seed)`."""
+def finetune(model: Any, train: Batch, budget: str, seed: int, mode: str) -> Any:
+    """Fit a model, in the worker, and return the model to forecast with. The default calls `model.finetune(train, budget, seed)`.
+
+    `mode` is that of the command line: "finetune", "few-shot:0.1", "full" (start untrained) or "ttt" (`train` has no window: the model
+    may adapt on each window's own context inside `predict`). The default passes it to a method that takes it.
+    """
 
 
 @hookspec

@@ -1,9 +1,9 @@
 """What decides a number, hashed: two cells with one id give the same result, and a result whose id no longer holds is stale.
 
 A parameter that names weights counts by their content too. The rule: every text in the parameters, alone or in a list, that is the path of
-an existing file (also without "/", from the working folder) counts with the file's bytes; one that is the path of a folder counts where
-weights or their description lie in it (a file that ends as one of `WEIGHTS`), with the names and bytes of its files down to `DEPTH` levels,
-hidden ones left out. The root, the home and the working folder never count.
+an existing file (also without "/", from the working folder, or with "~") counts with the file's bytes; one that is the path of a folder
+counts where weights or their description lie in it (a file that ends as one of `WEIGHTS`), with the names and bytes of its files down to
+`DEPTH` levels, hidden ones left out. The root, the home and the working folder never count.
 """
 
 from __future__ import annotations
@@ -123,6 +123,8 @@ def file_digest(text: str) -> str:
     Raises:
         UsageError: it cannot be read, or the folder holds too many files.
     """
+    if text.startswith("~"):  # a shell leaves it in weights=~/ttm, and a model may know what it means
+        text = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no home
     # Not Path.is_file(): that raises for a text too long to be a path.
     if os.path.isfile(text):  # noqa: PTH113
         return _digest_of(Path(text))

@@ -14,7 +14,8 @@ from harness.cells import Cell, Outcome
 from harness.errors import DataError, HarnessError, NothingMatched, PluginError, Unavailable, UsageError
 from harness.identity import make_cell
 from harness.plugins import Plugins
-from harness.selection import canonical_limit, parse_limit, parse_modes, select_models, select_tasks, split_list
+from harness.saved import NO_METHOD
+from harness.selection import canonical_limit, learns, parse_limit, parse_modes, select_models, select_tasks, split_list
 from harness.series import TaskData
 from harness.store import Store
 from harness.types import Suite, Task
@@ -45,6 +46,7 @@ class RunSpec:
     isolation: str = "process"  # process | inprocess
     timeout: float | None = None  # seconds per cell
     save_forecasts: bool = False
+    save_models: bool = False  # of cells that are trained, where the model can save itself
     rerun: str = ""  # "" | failed | stale | all
     data: Path | None = None
 
@@ -207,6 +209,7 @@ def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
     if store is None or not plan.cells:
         return
     known = store.find([c.id for c in plan.cells])
+    unsaved = _unsaved(store, [c.id for c in plan.cells if c.id in known and learns(c.mode)]) if spec.save_models else set()
     for cell in plan.cells:
         row = known.get(cell.id)
         if row is None or cell.id in plan.done or spec.rerun == "all":
@@ -216,8 +219,21 @@ def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
             continue
         if spec.save_forecasts and row["status"] == "ok" and not row["forecasts"]:
             continue
+        if cell.id in unsaved and row["status"] == "ok":
+            continue
         plan.done[cell.id] = Outcome(row["status"], row["reason"] or "", row["failure"] or "", row["scores"], row, cached=True)
     plan.stale = store.superseded({c.id: c.key for c in plan.cells if c.id not in known})
+
+
+def _unsaved(store: Store, cell_ids: Sequence[str]) -> set[str]:
+    """Of these trained cells, those whose weights were not kept, and could be as far as is known."""
+    if not cell_ids:
+        return set()
+    sql = (
+        "SELECT cell_id FROM main.trained WHERE cell_id IN (SELECT unnest($1::VARCHAR[])) "
+        "AND (path <> '' OR json_extract_string(metrics, '$.unsaved') = $2)"
+    )
+    return set(cell_ids) - set(store.query(sql, [list(cell_ids), NO_METHOD])["cell_id"].to_pylist())
 
 
 def scope_of(spec: RunSpec) -> str:

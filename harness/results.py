@@ -12,6 +12,7 @@ from harness.plan import RunSpec
 from harness.plugins import Plugins
 from harness.report import Report
 from harness.store import Store
+from harness.trained import folder_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +112,22 @@ class Results:
         if rows is None:
             raise HarnessError("no plugin makes a leaderboard; the built-in one is missing: pip install --force-reinstall ts-harness")
         return rows
+
+    def trained(self, all: bool = False) -> pa.Table:
+        """The trained models, newest first: the table `trained`, with `folder`, where the weights lie (null where they were not kept).
+
+        Args:
+            all: every one of the database; else those of the run's cells, if a run gave these results.
+        """
+        import pyarrow as pa
+
+        cells = None if all else self._cells
+        table = self.sql(
+            "SELECT * FROM main.trained WHERE $1 OR cell_id IN (SELECT unnest($2::VARCHAR[])) ORDER BY created DESC, id",
+            [cells is None, cells or []],
+        )
+        folders = [folder_of(self.store, row) for row in table.select(["path"]).to_pylist()]
+        return table.append_column("folder", pa.array([None if folder is None else str(folder) for folder in folders], pa.string()))
 
     def forecasts(self, model: str, task: str, suite: str = "", cell: str = "") -> pa.Table:
         """Stored forecasts of a model on a task: one row a window and step of the horizon, windows in order.

@@ -27,6 +27,7 @@ from harness.plugins import Plugins
 from harness.progress import Progress
 from harness.receipt import now
 from harness.report import Report
+from harness.saved import model_folder
 from harness.sink import forecast_folder
 from harness.store import Store
 from harness.workers import ChildWorker
@@ -93,6 +94,7 @@ def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progre
     run = report.run
     spool.write_run(store.spool, run.record())
     spool.sweep(forecast_folder(store))  # what a killed run left there
+    spool.sweep(model_folder(store), folders=True)
     if report.outcomes:  # so far those of earlier runs: they hold again, even if a change and its undoing lie between
         store.confirm(list(report.outcomes))
         _rescore(plugins, store, report)

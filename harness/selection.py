@@ -14,9 +14,10 @@ from harness.errors import NothingMatched, UsageError, suggest
 from harness.plugins import Plugins, Registered
 from harness.types import ModelInfo, Task
 
-__all__ = ["canonical_limit", "parse_duration", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
+__all__ = ["canonical_limit", "learns", "parse_duration", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
 
-MODES = ("zero-shot", "finetune")
+MODES = ("zero-shot", "finetune", "full", "ttt")
+"""Modes that are one word; "few-shot:SHARE" is the other kind."""
 ModelChoice = tuple[Registered[ModelInfo], dict[str, Any]]
 
 
@@ -201,7 +202,7 @@ def canonical_limit(text: str) -> str:
 
 
 def parse_modes(texts: str | Iterable[str]) -> list[str]:
-    """Read `--mode`, each once: zero-shot, finetune, or few-shot with a share of the training data.
+    """Read `--mode`, each once: zero-shot, finetune, full, ttt, or few-shot with a share of the training data.
 
     Raises:
         UsageError: another word, or no share between 0 and 1.
@@ -216,6 +217,15 @@ def parse_modes(texts: str | Iterable[str]) -> list[str]:
     if not modes:
         raise UsageError("no mode given; the usual one is --mode zero-shot")
     return modes
+
+
+def learns(mode: str) -> bool:
+    """Whether a model is trained on a task's own data in this mode, so that there is a trained model afterwards.
+
+    >>> [learns(mode) for mode in ("zero-shot", "ttt", "full", "few-shot:0.1")]
+    [False, False, True, True]
+    """
+    return mode.partition(":")[0] in ("finetune", "few-shot", "full")
 
 
 def parse_duration(text: str) -> float | None:

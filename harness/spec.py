@@ -211,6 +211,7 @@ READERS: dict[str, Any] = {
     "isolation": _one_of(*ISOLATION),
     "timeout": _timeout,
     "save_forecasts": _flag,
+    "save_models": _flag,
     "rerun": _one_of(*RERUN),
     "data": _folder,
 }

@@ -202,6 +202,6 @@ class Bench:
 def _begin(session: Session, info: ModelInfo, mode: str, data: TaskData, seed: int = 0) -> None:
     train = None if mode == "zero-shot" else training_batch(data, info, mode, seed)
     try:
-        session.begin("", seed, train)
+        session.begin("", seed, train, mode)
     except Unsupported as error:
         raise AssertionError(f"{info.name} declares the mode {mode!r} and cannot be trained on ordinary series: {error}") from error

@@ -2,9 +2,9 @@
 
 One Parquet file a cell, `<result id>.parquet`: its rows are the windows' statistics, its metadata holds the cell's record (`harness.cell`,
 JSON, the columns of `CELL_FIELDS` and "scores") and the sums per horizon step (`harness.steps`, an Arrow IPC stream). A run is
-`run-<run id>.json`. A file is written under a name that ends in `.<host>.<pid>.tmp`, flushed to the disk, then renamed: a name without
-`.tmp` is a whole file; `running-<run id>.<host>.<pid>.tmp` stays while a run is at work. Nothing here needs DuckDB, so a worker on any
-machine can write it.
+`run-<run id>.json`, the record of a trained model `trained-<id>.json`. A file is written under a name that ends in `.<host>.<pid>.tmp`,
+flushed to the disk, then renamed: a name without `.tmp` is a whole file; `running-<run id>.<host>.<pid>.tmp` stays while a run is at
+work. Nothing here needs DuckDB, so a worker on any machine can write it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from harness.errors import StoreError
 __all__ = [
     "CELL_FIELDS",
     "RUN_FIELDS",
+    "TRAINED_FIELDS",
     "CellWriter",
     "finished",
     "is_running",
@@ -39,6 +41,7 @@ __all__ = [
     "sweep",
     "temporary_name",
     "write_run",
+    "write_trained",
 ]
 
 CELL_FIELDS: dict[str, str] = {
@@ -108,6 +111,31 @@ RUN_FIELDS: dict[str, str] = {
     "host": "VARCHAR",
     "counts": "JSON",
 }
+
+TRAINED_FIELDS: dict[str, str] = {
+    "id": "VARCHAR",
+    "created": "TIMESTAMP",
+    "parent": "VARCHAR",  # model name and weights digest that training started from, "" = from nothing
+    "model": "VARCHAR",  # with its parameters, as in cells
+    "model_name": "VARCHAR",
+    "version": "VARCHAR",
+    "suite": "VARCHAR",
+    "task": "VARCHAR",
+    "mode": "VARCHAR",
+    "budget": "VARCHAR",
+    "seed": "BIGINT",
+    "params": "JSON",
+    "configuration": "VARCHAR",  # hash of all that decides what is learnt
+    "data": "VARCHAR",  # task name and fingerprint, or what a pre-training says of its data
+    "git": "VARCHAR",
+    "environment": "JSON",  # python, versions, platform
+    "metrics": "JSON",
+    "path": "VARCHAR",  # of the saved weights; "" = not kept
+    "weights_digest": "VARCHAR",  # of what is at path
+    "cell_id": "VARCHAR",
+    "run_id": "VARCHAR",
+}
+"""Columns of a trained model's record and of the table `trained`, with their SQL types."""
 
 ROW_GROUP = 16_384
 """Rows gathered before they are written: a row group of a few hundred would cost more in headers than in rows."""
@@ -214,10 +242,18 @@ class CellWriter:
 
 def write_run(folder: Path, record: Mapping[str, Any]) -> Path:
     """Write a run's record; a later one of the same run replaces it."""
-    path = folder / f"run-{record['id']}.json"
+    return _write_record(folder / f"run-{record['id']}.json", record)
+
+
+def write_trained(folder: Path, record: Mapping[str, Any]) -> Path:
+    """Write the record of a trained model; a later one of the same id replaces it."""
+    return _write_record(folder / f"trained-{record['id']}.json", record)
+
+
+def _write_record(path: Path, record: Mapping[str, Any]) -> Path:
     temporary = temporary_name(path)
     with storing(path):
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(_plain(record)))
         publish(temporary, path)
     return path
@@ -256,9 +292,9 @@ def proves_broken(error: BaseException) -> bool:
 
 
 def finished(folder: Path) -> list[Path]:
-    """Whole files in the spool, oldest first: cells (.parquet) and runs (.json)."""
+    """Whole files in the spool, oldest first: cells (.parquet), runs and trained models (.json)."""
     files = []
-    for path in (*folder.glob("*.parquet"), *folder.glob("run-*.json")):
+    for path in (*folder.glob("*.parquet"), *folder.glob("run-*.json"), *folder.glob("trained-*.json")):
         with contextlib.suppress(FileNotFoundError):  # another process may take it in meanwhile
             status = path.stat()
             if stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
@@ -284,14 +320,17 @@ def is_running(folder: Path, run_id: str) -> bool:
     return any(pid.isdigit() and _alive(int(pid)) for pid in pids)
 
 
-def sweep(folder: Path) -> int:
-    """Remove unfinished files of processes that are gone; return how many."""
+def sweep(folder: Path, folders: bool = False) -> int:
+    """Remove unfinished files of processes that are gone, and with `folders` unfinished folders too; return how many."""
     count = 0
     for path in folder.glob(f"*.{HOST}.*.tmp"):
         pid = path.name.split(".")[-2]
         if pid.isdigit() and not _alive(int(pid)):
             with contextlib.suppress(OSError):  # a folder, say, that somebody made
-                path.unlink(missing_ok=True)
+                if folders and path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
                 count += 1
     return count
 

@@ -90,7 +90,7 @@ class ModelInfo:
     covariates: tuple[str, ...] = ()  # which it uses: "past"; only those are sent
     max_context: int | None = None  # the parent cuts contexts to this many steps before they travel
     max_horizon: int | None = None  # longer tasks are skipped
-    modes: tuple[str, ...] = ("zero-shot",)
+    modes: tuple[str, ...] = ("zero-shot",)  # zero-shot | finetune | few-shot | full | ttt; others are skipped
     devices: tuple[str, ...] = ("cpu",)
     training_corpora: tuple[str, ...] = ()
     training_cutoff: str = ""  # ISO date of the newest training observation
@@ -109,7 +109,12 @@ class Model(Protocol):
 
 
 class Trainable(Model, Protocol):
-    """A model that can also learn from the part of the data that the protocol gives for training."""
+    """A model that can also learn from the part of the data that the protocol gives for training.
+
+    `finetune` may have a fourth argument, `mode: str = "finetune"`, by which it tells "full" (start untrained) and "ttt" (adapt inside
+    `predict`; `train` has no window) from training that starts at the weights. What it returns may have a method `save(folder: Path)`,
+    which writes its weights into an empty folder; a parameter `weights` of the factory should then take such a folder.
+    """
 
     def finetune(self, train: Batch, budget: str, seed: int) -> Model:
         """Return the model to forecast with; `train` holds each series up to its first cutoff."""

@@ -19,6 +19,7 @@ import sys
 import time
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ from harness.quantiles import check, sort_crossings, with_interval
 from harness.wire import DEPTH, Closed, Link, Region, read_batch, write_forecast
 
 __all__ = ["Session", "failure", "main"]
+
+LONGEST_NOTE = 10_000
+"""Characters, or numbers, that are kept of one thing that a model noted in training."""
 
 
 class Session:
@@ -54,8 +58,16 @@ class Session:
             raise PluginError(f"it needs the package '{error.name}', which is not installed. Type: {registered.info.install}") from error
         return {"load_s": time.perf_counter() - start, "versions": versions(registered.distribution), "python": platform.python_version()}
 
-    def begin(self, budget: str, seed: int, train: Batch | None) -> dict[str, Any]:
-        """Prepare for a cell: seed what may draw from global state, fine-tune if there is something to train on."""
+    def begin(self, budget: str, seed: int, train: Batch | None, mode: str = "finetune", save: str = "") -> dict[str, Any]:
+        """Prepare for a cell: seed what may draw from global state; in a mode with `train` have a fresh model learn, and perhaps save it.
+
+        Args:
+            train: what the mode gives for training, no window in mode "ttt"; None = zero-shot.
+            save: a folder to be made for the weights of the trained model; "" = they are not kept.
+
+        Returns:
+            "fit_s"; "noted", what the model noted while it learnt; "unsaved", why its weights were not kept, "" where they were.
+        """
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - models of strangers draw from the global state
         if "torch" in sys.modules:
@@ -65,11 +77,18 @@ class Session:
             self.model = self.base
         else:
             # A fresh model for each: nothing learnt in one cell reaches another.
-            self.model = self.plugins.pm.hook.finetune(model=self._make(), train=train, budget=budget, seed=seed)
+            self.model = self.plugins.pm.hook.finetune(model=self._make(), train=train, budget=budget, seed=seed, mode=mode)
+        seconds = time.perf_counter() - start if train is not None else 0.0
+        noted, unsaved = {}, ""
+        if save:
+            from harness.saved import save_model  # only here: it costs the import of Parquet
+
+            unsaved = save_model(self.model, Path(save))
         notes = getattr(self.model, "notes", None)
         if isinstance(notes, dict):
-            notes.clear()  # what a model notes is about one cell
-        return {"fit_s": time.perf_counter() - start if train is not None else 0.0}
+            noted = {str(key): plain(value) for key, value in notes.items()} if train is not None else {}
+            notes.clear()  # from here on, what a model notes is about its forecasts
+        return {"fit_s": seconds, "noted": noted, "unsaved": unsaved}
 
     def predict(self, batch: Batch) -> tuple[F32, F32, dict[str, Any]]:
         """Quantiles [N, Q, H] at the asked levels, sorted, means [N, H], and facts about the call."""
@@ -82,6 +101,17 @@ class Session:
         notes = getattr(self.model, "notes", None)
         facts = {"predict_s": seconds, "crossings": crossings, "interval": interval, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
         return quantiles, mean, {**facts, "notes": {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}}
+
+
+def plain(value: Any) -> Any:
+    """What a model noted as JSON takes it: numbers and lists of numbers as they are, anything else as text."""
+    with contextlib.suppress(Exception):  # a stranger's object
+        value = value.tolist()  # an array, a tensor, or one number of them
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and len(value) <= LONGEST_NOTE and all(isinstance(v, bool | int | float) for v in value):
+        return list(value)
+    return str(value)[:LONGEST_NOTE]
 
 
 def failure(error: BaseException) -> dict[str, Any]:
@@ -164,7 +194,7 @@ def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
                 case "begin":
                     assert session is not None
                     train = read_batch(inward[0], message["train"]) if message["train"] else None
-                    answer = session.begin(message["budget"], message["seed"], train)
+                    answer = session.begin(message["budget"], message["seed"], train, message["mode"], message["save"])
                 case "predict":
                     assert session is not None
                     quantiles, mean, facts = session.predict(read_batch(inward[slot], message))

@@ -61,7 +61,7 @@ class Worker(Protocol):
     @property
     def pending(self) -> int: ...
     def load(self, model: str, params: dict[str, Any], timeout: float | None) -> dict[str, Any]: ...
-    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]: ...
+    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None, mode: str, save: str = "") -> dict[str, Any]: ...
     def submit(self, batch: Batch) -> None: ...
     def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]: ...
     def stop(self) -> None: ...
@@ -130,10 +130,10 @@ class ChildWorker:
         except WorkerFailed as error:
             raise _unloaded(error.kind, error.reason, error.log, error.lost) from None
 
-    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
-        """Prepare for a cell; fine-tune on `train` if it is given."""
+    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None, mode: str, save: str = "") -> dict[str, Any]:
+        """Prepare for a cell; see `harness.worker.Session.begin`."""
         header = write_batch(self._inward[0], train) if train is not None else None
-        return self._ask({"do": "begin", "budget": budget, "seed": seed, "train": header}, deadline)
+        return self._ask({"do": "begin", "budget": budget, "seed": seed, "train": header, "mode": mode, "save": save}, deadline)
 
     def submit(self, batch: Batch) -> None:
         """Send a batch; at most `depth` may be pending."""
@@ -268,11 +268,11 @@ class InProcessWorker:
             answer = failure(error)
             raise _unloaded(answer["failure"], answer["reason"], answer["traceback"]) from None
 
-    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None) -> dict[str, Any]:
-        """Prepare for a cell."""
+    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None, mode: str, save: str = "") -> dict[str, Any]:
+        """Prepare for a cell; see `harness.worker.Session.begin`."""
         del deadline
         own = None if train is None else _owned(train)
-        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, own))
+        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, own, mode, save))
         return facts
 
     def submit(self, batch: Batch) -> None:

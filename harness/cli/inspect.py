@@ -15,7 +15,7 @@ from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
 __all__ = ["completion", "dialects", "doctor", "ls", "metrics", "models", "runs", "state_of", "suites", "tasks"]
 
-KINDS = ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells")
+KINDS = ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells", "trained")
 
 
 DROPPED: dict[str, Sequence[str]] = {
@@ -27,6 +27,7 @@ DROPPED: dict[str, Sequence[str]] = {
     "plugins": ("version", "distribution"),
     "runs": ("host", "stored", "finished_at"),
     "cells": ("predict_s", "n_windows", "scope", "seed", "mode", "suite"),
+    "trained": ("fit_s", "seed", "budget", "parent", "created", "suite"),
 }
 """What a table does without on a narrow terminal, the first first."""
 
@@ -48,7 +49,7 @@ class Kind(click.Choice[str]):
 @click.command()
 @click.argument("what", type=Kind(), required=False)
 @click.argument("pattern", required=False, default="")
-@click.option("-s", "--suite", default="", metavar="LIST", help="Only tasks or cells of these suites.")
+@click.option("-s", "--suite", default="", metavar="LIST", help="Only tasks, cells or trained models of these suites.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -58,9 +59,9 @@ class Kind(click.Choice[str]):
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of objects, each with 'name'.")
 def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, as_json: bool) -> None:
-    """List models, suites, tasks, metrics, dialects, plugins, hooks, runs or cells; PATTERN is a glob on their names.
+    """List models, suites, tasks, metrics, dialects, plugins, hooks, runs, cells or trained models; PATTERN is a glob on their names.
 
-    For cells PATTERN is a glob on model, task or status too, or the beginning of an id.
+    For cells PATTERN is a glob on model, task or status too, or the beginning of an id; for trained models on model, task or mode.
     """
     from harness.cli.output import print_json, print_table
     from harness.plugins import load
@@ -80,12 +81,13 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
         "hooks": _hooks,
         "runs": lambda: runs(db),
         "cells": lambda: _cells(plugins, db, data),
+        "trained": lambda: _trained(db),
     }
     rows, columns = readers[what]()
-    if suite and what == "cells":
+    if suite and what in ("cells", "trained"):
         rows = [r for r in rows if r["suite"] in split_list(suite)]
     elif suite and what != "tasks":
-        raise UsageError(f"--suite goes with ls tasks and ls cells; {what} are not of one suite")
+        raise UsageError(f"--suite goes with ls tasks, ls cells and ls trained; {what} are not of one suite")
     if pattern:
         known = [r["name"] for r in rows]
         rows = [r for r in rows if _matches(r, what, pattern)]
@@ -108,10 +110,10 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
 def _matches(row: dict[str, Any], what: str, pattern: str) -> bool:
     """Whether a row is asked for: a name by itself comes first, as the brackets of "ttm[context=512]" mean something else in a glob."""
     names = [str(row["name"])]
-    if what == "cells":
+    if what in ("cells", "trained"):
         if names[0].startswith(pattern):
             return True
-        names += [str(row["model"]), str(row["task"]), f"{row['suite']}:{row['task']}", str(row["status"])]
+        names += [str(row["model"]), str(row["task"]), f"{row['suite']}:{row['task']}", str(row["status" if what == "cells" else "mode"])]
     return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
@@ -258,6 +260,17 @@ def _cells(plugins: Any, db: Path, data: Path | None) -> Rows:
         newer = row.pop("superseded_by")
         row["stale"] = f"superseded by {newer}" if newer else ", ".join(stale.get(row["name"], ()))
     return rows, ["name", "suite", "task", "model", "mode", "seed", "scope", "status", "stale", "n_windows", "predict_s", "reason"]
+
+
+def _trained(db: Path) -> Rows:
+    from harness.api import load as load_results
+    from harness.mappings import mapping
+
+    rows = []
+    for row in load_results(db).trained().to_pylist():
+        known = {name: mapping(row[name]) for name in ("params", "environment", "metrics")}
+        rows.append({"name": row.pop("id"), **row, **known, "fit_s": known["metrics"].get("fit_s")})
+    return rows, ["name", "model", "mode", "suite", "task", "seed", "budget", "parent", "created", "fit_s", "path"]
 
 
 @click.command()

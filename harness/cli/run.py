@@ -108,7 +108,9 @@ OPTIONS: list[Callable[..., Any]] = [
         "--limit", "-L", default="", metavar="N|SHARE", help="Only a random N (or a share: 0.1) of each task's items; marked as partial."
     ),
     click.option("-M", "--model-args", multiple=True, metavar="[MODEL:]K=V", help="A parameter of one model, or of all."),
-    click.option("--mode", "modes", multiple=True, default=["zero-shot"], metavar="LIST", help="zero-shot, few-shot:SHARE, finetune."),
+    click.option(
+        "--mode", "modes", multiple=True, default=["zero-shot"], metavar="LIST", help="zero-shot, few-shot:SHARE, finetune, full, ttt."
+    ),
     click.option("--budget", default="", help="What a fine-tuning may use, in the model's words: 500steps, 10m."),
     click.option("--seed", "seeds", multiple=True, default=["0"], metavar="LIST", help="Seeds: 0,1 or 0-4."),
     click.option(
@@ -120,6 +122,12 @@ OPTIONS: list[Callable[..., Any]] = [
     click.option("--isolation", type=click.Choice(["process", "inprocess"]), default="process", help="Where models run."),
     click.option("--timeout", default="", metavar="TIME", help="Longest time for one cell: 90, 30m, 2h.  [default: none]"),
     click.option("--save-forecasts", is_flag=True, help="Keep the forecasts too, as Parquet beside the database."),
+    click.option(
+        "--save-models",
+        is_flag=True,
+        envvar="HARNESS_SAVE_MODELS",
+        help="Keep what is learnt (modes finetune, few-shot, full), in folders beside the database: harness ls trained.",
+    ),
     click.option(
         "--rerun",
         type=click.Choice(["failed", "stale", "all"]),

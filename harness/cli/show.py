@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from harness.cli.complete import shown_names
 from harness.cli.inspect import dialects, metrics, models, state_of, suites, tasks
 from harness.cli.run import db_option
 from harness.errors import NothingMatched, suggest
+
+if TYPE_CHECKING:
+    from harness.results import Results
 
 __all__ = ["show"]
 
@@ -27,7 +30,7 @@ SCORES = {"MASE": "MASE[0.5]", "CRPS": "mean_weighted_sum_quantile_loss"}
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of JSON objects.")
 def show(name: str, db: Path, as_json: bool) -> None:
-    """Show all that is known of a model, suite, task, metric, dialect, run or cell (by id or the beginning of one)."""
+    """Show all that is known of a model, suite, task, metric, dialect, or of a run, cell or trained model (by the beginning of its id)."""
     from harness.cli.output import print_json
     from harness.plugins import load
 
@@ -38,7 +41,7 @@ def show(name: str, db: Path, as_json: bool) -> None:
     if not found:
         known = [*plugins.models, *plugins.suites, *plugins.metrics, *plugins.dialects]
         raise NothingMatched(
-            f"there is no model, suite, task, metric, dialect, run or cell '{name}'.{suggest(name, known)} "
+            f"there is no model, suite, task, metric, dialect, run or cell '{name}', and no trained model.{suggest(name, known)} "
             "To see what there is: harness ls KIND"
         )
     if as_json:
@@ -76,9 +79,27 @@ def _stored(db: Path, name: str) -> list[dict[str, Any]]:
         "SELECT * FROM main.cells WHERE source = 'own' AND (starts_with(cell_id, $1) OR (task = $2 AND ($3 = '' OR suite = $3))) "
         "ORDER BY model, suite, seed, finished_at LIMIT 500"
     )
-    for row in results.sql(sql, [name, task, suite]).to_pylist():
+    rows = results.sql(sql, [name, task, suite]).to_pylist()
+    sql = "SELECT id, cell_id FROM main.trained WHERE cell_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY created DESC"
+    learnt = results.sql(sql, [[row["cell_id"] for row in rows]]).to_pylist()
+    for row in rows:
         scores = results.sql("SELECT metric, value FROM main.scores WHERE result_id = ?", [row["result_id"]]).to_pylist()
-        found.append({"kind": "cell", **row, "scores": {s["metric"]: s["value"] for s in scores}})
+        made = [trained["id"] for trained in learnt if trained["cell_id"] == row["cell_id"]]
+        found.append({"kind": "cell", **row, "trained": made, "scores": {s["metric"]: s["value"] for s in scores}})
+    return found + _trained(results, name)
+
+
+def _trained(results: Results, name: str) -> list[dict[str, Any]]:
+    """Trained models by the beginning of an id, each with the command to forecast with it."""
+    from harness.trained import folder_of, usage
+
+    rows = results.sql("SELECT * FROM main.trained WHERE starts_with(id, ?) ORDER BY created DESC LIMIT 5", [name]).to_pylist()
+    found = []
+    for row in rows:
+        folder = folder_of(results.store, row)
+        use = usage(results.store, row)
+        gone = "" if folder is None or use else f"there is nothing at {folder}; the weights were moved or removed"
+        found.append({"kind": "trained", "name": row["id"], **row, "use": use, "gone": gone})
     return found
 
 

@@ -172,8 +172,11 @@ def opened(path: Path, *, write: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
 
 
 def _readable(con: duckdb.DuckDBPyConnection) -> None:
-    if schema.version(con) != schema.SCHEMA_VERSION:
+    """Refuse a database without tables; an older one is read as it is, and brought to the current schema by its next writer."""
+    found = schema.version(con)
+    if found is None:
         raise StoreError("not brought to the current schema yet; run: harness db check")
+    schema.stand_in(con, found)
 
 
 def _not_emptied(con: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -47,7 +47,7 @@ class _Spooled:
     scores: dict[str, float | None]
     model: dict[str, Any] | None
     steps: pa.Table | None
-    is_run: bool = False
+    table: str = "cells"  # or "runs", "trained"
 
 
 def take_in(con: duckdb.DuckDBPyConnection, spool: Path) -> int:
@@ -87,13 +87,15 @@ def _groups(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 def _read(path: Path) -> _Spooled:
     if path.suffix == ".json":
+        table, what = ("trained", "of a trained model") if path.name.startswith("trained-") else ("runs", "of a run")
         try:
             record = json.loads(path.read_text())
         except (ValueError, RecursionError) as error:
-            raise StoreError(f"{path} is not a run's record: {error}") from error
+            raise StoreError(f"{path} is not the record {what}: {error}") from error
         if not isinstance(record, dict):
-            raise StoreError(f"{path} is not a run's record")
-        return _Spooled(path, records.run_row(record), {}, None, None, is_run=True)
+            raise StoreError(f"{path} is not the record {what}")
+        row = records.run_row(record) if table == "runs" else records.trained_row(record)
+        return _Spooled(path, row, {}, None, None, table)
     record, steps = read_cell(path)
     if not isinstance(record, dict):
         raise StoreError(f"{path} holds no cell's record")
@@ -164,14 +166,15 @@ def _broken(path: Path, error: Exception) -> bool:
 
 
 def _transaction(con: duckdb.DuckDBPyConnection, items: Sequence[_Spooled]) -> int:
-    cells = {item.row["result_id"]: item for item in items if not item.is_run}
+    cells = {item.row["result_id"]: item for item in items if item.table == "cells"}
     with records.transaction(con):
         fresh = _newest(con, list(cells.values()))
         records.insert_rows(con, "cells", [item.row for item in fresh])
         records.insert_scores(con, ((item.row["result_id"], item.row["cell_id"], item.scores) for item in fresh))
         _insert_sums(con, fresh)
         _put_models(con, [item.model for item in fresh if item.model is not None])
-        _put_runs(con, [item.row for item in items if item.is_run])
+        _put_trained(con, [item.row for item in items if item.table == "trained"])
+        _put_runs(con, [item.row for item in items if item.table == "runs"])
         if fresh:
             records.refresh_superseded(con, [item.row["cell_id"] for item in fresh])
     return len(fresh)
@@ -241,6 +244,19 @@ def _put_models(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) 
     for name, source in unique:
         con.execute("DELETE FROM models WHERE name = $1 AND source = $2", [name, source])
     records.insert_rows(con, "models", list(unique.values()))
+
+
+def _put_trained(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """One row an id, the newest; nothing else ever takes a row of this table away."""
+    if not rows:
+        return
+    newest = {row["id"]: row for row in sorted(rows, key=lambda row: (row["created"] is not None, row["created"]))}
+    sql = "SELECT id, created FROM trained WHERE id IN (SELECT unnest($1::VARCHAR[]))"
+    for known, created in con.execute(sql, [list(newest)]).fetchall():
+        if created is not None and (newest[known]["created"] is None or newest[known]["created"] < created):
+            del newest[known]
+    con.execute("DELETE FROM trained WHERE id IN (SELECT unnest($1::VARCHAR[]))", [list(newest)])
+    records.insert_rows(con, "trained", list(newest.values()))
 
 
 def _put_runs(con: duckdb.DuckDBPyConnection, rows: Sequence[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError
+from harness.saved import model_folder
 from harness.sink import forecast_folder
 from harness.spool import finished, publish, storing, temporary_name
 from harness_results import records, schema
@@ -32,7 +33,7 @@ def info(store: DuckStore) -> dict[str, Any]:
     return {
         "path": str(store.path),
         "bytes": store.path.stat().st_size,
-        "schema_version": schema.SCHEMA_VERSION,
+        "schema_version": int(store.query("SELECT value FROM meta WHERE key = 'schema_version'")["value"][0].as_py()),
         **counts,
         "spool_waiting": len(finished(store.spool)) if store.spool.is_dir() else 0,
         "spool_rejected": sum(1 for _ in rejected.iterdir()) if rejected.is_dir() else 0,
@@ -51,6 +52,7 @@ def check(store: DuckStore) -> list[str]:
         "cells with more than one result": "SELECT count(*) AS n FROM (SELECT 1 FROM cells GROUP BY cell_id HAVING count(*) > 1)",
         "scores without a cell": "SELECT count(*) AS n FROM scores WHERE result_id NOT IN (SELECT result_id FROM cells)",
         "windows without a cell": "SELECT count(*) AS n FROM windows WHERE result_id NOT IN (SELECT result_id FROM cells)",
+        "trained models with more than one record": ("SELECT count(*) AS n FROM (SELECT 1 FROM trained GROUP BY id HAVING count(*) > 1)"),
         "steps without a cell": "SELECT count(*) AS n FROM steps WHERE result_id NOT IN (SELECT result_id FROM cells)",
     }
     for what, sql in questions.items():
@@ -61,6 +63,9 @@ def check(store: DuckStore) -> list[str]:
         problems.append(
             f"{len(missing)} files of stored forecasts are not in {folder}, as {missing[0]}; copy them there, or run with --rerun all"
         )
+    models = model_folder(store)
+    if missing := [name for name in _model_names(store) if not os.path.isdir(models / name)]:  # noqa: PTH112 - as above
+        problems.append(f"{len(missing)} saved models are not in {models}, as {missing[0]}; copy them there, or train them again")
     rejected = store.spool / "rejected"
     if rejected.is_dir() and (files := sorted(rejected.iterdir())):
         problems.append(f"{len(files)} spooled files could not be taken in; they are in {rejected}")
@@ -94,6 +99,7 @@ def merge(store: DuckStore, files: Sequence[Path]) -> dict[Path, int]:
             with opened(other.path, write=False, wait=store.wait) as source, opened(store.path, write=True, wait=store.wait) as con:
                 counts[file] += _merge_one(con, source)
         _take_forecasts(store, other)
+        _take_models(store, other)
     return counts
 
 
@@ -119,6 +125,34 @@ def _take_forecasts(store: DuckStore, other: DuckStore) -> None:
                 publish(temporary_name(target), target)
     with opened(store.path, write=True, wait=store.wait) as con:
         con.execute(f"UPDATE cells SET forecasts = $1 || {_FILE} WHERE forecasts <> '' AND forecasts <> $1 || {_FILE}", [here.name + "/"])
+
+
+def _take_models(store: DuckStore, other: DuckStore) -> None:
+    """Copy the saved models that are now here too, and name the folders as they lie beside this database."""
+    here, there = model_folder(store), model_folder(other)
+    for name in _model_names(store):
+        source, target = there / name, here / name
+        if os.path.isdir(source) and not target.exists():  # noqa: PTH112
+            temporary = temporary_name(target)
+            with storing(target):
+                try:
+                    # A link stays one: it must not bring in a file from elsewhere.
+                    shutil.copytree(source, temporary, symlinks=True)
+                    temporary.rename(target)
+                finally:
+                    shutil.rmtree(temporary, ignore_errors=True)
+    last = "regexp_extract(path, '[^/]*$')"
+    with opened(store.path, write=True, wait=store.wait) as con:
+        con.execute(f"UPDATE trained SET path = $1 || {last} WHERE {_BESIDE} AND path <> $1 || {last}", [here.name + "/"])
+
+
+_BESIDE = "path <> '' AND NOT starts_with(path, '/')"
+
+
+def _model_names(store: DuckStore) -> list[str]:
+    """Folders of saved models beside the database, by their last part alone."""
+    found = store.query(f"SELECT DISTINCT regexp_extract(path, '[^/]*$') AS name FROM trained WHERE {_BESIDE} ORDER BY name")
+    return [name for name in found["name"].to_pylist() if name not in ("", ".", "..")]
 
 
 _FILE = "regexp_extract(forecasts, '[^/]*$')"
@@ -147,6 +181,8 @@ def _merge_one(con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection)
             _copy(con, other, table, "WHERE result_id IN (SELECT unnest($1::VARCHAR[]))", [list(fresh.values())])
         con.execute("UPDATE cells SET superseded_by = NULL WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))", [list(fresh)])
         known_runs = [row[0] for row in con.execute("SELECT id FROM runs").fetchall()]
+        known_trained = [row[0] for row in con.execute("SELECT id FROM trained").fetchall()]
+        _copy(con, other, "trained", "WHERE id NOT IN (SELECT unnest($1::VARCHAR[]))", [known_trained])
         _copy(con, other, "runs", "WHERE id NOT IN (SELECT unnest($1::VARCHAR[]))", [known_runs])
         known_models = [name + "\n" + source for name, source in con.execute("SELECT name, source FROM models").fetchall()]
         _copy(con, other, "models", "WHERE name || chr(10) || source NOT IN (SELECT unnest($1::VARCHAR[]))", [known_models])

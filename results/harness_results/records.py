@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError
-from harness.spool import CELL_FIELDS, RUN_FIELDS
+from harness.spool import CELL_FIELDS, RUN_FIELDS, TRAINED_FIELDS
 from harness_results.plain import as_text, cleaned, listed, plain_info
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "refresh_superseded",
     "run_row",
     "scores_of",
+    "trained_row",
     "transaction",
 ]
 
@@ -42,7 +43,7 @@ MODEL_FIELDS = {
     "link": "VARCHAR",
     "info": "JSON",
 }
-_FIELDS = {"cells": CELL_FIELDS, "runs": RUN_FIELDS, "models": MODEL_FIELDS}
+_FIELDS = {"cells": CELL_FIELDS, "runs": RUN_FIELDS, "models": MODEL_FIELDS, "trained": TRAINED_FIELDS}
 _KEY = ("source", "suite", "task", "model", "mode", "budget", "seed", "scope")
 
 
@@ -109,6 +110,23 @@ def run_row(record: Mapping[str, Any]) -> dict[str, Any]:
     return _row(record, RUN_FIELDS, f"run {record['id']}")
 
 
+def trained_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of `trained`; what is not known is empty.
+
+    Raises:
+        StoreError: a value of a wrong type, or no id or model.
+    """
+    if missing := [name for name in ("id", "model") if not record.get(name)]:
+        raise StoreError(f"the record of a trained model without {', '.join(missing)}")
+    row = _row(record, TRAINED_FIELDS, f"trained model {record['id']}")
+    for name, kind in TRAINED_FIELDS.items():
+        if row[name] is None and kind in ("VARCHAR", "JSON"):
+            row[name] = "" if kind == "VARCHAR" else "{}"
+    row["seed"] = row["seed"] or 0
+    row["model_name"] = row["model_name"] or row["model"].partition("[")[0]
+    return row
+
+
 def model_row(info: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
     """The row of `models` from what is known of a model: `ModelInfo`'s fields or a leaderboard's config.json.
 
@@ -145,7 +163,7 @@ def scores_of(record: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append rows (from the functions above) to `cells`, `runs` or `models`."""
+    """Append rows (from the functions above) to `cells`, `runs`, `models` or `trained`."""
     fields = _FIELDS[table]
     _insert(con, table, fields, [[row[name] for row in rows] for name in fields])
 

@@ -12,17 +12,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
-from harness.spool import CELL_FIELDS, RUN_FIELDS
+from harness.spool import CELL_FIELDS, RUN_FIELDS, TRAINED_FIELDS
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MAIN_METRICS", "MIGRATIONS", "SCHEMA_VERSION", "TABLES", "VIEWS", "create", "describe", "version"]
+__all__ = ["MAIN_METRICS", "MIGRATIONS", "SCHEMA_VERSION", "TABLES", "VIEWS", "create", "describe", "stand_in", "version"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: the first; 2: with the table `trained`."""
 
-MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {}
-"""{version: the step that takes a database of that version to the next}. Empty: there has been one version."""
+NEW_TABLES: dict[int, tuple[str, ...]] = {2: ("trained",)}
+"""{version: the tables that came with it}: what readers of an older database find empty."""
+
+MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {1: lambda con: _create_table(con, "trained")}
+"""{version: the step that takes a database of that version to the next}."""
 
 MAIN_METRICS: dict[str, str] = {
     "MASE": "MASE[0.5]",
@@ -94,6 +98,31 @@ _CELL_COMMENTS = {
     "receipt": "versions, git commit, hardware, command",
 }
 
+_TRAINED_COMMENTS = {
+    "id": "hash of cell and run; of a registered one, of its configuration and path; unique in this table",
+    "created": "when training ended, UTC",
+    "parent": "model and digest of the weights that training started from: 'ttm@3f2a…'; without a known digest 'ttm[weights=r2]' or 'ttm'; "
+    "'' = from nothing",
+    "model": "the model with its parameters: 'ttm[context=512]'",
+    "model_name": "the model as registered: 'ttm'",
+    "version": "version of the model, or of its plugin",
+    "suite": "suite of the task it was trained on; '' for a pre-training",
+    "task": "that task; '' for a pre-training",
+    "mode": "finetune, few-shot:p, full or pretrain",
+    "budget": "training budget, '' when there is none",
+    "seed": "seed of the training",
+    "params": "parameters given to the model",
+    "configuration": "hash of what decides what is learnt: task, data, model, version, source, parameters and files, mode, budget, seed",
+    "data": "what it learnt from: name of the task and fingerprint of its data, or what a pre-training says",
+    "git": "git commit of the working folder, '-dirty' where it had changes; '' outside of git",
+    "environment": "Python, harness, packages, platform, hardware, command",
+    "metrics": "fit_s (seconds), what the model noted while it learnt, and unsaved: why its weights were not kept",
+    "path": "folder of the weights, relative to the database's folder or absolute; '' = not kept",
+    "weights_digest": "hash of the weights at path, as it stands in parent of what starts from them; '' = none, or no folder of weights",
+    "cell_id": "cells.cell_id of the cell it was trained for, which may be gone; '' for a pre-training",
+    "run_id": "runs.id; '' for a pre-training",
+}
+
 _SUMS = {
     "n": ("INTEGER", "valid points"),
     "n_ape": ("INTEGER", "points that count in ape (label not zero)"),
@@ -152,6 +181,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "link": ("VARCHAR", "where to read of it"),
         "info": ("JSON", "all that was declared"),
     },
+    "trained": {name: (kind, _TRAINED_COMMENTS[name]) for name, kind in TRAINED_FIELDS.items()},
     "runs": {
         "id": (RUN_FIELDS["id"], "cells.run_id"),
         "started_at": (RUN_FIELDS["started_at"], "UTC"),
@@ -217,24 +247,40 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
         _create_tables(con)
         return
     while found < SCHEMA_VERSION:
+        con.execute("BEGIN")  # a process that is killed here leaves the version before, whole
         MIGRATIONS[found](con)
         found += 1
         con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(found)])
+        con.execute("COMMIT")
+
+
+def stand_in(con: duckdb.DuckDBPyConnection, found: int) -> None:
+    """Give a connection that only reads a database of version `found` the tables that it lacks, empty; the file stays as it is."""
+    for table in (table for since, tables in NEW_TABLES.items() if since > found for table in tables):
+        con.execute(f"CREATE TEMP TABLE {table} ({_typed(table)})")
+
+
+def _typed(table: str) -> str:
+    return ", ".join(f'"{name}" {kind}' for name, (kind, _) in TABLES[table].items())
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _create_table(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    con.execute(f"CREATE TABLE {table} ({_typed(table)})")
+    for name, (_, comment) in TABLES[table].items():
+        con.execute(f'COMMENT ON COLUMN {table}."{name}" IS {_literal(comment)}')
 
 
 def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    def literal(text: str) -> str:
-        return "'" + text.replace("'", "''") + "'"
-
     con.execute("BEGIN")
-    for table, columns in TABLES.items():
-        typed = ", ".join(f'"{name}" {kind}' for name, (kind, _) in columns.items())
-        con.execute(f"CREATE TABLE {table} ({typed})")
-        for name, (_, comment) in columns.items():
-            con.execute(f'COMMENT ON COLUMN {table}."{name}" IS {literal(comment)}')
+    for table in TABLES:
+        _create_table(con, table)
     for view, (comment, query) in VIEWS.items():
         con.execute(f"CREATE VIEW {view} AS {query}")
-        con.execute(f"COMMENT ON VIEW {view} IS {literal(comment)}")
+        con.execute(f"COMMENT ON VIEW {view} IS {_literal(comment)}")
     con.execute("INSERT INTO meta VALUES ('schema_version', ?), ('created_by', 'ts-harness'), ('created_at', now())", [str(SCHEMA_VERSION)])
     con.execute("COMMIT")
 

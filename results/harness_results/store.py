@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import StoreError, UsageError
 from harness.spool import finished, sweep
 from harness_results.connection import LockedError, check_name, opened
+from harness_results.schema import SCHEMA_VERSION, version
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +59,8 @@ class DuckStore:
             try:
                 with opened(self.path, write=False, wait=self.wait) as con:
                     con.execute("SELECT count(*) FROM cells").fetchall()
-                return
+                    if version(con) == SCHEMA_VERSION:
+                        return
             except LockedError:
                 raise
             except StoreError:

@@ -81,6 +81,8 @@ def with_predict(change: Callable[[Fan, Batch], Any]) -> type[Fan]:
         replace(INFO, multivariate=True),
         replace(INFO, modes=("zero-shot", "finetune", "few-shot", "few-shot:0.1")),
         replace(INFO, modes=("finetune",)),
+        replace(INFO, modes=("zero-shot", "full")),
+        replace(INFO, modes=("full",)),
     ],
 )
 def test_a_good_model_passes(info: ModelInfo) -> None:
@@ -251,6 +253,144 @@ def test_training_is_checked() -> None:
     assert "finetune" not in failures(Cannot)
     with pytest.raises(Exception, match="float"):
         failures(Returns, info)
+
+
+class Adapts(Fan):
+    """In mode "ttt" the median is shifted by the mean of each window's own context."""
+
+    mode = "zero-shot"
+    shift = 0.0
+
+    def fan(self, batch: Batch) -> F32:
+        means = np.array([np.nan_to_num(np.nanmean(row)) if np.isfinite(row).any() else 0.0 for row in batch], np.float32)
+        adapted = means if self.mode == "ttt" else np.zeros(len(means), np.float32)
+        return super().fan(batch) + adapted[:, None, None] + np.float32(self.shift)
+
+    def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> Adapts:
+        assert (len(train) == 0) == (mode == "ttt")
+        assert (train.horizon, train.freq, len(train.quantile_levels)) == (6, "H", 9)
+        self.mode, self.shift = mode, 3.0 if mode == "full" else 0.0
+        return self
+
+
+TTT = replace(INFO, modes=("zero-shot", "finetune", "full", "ttt"))
+
+
+def test_a_model_that_adapts_passes() -> None:
+    assert failures(Adapts, TTT) == {}
+    assert failures(Adapts, replace(INFO, modes=("ttt",))) == {}
+    assert failures(Adapts, replace(TTT, multivariate=True, covariates=("past",), max_context=30)) == {}
+
+
+def test_adapting_is_checked() -> None:
+    class Remembers(Adapts):
+        """What it adapted to stays for the windows that follow."""
+
+        def predict(self, batch: Batch) -> Forecast:
+            values = self.fan(batch) + np.float32(self.shift)
+            self.shift += 1.0 if self.mode == "ttt" else 0.0
+            return Forecast.from_quantiles(values, batch.quantile_levels)
+
+    class Neighbours(Adapts):
+        """It adapts to the whole batch."""
+
+        def fan(self, batch: Batch) -> F32:
+            return Fan.fan(self, batch) + np.float32(np.nanmean(batch.contexts.values) if self.mode == "ttt" else 0.0)
+
+    class Nothing(Adapts):
+        def fan(self, batch: Batch) -> F32:
+            return Fan.fan(self, batch)
+
+    class Only(Adapts):
+        """It adapts to long contexts alone, which is as good."""
+
+        def fan(self, batch: Batch) -> F32:
+            far = (batch.contexts.lengths > 2000) & (self.mode == "ttt")
+            return Fan.fan(self, batch) + far.astype(np.float32)[:, None, None]
+
+    class Leaks(Adapts):
+        """The zero-shot model is not what it was."""
+
+        def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> Adapts:
+            Leaks.shift += 1.0 if mode == "ttt" else 0.0
+            return Adapts()
+
+    said = {
+        kind.__name__: failures(kind, replace(INFO, modes=("zero-shot", "ttt"))) for kind in (Remembers, Neighbours, Nothing, Only, Leaks)
+    }
+    assert "the same batch, twice in mode 'ttt', where nothing may stay of a window" in said["Remembers"]["finetune"]
+    assert "in mode 'ttt', windows [0] alone and in a batch of 12 give forecasts that differ" in said["Neighbours"]["finetune"]
+    assert set(said["Nothing"]) == {"finetune"}
+    assert "forecasts as zero-shot does, to the bit, also a context of 2048 steps" in said["Nothing"]["finetune"]
+    assert said["Only"] == {}
+    assert "finetune" in said["Leaks"]
+    assert failures(Neighbours, replace(INFO, modes=("zero-shot", "ttt"), batch_dependent=True)) == {}
+
+
+def test_full_and_finetune_must_be_told_apart() -> None:
+    both = replace(INFO, modes=("zero-shot", "few-shot", "full"))
+    assert "cannot tell 'full', which starts untrained, from the others; give it an argument" in failures(Fan, both)["finetune"]
+    assert failures(Adapts, both) == {}
+    plugins, module = Plugins(), types.ModuleType("kit")
+    module.register_models = hookimpl(lambda register: register(both, Fan))  # type: ignore[attr-defined]
+    module.finetune = hookimpl(lambda model, mode: model)  # type: ignore[attr-defined]
+    plugins.register(module, "kit")
+    (check,) = [check for check in checks("mine", plugins=plugins) if check.name == "finetune"]
+    check()
+
+
+class Keeps(Fan):
+    """A level that is learnt, saved, and read again."""
+
+    end = "bin"
+
+    def __init__(self, weights: str = "") -> None:
+        self.level = float(next(Path(weights).iterdir()).read_text()) if weights else 0.0
+
+    def fan(self, batch: Batch) -> F32:
+        return super().fan(batch) + np.float32(self.level)
+
+    def finetune(self, train: Batch, budget: str, seed: int) -> Fan:
+        self.level = float(np.nanmean(train.contexts.values))
+        return self
+
+    def save(self, folder: Path) -> None:
+        (folder / f"level.{self.end}").write_text(repr(self.level))
+
+
+def test_saving_is_checked() -> None:
+    class Rounds(Keeps):
+        def save(self, folder: Path) -> None:
+            (folder / "level.bin").write_text(f"{self.level:.1f}")
+
+    class Changes(Keeps):
+        def save(self, folder: Path) -> None:
+            super().save(folder)
+            self.level = 0.0
+
+    class Raises(Keeps):
+        def save(self, folder: Path) -> None:
+            raise ValueError("no room")
+
+    class NoParameter(Keeps):
+        def __init__(self) -> None:
+            super().__init__()
+
+    info = replace(INFO, modes=("zero-shot", "few-shot"))
+    named = type("Named", (Keeps,), {"end": "txt"})
+    assert failures(Keeps, info) == {}
+    assert failures(Keeps, replace(INFO, modes=("full",))) == {}
+    said = {kind.__name__: failures(kind, info)["save"] for kind in (Rounds, Changes, Raises, NoParameter, named)}
+    assert "the trained model, and the one made with what it saved as weights give forecasts that differ" in said["Rounds"]
+    assert "the trained model before and after it was saved give forecasts that differ" in said["Changes"]
+    assert "could not be saved: save(folder) raised ValueError: no room" in said["Raises"]
+    assert "its factory takes no parameter 'weights'" in said["NoParameter"]
+    assert "wrote no file that ends in one of .safetensors" in said["Named"]
+    # Where there is nothing to save, the check is skipped, and it is not there for models without training.
+    (check,) = [check for check in checks("mine", plugins=registered(Fan, info)) if check.name == "save"]
+    with pytest.raises(unittest.SkipTest, match=r"the trained model has no method save\(folder\)"):
+        check()
+    assert "save" not in {check.name for check in checks("mine", plugins=registered(Fan, replace(INFO, modes=("zero-shot", "ttt"))))}
 
 
 @pytest.mark.parametrize(

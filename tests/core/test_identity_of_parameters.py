@@ -47,6 +47,15 @@ def test_names_without_a_slash_count(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert file_digest("none.ckpt") == ""
 
 
+def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ttm").mkdir()
+    (tmp_path / "ttm" / "model.safetensors").write_bytes(b"one")
+    assert file_digest("~/ttm") == file_digest(str(tmp_path / "ttm")) != ""
+    assert file_digest("~/ttm/model.safetensors") == file_digest(str(tmp_path / "ttm" / "model.safetensors")) != ""
+    assert file_digest("~") == file_digest("~nobody-like-that/ttm") == file_digest("~/none") == ""
+
+
 def test_a_folder_counts_with_the_names_of_its_files(tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     deep = folder / "a" / "b"

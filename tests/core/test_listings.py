@@ -41,7 +41,8 @@ def test_cells_are_found_by_what_people_call_them(lab: Lab) -> None:
     assert whole[:13] not in table.out
     nothing.expect(5, "none of the 6 cells matches 'nope'")
     assert (
-        kinds.expect(0).out == "harness ls KIND, which is one of: models, suites, tasks, metrics, dialects, plugins, hooks, runs, cells\n"
+        kinds.expect(0).out
+        == "harness ls KIND, which is one of: models, suites, tasks, metrics, dialects, plugins, hooks, runs, cells, trained\n"
     )
 
     shown.expect(0, "ValueError: bad luck", "Traceback")

@@ -1,0 +1,40 @@
+"""Adapting a network to data: fine-tuning on a task's training part, and test-time training on each window's own context. Needs torch.
+
+- `finetune(model, train, budget, seed, mode=…, part=…)`: modes full, finetune, few-shot.
+- `TTTForecaster(model, config, part=…, steps=…, lr=…)`: mode ttt; `predict(batch)`.
+- `harness_ttm.adapt.parts` says which parameters are trained, `harness_ttm.adapt.lora` has the low-rank factors and their files.
+"""
+
+from __future__ import annotations
+
+from harness_ttm.adapt import lora
+from harness_ttm.adapt.budget import Budget, LearningRate, lr_find, parse_budget
+from harness_ttm.adapt.finetune import Finetuned, finetune
+from harness_ttm.adapt.gate import WEIGHTS, gate
+from harness_ttm.adapt.parts import LINEARS, Part, choose, linear_names, parse_part, weights_digest
+from harness_ttm.adapt.problem import PointProblem, SeasonProblem
+from harness_ttm.adapt.ttt import Adapted, TTTForecaster
+from harness_ttm.adapt.windows import Augmentation
+
+__all__ = [
+    "LINEARS",
+    "WEIGHTS",
+    "Adapted",
+    "Augmentation",
+    "Budget",
+    "Finetuned",
+    "LearningRate",
+    "Part",
+    "PointProblem",
+    "SeasonProblem",
+    "TTTForecaster",
+    "choose",
+    "finetune",
+    "gate",
+    "linear_names",
+    "lora",
+    "lr_find",
+    "parse_budget",
+    "parse_part",
+    "weights_digest",
+]

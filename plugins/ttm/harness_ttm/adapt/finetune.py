@@ -1,0 +1,316 @@
+"""Fine-tuning on the training part of a task: a new network, and a record of how it came about.
+
+Axes: n windows, S series.
+
+- Windows are cut at random origins, each series with equal chance, from the training contexts alone. The newest steps of each series (the
+  horizon, or a quarter of the series where that is shorter) are kept for validation, and no training window has a label there.
+- The weights with the best validation loss are kept. If none is better than the network that the training started from, that network
+  is returned as it was, and the notes say so: fine-tuning costs time then, and no accuracy on the validation windows.
+- "full" starts from random weights; there the best weights are returned however they compare with the shipped ones.
+- A budget in steps gives the same bits again; one in seconds does not, and the notes say that, too.
+
+The network that is given is not changed, and torch's global generator is as it was before.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness import Batch, UsageError
+from harness_ttm.adapt.budget import LearningRate, lr_find, parse_budget, schedule
+from harness_ttm.adapt.lora import layers, merge
+from harness_ttm.adapt.parts import choose, parse_part
+from harness_ttm.adapt.problem import Arrays, Problem, problem_of
+from harness_ttm.adapt.windows import Augmentation, augment, cut, hints_of, thinned_hints
+from harness_ttm.train.windows import Windows
+
+__all__ = ["Finetuned", "finetune"]
+
+I64 = NDArray[np.int64]
+MODES = "full, finetune, or few-shot:SHARE"
+SWEEP = 4  # batches that the learning-rate finder goes round
+
+
+@dataclass
+class Finetuned:
+    """What `finetune` returns."""
+
+    model: nn.Module  # a plain network, low-rank factors merged
+    notes: dict[str, float | str]
+    curve: list[dict[str, float]] = field(default_factory=list)  # step, loss, validation
+    search: LearningRate | None = None  # where the rate was looked for
+    adapter: nn.Module | None = None  # with its factors unmerged, for `lora.save`; None for other parts, or where the base was kept
+
+
+@dataclass
+class Series:
+    """The series that windows are cut from, as places in one buffer: [S] each."""
+
+    values: NDArray[np.float32]
+    begin: I64
+    end: I64  # of what is trained on
+    whole: I64  # of the series
+    least: int  # steps of history that a window should have
+
+    @classmethod
+    def of(cls, train: Batch, problem: Problem, validate: bool) -> Series:
+        values = np.asarray(train.contexts.values)
+        begin, whole = train.contexts.offsets[:-1].copy(), train.contexts.offsets[1:].copy()
+        # Steps before the first observed value are no history. Cumulative counts find it without a loop.
+        seen = np.concatenate([[0], np.cumsum(np.isfinite(values))])
+        places = np.append(np.flatnonzero(np.isfinite(values)), len(values))
+        begin = np.minimum(places[seen[begin]], whole)
+        length = whole - begin
+        kept = np.minimum(problem.horizon, length // 4) if validate else np.zeros_like(length)
+        usable = (length - kept >= 2) & (kept >= int(validate))
+        least = max(min(problem.horizon, 64), 8)
+        return cls(values, begin[usable], (whole - kept)[usable], whole[usable], least)
+
+    def draw(self, problem: Problem, hints: I64, rng: np.random.Generator, n: int, how: Augmentation | None) -> Windows:
+        """n training windows."""
+        row = rng.integers(0, len(self.begin), n)
+        begin, end = self.begin[row], self.end[row]
+        length = end - begin
+        low = np.minimum(self.least, (length + 1) // 2)
+        high = np.maximum(low, length - problem.horizon)
+        at = begin + low + np.floor(rng.random(n) * (high - low + 1)).astype(np.int64)
+        every = np.ones(n, np.int64)
+        if how is not None:
+            room = (at - begin >= 2 * low) & (end - at >= 2)
+            every += (rng.random(n) < how.thin) & room
+        limit = np.minimum(end, at + every * problem.horizon)
+        history = problem.history(int((self.whole - self.begin).max()))
+        y = cut(self.values, begin, at, limit, history, problem.ahead, every)
+        if how is not None:
+            y = augment(y, history, how, rng)
+        return Windows(y, history, thinned_hints(hints, every))
+
+    def newest(self, problem: Problem, hints: I64, rows: I64) -> Windows:
+        """The validation windows of some series."""
+        history = problem.history(int((self.whole - self.begin).max()))
+        y = cut(self.values, self.begin[rows], self.end[rows], self.whole[rows], history, problem.ahead)
+        return Windows(y, history, np.broadcast_to(hints, (len(rows), len(hints))))
+
+
+def finetune(
+    model: nn.Module,
+    train: Batch,
+    budget: str,
+    seed: int,
+    *,
+    mode: str = "finetune",
+    part: str = "",
+    learning_rate: float | str = "auto",
+    batch: int = 64,
+    patches: int = 8,
+    weight_decay: float = 0.01,
+    clip: float = 1.0,
+    augmentation: Augmentation | None = None,
+    validate: bool = True,
+    validation_windows: int = 256,
+    evaluations: int = 20,
+    patience: int = 6,
+    balance: float = 0.0,
+) -> Finetuned:
+    """Fine-tune a copy of a network.
+
+    Args:
+        model: a `SeasonTTM`, or a `TTM` of one channel. It is left as it is.
+        train: each series up to its first cutoff.
+        budget: "200" or "200steps"; or "30s", "2m"; "" is 200 steps.
+        mode: "finetune" and "few-shot:p" start from the network's weights, "full" from random ones.
+        part: what is trained, see `harness_ttm.adapt.parts`; "" is decoder, and all in mode full.
+        learning_rate: of AdamW, at its peak; "auto" looks for one by `lr_find`, beyond the steps of the budget.
+        batch, patches: windows per step, and future patches per window (fewer where the horizon has fewer).
+        augmentation: None changes no window.
+        validate: False trains on all to the end of the budget, and returns the last weights.
+        validation_windows: at most so many series are validated on.
+        evaluations, patience: how often it validates within a budget in steps (within one in seconds: every 10 steps), and after how many
+            times without a better loss it ends.
+        balance: see `SeasonProblem`; that of the network's training.
+
+    Raises:
+        UsageError: a mode, budget, part or learning rate that does not exist.
+    """
+    begun = time.perf_counter()
+    if mode not in ("full", "finetune") and not re.fullmatch(r"few-shot:\d*\.?\d+", mode):
+        hint = "; for ttt use harness_ttm.adapt.TTTForecaster" if mode == "ttt" else ""
+        raise UsageError(f"got mode {mode!r}; wanted {MODES}{hint}")
+    chosen = parse_part(part or ("all" if mode == "full" else "decoder"))
+    if mode == "full" and chosen.kind != "all":
+        raise UsageError(f"got part {part!r} with mode 'full'; wanted all: a network with random weights in the other parts learns little")
+    if learning_rate != "auto" and not (isinstance(learning_rate, int | float) and 0 < learning_rate < 10):
+        raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or 'auto'")
+    limit = parse_budget(budget)
+    problem = problem_of(model, train.horizon, train.freq, balance)
+    hints = hints_of(train.freq, train.season_length)
+    series = Series.of(train, problem, validate)
+    notes: dict[str, float | str] = {"mode": mode, "part": str(chosen), "budget": budget or f"{limit.steps}steps"}
+    if not limit.reproducible:
+        notes["reproducible"] = "no: the budget is a time"
+    if not len(series.begin):
+        notes |= {
+            "kept": "base",
+            "why": "no series is long enough to learn from",
+            "steps": 0,
+            "seconds": round(time.perf_counter() - begun, 3),
+        }
+        return Finetuned(copy.deepcopy(model), notes)
+
+    with torch.random.fork_rng(devices=[]):
+        _reseed(seed, 0)
+        tuned = copy.deepcopy(model) if mode != "full" else type(model)(model.config)
+        run = Run(tuned, problem, series, hints, seed, batch, patches, augmentation, weight_decay, clip)
+        held = run.validation(validation_windows) if validate else []
+        choose(tuned, chosen)
+        search = run.search() if learning_rate == "auto" else None
+        rate = search.rate if search else float(learning_rate)
+        every = 10 if limit.steps is None else max(1, limit.steps // evaluations)
+        run.train(rate, lambda step: limit.done(step, time.perf_counter() - begun), held, every, patience)
+
+    notes |= {
+        "trainable parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
+        "steps": run.steps,
+        "learning rate": rate,
+        "kept": "tuned" if run.best_step or not held else "base",
+    }
+    if held:
+        notes |= {
+            "validation windows": run.labelled,
+            "base validation loss": run.base,
+            "best validation loss": run.best,
+            "best step": run.best_step,
+        }
+    if notes["kept"] == "base":
+        notes["why"] = "no step was better than the base on the validation windows" if run.labelled else "no validation window has a label"
+        if mode != "full":
+            tuned = copy.deepcopy(model)
+    adapter = copy.deepcopy(tuned) if layers(tuned) else None
+    merge(tuned).eval()
+    wanted = {name: p.requires_grad for name, p in model.named_parameters()}
+    for name, parameter in tuned.named_parameters():
+        parameter.requires_grad_(wanted[name])
+    notes["seconds"] = round(time.perf_counter() - begun, 3)
+    return Finetuned(tuned, notes, run.curve, search, adapter)
+
+
+@dataclass
+class Run:
+    """One training of one network, in place. What a step draws is a function of the seed and the step."""
+
+    model: nn.Module
+    problem: Problem
+    series: Series
+    hints: I64
+    seed: int
+    batch: int
+    patches: int
+    augmentation: Augmentation | None
+    weight_decay: float
+    clip: float
+    steps: int = 0
+    base: float = 0.0  # validation loss before the first step
+    best: float = 0.0
+    best_step: int = 0
+    labelled: int = 0  # validation windows with a label
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def draw(self, kind: int, step: int) -> Arrays:
+        """The batch of a step."""
+        rng = np.random.default_rng([_mixed(self.seed, kind), step])
+        return self.problem.arrays(self.series.draw(self.problem, self.hints, rng, self.batch, self.augmentation), rng, self.patches)
+
+    def validation(self, most: int) -> list[Arrays]:
+        """The newest window of at most `most` series, 64 at a time."""
+        rng = np.random.default_rng(_mixed(self.seed, 4))
+        rows = np.sort(rng.permutation(len(self.series.begin))[:most])
+        parts = [rows[low : low + 64] for low in range(0, len(rows), 64)]
+        return [self.problem.arrays(self.series.newest(self.problem, self.hints, part), rng, 2 * self.patches) for part in parts]
+
+    def search(self) -> LearningRate:
+        """A learning rate, by `lr_find`."""
+        sweep = [self.draw(1, step) for step in range(SWEEP)]
+        return lr_find(
+            self.model, lambda net, step: _mean(self.problem.loss(_training(net), sweep[step % SWEEP])), weight_decay=self.weight_decay
+        )
+
+    def train(self, rate: float, done: Callable[[int], float], held: list[Arrays], every: int, patience: int) -> None:
+        """Train until `done(step)` is 1 or validation has not got better for `patience` times; then the best weights are put back."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate)
+        self.base, self.labelled = _evaluate(self.model, self.problem, held)
+        self.best, state, since, total = self.base, _state(self.model), 0, 0.0
+        while (used := done(self.steps)) < 1 and (since < patience or not held):
+            _reseed(self.seed, 3, self.steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * schedule(used)
+            optimizer.zero_grad(set_to_none=True)
+            loss = _mean(self.problem.loss(_training(self.model), self.draw(2, self.steps)))
+            loss.backward()
+            if torch.isfinite(nn.utils.clip_grad_norm_(parameters, self.clip)):
+                optimizer.step()
+            self.steps, total = self.steps + 1, total + float(loss.detach())
+            if self.steps % every == 0:
+                row = {"step": float(self.steps), "loss": total / every}
+                total = 0.0
+                if held:
+                    row["validation"], _ = _evaluate(self.model, self.problem, held)
+                    since += 1
+                    if row["validation"] < self.best:
+                        self.best, self.best_step, state, since = row["validation"], self.steps, _state(self.model), 0
+                self.curve.append(row)
+        if held:
+            self.model.load_state_dict(state)
+
+
+def _evaluate(model: nn.Module, problem: Problem, held: list[Arrays]) -> tuple[float, int]:
+    """Mean loss over the validation windows with a label, and how many these are."""
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for arrays in held:
+            each, there = problem.loss(model, arrays)
+            total += float((each * there).double().sum())
+            count += int(there.sum())
+    return total / max(count, 1), count
+
+
+def _mean(loss: tuple[Tensor, Tensor]) -> Tensor:
+    each, there = loss
+    return (each * there).sum() / there.sum().clamp(min=1)
+
+
+def _training(model: nn.Module) -> nn.Module:
+    """In training mode, but for batch norms that are not trained: these keep their statistics."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(p.requires_grad for p in module.parameters()):
+            module.eval()
+    return model
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _reseed(*numbers: int) -> None:
+    """Seed torch's generator of the CPU."""
+    torch.default_generator.manual_seed(_mixed(*numbers))
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed of several numbers."""
+    return int(np.random.SeedSequence([n % 2**64 for n in numbers]).generate_state(1, np.uint64)[0] >> np.uint64(1))

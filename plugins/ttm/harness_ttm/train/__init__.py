@@ -1,0 +1,1 @@
+"""Pre-training of the season-fold model on made series: recipe, windows, loop. Needs torch."""

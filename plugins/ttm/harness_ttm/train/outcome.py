@@ -1,0 +1,126 @@
+"""The folder that a training leaves: weights, configuration, recipe, curve and model card; and its record among the trained models."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.files import write_whole
+from harness.receipt import machine
+from harness_ttm.season_weights import save
+from harness_ttm.train.card import card, corpora_line
+from harness_ttm.train.curve import SCORE, Row, best_of, picture, write_csv
+from harness_ttm.train.loop import Trainer
+from harness_ttm.train.recipe import Recipe
+
+__all__ = ["record", "write_outcome", "write_recipe"]
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """recipe.yaml with all defaults spelt out."""
+    import yaml
+
+    head = "# A recipe of `harness train`, all values spelt out; docs/training.md says what they mean.\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "recipe.yaml", head + yaml.safe_dump(recipe.to_dict(), sort_keys=False, default_flow_style=None, width=120))
+
+
+def write_outcome(trainer: Trainer, end: str) -> dict[str, Any]:
+    """Write config.json, model.safetensors, recipe.yaml, curve.csv, curve.png and README.md; return the numbers of the weights' validation.
+
+    Args:
+        end: what `Trainer.train` returned.
+    """
+    folder, recipe = trainer.folder, trainer.recipe
+    model = trainer.averaged()
+    row = next((row for row in reversed(trainer.curve) if SCORE in row), None)
+    score = {k: v for k, v in row.items() if k == "step" or k.startswith("val_")} if row else None
+    best = trainer.checkpoints.best(trainer.device) if recipe.early_stopping else None
+    if best is not None:
+        model.load_state_dict(best["average"])
+        score = {"step": best["step"], **best["scores"]}
+    save(model, folder)
+    write_recipe(folder, recipe)
+    write_csv(folder / "curve.csv", trainer.curve)
+    image = picture(trainer.curve) if trainer.curve else None
+    if image is not None:
+        write_whole(folder / "curve.png", image)
+    else:
+        trainer.progress.message("no curve.png: it needs vl-convert; type: pip install 'ts-harness[page]'")
+    corpora = [corpus.facts() for corpus in trainer.corpora]
+    course = {
+        "steps": trainer.step,
+        "seconds": trainer.seconds,
+        "skipped": trainer.skipped,
+        "end": end,
+        "processes": trainer.world,
+        "device": _device(trainer.device),
+        "commands": _commands(trainer.world),
+        **_software(),
+    }
+    write_whole(folder / "README.md", card(folder.name, recipe, sizes(model), course, corpora, score))
+    return score or {}
+
+
+def sizes(model: nn.Module) -> dict[str, int]:
+    """Parameters of the network's parts."""
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+
+
+def _device(device: str) -> str:
+    return "CPU" if device == "cpu" else torch.cuda.get_device_name(device)
+
+
+def _software() -> dict[str, Any]:
+    facts = machine()
+    try:
+        own = version("harness-ttm")
+    except PackageNotFoundError:  # run from its folder
+        own = "from source"
+    return {
+        "harness": own,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "cpu": facts["cpu"] or platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _commands(world: int) -> Sequence[str]:
+    start = f"torchrun --nproc-per-node {world} -m harness" if world > 1 else "harness"
+    return [f"{start} train ttm -C recipe.yaml -o again"]
+
+
+def record(db: Path, trainer: Trainer, score: Row, command: Sequence[str]) -> str:
+    """Add the weights to the table of trained models; return the record's id."""
+    from harness.trained import TrainedModel, register
+
+    best = best_of(trainer.curve) or {}
+    return register(
+        db,
+        TrainedModel(
+            model="ttm",
+            path=trainer.folder.resolve(),
+            mode="pretrain",
+            budget=f"{trainer.step}steps",
+            seed=trainer.recipe.seed,
+            data=corpora_line(corpus.facts() for corpus in trainer.corpora),
+            metrics={
+                "fit_s": trainer.seconds,
+                "windows": trainer.step * trainer.recipe.batch,
+                "best_step": best.get("step"),
+                **{k: v for k, v in score.items() if k != "step"},
+            },
+            environment={"torch": torch.__version__, "device": _device(trainer.device), "train": shlex.join(command)},
+        ),
+    )

@@ -1,0 +1,196 @@
+"""What `harness train` does: a recipe read, a training begun or gone on with, its outcome written. Needs torch."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from harness import UsageError
+from harness.interrupt import handlers
+from harness_ttm.synthetic import VERSION
+from harness_ttm.train import parallel
+from harness_ttm.train.checkpoints import Checkpoints
+from harness_ttm.train.checks import check, check_world
+from harness_ttm.train.curve import Board, Row
+from harness_ttm.train.loop import Trainer, checkpoint_folder
+from harness_ttm.train.outcome import record, sizes, write_outcome, write_recipe
+from harness_ttm.train.pace import measure
+from harness_ttm.train.progress import Progress, make_progress
+from harness_ttm.train.reading import differences
+from harness_ttm.train.recipe import Recipe
+
+__all__ = ["Options", "limit_threads", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line."""
+
+    config: Path
+    folder: Path
+    changes: tuple[str, ...] = ()
+    device: str = "cpu"
+    resume: bool | None = None  # True: there must be a checkpoint; False: start again; None: go on where there is one
+    seconds: float | None = None
+    dry_run: bool = False
+    db: Path | None = None
+    progress: str = "auto"
+
+
+def run(options: Options) -> int:
+    """Train; the exit code. Under `torchrun` every process calls this, and only rank 0 speaks and writes.
+
+    Raises:
+        UsageError: a recipe, device or folder that will not do.
+        KeyboardInterrupt: it was interrupted; a checkpoint is written.
+    """
+    recipe = Recipe.load(options.config, options.changes)
+    rank, world, device = parallel.join(options.device)
+    try:
+        check_world(recipe, world)
+        progress = make_progress(options.progress if rank == 0 else "none")
+        if rank == 0:
+            _prepare(options, progress)
+        parallel.agree(None, world)
+        if options.dry_run:
+            if rank == 0:
+                print(describe(recipe, options, device, world))
+            return 0
+        if options.seconds is not None:
+            recipe = _fitted(recipe, options, options.seconds, (device, rank, world), progress)
+        return _train(recipe, options, (device, rank, world), progress)
+    finally:
+        parallel.leave(world)
+
+
+def _prepare(options: Options, progress: Progress) -> None:
+    """Refuse a folder that will not do; remove what a fresh start does not want."""
+    folder = options.folder
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"-o {folder} is a file; wanted a folder, made if it is not there")
+    checkpoints = Checkpoints(checkpoint_folder(folder), 1, progress.message)
+    if options.resume and not checkpoints.files():
+        raise UsageError(f"got --resume, and there is no checkpoint in {checkpoints.folder}; type the same without it")
+    if options.dry_run:
+        return
+    if options.resume is False:
+        checkpoints.clear()
+    checkpoints.remove_leftovers()
+
+
+def _fitted(recipe: Recipe, options: Options, seconds: float, place: tuple[str, int, int], progress: Progress) -> Recipe:
+    """The recipe with as many steps as fit into the time; with those of the checkpoint where there is one."""
+    device, rank, world = place
+    found = Checkpoints(checkpoint_folder(options.folder), 1, lambda _: None).newest("cpu") if rank == 0 else None
+    steps = parallel.agree(found and found[1].get("recipe", {}).get("steps"), world)
+    if steps:
+        progress.message(f"--time was settled when this training began: {steps:,} steps")
+    else:
+        progress.message("measuring how many steps fit into the time")
+        pace = measure(recipe, device, rank, world)
+        steps = parallel.agree(pace.steps(seconds, recipe), world)
+        progress.message(f"{steps:,} steps: {pace.step * 1000:.0f} ms each and {pace.series * 1000:.0f} ms for new series")
+    recipe = replace(recipe, steps=steps)
+    check(recipe)
+    return recipe
+
+
+def _train(recipe: Recipe, options: Options, place: tuple[str, int, int], progress: Progress) -> int:
+    device, rank, world = place
+    board = Board(checkpoint_folder(options.folder)) if rank == 0 and recipe.log == "tensorboard" else None
+    trainer = Trainer(recipe, options.folder, device, rank, world, progress, listeners=(board.row,) if board else ())
+    going_on = trainer.resume(force=options.resume is True)
+    progress.message(_begin(trainer, going_on))
+    if rank == 0:
+        write_recipe(options.folder, recipe)
+    try:
+        with _stopping(trainer, progress.message):
+            end = trainer.train()
+    finally:
+        progress.close()
+        if board:
+            board.close()
+    if end == "interrupted":
+        progress.message(f"stopped after step {trainer.step:,}; the same command goes on from there")
+        raise KeyboardInterrupt
+    if rank == 0:
+        score = write_outcome(trainer, end)
+        if options.db is not None:
+            progress.message(f"recorded as {record(options.db, trainer, score, sys.argv)} in {options.db}")
+        print(_ended(trainer, end, score))
+    return 0
+
+
+def _begin(trainer: Trainer, going_on: bool) -> str:
+    count = sum(sizes(trainer.model).values())
+    where = f"going on from step {trainer.step:,}" if going_on else "starting"
+    real = "".join(f", {c.share:.0%} {Path(c.path).name}" for c in trainer.corpora)
+    return f"{where}: {count:,} parameters, {trainer.recipe.steps:,} steps of {trainer.recipe.batch} windows{real}; device {trainer.device}"
+
+
+def _ended(trainer: Trainer, end: str, score: Row) -> str:
+    said = "".join(f", {k.removeprefix('val_')} {v:.4f}" for k, v in score.items() if k != "step")
+    early = "" if end == "done" else ", stopped early"
+    use = f"harness run -m ttm -M ttm:weights={trainer.folder}"
+    return f"{trainer.folder}: {trainer.step:,} steps{early}{'; validation' + said[1:] if said else ''}\nTo use it: {use}"
+
+
+def describe(recipe: Recipe, options: Options, device: str, world: int) -> str:
+    """What would be done, in some lines."""
+    from harness_ttm.season_head import SeasonTTM
+    from harness_ttm.train.optim import make_optimizer
+    from harness_ttm.train.real import load_corpora
+
+    model = SeasonTTM(recipe.model)
+    make_optimizer(model, recipe.optimizer)  # its rules must match
+    parts = sizes(model)
+    data = recipe.data
+    pool = data.chunk * data.chunks * data.length * 4 / 1e6
+    files = Checkpoints(checkpoint_folder(options.folder), 1).files()
+    default = Recipe(recipe.model).to_dict()
+    real = [f"{c.path}: {c.share:.0%}, {len(c.series):,} series, {c.observations:,} observations" for c in load_corpora(data.real)]
+    lines = [
+        f"network      {sum(parts.values()):,} parameters: " + ", ".join(f"{name} {count:,}" for name, count in parts.items()),
+        f"steps        {recipe.steps:,} of {recipe.batch} windows: {recipe.steps * recipe.batch:,} windows"
+        + (", or as many as fit into --time" if options.seconds else ""),
+        f"made series  version {VERSION}, {data.shards} shards with {pool:,.0f} MB each; {data.workers} worker(s) a process",
+        *(f"real series  {line}" for line in real),
+        f"processes    {world} on {device}, {recipe.precision}",
+        f"folder       {options.folder}; " + (f"goes on from {files[-1].name}" if files and options.resume is not False else "starts anew"),
+        "changed      " + (", ".join(key for key in differences(default, recipe.to_dict())) or "nothing"),
+    ]
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _stopping(trainer: Trainer, say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the training after the step that is being done; a second one ends it at once."""
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        if trainer.stop:
+            raise KeyboardInterrupt
+        trainer.stop = True
+        # Not from within the handler: the stream may be locked by what was interrupted.
+        threading.Thread(target=say, args=("stopping after this step; once more to stop at once, without a checkpoint",)).start()
+
+    before = handlers(ask, signal.SIGINT, signal.SIGTERM)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def limit_threads(count: int | None) -> None:
+    """Use so many threads, where a number is given."""
+    if count:
+        torch.set_num_threads(count)

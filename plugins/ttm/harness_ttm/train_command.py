@@ -1,0 +1,77 @@
+"""The command `harness train`. What is heavy is imported when it runs."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from harness.cli.complete import progress_kinds
+from harness.errors import UsageError, suggest
+
+__all__ = ["train"]
+
+TRAINABLE = ("ttm",)
+INSTALL = "pip install 'harness-ttm[torch]'"
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "-C",
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The recipe, a YAML file; every key is in docs/training.md.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder for weights, curve and model card; checkpoints go into FOLDER-checkpoints beside it.  [default: the recipe's name]",
+)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another value of the recipe: --set data.shards=4.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Steps, instead of the recipe's.")
+@click.option("--time", "duration", default="", show_default=False, metavar="TIME", help="As many steps as fit into a time: 90, 30m, 2h.")
+@click.option("--device", default="cpu", help="cpu, cuda or cuda:N; under torchrun each process takes the GPU of its local rank.")
+@click.option("--threads", type=click.IntRange(1, 4096), default=None, help="Threads of torch.  [default: torch's own]")
+@click.option("--resume/--fresh", default=None, help="Go on though the recipe differs; start anew.  [default: go on with the same recipe]")
+@click.option("--db", type=click.Path(path_type=Path), envvar="HARNESS_DB", help="Record the weights in this results database.")
+@click.option("--progress", default="auto", metavar="KIND", shell_complete=progress_kinds, help="auto, rich, plain or none; on stderr.")
+@click.option("--dry-run", is_flag=True, help="Check the recipe, say what would be done, and stop.")
+def train(
+    model: str,
+    config: Path,
+    folder: Path | None,
+    changes: tuple[str, ...],
+    steps: int | None,
+    duration: str,
+    device: str,
+    threads: int | None,
+    resume: bool | None,
+    db: Path | None,
+    progress: str,
+    dry_run: bool,
+) -> int:
+    """Train MODEL from nothing, as a recipe says: ttm.
+
+    The same command goes on after an interruption, with the same numbers as without one. Ctrl-C writes a checkpoint first. Several
+    processes: torchrun --nproc-per-node 2 -m harness train ttm -C recipe.yaml
+    """
+    if model not in TRAINABLE:
+        raise UsageError(f"got model {model!r}; wanted {', '.join(TRAINABLE)}.{suggest(model, TRAINABLE)}")
+    if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
+        raise UsageError(f"{' and '.join(missing)} is not installed; training needs it. Type: {INSTALL}")
+    from harness.selection import parse_duration
+
+    seconds = parse_duration(duration)
+    if seconds is not None and steps is not None:
+        raise UsageError(f"got --steps {steps} and --time {duration}; wanted one of them")
+    if steps is not None:
+        changes = (*changes, f"steps={steps}")
+    from harness_ttm.train.session import Options, limit_threads, run
+
+    limit_threads(threads)
+    return run(Options(config, folder or Path(config.stem), changes, device, resume, seconds, dry_run, db, progress))

@@ -1,0 +1,162 @@
+"""The registered models: the conformance kit, the files that ship, and forecasts of real data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from harness_ttm.cards import SHIPPED
+from harness_ttm.config import TTMConfig
+from harness_ttm.models import TTM, TTMBlend
+
+import harness
+from harness import Batch, Unsupported
+from harness.testing import Check, checks
+
+LEARNING = ("finetune", "save")
+"""Checks that train: on tiny weights, below."""
+TINY = {
+    "context_length": 64,
+    "patch_length": 16,
+    "patch_stride": 16,
+    "d_model": 16,
+    "num_layers": 1,
+    "decoder_d_model": 8,
+    "decoder_num_layers": 1,
+    "dropout": 0.0,
+    "quantile_levels": [0.1, 0.5, 0.9],
+    "patch_mask": True,
+    "season_fold": True,
+    "fold_width": 16,
+    "fold_layers": 1,
+    "fold_context": 16,
+    "history_length": 256,
+    "max_horizon": 96,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with random weights."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    from harness_ttm.season_head import SeasonTTM
+    from harness_ttm.season_weights import save
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("tiny")
+    save(SeasonTTM(TTMConfig.from_dict(TINY)), path)
+    return path
+
+
+@pytest.mark.parametrize("check", [c for c in checks("ttm") if c.name not in LEARNING], ids=str)
+def test_conformance_of_the_shipped_model(check: Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("check", checks("ttm-blend"), ids=str)
+def test_conformance_of_the_blend(check: Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_training_conforms_on_tiny_weights(folder: Path, name: str) -> None:
+    (check,) = [c for c in checks("ttm", {"weights": str(folder), "steps": 3, "learning_rate": 0.001}) if c.name == name]
+    check()
+
+
+def test_the_files_that_ship() -> None:
+    facts = json.loads((SHIPPED / "facts.json").read_text())
+    weights = SHIPPED / "model.safetensors"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["sha256"]
+    assert facts["parameters"] <= 5_000_000
+    assert sum(f.stat().st_size for f in SHIPPED.rglob("*")) <= 16 << 20
+    assert {"config.json", "model.onnx", "README.md", "recipe.yaml", "curve.csv"} <= {f.name for f in SHIPPED.iterdir()}
+    header = json.loads(weights.read_bytes()[8 : 8 + int.from_bytes(weights.read_bytes()[:8], "little")])
+    assert sum(int(np.prod(v["shape"])) for k, v in header.items() if k != "__metadata__") == facts["parameters"]
+
+
+def test_forecasting_imports_no_torch() -> None:
+    program = """
+import sys, numpy as np
+from harness import Batch
+from harness_ttm.models import TTM
+model = TTM(runtime="onnx")
+model.predict(Batch.from_contexts([np.arange(50.0)], 12, freq="M", season_length=12))
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"], done.stderr
+
+
+def test_onnx_and_torch_agree_on_the_shipped_model() -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    rng = np.random.default_rng(0)
+    batch = Batch.from_contexts([rng.normal(size=n).cumsum() for n in (10, 200, 3000)], 60, freq="H", season_length=24)
+    a, b = (TTM(runtime=r).predict(batch).values for r in ("onnx", "torch"))
+    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(a).max())
+
+
+def test_better_than_seasonal_naive_on_real_data(tmp_path: Path) -> None:
+    """Bounds with room to spare over what was measured; weights that are damaged or not trained miss them by far."""
+    results = harness.run(["ttm", "ttm-blend", "seasonal_naive"], suite="quick", progress="none", db=tmp_path / "h.duckdb")
+    board = {row["model"]: row for row in results.leaderboard().to_dict("records")}
+    for name in ("ttm", "ttm-blend"):
+        assert board[name]["nMASE"] < 0.85
+        assert board[name]["nCRPS"] < 0.75
+
+
+def test_a_season_is_continued() -> None:
+    t = np.arange(24 * 20)
+    y = (100 + 10 * np.sin(2 * np.pi * t / 24)).astype(np.float32)
+    out = TTM().predict(Batch.from_contexts([y[:-48]], 48, freq="H", season_length=24)).values
+    assert np.abs(out[0, 4] - y[-48:]).mean() < 1
+
+
+@pytest.mark.parametrize(("name", "content"), [("no config", None), ("cut short", "{"), ("not a folder", "x")])
+def test_weights_that_are_none(tmp_path: Path, name: str, content: str | None) -> None:
+    where = tmp_path / "weights"
+    if name != "not a folder":
+        where.mkdir()
+    if content == "{":
+        (where / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json"):
+        TTM(weights=str(where))
+
+
+def test_a_blend_wants_season_weights(tmp_path: Path) -> None:
+    from harness_ttm import model
+    from harness_ttm.weights import save
+
+    save(model.TTM(TTMConfig(context_length=32, prediction_length=8)), tmp_path)
+    TTM(weights=str(tmp_path))
+    with pytest.raises(ValueError, match="season"):
+        TTMBlend(weights=str(tmp_path))
+
+
+def test_what_is_learnt_is_saved_and_loads(folder: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    train = Batch.from_contexts([np.sin(np.arange(200) / 3) + rng.normal(size=200) / 10 for _ in range(8)], 16, freq="H", season_length=24)
+    model = TTM(weights=str(folder), part="all", learning_rate=0.003)
+    with pytest.raises(Unsupported, match="--mode"):
+        model.save(tmp_path / "no")
+    model.finetune(train, "30steps", 0, "full")
+    model.save(tmp_path / "saved")
+    again = TTM(weights=str(tmp_path / "saved"), runtime="torch")
+    np.testing.assert_array_equal(again.predict(train).values, model.predict(train).values)
+    assert not np.array_equal(again.predict(train).values, TTM(weights=str(folder)).predict(train).values)
+
+
+def test_modes_that_start_from_the_weights_leave_the_files_alone(folder: Path) -> None:
+    def state() -> dict[str, Any]:
+        return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.iterdir()}
+
+    before = state()
+    train = Batch.from_contexts([np.sin(np.arange(200) / 3) for _ in range(4)], 16, freq="H", season_length=24)
+    TTM(weights=str(folder), learning_rate=0.001).finetune(train, "5steps", 0, "finetune").predict(train)
+    assert state() == before
