@@ -258,15 +258,15 @@ def test_numbers_are_those_of_the_reference(option: str, granite: tuple[Any, Any
 
 
 def test_training_is_that_of_the_reference(granite: tuple[Any, Any]) -> None:
-    """The same without dropout; with it, dropout is in the same places, so that expected sizes agree."""
-    values = {**SMALL, "dropout": 0.5, "head_dropout": 0.0}
+    """Dropout is in the same places: means and spreads over many draws agree."""
+    values = {**SMALL, "dropout": 0.5, "head_dropout": 0.3, "num_layers": 1, "adaptive_patching_levels": 2, "decoder_num_layers": 1}
     theirs = scramble(granite[1](granite[0](**values))).train()
     ours = TTM(TTMConfig.from_dict(values)).train()
     ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(1, 64, 3).expand(4000, 64, 3)
+    x = torch.randn(1, 64, 3).expand(1500, 64, 3)
     a, b = ours(x).predictions.detach(), theirs(past_values=x).prediction_outputs.detach()
     assert a[0].ne(a[1]).any()
-    torch.testing.assert_close(a.mean(0), b.mean(0), atol=0.15 * float(b.std(0).mean()), rtol=0)
+    torch.testing.assert_close(a.mean(0), b.mean(0), atol=0.2 * float(b.std(0).mean()), rtol=0)
     torch.testing.assert_close(a.std(0).mean(), b.std(0).mean(), rtol=0.1, atol=0)
 
 

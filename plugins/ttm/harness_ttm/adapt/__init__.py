@@ -10,7 +10,7 @@ from __future__ import annotations
 from harness_ttm.adapt import lora
 from harness_ttm.adapt.budget import Budget, LearningRate, lr_find, parse_budget
 from harness_ttm.adapt.finetune import Finetuned, finetune
-from harness_ttm.adapt.gate import WEIGHTS, gate
+from harness_ttm.adapt.gate import WEIGHTS
 from harness_ttm.adapt.parts import LINEARS, Part, choose, linear_names, parse_part, weights_digest
 from harness_ttm.adapt.problem import PointProblem, SeasonProblem
 from harness_ttm.adapt.ttt import Adapted, TTTForecaster
@@ -30,7 +30,6 @@ __all__ = [
     "TTTForecaster",
     "choose",
     "finetune",
-    "gate",
     "linear_names",
     "lora",
     "lr_find",

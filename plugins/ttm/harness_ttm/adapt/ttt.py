@@ -9,9 +9,9 @@ For each window of the batch, with a context that ends at t:
 2. As many windows more are made from these: shifted in time, down-sampled, flipped, swollen, with noise. What is drawn comes from the
    window's own seed.
 3. A part of the network (low-rank factors, biases, the head) is tuned by some steps of AdamW on all of them.
-4. Gate: of the blends (1 − w) · bare + w · tuned, w in {0, ¼, ½, ¾, 1}, the one with the least loss on the newest H steps. Its mean gain must be
-   above its standard error over these steps (neighbouring steps are alike, and it reckons with that), else w = 0: the bare forecast,
-   bit for bit.
+4. Gate: of the blends (1 − w) · bare + w · tuned, w in {0, ¼, ½, ¾, 1}, the one with the least loss on the newest H steps. Its mean gain
+   must be above its standard error over these steps (neighbouring steps are alike, and it reckons with that), else w = 0: the bare
+   forecast, bit for bit.
 5. The forecast from the whole context is the blend of both networks' outputs. What was tuned is thrown away.
 
 Nothing at or after t is in a batch, and no window sees another one. R windows are tuned at once, each with parameters of its own (`vmap`
@@ -306,7 +306,8 @@ class TTTForecaster:
             bare = self.bare(*(arrays[name][:, 0] for name in INPUTS)).flatten(1, 2)  # [R, S, Q]
         tuned = self._output(parameters, self._inputs(arrays))[:, 0].flatten(1, 2)
         target, mask = (arrays[name][:, 0].flatten(1) for name in ("target", "target_mask"))  # [R, S]
-        return gate(*(x.double().numpy() for x in (bare, tuned, target, mask, self.levels)), self.margin)
+        bare, tuned, target, mask, levels = (x.double().numpy() for x in (bare, tuned, target, mask, self.levels))
+        return gate(bare, tuned, target, mask, levels, self.margin)
 
     def _blend(self, adapted: Adapted, used: I64) -> Network:
         """The blend as a network whose first rows are the windows `used` of those adapted; the other rows are padding."""
