@@ -163,7 +163,7 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
                         model,
                         params,
                         mode=mode,
-                        budget=spec.budget,
+                        budget="" if mode == "zero-shot" else spec.budget,  # it forecasts alike whatever a training may take
                         seed=seed,
                         scope=scope,
                         batch_size=spec.batch_size,

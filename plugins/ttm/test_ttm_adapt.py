@@ -458,6 +458,8 @@ def test_full_training_does_not_know_the_base(base: SeasonTTM) -> None:
     train = batch_of(seasonal(8, 120))
     one, two = (finetune(model, train, "3", 2, mode="full", learning_rate=1e-3, batch=8) for model in (base, stranger))
     assert weights_digest(one.model) == weights_digest(two.model) != weights_digest(base)
+    with pytest.raises(Unsupported, match="no series is long enough to learn from, and random weights forecast nothing"):
+        finetune(base, batch_of([[1.0, 2.0]]), "3", 0, mode="full")
     assert one.notes["part"] == "all" and one.notes["trainable parameters"] == sum(p.numel() for p in base.parameters())
 
 

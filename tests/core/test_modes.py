@@ -51,6 +51,14 @@ def test_modes_are_read() -> None:
     assert [learns(mode) for mode in ("zero-shot", "finetune", "few-shot:0.1", "full", "ttt")] == [False, True, True, True, False]
 
 
+def test_the_budget_of_a_training_is_no_part_of_a_forecast_without_one(lab: Lab) -> None:
+    lab.plugin("told", TOLD)
+    cells = {c["mode"]: c for c in lab.models("told", "--mode", "zero-shot,full", "--budget", "9steps").expect(0).json()["cells"]}
+    again = {c["mode"]: c for c in lab.models("told", "--mode", "zero-shot,full", "--budget", "8steps").expect(0).json()["cells"]}
+    assert cells["zero-shot"]["id"] == again["zero-shot"]["id"]
+    assert cells["full"]["id"] != again["full"]["id"]
+
+
 @pytest.mark.parametrize("isolation", ["process", "inprocess"])
 def test_a_model_is_told_its_mode(lab: Lab, isolation: str) -> None:
     lab.plugin("told", TOLD)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness import Batch, Forecast, Unsupported
+from harness import Batch, Forecast, Unsupported, UsageError
 from harness_ttm.cards import SHIPPED
 from harness_ttm.config import TTMConfig
 
@@ -79,6 +79,8 @@ class TTM:
 
         model = load(self.folder)
         if mode == "ttt":
+            if isinstance(self.learning_rate, str):
+                raise UsageError(f"learning_rate is {self.learning_rate!r}; test-time training wants a number, as in learning_rate=0.001")
             options: dict[str, Any] = {"part": self.part, "lr": self.learning_rate, "steps": self.steps}
             self.forecaster = adapt.TTTForecaster(model, self.config, **{k: v for k, v in options.items() if v})
         else:

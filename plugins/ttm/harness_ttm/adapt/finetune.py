@@ -6,7 +6,7 @@ Axes: n windows, S series.
   horizon, or a quarter of the series where that is shorter) are kept for validation, and no training window has a label there.
 - The weights with the best validation loss are kept. If none is better than the network that the training started from, that network
   is returned as it was, and the notes say so: fine-tuning costs time then, and no accuracy on the validation windows.
-- "full" starts from random weights; there the best weights are returned however they compare with the shipped ones.
+- "full" starts from random weights, which are then the base; the best weights are returned however they compare with the shipped ones.
 - A budget in steps gives the same bits again; one in seconds does not, and the notes say that, too.
 
 The network that is given is not changed, and torch's global generator is as it was before.
@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from harness import Batch, UsageError
+from harness import Batch, Unsupported, UsageError
 from harness_ttm.adapt.budget import LearningRate, lr_find, parse_budget, schedule
 from harness_ttm.adapt.lora import layers, merge
 from harness_ttm.adapt.parts import choose, parse_part
@@ -140,6 +140,7 @@ def finetune(
 
     Raises:
         UsageError: a mode, budget, part or learning rate that does not exist.
+        Unsupported: mode full, and no series is long enough to learn from.
     """
     begun = time.perf_counter()
     if mode not in ("full", "finetune") and not re.fullmatch(r"few-shot:\d*\.?\d+", mode):
@@ -158,12 +159,10 @@ def finetune(
     if not limit.reproducible:
         notes["reproducible"] = "no: the budget is a time"
     if not len(series.begin):
-        notes |= {
-            "kept": "base",
-            "why": "no series is long enough to learn from",
-            "steps": 0,
-            "seconds": round(time.perf_counter() - begun, 3),
-        }
+        if mode == "full":
+            raise Unsupported("no series is long enough to learn from, and random weights forecast nothing")
+        notes |= {"kept": "base", "why": "no series is long enough to learn from", "steps": 0}
+        notes["seconds"] = round(time.perf_counter() - begun, 3)
         return Finetuned(copy.deepcopy(model), notes)
 
     with torch.random.fork_rng(devices=[]):
@@ -181,7 +180,7 @@ def finetune(
         "trainable parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
         "steps": run.steps,
         "learning rate": rate,
-        "kept": "tuned" if run.best_step or not held else "base",
+        "kept": "tuned" if run.best_step or not held else "base" if mode != "full" else "random start",
     }
     if held:
         notes |= {
@@ -190,7 +189,7 @@ def finetune(
             "best validation loss": run.best,
             "best step": run.best_step,
         }
-    if notes["kept"] == "base":
+    if notes["kept"] != "tuned":
         notes["why"] = "no step was better than the base on the validation windows" if run.labelled else "no validation window has a label"
         if mode != "full":
             tuned = copy.deepcopy(model)
