@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness_ttm.cards import SHIPPED
+from harness_ttm.cards import SHIPPED, digest
 from harness_ttm.config import TTMConfig
 from harness_ttm.models import TTM, TTMBlend
 
 import harness
-from harness import Batch, Unsupported
+from harness import Batch, Unsupported, UsageError
 from harness.testing import Check, checks
 
 LEARNING = ("finetune", "save")
@@ -73,7 +73,7 @@ def test_training_conforms_on_tiny_weights(folder: Path, name: str) -> None:
 def test_the_files_that_ship() -> None:
     facts = json.loads((SHIPPED / "facts.json").read_text())
     weights = SHIPPED / "model.safetensors"
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["sha256"]
+    assert digest() == facts["sha256"]  # of all files that decide a forecast
     assert facts["parameters"] <= 5_000_000
     assert sum(f.stat().st_size for f in SHIPPED.rglob("*")) <= 16 << 20
     assert {"config.json", "model.onnx", "README.md", "recipe.yaml", "curve.csv"} <= {f.name for f in SHIPPED.iterdir()}
@@ -127,6 +127,19 @@ def test_weights_that_are_none(tmp_path: Path, name: str, content: str | None) -
         (where / "config.json").write_text(content)
     with pytest.raises(ValueError, match=r"config\.json"):
         TTM(weights=str(where))
+
+
+def test_a_zero_is_not_taken_for_nothing(folder: Path) -> None:
+    train = Batch.from_contexts([np.sin(np.arange(200) / 3)] * 4, 16, freq="H", season_length=24)
+    with pytest.raises(UsageError, match="learning_rate 0"):
+        TTM(weights=str(folder), learning_rate=0).finetune(train, "3steps", 0, "finetune")
+    with pytest.raises(UsageError, match="steps 0"):
+        TTM(weights=str(folder), steps=0).finetune(train, "", 0, "ttt")
+
+
+def test_a_blend_is_not_trained(folder: Path) -> None:
+    with pytest.raises(Unsupported, match="ttm-blend:weights="):
+        TTMBlend(weights=str(folder)).finetune(Batch.from_contexts([[1.0]], 2), "", 0, "finetune")
 
 
 def test_a_blend_wants_season_weights(tmp_path: Path) -> None:

@@ -204,7 +204,11 @@ def test_a_view_that_was_better_weighs_more_and_a_short_context_has_the_plain_on
     blend = BlendForecaster(forecaster, [View("plain"), View("flipped", flip=True)])
     rising = wave(400, 24) + np.where(np.arange(400) >= 380, -1.5, 0).astype(F32)  # has just fallen
     blend.predict(Batch.from_contexts([rising], 20, freq="H", season_length=24))
-    assert blend.notes["weight of flipped"] > 0.5
+    flipped = blend.notes["weight of flipped"]
+    assert flipped > 0.5
+    blend.predict(Batch.from_contexts([rising[:40]], 20, freq="H", season_length=24))
+    assert blend.notes["weight of flipped"] == pytest.approx(flipped / 2)  # notes are means over all batches
+    blend.notes.clear()
     blend.predict(Batch.from_contexts([rising[:40]], 20, freq="H", season_length=24))
     assert blend.notes["weight of plain"] == 1
 
@@ -223,3 +227,24 @@ def test_mean_cycle() -> None:
     np.testing.assert_allclose(profile(context, [4, 100]), cycle - 2)
     np.testing.assert_allclose(repeated(cycle, -2, 3), [2, 0, 1, 5, 2])
     assert profile(context[-8:], [4]).tolist() == [0]
+
+
+def test_a_long_horizon_keeps_the_context_in_sight() -> None:
+    """After a block of the head's full length the last season of the context is still found."""
+    config = TTMConfig.from_dict({**CONFIG.to_dict(), "history_length": 4096, "max_horizon": 960, "patch_length": 16, "patch_stride": 16})
+    seen: list[int] = []
+
+    def network(arrays: dict[str, np.ndarray]) -> np.ndarray:
+        seen.append(int(arrays["features"][0, 3] > np.log(500 / 64)))  # more than 500 steps of history
+        return last_cycle(arrays)
+
+    context = np.tile(np.arange(24, dtype=F32), 20)
+    out = SeasonForecaster(network, config).predict(Batch.from_contexts([context], 1200, freq="H", season_length=24)).values
+    assert seen == [0, 1]
+    np.testing.assert_allclose(out[0, 4], np.tile(np.arange(24), 50), atol=1e-3)
+
+
+def test_contexts_beyond_the_widest_bucket() -> None:
+    config = TTMConfig.from_dict({**CONFIG.to_dict(), "history_length": 20_000})
+    out = SeasonForecaster(last_cycle, config).predict(Batch.from_contexts([wave(10_000, 24)], 5, freq="H", season_length=24))
+    assert np.isfinite(out.values).all()

@@ -91,9 +91,16 @@ class BlendForecaster:
             if len(used):
                 out[used] += weights[used, g, None, None] * self._view([contexts[i] for i in used], view, horizon, periods)
         out /= np.where(weights > 1e-3, weights, 0).sum(axis=1)[:, None, None]
-        for g, view in enumerate(self.views):
-            self.notes[f"weight of {view.name}"] = round(float(weights[:, g].mean()), 4)
+        self._note(weights)
         return Forecast.from_quantiles(out.astype(np.float32), levels)
+
+    def _note(self, weights: NDArray[np.float64]) -> None:
+        """Mean weights over all windows since the notes were cleared."""
+        before = self.notes.get("windows", 0)
+        self.notes["windows"] = before + len(weights)
+        for g, view in enumerate(self.views):
+            name = f"weight of {view.name}"
+            self.notes[name] = (self.notes.get(name, 0.0) * before + float(weights[:, g].sum())) / (before + len(weights))
 
     def _losses(self, contexts: list[F32], view: View, test: int, periods: list[int], levels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean quantile loss over the newest steps of each context, [n]; infinite where nothing is observed there."""

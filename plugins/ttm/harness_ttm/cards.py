@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from harness import ModelInfo
+from harness.errors import PluginError
 
-__all__ = ["SHIPPED", "models"]
+__all__ = ["ONNX", "SHIPPED", "TORCH", "digest", "models"]
 
 SHIPPED = Path(__file__).parent / "weights"
 """config.json, model.safetensors and model.onnx of the shipped model, with its card, recipe and curve."""
@@ -21,6 +24,7 @@ TORCH = "pip install 'harness-ttm[torch]'"
 def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
     """Each model's information and factory."""
     facts = json.loads((SHIPPED / "facts.json").read_text(encoding="utf-8"))
+    version = f"{installed('harness-ttm')}+{runs_on()}"
     shipped: dict[str, Any] = {
         "model_type": "zero-shot",
         "url": PAPER,
@@ -36,6 +40,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
     yield (
         ModelInfo(
             "ttm",
+            version=version,
             summary="TinyTimeMixer on folded seasons, trained on made series alone",
             modes=("zero-shot", "finetune", "few-shot", "full", "ttt"),
             devices=("cpu", "cuda"),
@@ -46,7 +51,11 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
     )
     yield (
         ModelInfo(
-            "ttm-blend", summary="views of ttm, blended by back-test on each context", install=ONNX, **{**shipped, "batch_size": 512}
+            "ttm-blend",
+            version=version,
+            summary="views of ttm, blended by back-test on each context",
+            install=ONNX,
+            **{**shipped, "batch_size": 512},
         ),
         _blend,
     )
@@ -67,6 +76,33 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
             ),
             _published(release),
         )
+
+
+def installed(package: str) -> str:
+    """The version of a package, "0" where it is not installed. Imports nothing."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def runs_on() -> str:
+    """What runs the shipped model here, as a part of its version: the last digits of a forecast depend on it."""
+    from harness_ttm.runtime import pick_runtime
+
+    try:
+        package = {"onnx": "onnxruntime", "torch": "torch"}[pick_runtime(SHIPPED)]
+    except PluginError:
+        return "nothing"
+    return f"{package}.{installed(package)}".replace("+", ".")
+
+
+def digest() -> str:
+    """sha256 over the files of the shipped model that decide its forecasts."""
+    total = hashlib.sha256()
+    for name in ("config.json", "model.onnx", "model.safetensors"):
+        total.update((SHIPPED / name).read_bytes())
+    return total.hexdigest()
 
 
 def _ttm(

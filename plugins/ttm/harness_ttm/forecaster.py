@@ -62,9 +62,10 @@ class SeasonForecaster:
         out = np.empty((len(contexts), len(self.levels), horizon), np.float32)
         most = config.history_length
         lengths = np.minimum([len(c) for c in contexts], most)
-        bucket = np.searchsorted(BUCKETS, lengths)
+        widths = np.array([*(b for b in BUCKETS if b < most), most])
+        bucket = np.searchsorted(widths, lengths)
         for b in np.unique(bucket):
-            width = min(BUCKETS[b], most)
+            width = int(widths[b])
             rows = np.flatnonzero(bucket == b)
             for low in range(0, len(rows), self.rows):
                 some = rows[low : low + self.rows]
@@ -92,8 +93,15 @@ class SeasonForecaster:
             if done >= horizon:
                 break
             carried = np.abs(apart[:, :, -CARRY:]).mean(axis=2)
-            y = np.concatenate([y, middle], axis=1)[:, -y.shape[1] :]
+            y = self._longer(y, middle)
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=2)
+
+    def _longer(self, y: F32, more: F32) -> F32:
+        """[R, L] and [R, steps] as one history: of the next width that holds both, cut to `history_length`."""
+        total, most = y.shape[1] + more.shape[1], self.config.history_length
+        width = min(*(b for b in BUCKETS if b >= total), most) if total < most else most
+        y = np.concatenate([y, more], axis=1)[:, -width:]
+        return np.pad(y, ((0, 0), (width - y.shape[1], 0)), constant_values=np.nan)
 
     def _block(self, y: F32, steps: int, hints: NDArray[np.int64]) -> F32:
         config = self.config
@@ -133,8 +141,8 @@ def torch_network(model: object, device: str = "cpu") -> Network:
 
     def run(arrays: dict[str, F32]) -> F32:
         rows = len(arrays["z"])
-        if device == "cpu":  # always as many rows: the bits of a product depend on its shape
-            arrays = {k: np.pad(v, [(0, -rows % ROWS)] + [(0, 0)] * (v.ndim - 1)) if rows % ROWS else v for k, v in arrays.items()}
+        # Always as many rows: the bits of a product depend on its shape.
+        arrays = {k: np.pad(v, [(0, -rows % ROWS)] + [(0, 0)] * (v.ndim - 1)) if rows % ROWS else v for k, v in arrays.items()}
         with torch.inference_mode():
             out = model(*(torch.from_numpy(arrays[k]).to(device) for k in ("z", "mask", "features", "candidates", "offsets")))
         result: F32 = out[:rows].cpu().numpy()

@@ -218,8 +218,9 @@ class Levels(nn.Module):
         self.quick: Callable[[Tensor], Tensor] | None = None  # a shorter way, while `harness_ttm.quick` lasts
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.quick is not None and not torch.is_grad_enabled():
-            return self.quick(x)
+        quick = self.quick  # read once: another thread may end it
+        if quick is not None and not torch.is_grad_enabled():
+            return quick(x)
         for mixer in self.mixers:
             x = mixer(x)
         return x

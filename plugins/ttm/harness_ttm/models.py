@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import Batch, Forecast, Unsupported, UsageError
-from harness_ttm.cards import SHIPPED
+from harness.errors import PluginError
+from harness_ttm.cards import SHIPPED, TORCH
 from harness_ttm.config import TTMConfig
 
 __all__ = ["TTM", "TTMBlend"]
@@ -51,14 +52,20 @@ class TTM:
         return SeasonForecaster(network, self.config)
 
     def _point(self) -> Any:
-        from harness_ttm.published import load_point_model
+        try:
+            from harness_ttm.published import load_point_model
 
-        return load_point_model(self.folder)
+            model = load_point_model(self.folder)
+        except ModuleNotFoundError as error:
+            raise PluginError(f"a published release needs the package '{error.name}', which is not installed. Type: {TORCH}") from None
+        model.notes = self.notes  # one dictionary, which the harness clears between cells
+        return model
 
     def predict(self, batch: Batch) -> Forecast:
         """Quantiles [N, Q, H] at the deciles; the rules are those of `harness_ttm.forecaster`."""
         forecast: Forecast = self.forecaster.predict(batch)
-        self.notes.update(getattr(self.forecaster, "notes", {}))
+        if (own := getattr(self.forecaster, "notes", self.notes)) is not self.notes:
+            self.notes.update(own)
         if self.ran_on:
             self.notes["runtime"] = self.ran_on
         return forecast
@@ -71,8 +78,10 @@ class TTM:
         """
         if not self.config.season_fold:
             raise Unsupported("only season-fold weights are trained here; the published releases are zero-shot")
-        import torch
-
+        try:
+            import torch
+        except ModuleNotFoundError as error:
+            raise PluginError(f"modes with training need the package '{error.name}', which is not installed. Type: {TORCH}") from None
         from harness_ttm import adapt
         from harness_ttm.forecaster import SeasonForecaster, torch_network
         from harness_ttm.season_weights import load
@@ -82,10 +91,10 @@ class TTM:
             if isinstance(self.learning_rate, str):
                 raise UsageError(f"learning_rate is {self.learning_rate!r}; test-time training wants a number, as in learning_rate=0.001")
             options: dict[str, Any] = {"part": self.part, "lr": self.learning_rate, "steps": self.steps}
-            self.forecaster = adapt.TTTForecaster(model, self.config, **{k: v for k, v in options.items() if v})
+            self.forecaster = adapt.TTTForecaster(model, self.config, **given(options))
         else:
             options = {"part": self.part, "learning_rate": self.learning_rate}
-            result = adapt.finetune(model, train, budget, seed, mode=mode, **{k: v for k, v in options.items() if v})
+            result = adapt.finetune(model, train, budget, seed, mode=mode, **given(options))
             self.trained = result.model
             self.notes.update(result.notes)
             self.forecaster = SeasonForecaster(torch_network(self.trained), self.config)
@@ -115,6 +124,17 @@ class TTMBlend(TTM):
         if not self.config.season_fold:
             raise ValueError(f"weights={weights} holds a point model; ttm-blend wants weights of a season-fold model")
         self.forecaster = BlendForecaster(self.forecaster)
+        self.forecaster.notes = self.notes
+
+    def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTM:
+        """Raise `Unsupported`: the blend is of weights as they are."""
+        del train, budget, seed, mode
+        raise Unsupported("the blend has no mode with training; train ttm, and blend what was saved: -M ttm-blend:weights=FOLDER")
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given: not None, and no empty text."""
+    return {k: v for k, v in options.items() if v is not None and v != ""}
 
 
 def config_file(folder: Path) -> Path:

@@ -89,11 +89,12 @@ class Member:
     def name(self) -> str:
         return f"{self.config.context_length}-{self.config.horizon}"
 
-    def loaded(self) -> TTM:
+    def loaded(self, device: str) -> TTM:
         from harness_ttm.weights import load
 
         if self.model is None:
-            self.model, _ = load(self.folder)
+            model, _ = load(self.folder)
+            self.model = model.to(device)
         return self.model
 
 
@@ -107,6 +108,7 @@ class PublishedTTM:
         context_length: only networks with this context.
         padding: zero or mask; what short contexts are padded with.
         in_sample: K, in-sample windows that the spread is taken from.
+        device: where the network runs.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class PublishedTTM:
         context_length: int | None = None,
         padding: str = "zero",
         in_sample: int = 10,
+        device: str = "cpu",
     ) -> None:
         if release not in HUB:
             raise UsageError(f"got release {release!r}; wanted {' or '.join(HUB)}.{suggest(release, HUB)}")
@@ -129,7 +132,7 @@ class PublishedTTM:
                 f"branches: --revision {BRANCHES[release]}) and type -M ttm-{release}:weights=FOLDER, one such folder or a folder of them"
             )
         self.members = _members(Path(weights).expanduser(), context_length)
-        self.padding, self.in_sample = padding, in_sample
+        self.padding, self.in_sample, self.device = padding, in_sample, device
         self.notes: dict[str, Any] = {}
 
     def predict(self, batch: Batch) -> Forecast:
@@ -193,22 +196,22 @@ class PublishedTTM:
 
         from harness_ttm.chunks import in_chunks
 
-        model, config = member.loaded(), member.config
+        model, config = member.loaded(self.device), member.config
         length = config.context_length
         x = np.zeros((len(rows), length), np.float32)
         seen = np.full(x.shape, self.padding == "zero")
         for i, y in enumerate(rows):
             y = y[-length:]
             x[i, length - len(y) :], seen[i, length - len(y) :] = y, True
-        past, mask = torch.from_numpy(x)[:, :, None], torch.from_numpy(seen)[:, :, None]
-        token = (
-            torch.full((len(rows),), frequency_token(freq, config.frequency_token_vocab_size)) if config.resolution_prefix_tuning else None
-        )
+        past, mask = (torch.from_numpy(a)[:, :, None].to(self.device) for a in (x, seen))
+        token = None
+        if config.resolution_prefix_tuning:
+            token = torch.full((len(rows),), frequency_token(freq, config.frequency_token_vocab_size), device=self.device)
         blocks: list[NDArray[np.float32]] = []
         done = 0
         while done < horizon:
             new = in_chunks(model, past, mask, token).predictions  # [M, H of the network, 1]
-            blocks.append(new[:, : horizon - done, 0].numpy())
+            blocks.append(new[:, : horizon - done, 0].cpu().numpy())
             done += new.shape[1]
             past = torch.cat([past, new], dim=1)[:, -length:]
             mask = torch.cat([mask, torch.ones_like(new, dtype=torch.bool)], dim=1)[:, -length:]
@@ -249,9 +252,7 @@ def _members(folder: Path, context_length: int | None) -> list[Member]:
     """
     from harness_ttm.weights import find
 
-    inside = (
-        [folder] if (folder / "config.json").is_file() or not folder.is_dir() else sorted(p.parent for p in folder.glob("*/config.json"))
-    )
+    inside = [] if (folder / "config.json").is_file() else sorted(p.parent for p in folder.glob("*/config.json"))
     members = [Member(p, find(p)[1]) for p in inside or [folder]]
     for member in members:
         config = member.config

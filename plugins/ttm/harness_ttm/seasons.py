@@ -51,7 +51,7 @@ class Prepared:
     mask: B1  # [N, L]
     loc: NDArray[np.float64]  # [N]
     scale: NDArray[np.float64]  # [N]
-    constant: B1  # [N] all observed values are equal, or none is observed
+    constant: B1  # [N] the observed ones of the newest T values are equal, or none is observed
     periods: I64  # [N, 2], 0 = none
     features: F32  # [N, FEATURES]
     first: I64  # [N] where the history begins

@@ -175,6 +175,8 @@ def finetune(
         rate = search.rate if search else float(learning_rate)
         every = 10 if limit.steps is None else max(1, limit.steps // evaluations)
         run.train(rate, lambda step: limit.done(step, time.perf_counter() - begun), held, every, patience)
+    if mode == "full" and held and not run.labelled:
+        raise Unsupported("no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing")
 
     notes |= {
         "trainable parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
