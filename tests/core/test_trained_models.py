@@ -391,7 +391,12 @@ def _killed(lab: Lab, moment: Path, *run: str) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     moment.unlink()
-    time.sleep(0.5)  # the worker goes with it
+    end = time.monotonic() + 30
+    while time.monotonic() < end:  # the worker goes with it, in its own time
+        owners = [path.name.split(".")[-2] for path in lab.folder.rglob("*.tmp")]
+        if not any(Path(f"/proc/{pid}").exists() for pid in owners):
+            break
+        time.sleep(0.1)
 
 
 def test_killed_while_saving_and_killed_after(lab: Lab) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["HUB", "PublishedTTM", "fill", "frequency_token", "load_point_model"]
 
 HUB = {"r1": "ibm-granite/granite-timeseries-ttm-r1", "r2": "ibm-granite/granite-timeseries-ttm-r2"}
-BRANCHES = {"r1": "1024-96-r1", "r2": "1536-96-r2"}
+BRANCHES = {"r1": "1024_96_v1", "r2": "1536-96-r2"}
 """Sizes other than the first are branches of the hub's repository; one of them as an example."""
 PADDINGS = ("zero", "mask")
 SLICE = 256  # windows that are worked on at a time
