@@ -248,3 +248,13 @@ def test_contexts_beyond_the_widest_bucket() -> None:
     config = TTMConfig.from_dict({**CONFIG.to_dict(), "history_length": 20_000})
     out = SeasonForecaster(last_cycle, config).predict(Batch.from_contexts([wave(10_000, 24)], 5, freq="H", season_length=24))
     assert np.isfinite(out.values).all()
+
+
+@pytest.mark.parametrize("unit", [1e-27, 1e-24, 1.0, 1e20, 1e30])
+def test_the_spread_beyond_the_head_is_that_of_any_unit(unit: float) -> None:
+    forecaster = SeasonForecaster(last_cycle, CONFIG)
+    context = wave(400, 24)
+    plain, scaled = (
+        forecaster.predict(Batch.from_contexts([c], 130, freq="H", season_length=24)).values for c in (context, context * F32(unit))
+    )
+    np.testing.assert_allclose(scaled / F32(unit), plain, rtol=1e-3, atol=1e-4)

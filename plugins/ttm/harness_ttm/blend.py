@@ -45,6 +45,7 @@ VIEWS = (
     *(View(f"season apart, by {k}", every=k, season=True) for k in (1, 2, 4, 8)),
 )
 NOTHING = np.zeros(1, np.float32)
+TINY = 1e-300  # a loss of 0 has a logarithm
 LONGEST_TEST = 192
 SHARPNESS = 5.0
 PRIOR = 0.5
@@ -80,7 +81,9 @@ class BlendForecaster:
                 [self._losses([contexts[i] for i in tested], view, test, periods, levels) for view in self.views], axis=1
             )  # [n, G]
             with np.errstate(all="ignore"):
-                score = -self.sharpness * np.log((losses + 1e-12) / (losses[:, :1] + 1e-12)) - self.prior * (np.arange(len(self.views)) > 0)
+                score = -self.sharpness * (np.log(losses + TINY) - np.log(losses[:, :1] + TINY)) - self.prior * (
+                    np.arange(len(self.views)) > 0
+                )
             score = np.where(np.isfinite(score), np.clip(score, -50, 50), -50)
             score[:, 0] = 0
             share = np.exp(score - score.max(axis=1, keepdims=True))
@@ -96,6 +99,8 @@ class BlendForecaster:
 
     def _note(self, weights: NDArray[np.float64]) -> None:
         """Mean weights over all windows since the notes were cleared."""
+        if not len(weights):
+            return
         before = self.notes.get("windows", 0)
         self.notes["windows"] = before + len(weights)
         for g, view in enumerate(self.views):

@@ -78,16 +78,16 @@ class SeasonForecaster:
     def _group(self, y: F32, horizon: int, hints: NDArray[np.int64]) -> F32:
         """[R, L] → [R, Q, H]."""
         blocks: list[F32] = []
-        carried = np.zeros((len(y), len(self.levels)), np.float32)
+        carried = np.zeros((len(y), len(self.levels)))
         done = 0
         while done < horizon:
             steps = min(horizon - done, self.config.max_horizon)
             block = self._block(y, steps, hints)  # [R, Q, steps]
             middle = block[:, len(self.levels) // 2]
-            apart = block - middle[:, None]
+            apart = block - middle[:, None].astype(np.float64)  # squares of huge or tiny values stay in range
             if done:
-                apart = np.sign(self.levels - 0.5)[None, :, None].astype(np.float32) * np.sqrt(apart**2 + carried[:, :, None] ** 2)
-                block = middle[:, None] + apart
+                apart = np.sign(self.levels - 0.5)[None, :, None] * np.hypot(apart, carried[:, :, None])
+                block = np.clip(middle[:, None] + apart, -LARGEST, LARGEST).astype(np.float32)
             blocks.append(block)
             done += steps
             if done >= horizon:

@@ -68,7 +68,7 @@ def calendar_periods(freq: str, season_length: int = 1) -> list[int]:
     ([96, 672], [7, 365], [12])
     """
     match = re.fullmatch(r"(\d*)([A-Za-z]+)(?:-[A-Za-z]+)?", freq.strip())
-    multiple, base = (int(match[1] or 1), match[2]) if match else (1, "")
+    multiple, base = (int(match[1] or 1) or 1, match[2]) if match else (1, "")
     base = {"min": "T", "s": "S", "sec": "S", "h": "H", "ME": "M", "MS": "M", "QE": "Q", "QS": "Q", "d": "D", "w": "W", "b": "B"}.get(
         base, base
     )
