@@ -33,7 +33,6 @@ class View:
 
     name: str
     every: int = 1  # averaged over this many steps
-    newest: int | None = None  # only this many steps
     flip: bool = False  # sign
     season: bool = False  # without the mean cycle of the longest named period that was seen three times, which is added to the forecast
 
@@ -128,8 +127,6 @@ class BlendForecaster:
     def _view(self, contexts: list[F32], view: View, horizon: int, periods: list[int]) -> NDArray[np.float64]:
         """[n, Q, H] of one view."""
         k = view.every
-        if view.newest is not None:
-            contexts = [c[-view.newest :] for c in contexts]
         if view.flip:
             contexts = [-c for c in contexts]
         profiles = [profile(c, periods) if view.season else NOTHING for c in contexts]  # [p] each, first for the step after the cutoff
