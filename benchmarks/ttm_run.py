@@ -1,9 +1,10 @@
-"""`harness run -m ttm` beside the bare passes over the same windows: `python benchmarks/ttm_run.py [--turns 3] [--suite quick] [TASK ...]`.
+"""`harness run -m ttm` beside the bare passes over the same windows:
+`python benchmarks/ttm_run.py [--turns 3] [--seeds 4] [--suite quick] [TASK ...]`.
 
 Bare is a process that has loaded the model and cut the batches, and calls `predict` on them (of which the network alone is printed
 apart); the harness is the whole command with a new database, from the start of its process to its end, and the time that its worker
-spent in `predict`. Both use one thread. The suite gift-eval needs GIFT_EVAL; without it the embedded suite is run, whose few seconds are
-mostly the start of the process.
+spent in `predict`. Both use one thread. The harness forecasts all windows once for each seed, and the bare time is taken as many times, so
+that a start of two seconds does not hide what a window costs. The suite gift-eval needs GIFT_EVAL; without it the embedded suite is run.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def bare(suite: str, tasks: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--suite", default="gift-eval" if os.environ.get("GIFT_EVAL") else "quick")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("tasks", nargs="*")
@@ -74,12 +76,22 @@ def main() -> None:
         for turn in range(options.turns):
             command = [sys.executable, __file__, "--bare", "--suite", options.suite, *options.tasks]
             told = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
-            alone.append(float(told[0]))
-            inner.append(float(told[1]))
-            windows = int(told[2])
+            alone.append(float(told[0]) * options.seeds)
+            inner.append(float(told[1]) * options.seeds)
+            windows = int(told[2]) * options.seeds
             db = Path(name) / f"{turn}.duckdb"
             command = [sys.executable, "-m", "harness", "run", "-m", "ttm", "-M", "ttm:runtime=onnx", "-s", options.suite, "--db", str(db)]
-            command += ["-j", "1", "--threads", "1", "--progress", "none", *(part for task in options.tasks for part in ("-t", task))]
+            command += [
+                "-j",
+                "1",
+                "--threads",
+                "1",
+                "--progress",
+                "none",
+                "--seed",
+                f"0-{options.seeds - 1}",
+                *(part for task in options.tasks for part in ("-t", task)),
+            ]
             begin = time.perf_counter()
             subprocess.run(command, env=environment, check=True, capture_output=True)
             whole.append(time.perf_counter() - begin)

@@ -118,6 +118,19 @@ def test_a_season_is_continued() -> None:
     assert np.abs(out[0, 4] - y[-48:]).mean() < 1
 
 
+def test_a_spread_where_only_the_newest_steps_are_constant() -> None:
+    """512 steps are read in detail; that a sensor stands still for so long does not make it certain to stay."""
+    rng = np.random.default_rng(0)
+    before, still = rng.poisson(1.0, 1000), np.zeros(600)
+    contexts = [np.r_[before, still], np.r_[1e30, before, still], np.r_[before + 7, still + 7], still + 7, np.r_[before, still * np.nan]]
+    zeros, spike, seven, constant, gap = TTM().predict(Batch.from_contexts(contexts, 24, freq="H", season_length=24)).values
+    assert (zeros >= 0).all() and 0 < zeros[-1].max() < 1
+    assert 0 < spike[-1].max() < 1
+    assert (np.abs(seven[4] - 7) < 0.1).all() and (seven[-1] > 7).any()
+    assert (constant == 7).all()
+    assert gap[-1].min() > gap[0].max()
+
+
 @pytest.mark.parametrize(("name", "content"), [("no config", None), ("cut short", "{"), ("not a folder", "x")])
 def test_weights_that_are_none(tmp_path: Path, name: str, content: str | None) -> None:
     where = tmp_path / "weights"

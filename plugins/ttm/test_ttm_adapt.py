@@ -31,10 +31,13 @@ from harness_ttm.adapt import (  # noqa: E402 - after the check for torch
 from harness_ttm.adapt.budget import schedule  # noqa: E402
 from harness_ttm.adapt.finetune import Finetuned, Series  # noqa: E402
 from harness_ttm.adapt.gate import standard_error  # noqa: E402
-from harness_ttm.adapt.problem import INPUTS  # noqa: E402
 from harness_ttm.adapt.windows import augment, cut, hints_of, thinned_hints  # noqa: E402
 from harness_ttm.config import TTMConfig  # noqa: E402
-from harness_ttm.forecaster import SeasonForecaster, torch_network  # noqa: E402
+from harness_ttm.forecaster import (  # noqa: E402
+    INPUTS,
+    SeasonForecaster,
+    torch_network,
+)
 from harness_ttm.model import TTM  # noqa: E402
 from harness_ttm.season_head import SeasonTTM  # noqa: E402
 from harness_ttm.train.loop import quantile_loss  # noqa: E402

@@ -1,9 +1,9 @@
-"""Running a network on a fixed number of windows at a time."""
+"""Running a network so that the bits of a result depend on nothing but its window: a fixed number of rows at a time, on one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -11,10 +11,24 @@ from torch import Tensor, nn
 
 from harness_ttm.quick import quick
 
-__all__ = ["ROWS", "in_chunks"]
+__all__ = ["ROWS", "in_chunks", "one_thread"]
 
 ROWS = 32
 """Rows at a time of a network that does not say it itself (`rows`)."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While this lasts, torch computes on one thread in the thread that asked; then it has as many as before.
+
+    With three threads and more torch divides a product at places that depend on its size and its place in memory.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_chunks(network: Callable[..., Any], *inputs: Tensor | None, rows: int | None = None) -> Any:
@@ -33,6 +47,7 @@ def in_chunks(network: Callable[..., Any], *inputs: Tensor | None, rows: int | N
     count = max(len(x) for x in inputs if x is not None)
     parts = []
     with ExitStack() as stack:
+        stack.enter_context(one_thread())
         stack.enter_context(torch.inference_mode())
         if isinstance(network, nn.Module):
             stack.enter_context(quick(network))

@@ -21,13 +21,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Batch, Forecast
+from harness import Batch, Forecast, UsageError
 from harness_ttm.config import TTMConfig
 from harness_ttm.seasons import GROUP, HINTS, calendar_periods, fold, prepare
 
-__all__ = ["Network", "SeasonForecaster"]
+__all__ = ["INPUTS", "Network", "SeasonForecaster", "torch_network"]
 
 F32 = NDArray[np.float32]
+INPUTS = ("z", "mask", "features", "candidates", "offsets")
+"""What the network is given, in the order of its arguments."""
 Network = Callable[[dict[str, F32]], F32]
 """{z, mask [R, T], features, candidates [R, F, K, P], offsets} → [R, F, P, Q]; R is a multiple of GROUP, at most ROWS."""
 ROWS = 2 * GROUP
@@ -42,11 +44,10 @@ class SeasonForecaster:
     Args:
         network: runs groups of rows.
         config: of the network.
-        rows: of a group; a multiple of `harness_ttm.seasons.GROUP`. A GPU wants more than a CPU's cache.
     """
 
-    def __init__(self, network: Network, config: TTMConfig, rows: int = ROWS) -> None:
-        self.network, self.config, self.rows = network, config, rows
+    def __init__(self, network: Network, config: TTMConfig) -> None:
+        self.network, self.config = network, config
         self.levels = np.asarray(config.quantile_levels, np.float64)
 
     def predict(self, batch: Batch) -> Forecast:
@@ -67,8 +68,8 @@ class SeasonForecaster:
         for b in np.unique(bucket):
             width = int(widths[b])
             rows = np.flatnonzero(bucket == b)
-            for low in range(0, len(rows), self.rows):
-                some = rows[low : low + self.rows]
+            for low in range(0, len(rows), ROWS):
+                some = rows[low : low + ROWS]
                 y = np.full((-(-len(some) // GROUP) * GROUP, width), np.nan, np.float32)
                 for i, row in enumerate(some):
                     y[i, width - lengths[row] :] = contexts[row][-lengths[row] :]
@@ -133,18 +134,27 @@ class SeasonForecaster:
 
 
 def torch_network(model: object, device: str = "cpu") -> Network:
-    """A `SeasonTTM` as a `Network` on a device."""
+    """A `SeasonTTM` as a `Network` on a device; on the CPU one thread at a time, since with three the bits of a row depended on its place.
+
+    Raises:
+        UsageError: torch does not have the device.
+    """
     import torch
 
+    from harness_ttm.chunks import one_thread
+
     assert isinstance(model, torch.nn.Module)
-    model.to(device).eval()
+    try:
+        model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
+        raise UsageError(f"torch cannot use device {device!r}: {str(error).splitlines()[0]}; use device=cpu") from None
 
     def run(arrays: dict[str, F32]) -> F32:
         rows = len(arrays["z"])
         # Always as many rows: the bits of a product depend on its shape.
         arrays = {k: np.pad(v, [(0, -rows % ROWS)] + [(0, 0)] * (v.ndim - 1)) if rows % ROWS else v for k, v in arrays.items()}
-        with torch.inference_mode():
-            out = model(*(torch.from_numpy(arrays[k]).to(device) for k in ("z", "mask", "features", "candidates", "offsets")))
+        with one_thread(), torch.inference_mode():
+            out = model(*(torch.from_numpy(arrays[k]).to(device) for k in INPUTS))
         result: F32 = out[:rows].cpu().numpy()
         return result
 

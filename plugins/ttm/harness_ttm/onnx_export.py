@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from harness.errors import PluginError
 from harness_ttm.config import TTMConfig
-from harness_ttm.onnx_network import INPUTS, facts, onnx_network, read_stored, weights_digest
+from harness_ttm.forecaster import INPUTS
+from harness_ttm.onnx_network import facts, onnx_network, read_stored, weights_digest
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
 
 if TYPE_CHECKING:

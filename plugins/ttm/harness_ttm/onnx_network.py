@@ -31,15 +31,14 @@ from numpy.typing import NDArray
 from harness.errors import PluginError
 from harness_ttm.cards import ONNX
 from harness_ttm.config import TTMConfig
-from harness_ttm.forecaster import Network
+from harness_ttm.forecaster import INPUTS, Network
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
 
-__all__ = ["BLOCK", "INPUTS", "Stored", "facts", "onnx_network", "read_stored", "thread_count", "weights_digest"]
+__all__ = ["BLOCK", "Stored", "facts", "onnx_network", "read_stored", "thread_count", "weights_digest"]
 
 F32 = NDArray[np.float32]
 BLOCK = 8
 """Rows of one call of onnxruntime."""
-INPUTS = ("z", "mask", "features", "candidates", "offsets")
 SHAPING = (
     "context_length",
     "patch_length",

@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import PluginError, UsageError, suggest
 from harness_ttm.cards import ONNX, TORCH
-from harness_ttm.forecaster import Network, torch_network
 
 if TYPE_CHECKING:
-    from harness_ttm.forecaster import F32
+    from harness_ttm.forecaster import Network
 
 __all__ = ["RUNTIMES", "choose_network", "pick_runtime", "torch_runtime"]
 
@@ -77,55 +75,19 @@ def _installed(name: str) -> bool:
 
 
 def torch_runtime(folder: Path, device: str = "cpu") -> Network:
-    """The network on torch; on the CPU one thread at a time, since with three threads the bits of a row depended on its place.
+    """The network on torch: `harness_ttm.forecaster.torch_network`.
 
     Raises:
         PluginError: torch or safetensors is not installed.
-        UsageError: torch does not have the device.
-        ValueError: the weights cannot be read.
+        UsageError: torch does not have the device, or the weights cannot be read.
     """
     try:
         import torch  # noqa: F401 - says what is missing
 
+        from harness_ttm.forecaster import torch_network
         from harness_ttm.season_weights import load
 
         model = load(folder)
     except ModuleNotFoundError as error:
         raise PluginError(f"runtime=torch needs the package {error.name!r}, which is not installed. Type: {TORCH}") from None
-    try:
-        network = torch_network(model, device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
-        raise UsageError(f"torch cannot use device {device!r}: {str(error).splitlines()[0]}; use device=cpu") from None
-    if device != "cpu":
-        return network
-    alone = _OneThread()
-
-    def run(arrays: dict[str, F32]) -> F32:
-        with alone:
-            return network(arrays)
-
-    return run
-
-
-class _OneThread:
-    """While anyone is inside, torch computes on one thread; training beside it, before or after, has all that it had."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.before = threading.Lock(), 0, 1
-
-    def __enter__(self) -> None:
-        import torch
-
-        with self.lock:
-            if not self.inside:
-                self.before = torch.get_num_threads()
-            self.inside += 1
-            torch.set_num_threads(1)  # each thread has a number of its own
-
-    def __exit__(self, *_: Any) -> None:
-        import torch
-
-        with self.lock:
-            self.inside -= 1
-            if not self.inside:
-                torch.set_num_threads(self.before)
+    return torch_network(model, device)

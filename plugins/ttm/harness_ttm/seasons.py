@@ -9,8 +9,8 @@ worked on in groups of a fixed number, since the vector units of FFT would other
 
 Steps:
 
-1. scale: location and scale are mean and standard deviation of the observed values among the newest T; values z = arcsinh((y − loc) /
-   scale).
+1. scale: location and scale are mean and standard deviation of the observed values among the newest T (where these are all equal: the
+   newest value, and how far those before lie from it); values z = arcsinh((y − loc) / scale).
 2. periods: those named by the frequency and the task, and peaks of the autocorrelation (FFT) of the detrended history. Of those that
    stand out from their neighbourhood, the one with the smallest mean |z_t − z_{t−p}| over the newest steps is the first period, the best
    that is no multiple of it the second.
@@ -51,7 +51,7 @@ class Prepared:
     mask: B1  # [N, L]
     loc: NDArray[np.float64]  # [N]
     scale: NDArray[np.float64]  # [N]
-    constant: B1  # [N] the observed ones of the newest T values are equal, or none is observed
+    constant: B1  # [N] the observed values are equal, or none is observed
     periods: I64  # [N, 2], 0 = none
     features: F32  # [N, FEATURES]
     first: I64  # [N] where the history begins
@@ -94,14 +94,18 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
     """Scale windows, find their periods and describe them.
 
     Args:
-        y: [N, L] float32, right-aligned, NaN where missing or before the start of a series; N a multiple of `GROUP`.
+        y: [N, L] float32, right-aligned, NaN where missing or before the start of a series. A row's numbers are the same in any batch
+            whose N is a multiple of `GROUP`.
         hints: [N, J] periods to be tried, 0 = none.
         detail: T, steps that location and scale are taken over.
     """
     n, length = y.shape
     mask = np.isfinite(y)
     filled = np.where(mask, y, np.float32(0))
-    loc, scale = _location_scale(filled[:, -detail:].astype(np.float64), mask[:, -detail:], filled, mask)
+    loc, scale = _location_scale(filled[:, -detail:], mask[:, -detail:])
+    still = np.flatnonzero(scale == 0)  # the newest steps are all equal, or missing: what lies before tells how far values go
+    if len(still):
+        loc[still], scale[still] = _of_the_whole(filled[still], mask[still], detail)
     constant = scale == 0
     scale = np.where(constant, 1.0, scale)
     x = (filled - loc[:, None]) / scale[:, None]
@@ -118,11 +122,11 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
     one = error[:, 0]
     best = np.minimum(one, scores[:, 0])
     scores = np.minimum(scores, 3.0)
-    newest = z[:, -detail:]
-    there = mask[:, -detail:]
-    low, high = np.where(there, newest, np.inf).min(axis=1), np.where(there, newest, -np.inf).max(axis=1)
+    newest, there = z[:, -detail:], mask[:, -detail:]
+    span = _span(newest, there)  # [N, 4]
+    if len(still):
+        span[still] = _span(z[still], mask[still])
     count = np.maximum(there.sum(axis=1), 1)
-    low, high = np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 0)
     inside = np.minimum(seen, detail)
     p1, p2 = periods[:, 0], periods[:, 1]
     features = np.stack(
@@ -139,10 +143,7 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
             np.log((p2 + 1) / 16),
             np.where(p1 > 0, np.log(seen / np.maximum(p1, 1)), 0),
             np.where(p2 > 0, np.log(seen / np.maximum(p2, 1)), 0),
-            low,
-            high,
-            ((newest == low[:, None]) & there).sum(axis=1) / count,
-            ((newest == high[:, None]) & there).sum(axis=1) / count,
+            *span.T,
             last,
             level,
             np.clip(slope * 64, -4, 4),
@@ -153,22 +154,42 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
     return Prepared(z, mask, loc, scale, constant, periods, features, first, slope, level, last, best.astype(np.float32))
 
 
-def _location_scale(x: NDArray[np.float64], m: B1, whole: F32, whole_mask: B1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of the newest steps that are observed (of those before, where all are missing); 0 = constant."""
-    empty = ~m.any(axis=1)
-    if empty.any():
-        x, m = x.copy(), m.copy()
-        width = x.shape[1]
-        for row in np.flatnonzero(empty):  # rare
-            seen = whole[row][whole_mask[row]][-width:]
-            if len(seen):
-                x[row, -len(seen) :], m[row, -len(seen) :] = seen, True
+def _location_scale(y: F32 | NDArray[np.float64], m: B1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation [N] of observed values; a scale of 0 = they are equal (but for rounding), or there is none."""
+    x = np.asarray(y, np.float64)
     count = np.maximum(m.sum(axis=1), 1)
     loc = np.where(m, x, 0).sum(axis=1) / count
     biggest = np.where(m, np.abs(x - loc[:, None]), 0).max(axis=1)
     unit = np.where(biggest > 0, biggest, 1.0)  # so that squares of huge or tiny values stay in range
     scale = unit * np.sqrt((np.where(m, (x - loc[:, None]) / unit[:, None], 0) ** 2).sum(axis=1) / count)
-    return loc, np.where(scale <= 1e-7 * np.abs(loc), 0.0, scale)  # constant but for rounding
+    return loc, np.where(scale <= 1e-7 * np.abs(loc), 0.0, scale)
+
+
+def _of_the_whole(y: F32, m: B1, detail: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Location and scale [n] of rows whose newest `detail` steps are all equal, or missing.
+
+    Equal: the newest value, and the median distance from it of those that differ. Missing: as usual, of as many observed ones before.
+    """
+    loc, scale = np.zeros(len(y)), np.zeros(len(y))
+    for row in range(len(y)):  # rare
+        seen = y[row][m[row]].astype(np.float64)
+        if m[row, -detail:].any():
+            loc[row] = seen[-1]
+            apart = np.abs(seen - loc[row])
+            apart = apart[apart > 1e-7 * np.abs(loc[row])]
+            scale[row] = np.median(apart) if len(apart) else 0.0
+        elif len(seen):
+            loc[row : row + 1], scale[row : row + 1] = _location_scale(seen[None, -detail:], np.ones((1, min(len(seen), detail)), bool))
+    return loc, scale
+
+
+def _span(z: F32, m: B1) -> NDArray[np.float64]:
+    """Lowest and highest observed value, and the shares of the observed ones that sit on them: [N, 4]; 0 where none is observed."""
+    low, high = np.where(m, z, np.inf).min(axis=1), np.where(m, z, -np.inf).max(axis=1)
+    low, high = np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 0)
+    count = np.maximum(m.sum(axis=1), 1)
+    at_low, at_high = (((z == edge[:, None]) & m).sum(axis=1) / count for edge in (low, high))
+    return np.stack([low, high, at_low, at_high], axis=1)
 
 
 def _autocorrelation(z: F32, mask: B1, first: I64) -> F32:

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from harness import UsageError
 from harness_ttm.adapt.windows import some_patches
 from harness_ttm.config import TTMConfig
+from harness_ttm.forecaster import INPUTS
 from harness_ttm.model import TTM
 from harness_ttm.published import frequency_token
 from harness_ttm.season_head import SeasonTTM
 from harness_ttm.train.loop import quantile_loss
 from harness_ttm.train.windows import Windows, network_inputs
 
-__all__ = ["INPUTS", "PointProblem", "Problem", "SeasonProblem", "Tail", "problem_of"]
+__all__ = ["PointProblem", "Problem", "SeasonProblem", "Tail", "problem_of"]
 
 F32 = NDArray[np.float32]
 Arrays = dict[str, Tensor]
-INPUTS = ("z", "mask", "features", "candidates", "offsets")
 
 
 class Problem(Protocol):

@@ -15,7 +15,8 @@ For each window of the batch, with a context that ends at t:
 5. The forecast from the whole context is the blend of both networks' outputs. What was tuned is thrown away.
 
 Nothing at or after t is in a batch, and no window sees another one. R windows are tuned at once, each with parameters of its own (`vmap`
-over them), R the same whatever the batch; so what is tuned is the same bits beside any other windows. The network's weights never change.
+over them), R the same whatever the batch, and torch
+has one thread; so what is tuned is the same bits beside any other windows. The network's weights never change.
 
 Sources: Sun et al. 2020 (arXiv 1909.13231); the resets and leave-one-out tasks are those of Akyürek et al. 2024 (arXiv 2411.07279).
 """
@@ -36,10 +37,11 @@ from torch.func import functional_call, vmap
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness_ttm.adapt.gate import gate
 from harness_ttm.adapt.parts import choose, parse_part
-from harness_ttm.adapt.problem import INPUTS, Arrays, SeasonProblem, Tail
+from harness_ttm.adapt.problem import Arrays, SeasonProblem, Tail
 from harness_ttm.adapt.windows import Augmentation, augment, cut, hints_of, thinned_hints
+from harness_ttm.chunks import one_thread
 from harness_ttm.config import TTMConfig
-from harness_ttm.forecaster import BUCKETS, ROWS, Network, SeasonForecaster, torch_network
+from harness_ttm.forecaster import BUCKETS, INPUTS, ROWS, Network, SeasonForecaster, torch_network
 from harness_ttm.season_head import SeasonTTM
 from harness_ttm.seasons import HINTS
 from harness_ttm.train.loop import quantile_loss
@@ -155,6 +157,10 @@ class TTTForecaster:
 
     def predict(self, batch: Batch) -> Forecast:
         """Quantiles [N, Q, H] in the unit of the context."""
+        with one_thread():
+            return self._predict(batch)
+
+    def _predict(self, batch: Batch) -> Forecast:
         begun = time.perf_counter()
         bare = self.forecaster.predict(batch)
         values = bare.values.copy()

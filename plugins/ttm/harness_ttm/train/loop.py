@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import HarnessError, UsageError
+from harness_ttm.forecaster import INPUTS
 from harness_ttm.season_head import SeasonTTM
 from harness_ttm.train import parallel
 from harness_ttm.train.checkpoints import Checkpoints
@@ -33,7 +34,7 @@ from harness_ttm.train.real import load_corpora
 from harness_ttm.train.recipe import Recipe
 from harness_ttm.train.schedules import Plateau, learning_rate
 from harness_ttm.train.streams import Arrays, Batches, Stream, future_patches
-from harness_ttm.train.validate import INPUTS, Validation
+from harness_ttm.train.validate import Validation
 
 __all__ = ["Stream", "Trainer", "TrainingError", "checkpoint_folder", "future_patches", "learning_rate", "quantile_loss"]
 

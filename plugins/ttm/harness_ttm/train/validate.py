@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from harness_ttm.forecaster import INPUTS
 from harness_ttm.synthetic import FAMILIES
 from harness_ttm.train.losses import quantile_loss
 from harness_ttm.train.recipe import Recipe
 from harness_ttm.train.streams import Arrays, future_patches
 from harness_ttm.train.windows import Augment, Pool, make_windows, network_inputs
 
-__all__ = ["INPUTS", "MIXTURE", "Validation"]
+__all__ = ["MIXTURE", "Validation"]
 
 SEED = 999_983
 """Of the held-out chunk; training takes the seeds 1000 · seed + shard."""
 MIXTURE = "mixture"
-INPUTS = ("z", "mask", "features", "candidates", "offsets")
 ROWS = 256  # windows at a time
 SERIES = 256  # of each set, at most
 SEASONAL = 2  # number of the candidate that repeats the last cycle of the best period
