@@ -22,13 +22,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from harness_ttm.config import TTMConfig
+from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.forecaster import ROWS, Network, SeasonForecaster, torch_network
 from harness_ttm.onnx_export import export_folder
 from harness_ttm.onnx_network import onnx_network
 from harness_ttm.season_head import SeasonTTM
-from harness_ttm.season_weights import load, save
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
+from harness_ttm.weights import load, save
 
 from harness import Batch
 
@@ -68,9 +68,9 @@ def alone(folder: Path, seconds: float) -> None:
     """The network without the forecaster."""
     import torch
 
-    config, rng = TTMConfig.load(folder / "config.json"), np.random.default_rng(0)
+    config, rng = read_config(folder), np.random.default_rng(0)
     torch.set_num_threads(1)
-    networks = {"onnxruntime": onnx_network(folder, 1), "torch": torch_network(load(folder))}
+    networks = {"onnxruntime": onnx_network(folder, 1), "torch": torch_network(load(folder, SeasonTTM)[0])}
     print("\n| steps ahead | onnxruntime, CPU ms | torch, CPU ms | ratio | largest difference |\n|---|---|---|---|---|")
     for horizon in (48, 720):
         count, patch = -(-horizon // config.patch_length), config.patch_length
@@ -92,10 +92,10 @@ def forecasts(folder: Path, seconds: float, threads: list[int]) -> None:
     """Windows a second of whole forecasts."""
     import torch
 
-    config, rng = TTMConfig.load(folder / "config.json"), np.random.default_rng(0)
+    config, rng = read_config(folder), np.random.default_rng(0)
     t = np.arange(700)
     contexts = [(np.sin(2 * np.pi * (t + k) / 24) + 0.3 * rng.normal(size=700)).astype(np.float32) for k in range(1024)]
-    model = load(folder)
+    model, _ = load(folder, SeasonTTM)
     print("\n| threads | batch | onnxruntime, windows/s | torch, windows/s | ratio |\n|---|---|---|---|---|")
     for count in threads:
         torch.set_num_threads(count)

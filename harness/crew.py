@@ -208,7 +208,7 @@ class Crew:
 
     def _where(self, cell: Cell) -> dict[str, Any]:
         """How and on what the cells of a model run."""
-        device = device_for(self.plugins.model(cell.model_name).info, self.spec.device)
+        device = cell.params.get("device") or device_for(self.plugins.model(cell.model_name).info, self.spec.device)
         return {"isolation": self.spec.isolation, "device": device, "threads": self.threads}
 
     def _score(

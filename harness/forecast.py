@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.errors import ForecastError
+from harness.errors import ForecastError, UsageError
 
 __all__ = ["F32", "F64", "I64", "U64", "Batch", "Forecast", "Ragged"]
 
@@ -127,9 +127,16 @@ class Batch:
         start: str = "2000-01-01",
         seed: int = 0,
     ) -> Batch:
-        """Make a batch by hand, for notebooks and tests."""
+        """Make a batch by hand, for notebooks and tests.
+
+        Raises:
+            UsageError: a horizon or season length that is no whole number of at least 1.
+        """
         from harness.types import DECILES
 
+        for name, value in (("horizon", horizon), ("season_length", season_length)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
+                raise UsageError(f"got {name} {value!r}; wanted a whole number of at least 1")
         n = len(contexts)
         ids = np.arange(n, dtype=np.uint64)
         return cls(

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from harness.cells import Cell, Outcome
 from harness.errors import UsageError
 
-__all__ = ["Progress", "describe", "make_progress"]
+__all__ = ["Progress", "describe", "make_progress", "progress_kind"]
 
 
 def describe(cell: Cell, outcome: Outcome) -> str:
@@ -156,20 +156,23 @@ class RichProgress(Progress):
         self._bars.stop()
 
 
-def make_progress(kind: str, stream: TextIO | None = None) -> Progress:
-    """ "auto" is rich in a terminal and plain elsewhere; "rich", "plain", "none" say which.
+def progress_kind(kind: str, stream: TextIO) -> str:
+    """rich, plain or none; "auto" is rich in a terminal and plain elsewhere.
 
     Raises:
         UsageError: another word.
     """
+    if kind not in ("auto", "rich", "plain", "none"):
+        raise UsageError(f"got --progress {kind}; wanted auto, rich, plain or none")
+    return kind if kind != "auto" else "rich" if stream.isatty() else "plain"
+
+
+def make_progress(kind: str, stream: TextIO | None = None) -> Progress:
+    """What tells of a run, of a kind that `progress_kind` knows."""
     stream = stream or sys.stderr
-    if kind == "auto":
-        kind = "rich" if stream.isatty() else "plain"
-    match kind:
+    match progress_kind(kind, stream):
         case "rich":
             return RichProgress(stream)
         case "plain":
             return PlainProgress(stream)
-        case "none":
-            return Progress()
-    raise UsageError(f"got --progress {kind}; wanted auto, rich, plain or none")
+    return Progress()

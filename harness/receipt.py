@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harness.plugins import Registered
 from harness.series import TaskData
 from harness.types import ModelInfo
 
-__all__ = ["cell_record", "machine", "now"]
+__all__ = ["as_used", "cell_record", "machine", "now"]
 
 
 def now() -> str:
@@ -71,6 +72,20 @@ OF_MODEL = (
 """What a store keeps of a model beside its results, under `ModelInfo`'s own names."""
 
 
+def as_used(info: ModelInfo, cell: Cell) -> ModelInfo:
+    """What is known of the weights that a cell was computed with.
+
+    A model that ships with weights (it gives their digest) describes these. Where the parameter `weights` names others, nothing is known
+    of them but their digest: least of all that they never saw a test series.
+    """
+    own = cell.identity["files"].get("weights")
+    if not own or not info.weights_digest or own == info.weights_digest:
+        return info
+    return replace(
+        info, weights_digest=own, weights="", weights_license="", parameters=None, training_corpora=(), training_cutoff="", model_type=""
+    )
+
+
 def cell_record(
     cell: Cell,
     data: TaskData | None,
@@ -80,16 +95,16 @@ def cell_record(
     **more: Any,
 ) -> dict[str, Any]:
     """All columns of `harness.spool.CELL_FIELDS`, with "scores"; `more` gives those that only the runner knows."""
-    task = cell.task
+    task, info = cell.task, as_used(model.info, cell)
     receipt = {
         "machine": machine(),
         "versions": more.pop("versions", {}),
         "data_folder": more.pop("data_folder", ""),
         "notes": facts.notes,
-        "license": model.info.license,
-        "weights_license": model.info.weights_license,
-        "weights": model.info.weights,
-        "parameters": model.info.parameters,
+        "license": info.license,
+        "weights_license": info.weights_license,
+        "weights": info.weights,
+        "parameters": info.parameters,
     }
     return {
         "cell_id": cell.id,
@@ -114,11 +129,11 @@ def cell_record(
         "plugin": model.distribution,
         "plugin_version": model.version,
         "source_digest": cell.identity["source"],
-        "weights_digest": model.info.weights_digest,
+        "weights_digest": info.weights_digest,
         "identity": dict(cell.identity),
         "batch_size": facts.batch_size,
         "crossings": facts.crossings,
-        "output": facts.output or model.info.output,
+        "output": facts.output or info.output,
         "finished_at": now(),
         "fit_s": facts.fit_s,
         "predict_s": facts.predict_s,
@@ -127,10 +142,10 @@ def cell_record(
         "receipt": receipt,
         "scores": dict(outcome.scores),
         "model_info": {
-            **{name: getattr(model.info, name) for name in OF_MODEL},
-            "training_corpora": list(model.info.training_corpora),
-            "link": model.info.url,
-            "extra": dict(model.info.extra),
+            **{name: getattr(info, name) for name in OF_MODEL},
+            "training_corpora": list(info.training_corpora),
+            "link": info.url,
+            "extra": dict(info.extra),
         },
         **more,
     }

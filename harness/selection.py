@@ -14,7 +14,7 @@ from harness.errors import NothingMatched, UsageError, suggest
 from harness.plugins import Plugins, Registered
 from harness.types import ModelInfo, Task
 
-__all__ = ["canonical_limit", "learns", "parse_duration", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
+__all__ = ["canonical_limit", "learns", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
 
 MODES = ("zero-shot", "finetune", "full", "ttt")
 """Modes that are one word; "few-shot:SHARE" is the other kind."""
@@ -226,18 +226,3 @@ def learns(mode: str) -> bool:
     [False, False, True, True]
     """
     return mode.partition(":")[0] in ("finetune", "few-shot", "full")
-
-
-def parse_duration(text: str) -> float | None:
-    """Read "90", "90s", "30m", "2h" as seconds; "" is None.
-
-    Raises:
-        UsageError: not a positive time.
-    """
-    if not text:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
-    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"] if match else 0.0
-    if seconds <= 0:
-        raise UsageError(f"got a time of {text!r}; wanted seconds or a number with s, m or h: 90, 30m, 2h")
-    return seconds

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness.budget import parse_duration
 from harness.errors import UsageError, suggest
 from harness.plan import RERUN, RunSpec
-from harness.selection import canonical_limit, parse_duration, parse_modes, split_list
+from harness.selection import canonical_limit, parse_modes, split_list
 
 __all__ = ["make_spec", "read_batch_size", "read_seeds"]
 

@@ -18,7 +18,7 @@ transformers: Any = pytest.importorskip("transformers", reason="transformers is 
 
 import harness_patchtst  # noqa: E402
 from harness_patchtst import PatchTST, network  # noqa: E402
-from harness_patchtst.parameters import Budget, Settings, Shape, cycle, parse_budget, shape_for  # noqa: E402
+from harness_patchtst.parameters import Settings, Shape, cycle, shape_for  # noqa: E402
 from harness_patchtst.windows import Constant, Series, standardise  # noqa: E402
 from scipy import stats  # noqa: E402
 
@@ -382,14 +382,6 @@ def test_a_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.time, "monotonic", lambda: 0.25 * next(ticks))  # asked at the start and before each step
     trained = PatchTST(**{**TINY, "max_steps": None}).finetune(make_batch(6), "3s", 0)
     assert trained.notes["steps"] == 11 and trained.notes["validation_steps"] == [0, 11]
-
-
-def test_budgets() -> None:
-    assert [parse_budget(t) for t in ("", "200steps", "200 steps", "1 step")] == [Budget(), Budget(200), Budget(200), Budget(1)]
-    assert [parse_budget(t).seconds for t in ("90s", "2m", "1.5h", "0.5 s")] == [90, 120, 5400, 0.5]
-    for text in ("90", "0s", "0steps", "-3steps", "2 days", "steps", "1e3steps"):
-        with pytest.raises(ValueError, match=r"budget got .*; wanted steps or a time: --budget 200steps"):
-            parse_budget(text)
 
 
 @pytest.mark.parametrize(

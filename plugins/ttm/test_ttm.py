@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness_ttm.cards import SHIPPED, digest
 from harness_ttm.config import TTMConfig
-from harness_ttm.models import TTM, TTMBlend
+from harness_ttm.models import TTM, TTMBlend, TTMRelease
+from harness_ttm.shipped import SHIPPED, digest
 
 import harness
 from harness import Batch, Unsupported, UsageError
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with random weights."""
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
     from harness_ttm.season_head import SeasonTTM
-    from harness_ttm.season_weights import save
+    from harness_ttm.weights import save
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("tiny")
@@ -138,21 +138,93 @@ def test_weights_that_are_none(tmp_path: Path, name: str, content: str | None) -
         where.mkdir()
     if content == "{":
         (where / "config.json").write_text(content)
-    with pytest.raises(ValueError, match=r"config\.json"):
+    with pytest.raises(UsageError, match=r"config\.json"):
         TTM(weights=str(where))
 
 
-def test_a_zero_is_not_taken_for_nothing(folder: Path) -> None:
-    train = Batch.from_contexts([np.sin(np.arange(200) / 3)] * 4, 16, freq="H", season_length=24)
-    with pytest.raises(UsageError, match="learning_rate 0"):
-        TTM(weights=str(folder), learning_rate=0).finetune(train, "3steps", 0, "finetune")
-    with pytest.raises(UsageError, match="steps 0"):
-        TTM(weights=str(folder), steps=0).finetune(train, "", 0, "ttt")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"d_model": "16"}, "d_model is '16'; wanted a whole number"),
+        ({"patch_mask": False}, "season_fold is on and patch_mask is off"),
+        ({"quantile_levels": [0.9, 0.5, 0.1]}, "wanted rising numbers"),
+        ({"quantile_levels": [0.1, 0.5]}, "wanted 0.5 in the middle"),
+        ({"quantile_levels": []}, "wanted 0.5 in the middle"),
+        ({"history_length": 10_000}, "wanted at most 4096"),
+        ({"norm_eps": float("nan")}, "norm_eps is nan"),
+        ({"use_decoder": False}, "whose head has no such part"),
+        ({"num_layers": 10**9}, "num_layers is 1000000000"),
+        ({"model_type": "bert"}, "its model_type is 'bert'"),
+        ({"fold_width": 32}, "does not fit its config.json"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_configuration_that_lies(folder: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(UsageError, match=message):
+        TTM(weights=str(tmp_path), runtime="torch")
 
 
-def test_a_blend_is_not_trained(folder: Path) -> None:
-    with pytest.raises(Unsupported, match="ttm-blend:weights="):
-        TTMBlend(weights=str(folder)).finetune(Batch.from_contexts([[1.0]], 2), "", 0, "finetune")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"part": 5}, "got part 5"),
+        ({"part": "tail"}, "got part 'tail'"),
+        ({"learning_rate": 0}, "learning_rate 0"),
+        ({"learning_rate": True}, "learning_rate True"),
+        ({"learning_rate": float("inf")}, "learning_rate inf"),
+        ({"learning_rate": "fast"}, "learning_rate 'fast'"),
+        ({"steps": 0}, "steps 0"),
+        ({"steps": 2.5}, "steps 2.5"),
+        ({"weights": 3}, "got weights 3"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_in_every_mode(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        TTM(**options)
+
+
+def test_a_budget_of_test_time_training_is_its_steps_or_a_time_for_all(folder: Path) -> None:
+    train = Batch.from_contexts([], 16, freq="H", season_length=24)
+    rng = np.random.default_rng(0)
+    batch = Batch.from_contexts([np.sin(np.arange(200) / 3) + rng.normal(size=200) / 10 for _ in range(4)], 16, freq="H", season_length=24)
+    for options, budget, steps in (({}, "", 10), ({"steps": 3}, "", 3), ({"steps": 3}, "2steps", 2)):
+        model = TTM(weights=str(folder), **options)
+        model.finetune(train, budget, 0, "ttt").predict(batch)
+        assert model.notes["ttt steps"] == steps * len(batch)
+    model = TTM(weights=str(folder))
+    model.finetune(train, "0.000001s", 0, "ttt").predict(batch)
+    assert model.notes["ttt out of time"] == len(batch) and "time limit" in model.notes["reproducible"]
+
+
+def test_a_published_release_is_fine_tuned_and_saved(tmp_path: Path) -> None:
+    import torch
+    from harness_ttm import model
+    from harness_ttm.weights import save
+
+    torch.manual_seed(0)
+    where = tmp_path / "release"
+    save(model.TTM(TTMConfig(context_length=32, prediction_length=8, dropout=0.0, head_dropout=0.0)), where)
+    before = {f.name: f.read_bytes() for f in where.iterdir()}
+    t = np.arange(200)
+    train = Batch.from_contexts([np.sin(t / 3 + k) for k in range(8)], 8, freq="H", season_length=24)
+    bare = TTMRelease(str(where), "r2", None, "zero", 3, "", None, "cpu")
+    tuned = TTMRelease(str(where), "r2", None, "zero", 3, "all", 0.01, "cpu").finetune(train, "60steps", 0, "finetune")
+    assert tuned.notes["kept"] == "tuned"
+    future = np.stack([np.sin(np.arange(200, 208) / 3 + k) for k in range(8)])
+    error = [np.abs(m.predict(train).values[:, 4] - future).mean() for m in (tuned, bare)]
+    assert error[0] < 0.7 * error[1]
+    tuned.save(tmp_path / "tuned")
+    again = TTM(weights=str(tmp_path / "tuned"))
+    again.release.in_sample = 3
+    np.testing.assert_array_equal(again.predict(train).values, tuned.predict(train).values)
+    assert {f.name: f.read_bytes() for f in where.iterdir()} == before
+    with pytest.raises(Unsupported, match="season-fold"):
+        bare.finetune(train, "", 0, "ttt")
 
 
 def test_a_blend_wants_season_weights(tmp_path: Path) -> None:
@@ -161,7 +233,7 @@ def test_a_blend_wants_season_weights(tmp_path: Path) -> None:
 
     save(model.TTM(TTMConfig(context_length=32, prediction_length=8)), tmp_path)
     TTM(weights=str(tmp_path))
-    with pytest.raises(ValueError, match="season"):
+    with pytest.raises(UsageError, match="point model"):
         TTMBlend(weights=str(tmp_path))
 
 
@@ -169,7 +241,7 @@ def test_what_is_learnt_is_saved_and_loads(folder: Path, tmp_path: Path) -> None
     rng = np.random.default_rng(0)
     train = Batch.from_contexts([np.sin(np.arange(200) / 3) + rng.normal(size=200) / 10 for _ in range(8)], 16, freq="H", season_length=24)
     model = TTM(weights=str(folder), part="all", learning_rate=0.003)
-    with pytest.raises(Unsupported, match="--mode"):
+    with pytest.raises(Unsupported, match="finetune, few-shot:p and full"):
         model.save(tmp_path / "no")
     model.finetune(train, "30steps", 0, "full")
     model.save(tmp_path / "saved")

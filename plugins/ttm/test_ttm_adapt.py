@@ -24,13 +24,12 @@ from harness_ttm.adapt import (  # noqa: E402 - after the check for torch
     linear_names,
     lora,
     lr_find,
-    parse_budget,
     parse_part,
     weights_digest,
 )
-from harness_ttm.adapt.budget import schedule  # noqa: E402
 from harness_ttm.adapt.finetune import Finetuned, Series  # noqa: E402
 from harness_ttm.adapt.gate import standard_error  # noqa: E402
+from harness_ttm.adapt.rate import schedule  # noqa: E402
 from harness_ttm.adapt.windows import augment, cut, hints_of, thinned_hints  # noqa: E402
 from harness_ttm.config import TTMConfig  # noqa: E402
 from harness_ttm.forecaster import (  # noqa: E402
@@ -302,16 +301,10 @@ def test_factors_that_do_not_fit_are_refused(base: SeasonTTM, tmp_path: Path) ->
         lora.load(copy.deepcopy(base), tmp_path)
 
 
-# Budget and learning rate.
+# Learning rate.
 
 
-def test_budgets() -> None:
-    assert parse_budget("200") == parse_budget("200steps") == parse_budget(" 200 steps") == parse_budget("")
-    assert (parse_budget("30s").seconds, parse_budget("1.5m").seconds, parse_budget("1h").seconds) == (30, 90, 3600)
-    assert parse_budget("7").reproducible and not parse_budget("7s").reproducible
-    for text in ("0", "-3", "2 epochs", "1.5", "1.5steps", "m"):
-        with pytest.raises(UsageError, match="wanted steps or a time, as in 200, 200steps, 30s or 2m"):
-            parse_budget(text)
+def test_the_course_of_the_rate() -> None:
     rates = [schedule(done / 100) for done in range(101)]
     assert rates[0] < rates[5] < rates[10] == max(rates) == 1 and rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] < 1e-9
 
@@ -737,7 +730,7 @@ def test_a_horizon_beyond_what_the_network_was_trained_for(base: SeasonTTM) -> N
 
 
 def test_wrong_options_of_test_time_training_are_refused(base: SeasonTTM) -> None:
-    with pytest.raises(UsageError, match="got steps 0 for test-time training; wanted at least 1"):
+    with pytest.raises(UsageError, match="got steps 0 for test-time training; wanted a whole number of at least 1"):
         TTTForecaster(base, CONFIG, steps=0)
     with pytest.raises(UsageError, match="got a TTM for test-time training; wanted a SeasonTTM"):
         TTTForecaster(TTM(POINT), POINT)  # type: ignore[arg-type]

@@ -535,17 +535,16 @@ def test_an_override_may_add_parts(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import safetensors.torch
-
     model = made()
     save(model, tmp_path / "w")
     before = (tmp_path / "w" / "model.safetensors").read_bytes()
 
-    def broken(_: Any, path: Path, **__: Any) -> None:
-        path.write_bytes(b"half")
+    def broken(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError("no space")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", broken)
+    monkeypatch.setattr(Path, "write_bytes", broken)
     for folder in ("w", "new"):
         with pytest.raises(OSError, match="no space"):
             save(model, tmp_path / folder)
@@ -587,7 +586,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"there is no .*config.json; wanted a folder with config.json and model.safetensors",
     ),
     "truncated": (_truncated, r"model.safetensors cannot be read \(5000 bytes; .*\); fetch it again"),
-    "not JSON": (lambda f: (f / "config.json").write_text("{"), r"config.json is not JSON"),
+    "not JSON": (lambda f: (f / "config.json").write_text("{"), r"config.json is no JSON"),
     "another model": (_config(model_type="patchtst"), r"not the configuration of a TinyTimeMixer: its model_type is 'patchtst'"),
     "no sizes": (_config(d_model=None), r"not the configuration of a TinyTimeMixer: it has no d_model"),
     "other sizes": (
@@ -595,7 +594,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"head.base_forecast_block.weight is \[12, 128\] in the file and \[24, 128\] by the configuration; 1 others differ",
     ),
     "release 3": (_config(multi_scale=True, multi_quantile_head=True), r"the configuration has multi_quantile_head=True, multi_scale=True"),
-    "bad value": (_config(mode="mixed"), r"mode is 'mixed'; wanted common_channel or mix_channel"),
+    "bad value": (_config(mode="mixed"), r"mode is 'mixed'; wanted common_channel, mix_channel"),
     "pickle": (_pickle, r"pytorch_model.bin cannot be read"),
 }
 

@@ -18,7 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports onnxruntime
 
-from harness_ttm import cards, runtime
+from harness_ttm import runtime, shipped
 from harness_ttm.config import TTMConfig
 from harness_ttm.forecaster import F32, ROWS, SeasonForecaster, torch_network
 from harness_ttm.onnx_export import export, export_folder
@@ -29,12 +29,12 @@ from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
 from harness import Batch
 from harness.errors import PluginError, UsageError
 
-torch: Any = pytest.importorskip("torch", reason=f"torch is not installed: {cards.TORCH}")
-safetensors: Any = pytest.importorskip("safetensors.torch", reason=f"safetensors is not installed: {cards.TORCH}")
-onnxruntime: Any = pytest.importorskip("onnxruntime", reason=f"onnxruntime is not installed: {cards.ONNX}")
+torch: Any = pytest.importorskip("torch", reason=f"torch is not installed: {shipped.TORCH}")
+safetensors: Any = pytest.importorskip("safetensors.torch", reason=f"safetensors is not installed: {shipped.TORCH}")
+onnxruntime: Any = pytest.importorskip("onnxruntime", reason=f"onnxruntime is not installed: {shipped.ONNX}")
 onnx: Any = pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
 SeasonTTM: Any = pytest.importorskip("harness_ttm.season_head").SeasonTTM
-save: Any = pytest.importorskip("harness_ttm.season_weights").save
+save: Any = pytest.importorskip("harness_ttm.weights").save
 
 LEVELS = tuple(round(0.1 * k, 1) for k in range(1, 10))
 TINY = TTMConfig(
@@ -283,9 +283,9 @@ def test_the_rule_of_auto(folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
     there.remove("onnxruntime")
     assert pick_runtime(folder) == "torch"
     there.clear()
-    with pytest.raises(PluginError, match=f"neither onnxruntime nor torch .* Type: {re.escape(cards.ONNX)}"):
+    with pytest.raises(PluginError, match=f"neither onnxruntime nor torch .* Type: {re.escape(shipped.ONNX)}"):
         pick_runtime(folder)
-    with pytest.raises(PluginError, match=rf"has no model\.onnx, so nothing else .* Type: {re.escape(cards.TORCH)}"):
+    with pytest.raises(PluginError, match=rf"has no model\.onnx, so nothing else .* Type: {re.escape(shipped.TORCH)}"):
         pick_runtime(tmp_path)
     with pytest.raises(UsageError, match=r"runtime is 'onxn'; wanted auto, torch or onnx. Did you mean 'onnx'\?"):
         pick_runtime(folder, "onxn")
@@ -319,7 +319,7 @@ def test_torch_runs_on_one_thread_and_gives_the_others_back(folder: Path, monkey
 
 
 def test_what_is_not_installed_is_named_with_its_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, package, line in (("onnx", "onnxruntime", cards.ONNX), ("torch", "torch", cards.TORCH)):
+    for name, package, line in (("onnx", "onnxruntime", shipped.ONNX), ("torch", "torch", shipped.TORCH)):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
             with pytest.raises(PluginError, match=f"runtime={name} needs the package '{package}'.* Type: {re.escape(line)}"):
@@ -343,14 +343,14 @@ sys.path.insert(0, {str(Path(__file__).resolve().parent)!r})
 import numpy as np
 from pathlib import Path
 from harness import Batch
-from harness_ttm.config import TTMConfig
+from harness_ttm.config import read_config
 from harness_ttm.forecaster import SeasonForecaster
 from harness_ttm.runtime import choose_network
 assert "onnxruntime" not in sys.modules
 folder = Path({str(folder)!r})
 network, name = choose_network(folder)
 batch = Batch.from_contexts([np.sin(np.arange(99) / 3).astype("float32")], horizon=9, freq="H")
-forecast = SeasonForecaster(network, TTMConfig.load(folder / "config.json")).predict(batch)
+forecast = SeasonForecaster(network, read_config(folder)).predict(batch)
 assert np.isfinite(forecast.values).all()
 assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 print(name, sorted(m for m in ("torch", "onnx", "onnxruntime", "safetensors") if m in sys.modules))

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from harness_ttm.config import TTMConfig  # noqa: E402
 from harness_ttm.model import TTM  # noqa: E402
-from harness_ttm.published import PublishedTTM, fill, frequency_token, load_point_model  # noqa: E402
+from harness_ttm.published import PublishedTTM, fill, frequency_token  # noqa: E402
 from harness_ttm.weights import load, save  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
@@ -199,18 +199,13 @@ def test_without_weights_the_error_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="got in_sample -1"):
         PublishedTTM(tmp_path, in_sample=-1)
     with pytest.raises(UsageError, match=r"there is no .*nowhere; wanted a folder with config.json"):
-        load_point_model(tmp_path / "nowhere")
+        PublishedTTM(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"no weights in .* which holds nothing"):
-        load_point_model(tmp_path)
+        PublishedTTM(tmp_path)
     mixing: list[dict[str, Any]] = [{"decoder_mode": "mix_channel"}, {"enable_forecast_channel_mixing": True}]
     for k, options in enumerate(mixing):
         with pytest.raises(UsageError, match="no model of single series"):
-            load_point_model(write(tmp_path / f"mixes{k}", num_input_channels=2, **options))
-
-
-def test_any_folder_is_a_point_model(weights: Path) -> None:
-    batch = Batch.from_contexts(contexts(), 6)
-    np.testing.assert_array_equal(load_point_model(str(weights)).predict(batch).values, PublishedTTM(weights, "r1").predict(batch).values)
+            PublishedTTM(write(tmp_path / f"mixes{k}", num_input_channels=2, **options))
 
 
 class Registration:

@@ -27,7 +27,7 @@ pytest.importorskip("torch", reason="torch is not installed; type: pip install '
 
 import torch
 from harness_ttm import synthetic as generators
-from harness_ttm.train import checkpoints, losses, real, tsf, windows
+from harness_ttm.train import losses, real, tsf, windows
 from harness_ttm.train.augment import smooth_basis, time_warped, warp
 from harness_ttm.train.checkpoints import CheckpointError
 from harness_ttm.train.checks import check, check_world
@@ -359,7 +359,25 @@ def test_real_folders_in_the_layout_of_gift_eval() -> None:
         (["optimizer.name=adan"], r"optimizer.name is 'adan'; wanted adamw, adam, sgd. Did you mean 'adam'\?"),
         (["batch=15"], "batch is 15, which 2 shards do not divide; wanted a multiple: batch=16"),
         (["model.max_horizon=30"], "model.max_horizon is 30, no multiple of patch_length 8; wanted one such as 24"),
-        (["model.quantile_levels=[0.1, 0.9]"], "wanted an odd number of rising levels"),
+        (["model.quantile_levels=[0.1, 0.9]"], "wanted rising numbers between 0 and 1, 0.5 among them"),
+        (["model.quantile_levels=[0.1, 0.5]"], "wanted 0.5 in the middle"),
+        (["model.quantile_levels=[]"], "wanted 0.5 in the middle"),
+        (["model.norm_eps=-1"], "model.norm_eps is -1.0; wanted a number above 0"),
+        (["model.dropout=1"], "model.dropout is 1.0; wanted a number from 0 up to 1"),
+        (["model.num_layers=-1"], "model.num_layers is -1; wanted a whole number from 1 to 1,000"),
+        (["model.patch_stride=0"], "model.patch_stride is 0; wanted a whole number"),
+        (["model.patch_stride=100"], "model.patch_stride is 100; wanted 1 to context_length"),
+        (["model.history_length=5000"], "model.history_length is 5000; wanted at most 4096"),
+        (["model.self_attn=true", "model.self_attn_heads=3"], "model.self_attn_heads is 3; wanted a divisor of 4"),
+        (["model.resolution_prefix_tuning=true"], "whose head has no such part"),
+        (["optimizer.learning_rate=.inf"], "optimizer.learning_rate is inf; wanted a finite number"),
+        (["data.augment.decimate=[.nan]"], r"decimate\[0\] is nan; wanted a finite number"),
+        (["optimizer.rules=[{match: norm, learning_rate: -1}]"], "has learning_rate -1.0 for 'norm'"),
+        (["optimizer.rules=[{match: norm, weight_decay: -1}]"], "has weight_decay -1.0 for 'norm'"),
+        (["ema=1"], "ema is 1.0; wanted 0 up to 1"),
+        (["seed=100000000000000000000000000000"], r"wanted a whole number below 2\^62"),
+        (["batch=1000000000000"], "wanted at most 1,048,576"),
+        (["data.chunk=100000", "data.chunks=1000"], "the series that a shard holds take 256 GB"),
         (["model.season_fold=false"], "what is trained is a season-fold model"),
         (["patches=9"], "patches is 9; wanted at most 4"),
         (["data.length=300"], "data.length is 300; wanted at least"),
@@ -372,7 +390,7 @@ def test_real_folders_in_the_layout_of_gift_eval() -> None:
         (["optimizer.rules=[{match: '('}]"], "wanted a regular expression"),
         (["steps"], "got --set steps; wanted key=value"),
         (["steps.a=1"], "steps holds no keys"),
-        (["model.patch_length=64"], "model: patch_length is 64; wanted 1 to context_length"),
+        (["model.patch_length=64"], "model.patch_length is 64; wanted 1 to context_length"),
     ],
 )  # fmt: skip
 def test_recipes_that_will_not_do(tiny: Callable[..., Recipe], changes: list[str], said: str) -> None:
@@ -533,20 +551,19 @@ def test_a_resumed_training_has_the_same_bits(tiny: Callable[..., Recipe], tmp_p
     assert other.resume(force=True) and other.step == 12
 
 
-def test_checkpoints_of_the_first_version_are_taken_up(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
-    trainer = Trainer(tiny(), tmp_path / "out")
-    trainer.train()
-    path = trainer.checkpoints.files()[-1]
-    state = {k: v for k, v in torch.load(path, weights_only=True).items() if k in checkpoints.NEEDED}
-    for group in state["optimizer"]["param_groups"]:
-        del group["multiplier"]
-    torch.save(state, path)
-    again = Trainer(tiny("validate_every=5"), tmp_path / "out")
-    assert again.resume() and again.step == 12
-    assert again.seconds == pytest.approx(sum(3 * 16 / row["windows_per_s"] for row in trainer.curve))
-    assert again.train() == "done" and "val_mixture" in again.curve[-1]
-    longer = Trainer(tiny("steps=14"), tmp_path / "out")
-    assert longer.resume(force=True) and longer.train() == "done" and longer.step == 14
+def test_what_is_said_of_the_optimizer_holds_after_resuming(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    Trainer(tiny(), tmp_path / "out").train()
+    changes = ("steps=14", "optimizer.weight_decay=0.01", "optimizer.betas=[0.8, 0.9]")
+    other = Trainer(tiny(*changes), tmp_path / "out")
+    assert other.resume(force=True)
+    group = other.optimizer.param_groups[0]
+    assert group["weight_decay"] == 0.01 and group["betas"] == (0.8, 0.9)
+    assert other.step == 12 and other.train() == "done" and other.step == 14
+    for change in ("optimizer.name=sgd", "model.d_model=16", "optimizer.rules=[{match: norm, learning_rate: 2}]"):
+        with pytest.raises(UsageError, match="stay as they were: --fresh starts again"):
+            Trainer(tiny(change), tmp_path / "out").resume(force=True)
+    with pytest.raises(UsageError, match="does not fit"):
+        Trainer(tiny("optimizer.weight_decay=0"), tmp_path / "out").resume(force=True)
 
 
 def test_workers_make_the_same_batches(tiny: Callable[..., Recipe]) -> None:
@@ -628,7 +645,8 @@ def test_a_killed_training_goes_on_with_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_the_command_leaves_a_folder_that_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness_ttm.season_weights import load
+    from harness_ttm.season_head import SeasonTTM
+    from harness_ttm.weights import load
 
     monkeypatch.chdir(tmp_path)
     recipe_file(tmp_path)
@@ -643,7 +661,7 @@ def test_the_command_leaves_a_folder_that_can_be_used(tmp_path: Path, monkeypatc
         ["README.md", "config.json", "curve.csv", "model.safetensors", "recipe.yaml", *(["curve.png"] if picture([{"step": 1}]) else [])]
     )
     state = torch.load("mine-checkpoints/step_00000012.pt", weights_only=True)
-    same(dict(load(Path("mine")).state_dict()), state["average"])
+    same(dict(load(Path("mine"), SeasonTTM)[0].state_dict()), state["average"])
     again = Recipe.load(Path("mine/recipe.yaml"))
     assert again == Recipe.load(Path("tiny.yaml"), ["data.real=[{path: toy.tsf, share: 0.25}]", "validate_every=6", "log=tensorboard"])
     text = Path("mine/README.md").read_text()
@@ -666,12 +684,15 @@ def test_the_command_refuses_what_will_not_do(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     recipe_file(tmp_path)
     (tmp_path / "file").write_text("")
+    (tmp_path / "taken-checkpoints").write_text("")
     for arguments, said in (
         (["tmm"], r"got model 'tmm'; wanted ttm. Did you mean 'ttm'\?"),
         (["ttm", "--resume"], "got --resume, and there is no checkpoint in tiny-checkpoints"),
         (["ttm", "--steps", "3", "--time", "3m"], "wanted one of them"),
         (["ttm", "--device", "tpu"], "got --device tpu; wanted cpu, cuda"),
-        (["ttm", "-o", "file"], "-o file is a file; wanted a folder"),
+        (["ttm", "-o", "file"], r"-o file: .*file is a file; wanted a folder"),
+        (["ttm", "-o", "file/deep/down"], r"-o file/deep/down: .*file is a file; wanted a folder"),
+        (["ttm", "-o", "taken"], r"-o taken: .*taken-checkpoints is a file; wanted a folder"),
         (["ttm", "--time", "soon"], "wanted seconds or a number with s, m or h"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness import Batch, Forecast, Unsupported
-from harness_patchtst.parameters import RATE, RATE_FROM_WEIGHTS, STEPS, STEPS_FROM_WEIGHTS, Settings, parse_budget, shape_for
+from harness.budget import parse_budget
+from harness_patchtst.parameters import RATE, RATE_FROM_WEIGHTS, STEPS, STEPS_FROM_WEIGHTS, Settings, shape_for
 from harness_patchtst.windows import Constant, Series
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class PatchTST:
             mode: full, finetune or few-shot:SHARE.
 
         Raises:
-            ValueError: a budget that cannot be read.
+            UsageError: a budget that cannot be read.
             Unsupported: weights are needed and there are none; nothing to train on; values that are no counts for negative_binomial.
         """
         settings, limit = self.settings, parse_budget(budget)

@@ -1,4 +1,4 @@
-"""What a user may set, what is taken where nothing is set, and what a budget means. Imports nothing heavy."""
+"""What a user may set, and what is taken where nothing is set. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from harness.forecast import I64
 from harness.frequency import split
 
-__all__ = ["MAX_CONTEXT", "Budget", "Settings", "Shape", "cycle", "parse_budget", "shape_for"]
+__all__ = ["MAX_CONTEXT", "Settings", "Shape", "cycle", "shape_for"]
 
 MAX_CONTEXT = 4096
 """Steps of a context that travel to the model."""
@@ -155,30 +155,3 @@ def shape_for(settings: Settings, freq: str, season_length: int, horizon: int, l
         # The library leaves out the oldest steps that do not fill a patch.
         context = min(patch + stride * math.ceil((context - patch) / stride), MAX_CONTEXT)
     return Shape(context, patch, stride)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: a number of steps, or seconds, which give other weights on another machine. None is no limit of that kind."""
-
-    steps: int | None = None
-    seconds: float | None = None
-
-
-def parse_budget(text: str) -> Budget:
-    """Read `--budget`: "" (the defaults), "200steps", "200 steps", "90s", "2m", "1.5h".
-
-    >>> parse_budget("200 steps"), parse_budget("2m")
-    (Budget(steps=200, seconds=None), Budget(steps=None, seconds=120.0))
-
-    Raises:
-        ValueError: neither steps nor a time.
-    """
-    text = text.strip()
-    if not text:
-        return Budget()
-    if (match := re.fullmatch(r"(\d{1,9})\s*steps?", text)) and int(match[1]) > 0:
-        return Budget(steps=int(match[1]))
-    if (match := re.fullmatch(r"(\d{1,9}(?:\.\d+)?)\s*([smh])", text)) and float(match[1]) > 0:
-        return Budget(seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]])
-    raise ValueError(f"patchtst: budget got {text!r}; wanted steps or a time: --budget 200steps, --budget 90s, --budget 2m")

@@ -4,8 +4,9 @@ Axes: N windows, G views, Q quantile levels, H horizon.
 
 A view is the same weights on another look at the context: as it is; with its sign turned; averaged by 2, 4 or 8 steps (the forecast is
 then drawn out by straight lines); the same three and the plain one after its mean cycle was taken out, which is added to the forecast.
-Each view forecasts the newest b = min(H, 192) observed steps of the context from what lies before them, and weighs exp(−5 · log(loss /
-loss of the plain view) − ½), the plain one 1; loss is the mean quantile loss. The quantiles of the views are averaged with these weights.
+Each view forecasts the newest b = min(H, 192) steps of the context, where they are observed, from what lies before them, and weighs
+exp(−5 · log(loss / loss of the plain view) − ½), the plain one 1; loss is the mean quantile loss. The quantiles of the views are averaged
+with these weights.
 Labels of the window are never seen. A context that is too short for a back-test (fewer than 2b steps before it, or 16) has the plain view
 alone."""
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from harness import Batch, Forecast
 from harness_ttm.forecaster import SeasonForecaster
+from harness_ttm.pinball import pinball
 from harness_ttm.seasons import HINTS, calendar_periods
 
 __all__ = ["VIEWS", "BlendForecaster", "View"]
@@ -53,15 +55,8 @@ PRIOR = 0.5
 class BlendForecaster:
     """Blends the views of a forecaster."""
 
-    def __init__(
-        self,
-        forecaster: SeasonForecaster,
-        views: Sequence[View] = VIEWS,
-        sharpness: float = SHARPNESS,
-        prior: float = PRIOR,
-        origins: int = 1,
-    ) -> None:
-        self.forecaster, self.views, self.sharpness, self.prior, self.origins = forecaster, tuple(views), sharpness, prior, origins
+    def __init__(self, forecaster: SeasonForecaster, views: Sequence[View] = VIEWS) -> None:
+        self.forecaster, self.views = forecaster, tuple(views)
         self.notes: dict[str, float] = {}
 
     def predict(self, batch: Batch) -> Forecast:
@@ -80,9 +75,7 @@ class BlendForecaster:
                 [self._losses([contexts[i] for i in tested], view, test, periods, levels) for view in self.views], axis=1
             )  # [n, G]
             with np.errstate(all="ignore"):
-                score = -self.sharpness * (np.log(losses + TINY) - np.log(losses[:, :1] + TINY)) - self.prior * (
-                    np.arange(len(self.views)) > 0
-                )
+                score = -SHARPNESS * (np.log(losses + TINY) - np.log(losses[:, :1] + TINY)) - PRIOR
             score = np.where(np.isfinite(score), np.clip(score, -50, 50), -50)
             score[:, 0] = 0
             share = np.exp(score - score.max(axis=1, keepdims=True))
@@ -107,22 +100,13 @@ class BlendForecaster:
             self.notes[name] = (self.notes.get(name, 0.0) * before + float(weights[:, g].sum())) / (before + len(weights))
 
     def _losses(self, contexts: list[F32], view: View, test: int, periods: list[int], levels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean quantile loss over the newest steps of each context, [n]; infinite where nothing is observed there."""
-        total, count = np.zeros(len(contexts)), np.zeros(len(contexts))
-        for origin in range(self.origins):
-            drop = test * (origin + 1)
-            rows = [i for i, c in enumerate(contexts) if len(c) - drop >= max(2 * test, 16)]
-            if not rows:
-                break
-            labels = np.stack([contexts[i][len(contexts[i]) - drop : len(contexts[i]) - drop + test] for i in rows]).astype(
-                np.float64
-            )  # [n, b]
-            q = self._view([contexts[i][: len(contexts[i]) - drop] for i in rows], view, test, periods)  # [n, Q, b]
-            gap = labels[:, None] - q
-            loss = np.where(np.isfinite(gap), np.maximum(levels[:, None] * gap, (levels[:, None] - 1) * gap), 0)
-            total[rows] += loss.sum(axis=(1, 2))
-            count[rows] += np.isfinite(labels).sum(axis=1)
-        return np.where(count > 0, total / np.maximum(count, 1), np.inf)
+        """Mean quantile loss over the newest b steps of each context, [n]; infinite where nothing is observed there."""
+        labels = np.stack([c[len(c) - test :] for c in contexts]).astype(np.float64)  # [n, b]
+        q = self._view([c[: len(c) - test] for c in contexts], view, test, periods)  # [n, Q, b]
+        gap = labels[:, None] - q
+        loss = np.where(np.isfinite(gap), pinball(gap, levels[:, None]), 0).sum(axis=(1, 2))
+        count = np.isfinite(labels).sum(axis=1)
+        return np.where(count > 0, loss / np.maximum(count, 1), np.inf)
 
     def _view(self, contexts: list[F32], view: View, horizon: int, periods: list[int]) -> NDArray[np.float64]:
         """[n, Q, H] of one view."""

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from harness import ModelInfo
 from harness.errors import PluginError
+from harness_ttm.models import TTM, TTMBlend, TTMRelease
+from harness_ttm.shipped import ONNX, SHIPPED, TORCH, facts
 
-__all__ = ["ONNX", "SHIPPED", "TORCH", "digest", "models"]
+__all__ = ["models"]
 
-SHIPPED = Path(__file__).parent / "weights"
-"""config.json, model.safetensors and model.onnx of the shipped model, with its card, recipe and curve."""
 PAPER = "https://arxiv.org/abs/2401.03955"
-ONNX = "pip install harness-ttm"
-TORCH = "pip install 'harness-ttm[torch]'"
 
 
 def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
     """Each model's information and factory."""
-    facts = json.loads((SHIPPED / "facts.json").read_text(encoding="utf-8"))
+    known = facts()
     version = f"{installed('harness-ttm')}+{runs_on()}"
     shipped: dict[str, Any] = {
         "model_type": "zero-shot",
@@ -31,10 +26,10 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
         "license": "Apache-2.0",
         "weights_license": "Apache-2.0",
         "weights": "in the package harness-ttm",
-        "weights_digest": facts["sha256"],
-        "parameters": facts["parameters"],
-        "training_corpora": tuple(facts["corpora"]),
-        "max_context": facts["history_length"],
+        "weights_digest": known["sha256"],
+        "parameters": known["parameters"],
+        "training_corpora": tuple(known["corpora"]),
+        "max_context": known["history_length"],
         "batch_size": 1024,
     }
     yield (
@@ -47,7 +42,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
             install=ONNX,
             **shipped,
         ),
-        _ttm,
+        TTM,
     )
     yield (
         ModelInfo(
@@ -57,7 +52,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
             install=ONNX,
             **{**shipped, "batch_size": 512},
         ),
-        _blend,
+        TTMBlend,
     )
     for release in ("r1", "r2"):
         yield (
@@ -71,6 +66,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
                 weights_license="Apache-2.0",
                 weights=f"https://huggingface.co/ibm-granite/granite-timeseries-ttm-{release}",
                 training_corpora=("Monash",) if release == "r1" else ("Monash", "LibCity"),
+                modes=("zero-shot", "finetune", "few-shot", "full"),
                 devices=("cpu", "cuda"),
                 install=TORCH,
             ),
@@ -97,37 +93,16 @@ def runs_on() -> str:
     return f"{package}.{installed(package)}".replace("+", ".")
 
 
-def digest() -> str:
-    """sha256 over the files of the shipped model that decide its forecasts."""
-    total = hashlib.sha256()
-    for name in ("config.json", "model.onnx", "model.safetensors"):
-        total.update((SHIPPED / name).read_bytes())
-    return total.hexdigest()
-
-
-def _ttm(
-    weights: str | None = None,
-    runtime: str = "auto",
-    part: str = "",
-    learning_rate: float | str | None = None,
-    steps: int | None = None,
-    device: str = "cpu",
-) -> Any:
-    from harness_ttm.models import TTM
-
-    return TTM(weights, runtime, part, learning_rate, steps, device)
-
-
-def _blend(weights: str | None = None, runtime: str = "auto", device: str = "cpu") -> Any:
-    from harness_ttm.models import TTMBlend
-
-    return TTMBlend(weights, runtime, device)
-
-
 def _published(release: str) -> Callable[..., Any]:
-    def make(weights: str | None = None, context_length: int | None = None, padding: str = "zero") -> Any:
-        from harness_ttm.published import PublishedTTM
-
-        return PublishedTTM(weights, release=release, context_length=context_length, padding=padding)
+    def make(
+        weights: str | None = None,
+        context_length: int | None = None,
+        padding: str = "zero",
+        in_sample: int = 10,
+        part: str = "",
+        learning_rate: float | str | None = None,
+        device: str = "cpu",
+    ) -> TTMRelease:
+        return TTMRelease(weights, release, context_length, padding, in_sample, part, learning_rate, device)
 
     return make

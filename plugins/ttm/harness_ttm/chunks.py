@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from harness import UsageError
 from harness_ttm.quick import quick
 
-__all__ = ["ROWS", "in_chunks", "one_thread"]
+__all__ = ["ROWS", "in_chunks", "on_device", "one_thread"]
 
+Network = TypeVar("Network", bound=nn.Module)
 ROWS = 32
 """Rows at a time of a network that does not say it itself (`rows`)."""
+
+
+def on_device(network: Network, device: str) -> Network:
+    """The network, moved.
+
+    Raises:
+        UsageError: torch does not have the device.
+    """
+    try:
+        return network.to(device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
+        raise UsageError(f"torch cannot use device {device!r}: {str(error).splitlines()[0]}; use device=cpu") from None
 
 
 @contextmanager

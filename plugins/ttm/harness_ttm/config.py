@@ -8,17 +8,47 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import UsageError
 from harness.errors import suggest
 
-__all__ = ["TTMConfig"]
+__all__ = ["LONGEST_HISTORY", "TTMConfig", "read_config"]
 
-MODES = ("common_channel", "mix_channel")
-SCALINGS = ("std", "mean", "none")
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "mode": ("common_channel", "mix_channel"),
+    "decoder_mode": ("common_channel", "mix_channel"),
+    "scaling": ("std", "mean", "none"),
+}
+LEAST: Mapping[str, int] = {
+    "adaptive_patching_levels": 0,
+    "decoder_adaptive_patching_levels": 0,
+    "fcm_context_length": 0,
+    "fcm_mix_layers": 0,
+    "fcm_prepend_past_offset": 0,
+    "fold_layers": 0,
+}
+"""Where a whole number may be less than 1."""
+MOST: Mapping[str, int] = {
+    "adaptive_patching_levels": 16,
+    "decoder_adaptive_patching_levels": 16,
+    "num_layers": 1000,
+    "decoder_num_layers": 1000,
+    "fold_layers": 1000,
+    "fcm_mix_layers": 1000,
+}
+"""Where a whole number is at most something else than 2^20, beyond which someone has mistyped."""
+NOT_OF_SEASONS = (
+    "mode", "decoder_mode", "use_decoder", "decoder_raw_residual", "resolution_prefix_tuning", "enable_forecast_channel_mixing",
+    "prediction_filter_length", "prediction_channel_indices", "exogenous_channel_indices", "categorical_vocab_size_list",
+)  # fmt: skip
+"""Options of the published network that the season-fold network does not have."""
+LONGEST_HISTORY = 4096
+"""Steps of a context that travel to the model: what history_length may be."""
 OFF: Mapping[str, tuple[Any, ...]] = {
     "multi_quantile_head": (False, None),
     "multi_scale": (False, None),
@@ -94,29 +124,13 @@ class TTMConfig:
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("mode", "decoder_mode"):
-            if getattr(self, name) not in MODES:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(MODES)}")
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"scaling is {self.scaling!r}; wanted {', '.join(SCALINGS)}")
-        if not 0 < self.patch_length <= self.context_length:
-            raise ValueError(f"patch_length is {self.patch_length}; wanted 1 to context_length, which is {self.context_length}")
-        for width, levels in (("d_model", self.adaptive_patching_levels), ("decoder_d_model", self.decoder_adaptive_patching_levels)):
-            if levels > 0 and getattr(self, width) % 2 ** (levels - 1):
-                raise ValueError(
-                    f"{width} is {getattr(self, width)}; wanted a multiple of {2 ** (levels - 1)} for {levels} levels of patching"
-                )
-        kept = self.prediction_filter_length
-        if kept is not None and not 0 < kept <= self.prediction_length:
-            raise ValueError(f"prediction_filter_length is {kept}; wanted 1 to prediction_length, which is {self.prediction_length}")
-        for name in ("prediction_channel_indices", "exogenous_channel_indices"):
-            for channel in getattr(self, name) or ():
-                if not 0 <= channel < self.num_input_channels:
-                    raise ValueError(f"{name} holds {channel}; wanted 0 to {self.num_input_channels - 1}: num_input_channels is one more")
-        if self.categorical_vocab_size_list and self.decoder_mode != "mix_channel":
-            raise ValueError("categorical_vocab_size_list is set; wanted decoder_mode 'mix_channel' with it")
-        if self.fcm_use_mixer and self.fcm_context_length < 1:
-            raise ValueError(f"fcm_context_length is {self.fcm_context_length}; wanted at least 1 with fcm_use_mixer")
+        """Refuse what no network can be made of.
+
+        Raises:
+            ValueError: says which option, what it is, and what was wanted.
+        """
+        for problem in _problems(self):
+            raise ValueError(problem)
 
     @property
     def num_patches(self) -> int:
@@ -160,18 +174,15 @@ class TTMConfig:
         if "scaling" in values:
             values["scaling"] = {True: "std", False: "none", None: "none"}.get(values["scaling"], values["scaling"])
         names = cls.names()
-        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}
+        optional = {f.name for f in dataclasses.fields(cls) if "None" in str(f.type)}
+        given = {k: v for k, v in values.items() if k in names and (v is not None or k in optional)}
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         return cls(**known, unknown={k: v for k, v in values.items() if k not in names})
 
     @classmethod
     def names(cls) -> list[str]:
         """The keys that are understood."""
         return [f.name for f in dataclasses.fields(cls) if f.name != "unknown"]
-
-    @classmethod
-    def load(cls, path: Path) -> TTMConfig:
-        """Read `config.json`."""
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
     def replaced(self, **overrides: Any) -> TTMConfig:
         """The same with other values.
@@ -192,3 +203,104 @@ class TTMConfig:
             own = self.names()[self.names().index("quantile_levels") :]
             values = {k: v for k, v in values.items() if k not in own or v != getattr(type(self), k)}
         return {**self.unknown, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
+
+
+def read_config(folder: Path) -> TTMConfig:
+    """The configuration of a folder of weights.
+
+    Raises:
+        UsageError: there is no config.json, or it is not that of a TinyTimeMixer.
+    """
+    file = folder / "config.json"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"there is no {file}; wanted a folder with config.json and model.safetensors") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{file} is no JSON ({error}); wanted the config.json that was saved with the weights") from None
+    kind = values.get("model_type", "tinytimemixer") if isinstance(values, Mapping) else type(values).__name__
+    missing = [] if not isinstance(values, Mapping) else [k for k in ("context_length", "patch_length", "d_model") if k not in values]
+    if kind != "tinytimemixer" or missing:
+        said = f"its model_type is {kind!r}" if kind != "tinytimemixer" else f"it has no {', '.join(missing)}"
+        raise UsageError(f"{file} is not the configuration of a TinyTimeMixer: {said}")
+    try:
+        return TTMConfig.from_dict(values)
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}") from None
+
+
+def _problems(config: TTMConfig) -> Iterator[str]:
+    """What is wrong with each option by itself, then with those that belong together."""
+    for field_ in dataclasses.fields(config):
+        if field_.name != "unknown" and (wanted := _wanted(field_.name, str(field_.type), getattr(config, field_.name))):
+            yield f"{field_.name} is {getattr(config, field_.name)!r}; wanted {wanted}"
+    if config.patch_length > config.context_length:
+        yield f"patch_length is {config.patch_length}; wanted 1 to context_length, which is {config.context_length}"
+    if config.patch_stride > config.context_length:
+        yield f"patch_stride is {config.patch_stride}; wanted 1 to context_length, which is {config.context_length}"
+    for width, depth in (("d_model", config.adaptive_patching_levels), ("decoder_d_model", config.decoder_adaptive_patching_levels)):
+        if depth > 0 and getattr(config, width) % 2 ** (depth - 1):
+            yield f"{width} is {getattr(config, width)}; wanted a multiple of {2 ** (depth - 1)} for {depth} levels of patching"
+    narrowest = config.d_model // 2 ** max(config.adaptive_patching_levels - 1, 0)
+    if config.self_attn and narrowest % config.self_attn_heads:
+        yield f"self_attn_heads is {config.self_attn_heads}; wanted a divisor of {narrowest}, the narrowest width"
+    kept = config.prediction_filter_length
+    if kept is not None and kept > config.prediction_length:
+        yield f"prediction_filter_length is {kept}; wanted 1 to prediction_length, which is {config.prediction_length}"
+    for name in ("prediction_channel_indices", "exogenous_channel_indices"):
+        for channel in getattr(config, name) or ():
+            if not 0 <= channel < config.num_input_channels:
+                yield f"{name} holds {channel}; wanted 0 to {config.num_input_channels - 1}: num_input_channels is one more"
+    if config.categorical_vocab_size_list and config.decoder_mode != "mix_channel":
+        yield "categorical_vocab_size_list is set; wanted decoder_mode 'mix_channel' with it"
+    if config.fcm_use_mixer and config.fcm_context_length < 1:
+        yield f"fcm_context_length is {config.fcm_context_length}; wanted at least 1 with fcm_use_mixer"
+    levels = config.quantile_levels
+    if levels and (any(not 0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)) or 0.5 not in levels):
+        yield f"quantile_levels is {list(levels)}; wanted rising numbers between 0 and 1, 0.5 among them"
+    if config.season_fold:
+        yield from _season_problems(config)
+
+
+def _season_problems(config: TTMConfig) -> Iterator[str]:
+    for name in NOT_OF_SEASONS:
+        if (value := getattr(config, name)) != (off := getattr(TTMConfig, name)):
+            yield f"{name} is {value!r}; wanted {off!r} with season_fold, whose head has no such part"
+    levels = config.quantile_levels
+    if len(levels) % 2 == 0 or levels[len(levels) // 2] != 0.5:
+        yield f"quantile_levels is {list(levels)}; wanted 0.5 in the middle and as many levels on both sides"
+    if config.num_input_channels != 1:
+        yield f"num_input_channels is {config.num_input_channels}; wanted 1 with season_fold: channels are forecast one by one"
+    if not config.patch_mask:
+        yield "season_fold is on and patch_mask is off; wanted both"
+    if config.history_length > LONGEST_HISTORY:
+        yield f"history_length is {config.history_length}; wanted at most {LONGEST_HISTORY}, the steps of a context that reach the model"
+    if config.max_horizon % config.patch_length:
+        near = max(config.max_horizon // config.patch_length, 1) * config.patch_length
+        yield f"max_horizon is {config.max_horizon}, no multiple of patch_length {config.patch_length}; wanted one such as {near}"
+
+
+def _wanted(name: str, kind: str, value: Any) -> str:
+    """What an option should be, "" where it is."""
+    if value is None and "None" in kind:
+        return ""
+    if name in WORDS:
+        return "" if value in WORDS[name] else ", ".join(WORDS[name])
+    if kind.startswith("tuple"):
+        number = float if "float" in kind else int
+        fits = isinstance(value, tuple) and all(isinstance(v, int | number) and not isinstance(v, bool) and math.isfinite(v) for v in value)
+        return "" if fits else f"a list of {'numbers' if number is float else 'whole numbers'}"
+    if kind == "bool":
+        return "" if isinstance(value, bool) else "true or false"
+    if kind == "str":
+        return "" if isinstance(value, str) else "text"
+    if kind == "float":
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        share = "dropout" in name
+        wanted = "a number from 0 up to 1, without 1 itself" if share else "a number above 0"
+        return "" if fits and (0 <= value < 1 if share else value > 0) else wanted
+    least, most = LEAST.get(name, 1), MOST.get(name, 2**20)
+    fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    return "" if fits else f"a whole number from {least} to {most:,}"

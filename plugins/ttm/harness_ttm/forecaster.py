@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Batch, Forecast, UsageError
+from harness import Batch, Forecast
 from harness_ttm.config import TTMConfig
 from harness_ttm.seasons import GROUP, HINTS, calendar_periods, fold, prepare
 
@@ -33,7 +33,7 @@ INPUTS = ("z", "mask", "features", "candidates", "offsets")
 Network = Callable[[dict[str, F32]], F32]
 """{z, mask [R, T], features, candidates [R, F, K, P], offsets} → [R, F, P, Q]; R is a multiple of GROUP, at most ROWS."""
 ROWS = 2 * GROUP
-BUCKETS = (512, 1024, 2048, 4096, 8192)
+BUCKETS = (512, 1024, 2048, 4096)
 CARRY = 24
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -141,20 +141,17 @@ def torch_network(model: object, device: str = "cpu") -> Network:
     """
     import torch
 
-    from harness_ttm.chunks import one_thread
+    from harness_ttm.chunks import on_device, one_thread
 
     assert isinstance(model, torch.nn.Module)
-    try:
-        model.to(device).eval()
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
-        raise UsageError(f"torch cannot use device {device!r}: {str(error).splitlines()[0]}; use device=cpu") from None
+    network = on_device(model, device).eval()
 
     def run(arrays: dict[str, F32]) -> F32:
         rows = len(arrays["z"])
         # Always as many rows: the bits of a product depend on its shape.
         arrays = {k: np.pad(v, [(0, -rows % ROWS)] + [(0, 0)] * (v.ndim - 1)) if rows % ROWS else v for k, v in arrays.items()}
         with one_thread(), torch.inference_mode():
-            out = model(*(torch.from_numpy(arrays[k]).to(device) for k in INPUTS))
+            out = network(*(torch.from_numpy(arrays[k]).to(device) for k in INPUTS))
         result: F32 = out[:rows].cpu().numpy()
         return result
 

@@ -1,30 +1,112 @@
-"""The registered models: which network they load, and what they do in each mode."""
+"""The registered models: which network they load, and what they do in each mode. Imports neither torch nor onnxruntime."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import Batch, Forecast, Unsupported, UsageError
+from harness.budget import parse_budget
 from harness.errors import PluginError
-from harness_ttm.cards import SHIPPED, TORCH
-from harness_ttm.config import TTMConfig
+from harness_ttm.config import TTMConfig, read_config
+from harness_ttm.part import parse_part
+from harness_ttm.shipped import SHIPPED, TORCH
 
-__all__ = ["TTM", "TTMBlend"]
+if TYPE_CHECKING:
+    from harness_ttm.published import PublishedTTM
+
+__all__ = ["TTM", "TTMBlend", "TTMRelease"]
 
 
-class TTM:
-    """The season-fold TinyTimeMixer, zero-shot or adapted.
+class Loaded:
+    """A model of some weights. `notes` is what the harness keeps beside each result, and clears between them."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, Any] = {}
+        self.forecaster: Any = None
+        self.ran_on = ""  # what runs the network, as in "onnxruntime 1.32.0"
+
+    def predict(self, batch: Batch) -> Forecast:
+        """Quantiles [N, Q, H] in the unit of the context."""
+        forecast: Forecast = self.forecaster.predict(batch)
+        self.notes.update(getattr(self.forecaster, "notes", {}))
+        if self.ran_on:
+            self.notes["runtime"] = self.ran_on
+        return forecast
+
+    def season(self, weights: str | None, runtime: str, device: str) -> TTMConfig:
+        """Take up season-fold weights; returns their configuration."""
+        from harness_ttm.forecaster import SeasonForecaster
+        from harness_ttm.runtime import choose_network
+
+        folder = folder_of(weights)
+        config = read_config(folder)
+        if not config.season_fold:
+            raise UsageError(f"weights={weights} is a published release, a point model; wanted weights of harness train, or model ttm-r2")
+        network, self.ran_on = choose_network(folder, runtime, device)
+        self.forecaster = SeasonForecaster(network, config)
+        return config
+
+
+class Trained(Loaded):
+    """What is trained in modes with training, and how.
 
     Args:
-        weights: a folder with config.json and model.safetensors; None is the shipped model. The folder of a published release is a point
-            model and is loaded as such.
+        part: head, decoder, bias, lora:r, all; "" is the mode's default.
+        learning_rate: at its peak; "auto" looks for one, None is the mode's default.
+        steps: of test-time training for each window; None is its default.
+        device: cpu, cuda or cuda:N.
+
+    Raises:
+        UsageError: a value that makes no sense, in whichever mode.
+    """
+
+    def __init__(self, part: str, learning_rate: float | str | None, steps: int | None, device: str) -> None:
+        super().__init__()
+        if not isinstance(part, str):
+            raise UsageError(f"got part {part!r}; wanted head, decoder, bias, all, or lora:RANK as in lora:4")
+        if part:
+            parse_part(part)
+        number = isinstance(learning_rate, int | float) and not isinstance(learning_rate, bool)
+        if learning_rate not in (None, "auto") and not (number and 0 < float(learning_rate) < 10):
+            raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or auto")
+        if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
+            raise UsageError(f"got steps {steps!r}; wanted a whole number of at least 1")
+        self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, device
+        self.trained: Any = None  # the adapted network, once there is one
+
+    def tune(self, model: Any, train: Batch, budget: str, seed: int, mode: str) -> Any:
+        """A network trained from another one's weights, or from nothing; see `harness_ttm.adapt.finetune`."""
+        from harness_ttm import adapt
+        from harness_ttm.chunks import on_device
+
+        options: dict[str, Any] = {"part": self.part, "learning_rate": self.learning_rate}
+        result = adapt.finetune(on_device(model, self.device), train, budget, seed, mode=mode, **given(options))
+        self.trained = result.model
+        self.notes.update(result.notes)
+        return result.model
+
+    def save(self, folder: Path) -> None:
+        """Write the adapted weights as config.json and model.safetensors, which `weights=` takes.
+
+        Raises:
+            Unsupported: nothing was trained that could be kept.
+        """
+        if self.trained is None:
+            raise Unsupported("nothing was trained that can be kept; weights are saved in the modes finetune, few-shot:p and full")
+        from harness_ttm.weights import save
+
+        save(self.trained, folder)
+
+
+class TTM(Trained):
+    """The season-fold TinyTimeMixer, zero-shot or adapted: `harness_ttm.forecaster`, `harness_ttm.adapt`.
+
+    Args:
+        weights: a folder with config.json and model.safetensors; None is the shipped model. The folder of a published release is
+            forecast with as ttm-r1 and ttm-r2 do.
         runtime: auto, torch or onnx: `harness_ttm.runtime`.
-        part: what is trained in modes with training: head, decoder, bias, lora:r, all; "" is the mode's default.
-        learning_rate: of that training; "auto" looks for one, None is the mode's default.
-        steps: of test-time training; None is its default.
-        device: cpu or cuda.
+        part, learning_rate, steps, device: see `Trained`.
     """
 
     def __init__(
@@ -36,118 +118,129 @@ class TTM:
         steps: int | None = None,
         device: str = "cpu",
     ) -> None:
-        self.folder = SHIPPED if weights is None else Path(weights).expanduser().resolve()
-        self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, device
-        self.notes: dict[str, Any] = {}
-        self.trained: Any = None  # the adapted network, once there is one
-        self.ran_on = ""  # what runs the network, as in "onnxruntime 1.32.0"
-        self.config = TTMConfig.load(config_file(self.folder))
-        self.forecaster: Any = self._season(runtime) if self.config.season_fold else self._point()
-
-    def _season(self, runtime: str) -> Any:
-        from harness_ttm.forecaster import SeasonForecaster
-        from harness_ttm.runtime import choose_network
-
-        network, self.ran_on = choose_network(self.folder, runtime, self.device)
-        return SeasonForecaster(network, self.config)
-
-    def _point(self) -> Any:
-        try:
-            from harness_ttm.published import load_point_model
-
-            model = load_point_model(self.folder)
-        except ModuleNotFoundError as error:
-            raise PluginError(f"a published release needs the package '{error.name}', which is not installed. Type: {TORCH}") from None
-        model.notes = self.notes  # one dictionary, which the harness clears between cells
-        return model
-
-    def predict(self, batch: Batch) -> Forecast:
-        """Quantiles [N, Q, H] at the deciles; the rules are those of `harness_ttm.forecaster`."""
-        forecast: Forecast = self.forecaster.predict(batch)
-        if (own := getattr(self.forecaster, "notes", self.notes)) is not self.notes:
-            self.notes.update(own)
-        if self.ran_on:
-            self.notes["runtime"] = self.ran_on
-        return forecast
+        super().__init__(part, learning_rate, steps, device)
+        self.folder = folder_of(weights)
+        self.release: PublishedTTM | None = None
+        if read_config(self.folder).season_fold:
+            self.config = self.season(weights, runtime, device)
+        else:
+            self.release = self.forecaster = published(str(self.folder), device=device)
 
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTM:
         """Adapt to the training part (`finetune`, `few-shot:p`), train from nothing on it (`full`), or on each context (`ttt`).
 
-        Raises:
-            Unsupported: the weights are those of a published release.
-        """
-        if not self.config.season_fold:
-            raise Unsupported("only season-fold weights are trained here; the published releases are zero-shot")
-        try:
-            import torch
-        except ModuleNotFoundError as error:
-            raise PluginError(f"modes with training need the package '{error.name}', which is not installed. Type: {TORCH}") from None
-        from harness_ttm import adapt
-        from harness_ttm.forecaster import SeasonForecaster, torch_network
-        from harness_ttm.season_weights import load
+        Args:
+            budget: steps or a time of the training; with `ttt` steps for each window, or a time for all windows together.
 
-        model = load(self.folder)
+        Raises:
+            Unsupported: `ttt` with the weights of a published release.
+        """
+        needs_torch()
+        if self.release is not None:
+            self.release.use(self.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
+            return self
+        import torch
+
+        from harness_ttm.forecaster import SeasonForecaster, torch_network
+        from harness_ttm.season_head import SeasonTTM
+        from harness_ttm.weights import load
+
+        model, config = load(self.folder, SeasonTTM)
         if mode == "ttt":
+            from harness_ttm import adapt
+            from harness_ttm.chunks import on_device
+
             if isinstance(self.learning_rate, str):
                 raise UsageError(f"learning_rate is {self.learning_rate!r}; test-time training wants a number, as in learning_rate=0.001")
-            options: dict[str, Any] = {"part": self.part, "lr": self.learning_rate, "steps": self.steps}
-            self.forecaster = adapt.TTTForecaster(model, self.config, **given(options))
+            limit = parse_budget(budget)
+            options = {"part": self.part, "lr": self.learning_rate, "steps": limit.steps or self.steps, "time_limit": limit.seconds}
+            self.forecaster = adapt.TTTForecaster(on_device(model, self.device), config, **given(options))
         else:
-            options = {"part": self.part, "learning_rate": self.learning_rate}
-            result = adapt.finetune(model, train, budget, seed, mode=mode, **given(options))
-            self.trained = result.model
-            self.notes.update(result.notes)
-            self.forecaster = SeasonForecaster(torch_network(self.trained), self.config)
-        self.ran_on = f"torch {torch.__version__}"
+            self.forecaster = SeasonForecaster(torch_network(self.tune(model, train, budget, seed, mode), self.device), config)
+        self.ran_on = f"torch {torch.__version__}" + (f" on {self.device}" if self.device != "cpu" else "")
         return self
 
-    def save(self, folder: Path) -> None:
-        """Write the adapted weights as config.json and model.safetensors, which `weights=` takes.
 
-        Raises:
-            Unsupported: nothing was trained.
-        """
-        from harness_ttm.season_weights import save
-
-        if self.trained is None:
-            raise Unsupported("nothing was trained, so there is nothing to save: use --mode finetune, few-shot:p or full")
-        save(self.trained, folder)
-
-
-class TTMBlend(TTM):
-    """Views of the same weights, blended by back-test on each context: `harness_ttm.blend`."""
+class TTMBlend(Loaded):
+    """Views of the same weights, blended by back-test on each context: `harness_ttm.blend`. The parameters are those of `TTM`."""
 
     def __init__(self, weights: str | None = None, runtime: str = "auto", device: str = "cpu") -> None:
         from harness_ttm.blend import BlendForecaster
 
-        super().__init__(weights, runtime, device=device)
-        if not self.config.season_fold:
-            raise ValueError(f"weights={weights} holds a point model; ttm-blend wants weights of a season-fold model")
+        super().__init__()
+        levels = self.season(weights, runtime, device).quantile_levels
+        if any(abs(low + high - 1) > 1e-9 for low, high in zip(levels, reversed(levels), strict=True)):
+            raise UsageError(f"weights={weights} forecast the levels {list(levels)}; a blend turns signs, and so wants levels q with 1 − q")
         self.forecaster = BlendForecaster(self.forecaster)
         self.forecaster.notes = self.notes
 
-    def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTM:
-        """Raise `Unsupported`: the blend is of weights as they are."""
-        del train, budget, seed, mode
-        raise Unsupported("the blend has no mode with training; train ttm, and blend what was saved: -M ttm-blend:weights=FOLDER")
+
+class TTMRelease(Trained):
+    """A published release, from weights of one's own: `harness_ttm.published`.
+
+    Args:
+        weights: the folder of one network, or of several.
+        release: r1 or r2; what is said when weights are missing.
+        context_length, padding, in_sample: see `harness_ttm.published.PublishedTTM`.
+        part, learning_rate, device: see `Trained`.
+    """
+
+    def __init__(
+        self,
+        weights: str | None,
+        release: str,
+        context_length: int | None,
+        padding: str,
+        in_sample: int,
+        part: str,
+        learning_rate: float | str | None,
+        device: str,
+    ) -> None:
+        super().__init__(part, learning_rate, None, device)
+        self.release = self.forecaster = published(
+            weights, release=release, context_length=context_length, padding=padding, in_sample=in_sample, device=device
+        )
+
+    def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTMRelease:
+        """Adapt the network that suits the horizon to the training part, or train one of its shape from nothing (`full`).
+
+        Raises:
+            Unsupported: mode `ttt`.
+        """
+        self.release.use(self.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
+        return self
+
+
+def published(weights: str | None, **options: Any) -> PublishedTTM:
+    """The forecaster of a published release; `options` as for `PublishedTTM`."""
+    needs_torch()
+    from harness_ttm.published import PublishedTTM
+
+    return PublishedTTM(weights, **options)
+
+
+def needs_torch() -> None:
+    """Raise `PluginError` where torch or safetensors is not installed."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
+        raise PluginError(f"this needs the package {' and '.join(map(repr, missing))}, which is not installed. Type: {TORCH}")
+
+
+def not_ttt(mode: str) -> str:
+    """The mode, unless it is test-time training."""
+    if mode == "ttt":
+        raise Unsupported("test-time training is for season-fold weights; published releases have finetune, few-shot:p and full")
+    return mode
+
+
+def folder_of(weights: str | None) -> Path:
+    """The folder that `weights=` names; the shipped one where it names none."""
+    if weights is not None and not isinstance(weights, str | Path):
+        raise UsageError(f"got weights {weights!r}; wanted the path of a folder with config.json and model.safetensors")
+    return SHIPPED if weights is None else Path(weights).expanduser().resolve()
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given: not None, and no empty text."""
     return {k: v for k, v in options.items() if v is not None and v != ""}
-
-
-def config_file(folder: Path) -> Path:
-    """The folder's config.json.
-
-    Raises:
-        ValueError: there is none, or it is no JSON.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError(f"weights={folder} has no config.json; wanted a folder with config.json and model.safetensors")
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}); wanted the config.json that was saved with the weights") from None
-    return path

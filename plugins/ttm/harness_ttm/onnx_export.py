@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import PluginError
-from harness_ttm.config import TTMConfig
+from harness.errors import HarnessError, PluginError
+from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.forecaster import INPUTS
 from harness_ttm.onnx_network import facts, onnx_network, read_stored, weights_digest
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
@@ -243,7 +243,7 @@ def export_folder(folder: Path) -> Path:
     """
     name = "model.safetensors"
     stored = read_stored(folder / name)
-    made = graph(TTMConfig.load(folder / "config.json"), {key: tensor.shape for key, tensor in stored.items()})
+    made = graph(read_config(folder), {key: tensor.shape for key, tensor in stored.items()})
     from onnx import StringStringEntryProto, TensorProto, shape_inference
 
     for key, tensor in stored.items():
@@ -266,14 +266,15 @@ def _write(model: Any, path: Path) -> None:
 def _compare(folder: Path) -> float:
     """The largest difference between onnxruntime and torch on random inputs of two rows and three future patches."""
     from harness_ttm.forecaster import torch_network
-    from harness_ttm.season_weights import load
+    from harness_ttm.season_head import SeasonTTM
+    from harness_ttm.weights import load
 
-    config, rng = TTMConfig.load(folder / "config.json"), np.random.default_rng(0)
+    config, rng = read_config(folder), np.random.default_rng(0)
     time, patch = config.context_length, config.patch_length
     sizes = ((2, time), (2, time), (2, FEATURES), (2, 3, CANDIDATES, patch), (2, 3, OFFSETS))
     arrays = {name: rng.normal(size=size).astype(np.float32) for name, size in zip(INPUTS, sizes, strict=True)}
     arrays["mask"] = (arrays["mask"] > -1).astype(np.float32)
-    return float(np.abs(onnx_network(folder, 1)(arrays) - torch_network(load(folder))(arrays)).max())
+    return float(np.abs(onnx_network(folder, 1)(arrays) - torch_network(load(folder, SeasonTTM)[0])(arrays)).max())
 
 
 def main() -> None:
@@ -282,7 +283,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     try:
         path = export_folder(folder)
-    except (ValueError, OSError, PluginError) as error:
+    except (ValueError, OSError, HarnessError) as error:
         parser.exit(2, f"{error}\n")
     print(f"wrote {path}: {path.stat().st_size:,} bytes; the weights stay in model.safetensors")
     if all(importlib.util.find_spec(name) for name in ("torch", "safetensors", "onnxruntime")):

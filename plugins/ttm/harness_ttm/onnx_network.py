@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import PluginError
-from harness_ttm.cards import ONNX
-from harness_ttm.config import TTMConfig
+from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.forecaster import INPUTS, Network
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
+from harness_ttm.shipped import ONNX
 
 __all__ = ["BLOCK", "Stored", "facts", "onnx_network", "read_stored", "thread_count", "weights_digest"]
 
@@ -179,7 +179,7 @@ def _session(folder: Path) -> tuple[Any, bytes]:
         said = str(error).splitlines()[0][:200]
         raise ValueError(f"{path} cannot be loaded: it is damaged, or does not fit {weights.name} ({said}); {again}") from None
     made = session.get_modelmeta().custom_metadata_map
-    wanted = facts(TTMConfig.load(folder / "config.json"))
+    wanted = facts(read_config(folder))
     got = json.loads(made.get("facts", "{}"))
     wrong = [f"{k} {got.get(k)!r} where config.json has {v!r}" for k, v in wanted.items() if got.get(k) != v]
     if wrong:

@@ -38,7 +38,7 @@ from harness_ttm.config import TTMConfig
 if TYPE_CHECKING:
     from harness_ttm.model import TTM
 
-__all__ = ["HUB", "PublishedTTM", "fill", "frequency_token", "load_point_model"]
+__all__ = ["HUB", "PublishedTTM", "fill", "frequency_token"]
 
 HUB = {"r1": "ibm-granite/granite-timeseries-ttm-r1", "r2": "ibm-granite/granite-timeseries-ttm-r2"}
 BRANCHES = {"r1": "1024_96_v1", "r2": "1536-96-r2"}
@@ -90,11 +90,12 @@ class Member:
         return f"{self.config.context_length}-{self.config.horizon}"
 
     def loaded(self, device: str) -> TTM:
+        from harness_ttm.chunks import on_device
         from harness_ttm.weights import load
 
         if self.model is None:
             model, _ = load(self.folder)
-            self.model = model.to(device)
+            self.model = on_device(model, device)
         return self.model
 
 
@@ -124,8 +125,8 @@ class PublishedTTM:
             raise UsageError(f"got release {release!r}; wanted {' or '.join(HUB)}.{suggest(release, HUB)}")
         if padding not in PADDINGS:
             raise UsageError(f"got padding {padding!r}; wanted {' or '.join(PADDINGS)}.{suggest(padding, PADDINGS)}")
-        if in_sample < 0:
-            raise UsageError(f"got in_sample {in_sample}; wanted a number of windows of at least 0")
+        if not isinstance(in_sample, int) or isinstance(in_sample, bool) or in_sample < 0:
+            raise UsageError(f"got in_sample {in_sample!r}; wanted a number of windows of at least 0")
         if weights is None:
             raise UsageError(
                 f"ttm-{release} ships without weights; fetch them with `hf download {HUB[release]} --local-dir FOLDER` (other sizes: its "
@@ -151,6 +152,15 @@ class PublishedTTM:
         quantiles = points[:, None] + spread[:, None] * normal[None, :, None]  # [N, Q, H]
         values = np.clip(quantiles * scale[:, None] + location[:, None], -LARGEST, LARGEST)
         return Forecast.from_quantiles(values, levels, np.clip(points * scale + location, -LARGEST, LARGEST))
+
+    def network_for(self, train: Batch) -> TTM:
+        """The network that forecasts most of these series, to be trained on from. Only that one is loaded."""
+        chosen = [self._choose(len(y), train) for y in train]
+        return self.members[max(set(chosen), key=chosen.count) if chosen else 0].loaded(self.device)
+
+    def use(self, network: TTM) -> None:
+        """Forecast with this network alone."""
+        self.members = [Member(self.members[0].folder, network.config, network)]
 
     def _choose(self, length: int, batch: Batch) -> int:
         """Which member forecasts a context of so many steps."""
@@ -219,15 +229,6 @@ class PublishedTTM:
 
     def _note(self, what: str, count: int) -> None:
         self.notes[what] = self.notes.get(what, 0) + count
-
-
-def load_point_model(path: str | Path, **options: Any) -> PublishedTTM:
-    """The point model in a folder of published weights, whichever release it is; `options` as for `PublishedTTM`.
-
-    Raises:
-        UsageError: there is no such model in the folder.
-    """
-    return PublishedTTM(path, **options)
 
 
 def _spread(errors: F64, owner: I64, count: int) -> F64:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError, UsageError, suggest
-from harness_ttm.cards import ONNX, TORCH
+from harness_ttm.shipped import ONNX, TORCH
 
 if TYPE_CHECKING:
     from harness_ttm.forecaster import Network
@@ -85,9 +85,10 @@ def torch_runtime(folder: Path, device: str = "cpu") -> Network:
         import torch  # noqa: F401 - says what is missing
 
         from harness_ttm.forecaster import torch_network
-        from harness_ttm.season_weights import load
+        from harness_ttm.season_head import SeasonTTM
+        from harness_ttm.weights import load
 
-        model = load(folder)
+        model, _ = load(folder, SeasonTTM)
     except ModuleNotFoundError as error:
         raise PluginError(f"runtime=torch needs the package {error.name!r}, which is not installed. Type: {TORCH}") from None
     return torch_network(model, device)

@@ -52,6 +52,7 @@ class Prepared:
     loc: NDArray[np.float64]  # [N]
     scale: NDArray[np.float64]  # [N]
     constant: B1  # [N] the observed values are equal, or none is observed
+    still: B1  # [N] the newest T values are equal, or none of them is observed; training leaves these windows out
     periods: I64  # [N, 2], 0 = none
     features: F32  # [N, FEATURES]
     first: I64  # [N] where the history begins
@@ -103,8 +104,8 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
     mask = np.isfinite(y)
     filled = np.where(mask, y, np.float32(0))
     loc, scale = _location_scale(filled[:, -detail:], mask[:, -detail:])
-    still = np.flatnonzero(scale == 0)  # the newest steps are all equal, or missing: what lies before tells how far values go
-    if len(still):
+    still = scale == 0  # what lies before then tells how far values go
+    if still.any():
         loc[still], scale[still] = _of_the_whole(filled[still], mask[still], detail)
     constant = scale == 0
     scale = np.where(constant, 1.0, scale)
@@ -124,7 +125,7 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
     scores = np.minimum(scores, 3.0)
     newest, there = z[:, -detail:], mask[:, -detail:]
     span = _span(newest, there)  # [N, 4]
-    if len(still):
+    if still.any():
         span[still] = _span(z[still], mask[still])
     count = np.maximum(there.sum(axis=1), 1)
     inside = np.minimum(seen, detail)
@@ -151,7 +152,7 @@ def prepare(y: F32, hints: I64, detail: int) -> Prepared:
         ],
         axis=1,
     ).astype(np.float32)
-    return Prepared(z, mask, loc, scale, constant, periods, features, first, slope, level, last, best.astype(np.float32))
+    return Prepared(z, mask, loc, scale, constant, still, periods, features, first, slope, level, last, best.astype(np.float32))
 
 
 def _location_scale(y: F32 | NDArray[np.float64], m: B1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

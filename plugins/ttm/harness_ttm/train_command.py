@@ -64,7 +64,7 @@ def train(
         raise UsageError(f"got model {model!r}; wanted {', '.join(TRAINABLE)}.{suggest(model, TRAINABLE)}")
     if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
         raise UsageError(f"{' and '.join(missing)} is not installed; training needs it. Type: {INSTALL}")
-    from harness.selection import parse_duration
+    from harness.budget import parse_duration
 
     seconds = parse_duration(duration)
     if seconds is not None and steps is not None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UsageError
-from harness_ttm.config import TTMConfig
+from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.model import TTM
 
 __all__ = ["find", "load", "save"]
@@ -59,43 +59,21 @@ def load(path: str | Path, network: Callable[[TTMConfig], nn.Module] = TTM, **ov
     return model.eval(), wanted
 
 
-def _config(path: Path) -> TTMConfig:
-    """The configuration in a folder's `config.json`.
-
-    Raises:
-        UsageError: there is none, or it is not that of a TinyTimeMixer.
-    """
-    file = path / "config.json"
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"there is no {file}; wanted a folder with config.json and model.safetensors") from None
-    except ValueError as error:
-        raise UsageError(f"{file} is not JSON: {error}") from None
-    kind = values.get("model_type", "tinytimemixer") if isinstance(values, Mapping) else type(values).__name__
-    missing = [] if not isinstance(values, Mapping) else [k for k in ("context_length", "patch_length", "d_model") if k not in values]
-    if kind != "tinytimemixer" or missing:
-        said = f"its model_type is {kind!r}" if kind != "tinytimemixer" else f"it has no {', '.join(missing)}"
-        raise UsageError(f"{file} is not the configuration of a TinyTimeMixer: {said}")
-    try:
-        return TTMConfig.from_dict(values)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{file}: {error}") from None
-
-
 def save(model: nn.Module, folder: str | Path) -> None:
     """Write a network (its attribute `config`, its parameters) to a folder, which is made where it is missing."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     folder = Path(folder).expanduser()
     config = cast(TTMConfig, model.config)
-    kind = {"model_type": "tinytimemixer", "architectures": ["TinyTimeMixerForPrediction"]}
+    kind: dict[str, Any] = {"model_type": "tinytimemixer"}
+    if not config.season_fold:
+        kind["architectures"] = ["TinyTimeMixerForPrediction"]
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.parent / f".{folder.name}.{os.getpid()}.part"
     part.mkdir()
     try:
-        save_file(tensors, part / NAMES[0], metadata={"format": "pt"})
+        (part / NAMES[0]).write_bytes(to_bytes(tensors, metadata={"format": "pt"}))  # save_file leaves it unreadable for others
         (part / "config.json").write_text(json.dumps({**kind, **config.to_dict()}, indent=2) + "\n", encoding="utf-8")
         if not folder.exists():
             part.rename(folder)
@@ -117,12 +95,12 @@ def find(path: Path) -> tuple[Path, TTMConfig]:
         if not found:
             inside = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
             raise UsageError(f"there are no weights in {path}, which holds {inside}; wanted config.json and {NAMES[0]}")
-        return found[0], _config(path)
+        return found[0], read_config(path)
     if not path.is_file():
         raise UsageError(f"there is no {path}; wanted a folder with config.json and {NAMES[0]}, or the file of weights")
     if path.suffix not in (".safetensors", *PICKLES):
         raise UsageError(f"{path} is no file of weights; wanted .safetensors, {', '.join(PICKLES)}, with its config.json beside it")
-    return path, _config(path.parent)
+    return path, read_config(path.parent)
 
 
 def _read(file: Path) -> dict[str, Tensor]:
@@ -135,7 +113,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(file)
-    except MemoryError:
+    except (MemoryError, ModuleNotFoundError):
         raise
     except Exception as error:  # each reader has its own
         said = " ".join(str(error).split())[:200]

@@ -2,26 +2,26 @@
 
 - `finetune(model, train, budget, seed, mode=…, part=…)`: modes full, finetune, few-shot.
 - `TTTForecaster(model, config, part=…, steps=…, lr=…)`: mode ttt; `predict(batch)`.
-- `harness_ttm.adapt.parts` says which parameters are trained, `harness_ttm.adapt.lora` has the low-rank factors and their files.
+- `harness_ttm.part` says which parameters are trained, `harness_ttm.adapt.lora` has the low-rank factors and their files.
 """
 
 from __future__ import annotations
 
 from harness_ttm.adapt import lora
-from harness_ttm.adapt.budget import Budget, LearningRate, lr_find, parse_budget
 from harness_ttm.adapt.finetune import Finetuned, finetune
 from harness_ttm.adapt.gate import WEIGHTS
-from harness_ttm.adapt.parts import LINEARS, Part, choose, linear_names, parse_part, weights_digest
+from harness_ttm.adapt.parts import choose, linear_names, weights_digest
 from harness_ttm.adapt.problem import PointProblem, SeasonProblem
+from harness_ttm.adapt.rate import LearningRate, lr_find
 from harness_ttm.adapt.ttt import Adapted, TTTForecaster
 from harness_ttm.adapt.windows import Augmentation
+from harness_ttm.part import LINEARS, Part, parse_part
 
 __all__ = [
     "LINEARS",
     "WEIGHTS",
     "Adapted",
     "Augmentation",
-    "Budget",
     "Finetuned",
     "LearningRate",
     "Part",
@@ -33,7 +33,6 @@ __all__ = [
     "linear_names",
     "lora",
     "lr_find",
-    "parse_budget",
     "parse_part",
     "weights_digest",
 ]

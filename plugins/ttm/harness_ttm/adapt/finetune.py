@@ -26,18 +26,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from harness import Batch, Unsupported, UsageError
-from harness_ttm.adapt.budget import LearningRate, lr_find, parse_budget, schedule
+from harness.budget import parse_budget
 from harness_ttm.adapt.lora import layers, merge
-from harness_ttm.adapt.parts import choose, parse_part
+from harness_ttm.adapt.parts import choose
 from harness_ttm.adapt.problem import Arrays, Problem, problem_of
+from harness_ttm.adapt.rate import LearningRate, lr_find, schedule
 from harness_ttm.adapt.windows import Augmentation, augment, cut, hints_of, thinned_hints
+from harness_ttm.part import Part, parse_part
 from harness_ttm.train.windows import Windows
 
 __all__ = ["Finetuned", "finetune"]
 
 I64 = NDArray[np.int64]
 MODES = "full, finetune, or few-shot:SHARE"
+DEFAULT_STEPS = 200
 SWEEP = 4  # batches that the learning-rate finder goes round
+SEARCH = 1 / 3  # of a budget in time that it may take
 
 
 @dataclass
@@ -143,19 +147,13 @@ def finetune(
         Unsupported: mode full, and no series is long enough to learn from.
     """
     begun = time.perf_counter()
-    if mode not in ("full", "finetune") and not re.fullmatch(r"few-shot:\d*\.?\d+", mode):
-        hint = "; for ttt use harness_ttm.adapt.TTTForecaster" if mode == "ttt" else ""
-        raise UsageError(f"got mode {mode!r}; wanted {MODES}{hint}")
-    chosen = parse_part(part or ("all" if mode == "full" else "decoder"))
-    if mode == "full" and chosen.kind != "all":
-        raise UsageError(f"got part {part!r} with mode 'full'; wanted all: a network with random weights in the other parts learns little")
-    if learning_rate != "auto" and not (isinstance(learning_rate, int | float) and 0 < learning_rate < 10):
-        raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or 'auto'")
+    chosen = _checked(mode, part, learning_rate)
     limit = parse_budget(budget)
+    steps = limit.steps or (None if limit.seconds else DEFAULT_STEPS)
     problem = problem_of(model, train.horizon, train.freq, balance)
     hints = hints_of(train.freq, train.season_length)
     series = Series.of(train, problem, validate)
-    notes: dict[str, float | str] = {"mode": mode, "part": str(chosen), "budget": budget or f"{limit.steps}steps"}
+    notes: dict[str, float | str] = {"mode": mode, "part": str(chosen), "budget": budget or f"{DEFAULT_STEPS}steps"}
     if not limit.reproducible:
         notes["reproducible"] = "no: the budget is a time"
     if not len(series.begin):
@@ -165,36 +163,25 @@ def finetune(
         notes["seconds"] = round(time.perf_counter() - begun, 3)
         return Finetuned(copy.deepcopy(model), notes)
 
-    with torch.random.fork_rng(devices=[]):
-        _reseed(seed, 0)
-        tuned = copy.deepcopy(model) if mode != "full" else type(model)(model.config)
+    def used(step: int) -> float:
+        """Share of the budget."""
+        return min(1.0, step / steps if steps else (time.perf_counter() - begun) / (limit.seconds or 1.0))
+
+    device = next(model.parameters()).device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        _reseed(device, seed, 0)
+        tuned = copy.deepcopy(model) if mode != "full" else type(model)(model.config).to(device)
         run = Run(tuned, problem, series, hints, seed, batch, patches, augmentation, weight_decay, clip)
         held = run.validation(validation_windows) if validate else []
         choose(tuned, chosen)
-        search = run.search() if learning_rate == "auto" else None
+        search = run.search(lambda: steps is None and used(0) > SEARCH) if learning_rate == "auto" else None
         rate = search.rate if search else float(learning_rate)
-        every = 10 if limit.steps is None else max(1, limit.steps // evaluations)
-        run.train(rate, lambda step: limit.done(step, time.perf_counter() - begun), held, every, patience)
+        run.train(rate, used, held, 10 if steps is None else max(1, steps // evaluations), patience)
     if mode == "full" and held and not run.labelled:
         raise Unsupported("no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing")
-
-    notes |= {
-        "trainable parameters": sum(p.numel() for p in tuned.parameters() if p.requires_grad),
-        "steps": run.steps,
-        "learning rate": rate,
-        "kept": "tuned" if run.best_step or not held else "base" if mode != "full" else "random start",
-    }
-    if held:
-        notes |= {
-            "validation windows": run.labelled,
-            "base validation loss": run.base,
-            "best validation loss": run.best,
-            "best step": run.best_step,
-        }
-    if notes["kept"] != "tuned":
-        notes["why"] = "no step was better than the base on the validation windows" if run.labelled else "no validation window has a label"
-        if mode != "full":
-            tuned = copy.deepcopy(model)
+    notes |= {"learning rate": rate, **run.facts(mode, held)}
+    if notes["kept"] == "base":
+        tuned = copy.deepcopy(model)
     adapter = copy.deepcopy(tuned) if layers(tuned) else None
     merge(tuned).eval()
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
@@ -202,6 +189,20 @@ def finetune(
         parameter.requires_grad_(wanted[name])
     notes["seconds"] = round(time.perf_counter() - begun, 3)
     return Finetuned(tuned, notes, run.curve, search, adapter)
+
+
+def _checked(mode: str, part: str, learning_rate: float | str) -> Part:
+    """The part that is trained, once mode, part and rate make sense together."""
+    if mode not in ("full", "finetune") and not re.fullmatch(r"few-shot:\d*\.?\d+", mode):
+        hint = "; for ttt use harness_ttm.adapt.TTTForecaster" if mode == "ttt" else ""
+        raise UsageError(f"got mode {mode!r}; wanted {MODES}{hint}")
+    chosen = parse_part(part or ("all" if mode == "full" else "decoder"))
+    if mode == "full" and chosen.kind != "all":
+        raise UsageError(f"got part {part!r} with mode 'full'; wanted all: a network with random weights in the other parts learns little")
+    number = isinstance(learning_rate, int | float) and not isinstance(learning_rate, bool)
+    if learning_rate != "auto" and not (number and 0 < float(learning_rate) < 10):
+        raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or 'auto'")
+    return chosen
 
 
 @dataclass
@@ -225,23 +226,33 @@ class Run:
     labelled: int = 0  # validation windows with a label
     curve: list[dict[str, float]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.device = next(self.model.parameters()).device
+        self.problem.levels = self.problem.levels.to(self.device)
+
     def draw(self, kind: int, step: int) -> Arrays:
         """The batch of a step."""
         rng = np.random.default_rng([_mixed(self.seed, kind), step])
-        return self.problem.arrays(self.series.draw(self.problem, self.hints, rng, self.batch, self.augmentation), rng, self.patches)
+        return self._arrays(self.series.draw(self.problem, self.hints, rng, self.batch, self.augmentation), rng, self.patches)
+
+    def _arrays(self, windows: Windows, rng: np.random.Generator, patches: int) -> Arrays:
+        return {name: value.to(self.device) for name, value in self.problem.arrays(windows, rng, patches).items()}
 
     def validation(self, most: int) -> list[Arrays]:
         """The newest window of at most `most` series, 64 at a time."""
         rng = np.random.default_rng(_mixed(self.seed, 4))
         rows = np.sort(rng.permutation(len(self.series.begin))[:most])
         parts = [rows[low : low + 64] for low in range(0, len(rows), 64)]
-        return [self.problem.arrays(self.series.newest(self.problem, self.hints, part), rng, 2 * self.patches) for part in parts]
+        return [self._arrays(self.series.newest(self.problem, self.hints, part), rng, 2 * self.patches) for part in parts]
 
-    def search(self) -> LearningRate:
+    def search(self, late: Callable[[], bool]) -> LearningRate:
         """A learning rate, by `lr_find`."""
         sweep = [self.draw(1, step) for step in range(SWEEP)]
         return lr_find(
-            self.model, lambda net, step: _mean(self.problem.loss(_training(net), sweep[step % SWEEP])), weight_decay=self.weight_decay
+            self.model,
+            lambda net, step: _mean(self.problem.loss(_training(net), sweep[step % SWEEP])),
+            weight_decay=self.weight_decay,
+            late=late,
         )
 
     def train(self, rate: float, done: Callable[[int], float], held: list[Arrays], every: int, patience: int) -> None:
@@ -255,7 +266,7 @@ class Run:
         self.base, self.labelled = _evaluate(self.model, self.problem, held)
         self.best, state, since, total = self.base, _state(self.model), 0, 0.0
         while (used := done(self.steps)) < 1 and (since < patience or not held):
-            _reseed(self.seed, 3, self.steps)
+            _reseed(self.device, self.seed, 3, self.steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * schedule(used)
             optimizer.zero_grad(set_to_none=True)
@@ -275,6 +286,26 @@ class Run:
                 self.curve.append(row)
         if held:
             self.model.load_state_dict(state)
+
+    def facts(self, mode: str, held: list[Arrays]) -> dict[str, float | str]:
+        """What became of the training, as notes."""
+        better = bool(self.best_step) or not held
+        out: dict[str, float | str] = {
+            "trainable parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            "steps": self.steps,
+            "kept": "tuned" if better else "base" if mode != "full" else "random start",
+        }
+        if held:
+            out |= {
+                "validation windows": self.labelled,
+                "base validation loss": self.base,
+                "best validation loss": self.best,
+                "best step": self.best_step,
+            }
+        if not better:
+            why = "no step was better than the base on the validation windows"
+            out["why"] = why if self.labelled else "no validation window has a label"
+        return out
 
 
 def _evaluate(model: nn.Module, problem: Problem, held: list[Arrays]) -> tuple[float, int]:
@@ -307,9 +338,12 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def _reseed(*numbers: int) -> None:
-    """Seed torch's generator of the CPU."""
+def _reseed(device: torch.device, *numbers: int) -> None:
+    """Seed torch's generators of the CPU and of the device."""
     torch.default_generator.manual_seed(_mixed(*numbers))
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(_mixed(*numbers))
 
 
 def _mixed(*numbers: int) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from harness_ttm.pinball import pinball
+
 __all__ = ["WEIGHTS", "gate", "standard_error"]
 
 F64 = NDArray[np.float64]
@@ -28,7 +30,7 @@ def gate(bare: F64, tuned: F64, target: F64, mask: F64, levels: F64, margin: flo
     losses = []
     for w in WEIGHTS:
         gap = target[..., None] - (bare + w * (tuned - bare))
-        losses.append(2 * np.maximum(levels * gap, (levels - 1) * gap).mean(axis=2) * mask)
+        losses.append(2 * pinball(gap, levels).mean(axis=2) * mask)
     count = np.maximum(mask.sum(axis=1), 2)
     gains = losses[0] - np.stack(losses)  # [W, R, S]
     mean = np.nan_to_num(gains.sum(axis=2) / count, nan=-np.inf)  # [W, R]

@@ -33,6 +33,7 @@ class Problem(Protocol):
 
     horizon: int  # H, steps that it learns
     ahead: int  # S ≥ H, steps that windows hold
+    levels: Tensor  # [Q], where the network is
 
     def history(self, longest: int) -> int:
         """L for series of at most so many steps."""
@@ -106,7 +107,7 @@ class PointProblem:
 
     def loss(self, model: nn.Module, arrays: Arrays) -> tuple[Tensor, Tensor]:
         """Mean over the observed steps."""
-        token = None if self.token is None else torch.full((len(arrays["past"]),), self.token)
+        token = None if self.token is None else torch.full((len(arrays["past"]),), self.token, device=arrays["past"].device)
         output = model(arrays["past"], freq_token=token)
         loc, scale, mask = output.loc[:, 0], output.scale[:, 0], arrays["target_mask"]  # [n, 1]
         target = (arrays["target"] - loc) / scale  # [n, H]

@@ -36,12 +36,13 @@ from torch.func import functional_call, vmap
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness_ttm.adapt.gate import gate
-from harness_ttm.adapt.parts import choose, parse_part
+from harness_ttm.adapt.parts import choose
 from harness_ttm.adapt.problem import Arrays, SeasonProblem, Tail
 from harness_ttm.adapt.windows import Augmentation, augment, cut, hints_of, thinned_hints
 from harness_ttm.chunks import one_thread
 from harness_ttm.config import TTMConfig
 from harness_ttm.forecaster import BUCKETS, INPUTS, ROWS, Network, SeasonForecaster, torch_network
+from harness_ttm.part import parse_part
 from harness_ttm.season_head import SeasonTTM
 from harness_ttm.seasons import HINTS
 from harness_ttm.train.loop import quantile_loss
@@ -88,8 +89,8 @@ class TTTForecaster:
         min_context: history that the oldest training window has at least; None: H, at least 16.
         patches: future patches per training window, drawn where the horizon has more.
         margin: standard errors by which a blend must be better.
-        time_limit: seconds per batch; windows that are left then have the bare forecast, and the notes count them. Forecasts are not
-            reproducible when it is reached.
+        time_limit: seconds for all batches; windows that are left then have the bare forecast, and the notes count them. Forecasts are
+            not reproducible when it is reached.
         memory_limit: MiB that tuning may take, about; decides how many windows are tuned at once.
 
     `notes` are totals over all batches: seconds, steps, trainable parameters per window, what became of the windows.
@@ -117,17 +118,20 @@ class TTTForecaster:
         if not isinstance(model, SeasonTTM):
             raise UsageError(f"got a {type(model).__name__} for test-time training; wanted a SeasonTTM")
         for name, value, least in (("steps", steps, 1), ("origins", origins, LEAST - 1), ("patches", patches, 1)):
-            if value < least:
-                raise UsageError(f"got {name} {value} for test-time training; wanted at least {least}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UsageError(f"got {name} {value!r} for test-time training; wanted a whole number of at least {least}")
+        if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < 10:
+            raise UsageError(f"got lr {lr!r} for test-time training; wanted a number above 0, as in 0.001")
         self.part, self.config = parse_part(part or DEFAULT), config
         self.steps, self.lr, self.weight_decay, self.clip = steps, lr, weight_decay, clip
         self.origins, self.stride, self.min_context, self.patches, self.margin = origins, stride, min_context, patches, margin
         self.augmentation = augmentation or Augmentation()
         self.time_limit, self.memory_limit = time_limit, memory_limit
         self.bare = copy.deepcopy(model).eval()
-        self.network = torch_network(self.bare)
+        self.device = next(self.bare.parameters()).device
+        self.network = torch_network(self.bare, str(self.device))
         self.forecaster = SeasonForecaster(self.network, config)
-        self.levels = torch.tensor(config.quantile_levels)
+        self.levels = torch.tensor(config.quantile_levels, device=self.device)
         self.model = copy.deepcopy(model).eval()  # with factors, where the part is lora
         with torch.random.fork_rng(devices=[]):
             self.names = choose(self.model, self.part)
@@ -185,7 +189,7 @@ class TTTForecaster:
         hints = hints_of(batch.freq, batch.season_length)
         most = self.config.history_length
         width = np.minimum(np.take((*BUCKETS, most), np.searchsorted(BUCKETS, batch.contexts.lengths)), most)
-        end = None if self.time_limit is None else time.perf_counter() + self.time_limit
+        end = None if self.time_limit is None else time.perf_counter() + self.time_limit - self._seconds
         left = len(batch)
         for w in np.unique(width):
             group: list[Own] = []
@@ -244,7 +248,7 @@ class TTTForecaster:
     def _tune(self, group: list[Own], size: int, seeds: NDArray[np.uint64], end: float | None) -> Adapted | None:
         """Tune on a group, in R = `size` rows, and let the gate decide; None where time ran out."""
         rows = np.array([own.row for own in group])
-        training = _stacked([own.training for own in group], size)
+        training = _stacked([own.training for own in group], size, self.device)
         parameters = {name: value.requires_grad_() for name, value in self._start(seeds[rows], size).items()}
         optimizer = torch.optim.AdamW(list(parameters.values()), lr=self.lr, weight_decay=self.weight_decay, foreach=False)
         inputs = self._inputs(training)
@@ -262,7 +266,7 @@ class TTTForecaster:
             optimizer.step()
         self._steps += self.steps * len(group)
         tuned = {name: value.detach() for name, value in parameters.items()}
-        weight, gain = self._gate(tuned, _stacked([own.gate for own in group], size))
+        weight, gain = self._gate(tuned, _stacked([own.gate for own in group], size, self.device))
         return Adapted(rows, tuned, weight[: len(group)], gain[: len(group)])
 
     def _start(self, seeds: NDArray[np.uint64], size: int) -> dict[str, Tensor]:
@@ -312,7 +316,7 @@ class TTTForecaster:
             bare = self.bare(*(arrays[name][:, 0] for name in INPUTS)).flatten(1, 2)  # [R, S, Q]
         tuned = self._output(parameters, self._inputs(arrays))[:, 0].flatten(1, 2)
         target, mask = (arrays[name][:, 0].flatten(1) for name in ("target", "target_mask"))  # [R, S]
-        bare, tuned, target, mask, levels = (x.double().numpy() for x in (bare, tuned, target, mask, self.levels))
+        bare, tuned, target, mask, levels = (x.double().cpu().numpy() for x in (bare, tuned, target, mask, self.levels))
         return gate(bare, tuned, target, mask, levels, self.margin)
 
     def _blend(self, adapted: Adapted, used: I64) -> Network:
@@ -325,8 +329,8 @@ class TTTForecaster:
 
         def run(arrays: dict[str, F32]) -> F32:
             out = self.network(arrays).copy()  # [rows, F, P, Q]
-            own = {name: torch.from_numpy(_rows(arrays[name], size))[:, None] for name in INPUTS}
-            tuned = self._output(factors, self._inputs(own))[:k, 0].numpy()
+            own = {name: torch.from_numpy(_rows(arrays[name], size)).to(self.device)[:, None] for name in INPUTS}
+            tuned = self._output(factors, self._inputs(own))[:k, 0].cpu().numpy()
             blended = out[:k] + weight * (tuned - out[:k])
             out[:k] = np.where(np.isfinite(blended), blended, out[:k])
             return out
@@ -355,6 +359,7 @@ class TTTForecaster:
     def _bytes(self, arrays: Arrays, count: int) -> float:
         """What tuning of one window takes, about: thrice what autograd keeps, which is measured; the rest comes and goes."""
         own = {name: value.clone().requires_grad_() for name, value in self.start.items()}
+        arrays = {name: value.to(self.device) for name, value in arrays.items()}
         weights = {p.untyped_storage().data_ptr() for p in (*self.model.parameters(), *own.values())}
         kept: dict[int, int] = {}
 
@@ -377,11 +382,11 @@ def _rows(array: F32, size: int) -> F32:
     return np.pad(array[:size], [(0, size - min(size, len(array)))] + [(0, 0)] * (array.ndim - 1))
 
 
-def _stacked(parts: list[Arrays], size: int) -> Arrays:
+def _stacked(parts: list[Arrays], size: int, device: torch.device) -> Arrays:
     """[R, …] of the arrays of r ≤ R windows; what is missing is 0, and so has no label."""
     out = {}
     for name, first in parts[0].items():
-        out[name] = torch.zeros(size, *first.shape)
+        out[name] = torch.zeros(size, *first.shape, device=device)
         for i, part in enumerate(parts):
             out[name][i] = part[name]
     return out

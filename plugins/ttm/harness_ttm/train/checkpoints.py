@@ -17,7 +17,7 @@ from harness.errors import describe
 __all__ = ["CheckpointError", "Checkpoints"]
 
 BEST = "best.pt"
-NEEDED = ("step", "model", "average", "optimizer", "curve")
+NEEDED = ("step", "model", "average", "optimizer", "curve", "recipe", "scaler", "plateau", "counts")
 
 
 class CheckpointError(HarnessError):

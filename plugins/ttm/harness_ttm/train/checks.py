@@ -25,11 +25,16 @@ POSITIVE = (
     "data.history", "data.chunk", "data.chunks", "data.steps_per_chunk", "data.shards", "data.augment.shortest", "schedule.growth",
     "optimizer.learning_rate", "optimizer.clip", "loss.delta",
 )  # fmt: skip
+MOST = {
+    "steps": 10**9, "batch": 2**20, "validation_windows": 2**20, "data.length": 2**20, "data.history": 2**16, "data.chunk": 2**20,
+    "data.chunks": 2**12, "data.shards": 2**12, "data.workers": 2**8, "data.augment.warp_knots": 2**10,
+}  # fmt: skip
+LARGEST_POOL = 2**37  # bytes
 NOT_NEGATIVE = (
     "seed", "validate_every", "early_stopping", "data.workers", "optimizer.weight_decay", "loss.balance", "schedule.warmup",
     "schedule.patience", "data.augment.scaling_size", "data.augment.time_warp_size", "data.augment.magnitude_warp_size",
 )  # fmt: skip
-SHARES = ("ema", "schedule.decay", "schedule.floor", "schedule.factor", "optimizer.momentum")
+SHARES = ("schedule.decay", "schedule.floor", "schedule.factor", "optimizer.momentum")
 NOT_SHARES = (
     "shortest", "longest_short", "decimate", "scaling_size", "time_warp_size", "magnitude_warp_size", "warp_knots",
 )  # fmt: skip
@@ -68,13 +73,21 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     for key in POSITIVE:
         if not _value(recipe, key) > 0:
             yield f"{key} is {_value(recipe, key)}; wanted more than 0"
+    for key, most in MOST.items():
+        if _value(recipe, key) > most:
+            yield f"{key} is {_value(recipe, key)}; wanted at most {most:,}"
+    if (pool := data.chunk * data.chunks * data.length * 4) > LARGEST_POOL:
+        yield f"the series that a shard holds take {pool / 1e9:,.0f} GB; wanted less: smaller data.chunks, data.chunk or data.length"
     for key in NOT_NEGATIVE:
         if not _value(recipe, key) >= 0:
             yield f"{key} is {_value(recipe, key)}; wanted 0 or more"
     for key in (*SHARES, *(f"data.augment.{f.name}" for f in fields(augment) if f.name not in NOT_SHARES)):
         if not 0 <= _value(recipe, key) <= 1:
             yield f"{key} is {_value(recipe, key)}; wanted 0 to 1"
-    yield from _model(recipe)
+    if not model.season_fold:
+        yield "model.season_fold is off; wanted season_fold: true and patch_mask: true under model: what is trained is a season-fold model"
+    if not 0 <= recipe.ema < 1:
+        yield f"ema is {recipe.ema}; wanted 0 up to 1, without 1 itself: that would keep the first weights for ever"
     if recipe.batch % data.shards:
         near = max(round(recipe.batch / data.shards), 1) * data.shards
         yield f"batch is {recipe.batch}, which {data.shards} shards do not divide; wanted a multiple: batch={near}, or other data.shards"
@@ -97,20 +110,6 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     yield from _course(recipe)
 
 
-def _model(recipe: Recipe) -> Iterator[str]:
-    model = recipe.model
-    levels = model.quantile_levels
-    if not (model.season_fold and model.patch_mask):
-        yield "what is trained is a season-fold model; wanted season_fold: true and patch_mask: true under model:"
-    if len(levels) % 2 == 0 or list(levels) != sorted(set(levels)) or not 0 < levels[0] <= levels[-1] < 1:
-        yield f"model.quantile_levels is {list(levels)}; wanted an odd number of rising levels between 0 and 1, the middle one the median"
-    if model.max_horizon % model.patch_length:
-        near = max(model.max_horizon // model.patch_length, 1) * model.patch_length
-        yield f"model.max_horizon is {model.max_horizon}, no multiple of patch_length {model.patch_length}; wanted one such as {near}"
-    if model.num_input_channels != 1:
-        yield f"model.num_input_channels is {model.num_input_channels}; wanted 1: channels are trained one by one"
-
-
 def _weights(weights: dict[str, float] | None) -> Iterator[str]:
     for name in weights or {}:
         if name not in FAMILIES:
@@ -128,6 +127,10 @@ def _course(recipe: Recipe) -> Iterator[str]:
     if not all(0 <= beta < 1 for beta in optimizer.betas):
         yield f"optimizer.betas is {list(optimizer.betas)}; wanted two numbers from 0 to below 1"
     for rule in optimizer.rules:
+        if rule.learning_rate <= 0:
+            yield f"optimizer.rules has learning_rate {rule.learning_rate} for {rule.match!r}; wanted more than 0, or frozen: true"
+        if rule.weight_decay is not None and rule.weight_decay < 0:
+            yield f"optimizer.rules has weight_decay {rule.weight_decay} for {rule.match!r}; wanted 0 or more"
         try:
             re.compile(rule.match)
         except re.error as error:

@@ -44,6 +44,9 @@ FREE = (
 )  # fmt: skip
 """Keys of a recipe that may differ when a training is resumed: no weight follows from them (nearly none, with compile)."""
 
+FIXED = ("model.", "optimizer.name", "optimizer.rules")
+"""Keys that nothing can be resumed with when they differ: the state of the optimiser is by parameter."""
+
 
 class TrainingError(HarnessError):
     """A training cannot go on."""
@@ -270,21 +273,28 @@ class Trainer:
         free = [key for key in FREE if self.recipe.schedule.name != "plateau" or not key.startswith("validat")]
         mine = self.recipe.to_dict()
         other = [key for key in differences(state.get("recipe", mine), mine) if key not in free]
+        stale = f"{self.checkpoints.folder / name} was made with other values of {', '.join(other)}"
         if other and not force:
-            what = f"{self.checkpoints.folder / name} was made with other values of {', '.join(other)}"
-            raise UsageError(f"{what}; wanted the same recipe, --fresh to start again, or --resume to go on from it all the same")
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.curve = state["step"], state["curve"]
-        if "counts" not in state:  # those of a first version
-            rows = [row for row in self.curve if "windows_per_s" in row]
-            before = [0.0, *(row["step"] for row in rows)]
-            self.seconds = sum((row["step"] - b) * self.recipe.batch / row["windows_per_s"] for row, b in zip(rows, before, strict=False))
-        else:
-            if state["scaler"]:
-                self.scaler.load_state_dict(state["scaler"])
-            self.plateau.load(state["plateau"])
-            counts = state["counts"]
-            self.seconds, self.skipped, self.in_a_row, self.since = (counts[k] for k in ("seconds", "skipped", "in_a_row", "since"))
+            raise UsageError(f"{stale}; wanted the same recipe, --fresh to start again, or --resume to go on from it all the same")
+        if any(key.startswith(FIXED) for key in other):
+            raise UsageError(f"{stale}; the network, the kind of optimizer and its rules stay as they were: --fresh starts again")
+        self._take_up(state, stale)
         return True
+
+    def _take_up(self, state: dict[str, Any], stale: str) -> None:
+        """Everything that a checkpoint holds; what the recipe says of the optimiser goes before what it was."""
+        said = [{key: value for key, value in group.items() if key != "params"} for group in self.optimizer.param_groups]
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(f"{stale}, which does not fit: {str(error).splitlines()[0]}; --fresh starts again") from None
+        for group, own in zip(self.optimizer.param_groups, said, strict=True):
+            group.update(own)
+        self.average = state["average"]
+        self.step, self.curve = state["step"], state["curve"]
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.plateau.load(state["plateau"])
+        counts = state["counts"]
+        self.seconds, self.skipped, self.in_a_row, self.since = (counts[k] for k in ("seconds", "skipped", "in_a_row", "since"))

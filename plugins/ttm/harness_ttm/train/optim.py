@@ -56,4 +56,4 @@ def make_optimizer(model: nn.Module, optimizer: Optimizer) -> torch.optim.Optimi
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give each group its multiple of a rate."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("multiplier", 1.0)  # checkpoints of a first version have none
+        group["lr"] = rate * group["multiplier"]

@@ -15,12 +15,14 @@ import torch
 from torch import nn
 
 from harness.files import write_whole
+from harness.identity import digest
 from harness.receipt import machine
-from harness_ttm.season_weights import save
+from harness_ttm.synthetic import VERSION
 from harness_ttm.train.card import card, corpora_line
 from harness_ttm.train.curve import SCORE, Row, best_of, picture, write_csv
 from harness_ttm.train.loop import Trainer
 from harness_ttm.train.recipe import Recipe
+from harness_ttm.weights import save
 
 __all__ = ["record", "write_outcome", "write_recipe"]
 
@@ -106,6 +108,7 @@ def record(db: Path, trainer: Trainer, score: Row, command: Sequence[str]) -> st
     from harness.trained import TrainedModel, register
 
     best = best_of(trainer.curve) or {}
+    facts = [corpus.facts() for corpus in trainer.corpora]
     return register(
         db,
         TrainedModel(
@@ -114,7 +117,8 @@ def record(db: Path, trainer: Trainer, score: Row, command: Sequence[str]) -> st
             mode="pretrain",
             budget=f"{trainer.step}steps",
             seed=trainer.recipe.seed,
-            data=corpora_line(corpus.facts() for corpus in trainer.corpora),
+            data=corpora_line(facts),
+            configuration=digest({"recipe": trainer.recipe.to_dict(), "made series": VERSION, "real series": facts}),
             metrics={
                 "fit_s": trainer.seconds,
                 "windows": trainer.step * trainer.recipe.batch,

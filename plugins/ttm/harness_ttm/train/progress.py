@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from harness import UsageError
+from harness.progress import progress_kind
 
 __all__ = ["PlainProgress", "Progress", "RichProgress", "make_progress", "spoken"]
 
@@ -116,19 +116,11 @@ class RichProgress(Progress):
 
 
 def make_progress(kind: str, stream: TextIO | None = None) -> Progress:
-    """ "auto" is rich in a terminal and plain elsewhere; "rich", "plain", "none" say which.
-
-    Raises:
-        UsageError: another word.
-    """
+    """What tells of a training, of a kind that `harness.progress.progress_kind` knows."""
     stream = stream or sys.stderr
-    if kind == "auto":
-        kind = "rich" if stream.isatty() else "plain"
-    match kind:
+    match progress_kind(kind, stream):
         case "rich":
             return RichProgress(stream)
         case "plain":
             return PlainProgress(stream)
-        case "none":
-            return Progress()
-    raise UsageError(f"got --progress {kind}; wanted auto, rich, plain or none")
+    return Progress()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -94,7 +95,7 @@ def read(kind: Any, values: Any, where: str) -> Any:
     try:
         return kind(**given)
     except ValueError as error:  # what the configuration says of its own values
-        raise UsageError(f"{where.rstrip('.') or 'the recipe'}: {error}") from None
+        raise UsageError(f"{where}{error}") from None
 
 
 def convert(hint: Any, value: Any, where: str) -> Any:
@@ -120,9 +121,14 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         return {str(k): convert(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
     if origin is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
-            return float(value)
-        except ValueError:
-            pass
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        raise UsageError(f"{where} is {value!r}; wanted a finite number")
+    if origin is int and isinstance(value, int) and abs(value) >= 2**62:
+        raise UsageError(f"{where} is {value!r}; wanted a whole number below 2^62")
     if origin is not float and isinstance(value, origin) and isinstance(value, bool) == (origin is bool):
         return value
     raise UsageError(f"{where} is {value!r}; wanted {'a list' if origin is tuple else NAMES.get(origin, str(hint))}")

@@ -14,6 +14,7 @@ from types import FrameType
 import torch
 
 from harness import UsageError
+from harness.errors import describe as describe_error
 from harness.interrupt import handlers
 from harness_ttm.synthetic import VERSION
 from harness_ttm.train import parallel
@@ -74,16 +75,22 @@ def run(options: Options) -> int:
 def _prepare(options: Options, progress: Progress) -> None:
     """Refuse a folder that will not do; remove what a fresh start does not want."""
     folder = options.folder
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"-o {folder} is a file; wanted a folder, made if it is not there")
+    for path in (folder, checkpoint_folder(folder)):
+        there = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if not there.is_dir():
+            raise UsageError(f"-o {folder}: {there} is a file; wanted a folder, made if it is not there")
     checkpoints = Checkpoints(checkpoint_folder(folder), 1, progress.message)
     if options.resume and not checkpoints.files():
         raise UsageError(f"got --resume, and there is no checkpoint in {checkpoints.folder}; type the same without it")
     if options.dry_run:
         return
-    if options.resume is False:
-        checkpoints.clear()
-    checkpoints.remove_leftovers()
+    try:
+        checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        if options.resume is False:
+            checkpoints.clear()
+        checkpoints.remove_leftovers()
+    except OSError as error:
+        raise UsageError(f"-o {folder}: {describe_error(error)}; wanted a folder that can be written to") from None
 
 
 def _fitted(recipe: Recipe, options: Options, seconds: float, place: tuple[str, int, int], progress: Progress) -> Recipe:

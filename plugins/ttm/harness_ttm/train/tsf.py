@@ -40,14 +40,14 @@ class TsfFile:
 def alias(word: str) -> str:
     """A frequency of the archive as a pandas alias; "" for one that is not known.
 
-    >>> alias("10_minutes"), alias("half_hourly"), alias("weekly"), alias("")
-    ('10T', '30T', 'W', '')
+    >>> alias("10_minutes"), alias("half_hourly"), alias("weekly"), alias(""), alias("0_days")
+    ('10T', '30T', 'W', '', '')
     """
     match = re.fullmatch(r"(?:(\d+)_)?([a-z_]+)", word.strip().lower())
     if match is None:
         return ""
     name = IRREGULAR.get(match[2], re.sub(r"(ly|s)$", "", match[2]))
-    return (match[1] or "") + WORDS[name] if name in WORDS else ""
+    return (match[1] or "") + WORDS[name] if name in WORDS and int(match[1] or 1) else ""
 
 
 def read_tsf(path: Path) -> TsfFile:

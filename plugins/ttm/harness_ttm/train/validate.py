@@ -1,7 +1,8 @@
 """Validation on windows that no training sees: a seed of the training mixture that is kept apart, and the held-out families.
 
-The windows are the same for any seed of the training: they depend on the recipe's lengths, patches and number of windows alone (and, for
-the mixture, on its weights). No flips, noise or warps; lengths of context, thinning and named periods are as in training.
+The windows are the same for any seed of the training: they depend on the recipe's lengths, patches and number of windows, on its thinning
+and short contexts (`decimate`, `shortest`, `longest_short` of `data.augment`), and the mixture on its weights. The other probabilities of
+cuts and names are the defaults; there are no flips, mixing, noise, gaps or warps.
 
 Axes: n windows, F future patches, P steps of a patch, Q quantile levels.
 """

@@ -194,7 +194,7 @@ def network_inputs(windows: Windows, patches: I64, detail: int, patch: int) -> d
         out["candidates"][rows], out["offsets"][rows] = fold(p, patches[rows], patch)
         future = windows.y[rows, history:].reshape(len(rows), -1, patch)  # [n, patches, P]
         label = np.take_along_axis(future, patches[rows, :, None], axis=1)  # [n, F, P]
-        there = np.isfinite(label) & ~p.constant[:, None, None]
+        there = np.isfinite(label) & ~p.still[:, None, None]
         scaled = np.arcsinh((np.where(there, label, 0) - p.loc[:, None, None]) / p.scale[:, None, None])
         out["target"][rows] = np.where(there, np.clip(scaled, -LIMIT, LIMIT), 0)
         out["target_mask"][rows] = there

@@ -1,10 +1,9 @@
-"""What a training may use, and the learning rate that suits it."""
+"""The learning rate of a fine-tuning: its course, and how one is found."""
 
 from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,46 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness import UsageError
+__all__ = ["UNTOLD", "LearningRate", "lr_find", "schedule"]
 
-__all__ = ["DEFAULT_STEPS", "Budget", "LearningRate", "lr_find", "parse_budget", "schedule"]
-
-DEFAULT_STEPS = 200
-SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Steps, or seconds; the other is None. What is trained in a given time differs from run to run."""
-
-    steps: int | None = None
-    seconds: float | None = None
-
-    @property
-    def reproducible(self) -> bool:
-        return self.steps is not None
-
-    def done(self, step: int, elapsed: float) -> float:
-        """Share of the budget that is used, 0 to 1."""
-        return min(1.0, step / self.steps if self.steps is not None else elapsed / (self.seconds or 1.0))
-
-
-def parse_budget(text: str) -> Budget:
-    """Read "200", "200steps", "30s", "2m" or "1h"; "" is 200 steps.
-
-    >>> parse_budget("200steps").steps, parse_budget("2m").seconds
-    (200, 120.0)
-
-    Raises:
-        UsageError: anything else, or nothing to be used.
-    """
-    if not text.strip():
-        return Budget(steps=DEFAULT_STEPS)
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(steps?|s|m|h)?", text.strip())
-    number, unit = (float(match[1]), match[2] or "steps") if match else (0.0, "")
-    if number <= 0 or (unit.startswith("step") and not number.is_integer()):
-        raise UsageError(f"got a budget of {text!r}; wanted steps or a time, as in 200, 200steps, 30s or 2m")
-    return Budget(seconds=number * SECONDS[unit]) if unit in SECONDS else Budget(steps=int(number))
+UNTOLD = 3e-4
+"""The rate where there was no time to look for one."""
 
 
 def schedule(done: float) -> float:
@@ -79,15 +42,18 @@ def lr_find(
     steps: int = 40,
     smooth: float = 0.8,
     weight_decay: float = 0.01,
+    late: Callable[[], bool] = lambda: False,
 ) -> LearningRate:
     """Look for a learning rate: train a copy while the rate rises exponentially from `low` to `high`; take where the loss falls steepest.
 
     The loss is smoothed by an exponential mean (corrected for its beginning); the slope is that over the rate's logarithm, and only
-    what lies before the lowest smoothed loss counts. The sweep ends when the loss is above twice its lowest, or is no number.
-    The network itself is not changed. Source of the idea: Smith 2015 (arXiv 1506.01186).
+    what lies before the lowest smoothed loss counts. The sweep ends when the loss is above twice its lowest, or is no number. One that
+    was cut short by the clock tells nothing: the rate is then `UNTOLD`. The network itself is not changed. Source of the idea: Smith 2015
+    (arXiv 1506.01186).
 
     Args:
         loss: of a network and a step's number; the mean over a batch.
+        late: whether time is up, asked before each step.
     """
     network = copy.deepcopy(model)
     network.train()
@@ -96,6 +62,8 @@ def lr_find(
     losses: list[float] = []
     mean = 0.0
     for step in range(steps):
+        if late():
+            return LearningRate(UNTOLD, tuple(rates), tuple(losses))
         rate = low * (high / low) ** (step / max(steps - 1, 1))
         for group in optimizer.param_groups:
             group["lr"] = rate
