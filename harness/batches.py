@@ -97,7 +97,9 @@ def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int) -> Bat
 
     Test labels are all at or after the first cutoff, so none is in here.
     """
-    first = np.flatnonzero(data.slot == 0)[: 0 if mode == "ttt" else None]
+    first = np.flatnonzero(data.slot == 0)
+    if mode == "ttt":
+        first = first[:0]
     whole = replace(data, channel=data.channel[first], cut=data.cut[first], slot=data.slot[first], index=data.index[first])
     batch = cut_batch(whole, 0, len(whole), ModelInfo(info.name, covariates=info.covariates), seed)
     if not mode.startswith("few-shot:"):

@@ -149,9 +149,15 @@ class Crew:
         info = self.plugins.model(cell.model_name).info
         sink = SpoolSink(self.store, self.spec.save_forecasts)
         more = {"started_at": now(), "load_s": loaded.get("load_s", 0.0), "versions": loaded.get("versions", {})}
-        clock, log, lost = time.perf_counter(), "", False
+        clock, log, lost, recorded = time.perf_counter(), "", False, False
         wanted = self.spec.save_models and learns(cell.mode)
         save = model_folder(self.store).absolute() / trained_id(cell.id, self.run.id) if wanted else None
+
+        def trained(begun: Mapping[str, Any]) -> None:
+            nonlocal recorded
+            self._trained(cell, begun, save, loaded)
+            recorded = True
+
         try:
             result = forecast_cell(
                 cell,
@@ -165,13 +171,15 @@ class Crew:
                 advance=lambda n: self.progress.advance(slot, n),
                 later=later,
                 save="" if save is None else str(save),
-                trained=lambda begun: self._trained(cell, begun, save, loaded),
+                trained=trained,
             )
         except WorkerFailed as error:
             status = "skipped" if error.kind == "unsupported" else "failed"
             outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
             if lost and save is not None:
                 spool.sweep(save.parent, folders=True)  # it may have been saving
+                if not recorded:
+                    shutil.rmtree(save, ignore_errors=True)  # it had saved, and could not say so
         except StoreError:
             self._dropped(sink, later)
             raise

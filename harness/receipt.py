@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,19 +71,30 @@ OF_MODEL = (
 )  # fmt: skip
 """What a store keeps of a model beside its results, under `ModelInfo`'s own names."""
 
+FROM_WEIGHTS = ("zero-shot", "pretrained", "fine-tuned")
+"""Types of models that have weights before they see a task."""
 
-def as_used(info: ModelInfo, cell: Cell) -> ModelInfo:
-    """What is known of the weights that a cell was computed with.
+
+def as_used(declared: Mapping[str, Any], mode: str, own_weights: str = "") -> dict[str, Any]:
+    """What is known of the weights that a result is of.
 
     A model that ships with weights (it gives their digest) describes these. Where the parameter `weights` names others, nothing is known
-    of them but their digest: least of all that they never saw a test series.
+    of them: least of all that they never saw a test series. Mode `full` takes no weights. A model that was tuned on the training part
+    (`finetune`, `few-shot`) is "fine-tuned"; one that adapts to the context alone (`ttt`) is what it was.
+
+    Args:
+        declared: by the names of `ModelInfo`'s fields.
+        own_weights: their digest, or another text where one is not known; "" = the model's own.
     """
-    own = cell.identity["files"].get("weights")
-    if not own or not info.weights_digest or own == info.weights_digest:
-        return info
-    return replace(
-        info, weights_digest=own, weights="", weights_license="", parameters=None, training_corpora=(), training_cutoff="", model_type=""
-    )
+    out, kind = dict(declared), declared.get("model_type")
+    unknown = {"weights": "", "weights_license": "", "training_corpora": [], "training_cutoff": ""}
+    if mode == "full":
+        return {**out, **unknown, "weights_digest": "", "model_type": "deep-learning" if kind in FROM_WEIGHTS else kind}
+    if own_weights and declared.get("weights_digest"):
+        out |= {**unknown, "weights_digest": own_weights, "parameters": None, "model_type": ""}
+    if mode.partition(":")[0] in ("finetune", "few-shot") and kind in FROM_WEIGHTS:
+        out["model_type"] = "fine-tuned"
+    return out
 
 
 def cell_record(
@@ -95,16 +106,20 @@ def cell_record(
     **more: Any,
 ) -> dict[str, Any]:
     """All columns of `harness.spool.CELL_FIELDS`, with "scores"; `more` gives those that only the runner knows."""
-    task, info = cell.task, as_used(model.info, cell)
+    task = cell.task
+    declared = {
+        **{name: getattr(model.info, name) for name in OF_MODEL},
+        "training_corpora": list(model.info.training_corpora),
+        "link": model.info.url,
+        "extra": dict(model.info.extra),
+    }
+    used = as_used(declared, cell.mode, cell.identity["files"].get("weights", ""))
     receipt = {
         "machine": machine(),
         "versions": more.pop("versions", {}),
         "data_folder": more.pop("data_folder", ""),
         "notes": facts.notes,
-        "license": info.license,
-        "weights_license": info.weights_license,
-        "weights": info.weights,
-        "parameters": info.parameters,
+        **{name: used[name] for name in ("license", "weights_license", "weights", "parameters", "training_corpora")},
     }
     return {
         "cell_id": cell.id,
@@ -129,11 +144,11 @@ def cell_record(
         "plugin": model.distribution,
         "plugin_version": model.version,
         "source_digest": cell.identity["source"],
-        "weights_digest": info.weights_digest,
+        "weights_digest": used["weights_digest"],
         "identity": dict(cell.identity),
         "batch_size": facts.batch_size,
         "crossings": facts.crossings,
-        "output": facts.output or info.output,
+        "output": facts.output or model.info.output,
         "finished_at": now(),
         "fit_s": facts.fit_s,
         "predict_s": facts.predict_s,
@@ -141,11 +156,6 @@ def cell_record(
         "peak_rss_mb": facts.peak_rss_mb,
         "receipt": receipt,
         "scores": dict(outcome.scores),
-        "model_info": {
-            **{name: getattr(info, name) for name in OF_MODEL},
-            "training_corpora": list(info.training_corpora),
-            "link": info.url,
-            "extra": dict(info.extra),
-        },
+        "model_info": declared,
         **more,
     }

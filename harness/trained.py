@@ -102,7 +102,7 @@ def of_cell(
     """
     identity = cell.identity
     task = " ".join(filter(None, (cell.task.name, cell.scope, identity["data"])))
-    metrics = {**begun["noted"], "fit_s": begun["fit_s"]}
+    metrics = {**{k: v for k, v in begun["noted"].items() if k != "unsaved"}, "fit_s": begun["fit_s"]}
     if begun["unsaved"]:
         metrics["unsaved"] = begun["unsaved"]
     trained = TrainedModel(

@@ -80,14 +80,14 @@ class Session:
             self.model = self.plugins.pm.hook.finetune(model=self._make(), train=train, budget=budget, seed=seed, mode=mode)
         seconds = time.perf_counter() - start if train is not None else 0.0
         noted, unsaved = {}, ""
-        if save:
-            from harness.saved import save_model  # only here: it costs the import of Parquet
-
-            unsaved = save_model(self.model, Path(save))
         notes = getattr(self.model, "notes", None)
         if isinstance(notes, dict):
             noted = {str(key): plain(value) for key, value in notes.items()} if train is not None else {}
             notes.clear()  # from here on, what a model notes is about its forecasts
+        if save:  # last, so that weights are there when the answer is
+            from harness.saved import save_model  # only here: it costs the import of Parquet
+
+            unsaved = save_model(self.model, Path(save))
         return {"fit_s": seconds, "noted": noted, "unsaved": unsaved}
 
     def predict(self, batch: Batch) -> tuple[F32, F32, dict[str, Any]]:

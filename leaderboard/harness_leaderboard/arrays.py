@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.arrow import to_numpy
 from harness.mappings import mapping
+from harness.receipt import as_used
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 
 if TYPE_CHECKING:
@@ -111,7 +113,12 @@ def _entry(key: tuple[str, ...], model_name: str, models: Mapping[tuple[str, str
     source, model, mode, budget, scope = key
     row = models.get((model_name, source), {})
     about = {name: row.get(name) or "" for name in ("model_type", "org", "testdata_leakage", "license", "link")}
-    return Entry(model, source, mode, budget, scope, model_name, **about, info=mapping(row.get("info")))
+    info = mapping(row.get("info"))
+    if source == "own":
+        own_weights = "other than declared" if re.search(r"[\[,]weights=", model) else ""
+        info = as_used({**info, "model_type": about["model_type"]}, mode, own_weights)
+        about["model_type"] = info["model_type"]
+    return Entry(model, source, mode, budget, scope, model_name, **about, info=info)
 
 
 def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -> dict[str, Array]:

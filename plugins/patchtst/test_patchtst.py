@@ -22,7 +22,7 @@ from harness_patchtst.parameters import Settings, Shape, cycle, shape_for  # noq
 from harness_patchtst.windows import Constant, Series, standardise  # noqa: E402
 from scipy import stats  # noqa: E402
 
-from harness import Batch, ModelInfo, Ragged, Unsupported, hookimpl  # noqa: E402
+from harness import Batch, ModelInfo, Ragged, Unsupported, UsageError, hookimpl  # noqa: E402
 from harness.conformance import CHECKS  # noqa: E402
 from harness.forecast import F64  # noqa: E402
 from harness.plugins import Plugins  # noqa: E402
@@ -406,22 +406,22 @@ def test_a_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_parameters_that_make_no_sense(params: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"patchtst: {message}"):
+    with pytest.raises(UsageError, match=f"patchtst: {message}"):
         PatchTST(**params)
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:
     def refused(match: str) -> None:
-        with pytest.raises(ValueError, match=match):
+        with pytest.raises(UsageError, match=match):
             PatchTST(weights=str(tmp_path))
 
-    with pytest.raises(ValueError, match=r"there is no file .*config\.json; wanted a folder with config\.json and model\.safetensors"):
+    with pytest.raises(UsageError, match=r"there is no file .*config\.json; wanted a folder with config\.json and model\.safetensors"):
         PatchTST(weights=str(tmp_path / "nowhere"))
     library(tmp_path)
     config, tensors = tmp_path / "config.json", tmp_path / "model.safetensors"
     right, bytes_ = json.loads(config.read_text()), tensors.read_bytes()
     assert PatchTST(weights=str(tmp_path), d_model=8, context_length=24).loaded is not None
-    with pytest.raises(ValueError, match=r"layers got 2, and the weights in .* have 1; leave layers out"):
+    with pytest.raises(UsageError, match=r"layers got 2, and the weights in .* have 1; leave layers out"):
         PatchTST(weights=str(tmp_path), layers=2)
     config.write_text(json.dumps({**right, "model_type": "patchtsmixer"}))
     refused(r"says patchtsmixer PatchTSTForPrediction; wanted patchtst PatchTSTForPrediction")

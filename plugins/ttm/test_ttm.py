@@ -194,15 +194,16 @@ def test_a_budget_of_test_time_training_is_its_steps_or_a_time_for_all(folder: P
     batch = Batch.from_contexts([np.sin(np.arange(200) / 3) + rng.normal(size=200) / 10 for _ in range(4)], 16, freq="H", season_length=24)
     for options, budget, steps in (({}, "", 10), ({"steps": 3}, "", 3), ({"steps": 3}, "2steps", 2)):
         model = TTM(weights=str(folder), **options)
-        model.finetune(train, budget, 0, "ttt").predict(batch)
-        assert model.notes["ttt steps"] == steps * len(batch)
-    model = TTM(weights=str(folder))
-    model.finetune(train, "0.000001s", 0, "ttt").predict(batch)
+        tuned = model.finetune(train, budget, 0, "ttt")
+        tuned.predict(batch)
+        assert not model.notes and tuned.notes["ttt steps"] == steps * len(batch)
+    model = TTM(weights=str(folder)).finetune(train, "0.000001s", 0, "ttt")
+    model.predict(batch)
     assert model.notes["ttt out of time"] == len(batch) and "time limit" in model.notes["reproducible"]
 
 
 def test_a_published_release_is_fine_tuned_and_saved(tmp_path: Path) -> None:
-    import torch
+    torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
     from harness_ttm import model
     from harness_ttm.weights import save
 
@@ -220,6 +221,7 @@ def test_a_published_release_is_fine_tuned_and_saved(tmp_path: Path) -> None:
     assert error[0] < 0.7 * error[1]
     tuned.save(tmp_path / "tuned")
     again = TTM(weights=str(tmp_path / "tuned"))
+    assert again.release is not None
     again.release.in_sample = 3
     np.testing.assert_array_equal(again.predict(train).values, tuned.predict(train).values)
     assert {f.name: f.read_bytes() for f in where.iterdir()} == before
@@ -228,6 +230,7 @@ def test_a_published_release_is_fine_tuned_and_saved(tmp_path: Path) -> None:
 
 
 def test_a_blend_wants_season_weights(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
     from harness_ttm import model
     from harness_ttm.weights import save
 
@@ -243,11 +246,73 @@ def test_what_is_learnt_is_saved_and_loads(folder: Path, tmp_path: Path) -> None
     model = TTM(weights=str(folder), part="all", learning_rate=0.003)
     with pytest.raises(Unsupported, match="finetune, few-shot:p and full"):
         model.save(tmp_path / "no")
-    model.finetune(train, "30steps", 0, "full")
+    model = model.finetune(train, "30steps", 0, "full")
     model.save(tmp_path / "saved")
     again = TTM(weights=str(tmp_path / "saved"), runtime="torch")
     np.testing.assert_array_equal(again.predict(train).values, model.predict(train).values)
     assert not np.array_equal(again.predict(train).values, TTM(weights=str(folder)).predict(train).values)
+
+
+def test_low_rank_factors_are_saved_beside_the_weights_and_load(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    rng = np.random.default_rng(0)
+    train = Batch.from_contexts([np.sin(np.arange(400) / 3) + rng.normal(size=400) / 10 for _ in range(16)], 16, freq="H", season_length=24)
+    tuned = TTM(weights=str(folder), part="lora:2", learning_rate=0.01).finetune(train, "60steps", 0, "finetune")
+    assert tuned.trained is not None and tuned.trained.notes["kept"] == "tuned"
+    tuned.save(tmp_path)
+    again = TTM(weights=str(folder), adapter=str(tmp_path / "adapter"))
+    np.testing.assert_array_equal(again.predict(train).values, tuned.predict(train).values)
+    np.testing.assert_array_equal(TTM(weights=str(tmp_path), runtime="torch").predict(train).values, tuned.predict(train).values)
+    with pytest.raises(UsageError, match="adapters run on torch"):
+        TTM(weights=str(folder), adapter=str(tmp_path / "adapter"), runtime="onnx")
+
+
+@pytest.mark.parametrize("mode", ["finetune", "full", "ttt"])
+def test_what_is_learnt_does_not_depend_on_the_number_of_threads(folder: Path, mode: str) -> None:
+    torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    rng = np.random.default_rng(0)
+    train = Batch.from_contexts([np.sin(np.arange(300) / 3) + rng.normal(size=300) / 10 for _ in range(9)], 16, freq="H", season_length=24)
+    before, made = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            model = TTM(weights=str(folder), learning_rate=0.01).finetune(train, "5steps", 0, mode)
+            made.append(model.predict(train).values)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert not np.array_equal(made[0], TTM(weights=str(folder)).predict(train).values) or mode == "ttt"
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+
+
+def test_notes_are_those_of_one_result(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    from harness_ttm import model
+    from harness_ttm.weights import save
+
+    save(model.TTM(TTMConfig(context_length=32, prediction_length=8)), tmp_path)
+    release, blend = TTMRelease(str(tmp_path), "r2", None, "zero", 3, "", None, "cpu"), TTMBlend()
+    for each in (release, blend):
+        for count in (5, 2):
+            each.notes.clear()  # as a worker does between results
+            each.predict(Batch.from_contexts([np.sin(np.arange(200))] * count, 8, freq="H", season_length=24))
+            assert each.notes["windows"] == count
+
+
+def test_a_release_runs_on_torch(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    from harness_ttm import model
+    from harness_ttm.weights import save
+
+    save(model.TTM(TTMConfig(context_length=32, prediction_length=8)), tmp_path)
+    made = TTM(weights=str(tmp_path))
+    made.predict(Batch.from_contexts([np.arange(50)], 8))
+    assert made.notes["runtime"] == f"torch {torch.__version__}"
+    with pytest.raises(UsageError, match="run on torch"):
+        TTM(weights=str(tmp_path), runtime="onnx")
+    with pytest.raises(UsageError, match="runtime is 'nonsense'"):
+        TTM(weights=str(tmp_path), runtime="nonsense")
 
 
 def test_modes_that_start_from_the_weights_leave_the_files_alone(folder: Path) -> None:

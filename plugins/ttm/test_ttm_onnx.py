@@ -29,9 +29,9 @@ from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
 from harness import Batch
 from harness.errors import PluginError, UsageError
 
-torch: Any = pytest.importorskip("torch", reason=f"torch is not installed: {shipped.TORCH}")
-safetensors: Any = pytest.importorskip("safetensors.torch", reason=f"safetensors is not installed: {shipped.TORCH}")
-onnxruntime: Any = pytest.importorskip("onnxruntime", reason=f"onnxruntime is not installed: {shipped.ONNX}")
+torch: Any = pytest.importorskip("torch", reason=f"torch is not installed: {shipped.INSTALL_TORCH}")
+safetensors: Any = pytest.importorskip("safetensors.torch", reason=f"safetensors is not installed: {shipped.INSTALL_TORCH}")
+onnxruntime: Any = pytest.importorskip("onnxruntime", reason=f"onnxruntime is not installed: {shipped.INSTALL}")
 onnx: Any = pytest.importorskip("onnx", reason="onnx is not installed: pip install onnx")
 SeasonTTM: Any = pytest.importorskip("harness_ttm.season_head").SeasonTTM
 save: Any = pytest.importorskip("harness_ttm.weights").save
@@ -227,18 +227,18 @@ def test_files_that_are_missing_or_damaged_are_named(folder: Path, tmp_path: Pat
 
     graph, weights = (folder / "model.onnx").read_bytes(), (folder / "model.safetensors").read_bytes()
     with pytest.raises(
-        ValueError, match=r"there is no .*model\.onnx; write it: python -m harness_ttm\.onnx_export .*, or use runtime=torch"
+        UsageError, match=r"there is no .*model\.onnx; write it: python -m harness_ttm\.onnx_export .*, or use runtime=torch"
     ):
         onnx_network(broken("model.onnx", None))
-    with pytest.raises(ValueError, match=r"there is no .*model\.safetensors; wanted a folder with"):
+    with pytest.raises(UsageError, match=r"there is no .*model\.safetensors; wanted a folder with"):
         onnx_network(broken("model.safetensors", None))
     for data in (graph[: len(graph) // 2], b"", b"no graph"):
-        with pytest.raises(ValueError, match=r"model\.onnx cannot be loaded: it is damaged, or does not fit .*; write it again: python -m"):
+        with pytest.raises(UsageError, match=r"model\.onnx cannot be loaded: it is damaged, or does not fit .*; write it again: python -m"):
             onnx_network(broken("model.onnx", data))
-    with pytest.raises(ValueError, match=rf"has {len(weights) - 40} bytes; its header wants {len(weights)}: copy it again"):
+    with pytest.raises(UsageError, match=rf"has {len(weights) - 40} bytes; its header wants {len(weights)}: copy it again"):
         onnx_network(broken("model.safetensors", weights[:-40]))
     for data in (b"", weights[:100], b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"):
-        with pytest.raises(ValueError, match=r"does not begin as a \.safetensors file does; copy it again"):
+        with pytest.raises(UsageError, match=r"does not begin as a \.safetensors file does; copy it again"):
             onnx_network(broken("model.safetensors", data))
 
 
@@ -246,32 +246,32 @@ def test_files_that_do_not_fit_each_other_are_refused(folder: Path, tmp_path: Pa
     other = copied(folder, tmp_path / "epsilon")
     values = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**values, "norm_eps": 1e-3}))
-    with pytest.raises(ValueError, match=r"was made for another network: norm_eps 1e-05 where config\.json has 0\.001; write it again"):
+    with pytest.raises(UsageError, match=r"was made for another network: norm_eps 1e-05 where config\.json has 0\.001; write it again"):
         onnx_network(other)
     wider = copied(folder, tmp_path / "wider")
     save(random_model(replace(TINY, fold_width=32)), wider)
-    with pytest.raises(ValueError, match=r"model\.onnx (cannot be loaded|was made for)"):
+    with pytest.raises(UsageError, match=r"model\.onnx (cannot be loaded|was made for)"):
         onnx_network(wider)
     state = {"extra": torch.zeros(3), **random_model(TINY).state_dict()}
     more = copied(folder, tmp_path / "more")
     safetensors.save_file(state, more / "model.safetensors")
-    with pytest.raises(ValueError, match=r"model\.onnx cannot be loaded: .*extra"):
+    with pytest.raises(UsageError, match=r"model\.onnx cannot be loaded: .*extra"):
         onnx_network(more)
-    with pytest.raises(ValueError, match=r"no place for extra \(1 weights in all\); use runtime=torch"):
+    with pytest.raises(UsageError, match=r"no place for extra \(1 weights in all\); use runtime=torch"):
         export_folder(more)
     safetensors.save_file({k: v.half() for k, v in random_model(TINY).state_dict().items()}, more / "model.safetensors")
-    with pytest.raises(ValueError, match=r"is F16 \[8\]; wanted F32, the weights saved as float32"):
+    with pytest.raises(UsageError, match=r"is F16 \[8\]; wanted F32, the weights saved as float32"):
         onnx_network(more)
     fewer = {k: v for k, v in random_model(TINY).state_dict().items() if k != "backbone.encoder.patcher.bias"}
     safetensors.save_file(fewer, more / "model.safetensors")
-    with pytest.raises(ValueError, match=r"was made for weights of other names or shapes than those of model\.safetensors; write it again"):
+    with pytest.raises(UsageError, match=r"was made for weights of other names or shapes than those of model\.safetensors; write it again"):
         onnx_network(more)
     attention = replace(TINY, self_attn=True)
     save(random_model(attention), more)
-    with pytest.raises(ValueError, match="no place for"):
+    with pytest.raises(UsageError, match="no place for"):
         export_folder(more)
     save(random_model(replace(TINY, norm_mlp="BatchNorm")), more)
-    with pytest.raises(ValueError, match=r"batchnorm\.num_batches_tracked is I64 \[\]; wanted F32"):
+    with pytest.raises(UsageError, match=r"batchnorm\.num_batches_tracked is I64 \[\]; wanted F32"):
         export_folder(more)
 
 
@@ -283,9 +283,9 @@ def test_the_rule_of_auto(folder: Path, tmp_path: Path, monkeypatch: pytest.Monk
     there.remove("onnxruntime")
     assert pick_runtime(folder) == "torch"
     there.clear()
-    with pytest.raises(PluginError, match=f"neither onnxruntime nor torch .* Type: {re.escape(shipped.ONNX)}"):
+    with pytest.raises(PluginError, match=f"neither onnxruntime nor torch .* Type: {re.escape(shipped.INSTALL)}"):
         pick_runtime(folder)
-    with pytest.raises(PluginError, match=rf"has no model\.onnx, so nothing else .* Type: {re.escape(shipped.TORCH)}"):
+    with pytest.raises(PluginError, match=rf"has no model\.onnx, so nothing else .* Type: {re.escape(shipped.INSTALL_TORCH)}"):
         pick_runtime(tmp_path)
     with pytest.raises(UsageError, match=r"runtime is 'onxn'; wanted auto, torch or onnx. Did you mean 'onnx'\?"):
         pick_runtime(folder, "onxn")
@@ -319,7 +319,7 @@ def test_torch_runs_on_one_thread_and_gives_the_others_back(folder: Path, monkey
 
 
 def test_what_is_not_installed_is_named_with_its_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, package, line in (("onnx", "onnxruntime", shipped.ONNX), ("torch", "torch", shipped.TORCH)):
+    for name, package, line in (("onnx", "onnxruntime", shipped.INSTALL), ("torch", "torch", shipped.INSTALL_TORCH)):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, package, None)
             with pytest.raises(PluginError, match=f"runtime={name} needs the package '{package}'.* Type: {re.escape(line)}"):

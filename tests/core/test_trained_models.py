@@ -435,3 +435,45 @@ def test_a_worker_that_is_killed_while_it_saves_leaves_nothing(lab: Lab) -> None
     lab.models("net", "--mode", "full", "--save-models").expect(3, "the worker was ended by SIGKILL")
     assert folders(lab) == []
     assert rows(lab) == {}
+
+
+def test_a_worker_that_dies_between_saving_and_answering_leaves_nothing(lab: Lab) -> None:
+    """Weights that no record names would lie there for ever."""
+    code = NET.replace("HERE", "pass") + "\n\nimport harness.saved as saved\nreal = saved.save_model\n"
+    code += "def then_die(model, path):\n    real(model, path)\n    import os\n    os._exit(1)\n"
+    code += "saved.save_model = then_die\n"
+    lab.plugin("net", code)
+    done = lab.models("net", "--mode", "finetune", "--save-models").expect(3).json()
+    assert [cell["status"] for cell in done["cells"]] == ["failed"]
+    assert folders(lab) == []
+
+
+def test_a_result_says_which_weights_it_is_of(net: Lab) -> None:
+    """What a model declares of the weights that it ships with is not said of others, and not of what was trained from nothing."""
+    declared = NET.replace("HERE", "pass").replace(
+        'weights_digest="0f0f"',
+        'weights_digest="0f0f", model_type="zero-shot", weights="in the package", training_corpora=("made",), parameters=7',
+    )
+    net.plugin("net", declared)
+    (net.folder / "mine").mkdir()
+    (net.folder / "mine" / "model.bin").write_text("4.0")
+    net.models("net", *EVERY).expect(0)
+    net.models(f"net[weights={net.folder / 'mine'}]", "--mode", "zero-shot,finetune").expect(0)
+    found = {}
+    for model, mode, digest, text in net.query("SELECT model, mode, weights_digest, receipt::VARCHAR FROM cells"):
+        receipt = json.loads(text)
+        found["own" if "[" in model else "shipped", mode] = (digest, receipt["weights"], receipt["parameters"], receipt["training_corpora"])
+    own, shipped = file_digest(str(net.folder / "mine")), ("0f0f", "in the package", 7, ["made"])
+    assert found["shipped", "zero-shot"] == found["shipped", "finetune"] == found["shipped", "ttt"] == shipped
+    assert found["shipped", "full"] == ("", "", 7, [])
+    assert found["own", "zero-shot"] == found["own", "finetune"] == (own, "", None, [])
+    board = net.run("leaderboard", "--format", "json").expect(0).json()
+    assert {row["model"].replace(str(net.folder), ""): row["model_type"] for row in board} == {
+        "net": "zero-shot",
+        "net (ttt)": "zero-shot",
+        "net (finetune)": "fine-tuned",
+        "net (few-shot:0.5)": "fine-tuned",
+        "net (full)": "deep-learning",
+        "net[weights=/mine]": "",
+        "net[weights=/mine] (finetune)": "fine-tuned",
+    }

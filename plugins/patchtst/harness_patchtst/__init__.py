@@ -37,9 +37,10 @@ def library_version(name: str) -> str:
 def register_models(register: Callable[[ModelInfo, Callable[..., PatchTST]], None]) -> None:
     """Register the one model."""
     libraries = {name: library_version(name) for name in ("transformers", "torch")}
+    local = ".".join(f"{name}.{version}" for name, version in libraries.items()).replace("+", ".")
     info = ModelInfo(
         "patchtst",
-        version=f"0.1.0+transformers.{libraries['transformers']}",  # other numbers may come from another version of the library
+        version=f"{library_version('harness-patchtst')}+{local}",  # other numbers may come from another version of a library
         summary="Transformer over patches of one series, with a distribution as its output",
         model_type="deep-learning",
         org="Princeton University, IBM Research",

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from transformers import PatchTSTForPrediction
 
-from harness import Batch, Forecast, Unsupported
+from harness import Batch, Forecast, Unsupported, UsageError
 from harness.forecast import F32, F64
 from harness.quantiles import INTERVAL
+from harness.threads import one_thread
 from harness_patchtst.network import ROWS, head, mean_of, outputs, quantiles_of, save
 from harness_patchtst.windows import Constant, Mask, standardise
 
@@ -53,6 +54,7 @@ class Forecaster:
         """Steps of the head."""
         return int(self.network.config.prediction_length)
 
+    @one_thread()
     def predict(self, batch: Batch) -> Forecast:
         """Quantiles [N, Q, H] at the asked levels and at those of the interval score, with mean [N, H]; points from a point head.
 
@@ -135,7 +137,7 @@ class Forecaster:
         """The forecaster that `save` wrote; one without bounds where another wrote the folder.
 
         Raises:
-            ValueError: harness.json is there and is not what `save` writes.
+            UsageError: harness.json is there and is not what `save` writes.
         """
         if not extra:
             return cls(network, Constant())
@@ -148,7 +150,7 @@ class Forecaster:
                 raise ValueError("its numbers are not finite, or negative")
             origin = {str(k): v for k, v in extra["origin"].items() if isinstance(v, int | float | str | list)}
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"patchtst: harness.json is not what save() of this version ({FORMAT}) writes: {error!r}") from None
+            raise UsageError(f"patchtst: harness.json is not what save() of this version ({FORMAT}) writes: {error!r}") from None
         return cls(network, constant, least, origin)
 
 

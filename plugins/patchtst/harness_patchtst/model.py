@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import Batch, Forecast, Unsupported
+from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
+from harness.threads import one_thread
 from harness_patchtst.parameters import RATE, RATE_FROM_WEIGHTS, STEPS, STEPS_FROM_WEIGHTS, Settings, shape_for
 from harness_patchtst.windows import Constant, Series
 
@@ -42,7 +43,7 @@ class PatchTST:
         device: cpu, cuda, cuda:1.
 
     Raises:
-        ValueError: a parameter that makes no sense, or weights that are not there or not of this model.
+        UsageError: a parameter that makes no sense, or weights that are not there or not of this model.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class PatchTST:
         import transformers  # noqa: F401 - missing packages are told here, before any data is read
 
         if device.startswith("cuda") and not torch.cuda.is_available():
-            raise ValueError(f"patchtst: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
+            raise UsageError(f"patchtst: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
         self.loaded: Forecaster | None = None
         self.notes: dict[str, Fact] = {}
         if weights is not None:
@@ -104,7 +105,7 @@ class PatchTST:
         for name, theirs in {**names, "layers": "num_hidden_layers", "heads": "num_attention_heads"}.items():
             ours, has = getattr(self.settings, name), getattr(network.config, theirs)
             if ours not in (None, has):
-                raise ValueError(f"patchtst: {name} got {ours}, and the weights in {self.settings.weights} have {has}; leave {name} out")
+                raise UsageError(f"patchtst: {name} got {ours}, and the weights in {self.settings.weights} have {has}; leave {name} out")
 
     def predict(self, batch: Batch) -> Forecast:
         """Forecast from the weights as they are.
@@ -127,6 +128,7 @@ class PatchTST:
             self.notes["weights"] = f"trained {origin.get('trained')}, frequency {origin.get('freq')}, horizon {origin.get('horizon')}"
         return self.loaded.predict(batch)
 
+    @one_thread()
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "full") -> Forecaster:
         """Train on each series of `train`, with the last steps held out to choose the weights; returns the trained model.
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PatchTSTConfig, PatchTSTForPrediction
 
+from harness import UsageError
 from harness.forecast import F32, F64
 from harness_patchtst.parameters import Settings, Shape
 
@@ -133,22 +134,22 @@ def load(weights: str) -> tuple[PatchTSTForPrediction, dict[str, Any]]:
     same weights, is read as one for one channel.
 
     Raises:
-        ValueError: there is no such folder, or it does not hold this kind of network; says what was wanted.
+        UsageError: there is no such folder, or it does not hold this kind of network; says what was wanted.
     """
     folder = Path(weights).expanduser().resolve()  # absolute, so that it is never taken for the name of a repository
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
-            raise ValueError(
+            raise UsageError(
                 f"patchtst: weights got {weights!r}, where there is no file {folder / name}; wanted a folder with config.json and "
                 f"model.safetensors, as save_pretrained of PatchTSTForPrediction writes it"
             )
     stored = _json(folder / "config.json")
     kind = [stored.get("model_type"), *(stored.get("architectures") or ["PatchTSTForPrediction"])]
     if kind != ["patchtst", "PatchTSTForPrediction"]:
-        raise ValueError(f"patchtst: {folder / 'config.json'} says {' '.join(map(str, kind))}; wanted patchtst PatchTSTForPrediction")
+        raise UsageError(f"patchtst: {folder / 'config.json'} says {' '.join(map(str, kind))}; wanted patchtst PatchTSTForPrediction")
     apart = {"channel_attention": False, "share_embedding": True, "share_projection": True}
     if stored.get("num_input_channels", 1) != 1 and (odd := [k for k, usual in apart.items() if stored.get(k, usual) is not usual]):
-        raise ValueError(
+        raise UsageError(
             f"patchtst: {folder / 'config.json'} has {odd[0]}={stored[odd[0]]} for {stored['num_input_channels']} channels; wanted a "
             f"network that treats each channel by itself with the same weights: {', '.join(f'{k}={v}' for k, v in apart.items())}"
         )
@@ -160,7 +161,7 @@ def load(weights: str) -> tuple[PatchTSTForPrediction, dict[str, Any]]:
         # Not from_pretrained of the network, which fills what is missing with random numbers, and only says so in the log.
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except Exception as error:
-        raise ValueError(f"patchtst: the weights in {folder} cannot be used: {type(error).__name__}: {str(error)[:500]}") from error
+        raise UsageError(f"patchtst: the weights in {folder} cannot be used: {type(error).__name__}: {str(error)[:500]}") from error
     extra = _json(folder / EXTRA) if (folder / EXTRA).is_file() else {}
     return network, extra
 
@@ -169,9 +170,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"patchtst: {path} cannot be read: {error}") from None
+        raise UsageError(f"patchtst: {path} cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError(f"patchtst: {path} holds a {type(found).__name__}; wanted an object with names and values")
+        raise UsageError(f"patchtst: {path} holds a {type(found).__name__}; wanted an object with names and values")
     return found
 
 

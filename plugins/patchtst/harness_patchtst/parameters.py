@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from harness import UsageError
 from harness.forecast import I64
 from harness.frequency import split
 
@@ -53,7 +54,7 @@ class Settings:
         """Refuse values that make no sense.
 
         Raises:
-            ValueError: says which, what was got, what was wanted.
+            UsageError: says which, what was got, what was wanted.
         """
         if self.weights is not None and not isinstance(self.weights, str):
             _refuse("weights", self.weights, "the path of a folder with config.json and model.safetensors")
@@ -82,21 +83,21 @@ class Settings:
         """Refuse values that do not go together."""
         d_model, heads = self.d_model or 64, self.heads or 4
         if self.weights is None and (d_model % heads or d_model % 2):
-            raise ValueError(f"patchtst: d_model got {d_model} with {heads} heads; wanted an even multiple of the number of heads")
+            raise UsageError(f"patchtst: d_model got {d_model} with {heads} heads; wanted an even multiple of the number of heads")
         if self.context_length and self.patch_length and self.context_length <= self.patch_length:
-            raise ValueError(
+            raise UsageError(
                 f"patchtst: context_length got {self.context_length} with a patch_length of {self.patch_length}; wanted a context longer "
                 f"than a patch"
             )
         if self.patch_stride and self.patch_length and self.patch_stride > self.patch_length:
-            raise ValueError(
+            raise UsageError(
                 f"patchtst: patch_stride got {self.patch_stride} with a patch_length of {self.patch_length}; wanted one that leaves no "
                 f"step out"
             )
 
 
 def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
-    raise ValueError(f"patchtst: {name} got {value!r}; wanted {wanted}")
+    raise UsageError(f"patchtst: {name} got {value!r}; wanted {wanted}")
 
 
 def _whole(value: Any, least: int) -> bool:
@@ -134,7 +135,7 @@ def shape_for(settings: Settings, freq: str, season_length: int, horizon: int, l
         lengths: int64 [N], steps of the training series; half of them fill the context.
 
     Raises:
-        ValueError: the set stride is as long as the context that follows from the data.
+        UsageError: the set stride is as long as the context that follows from the data.
     """
     context = settings.context_length
     if context is None:
@@ -150,7 +151,7 @@ def shape_for(settings: Settings, freq: str, season_length: int, horizon: int, l
     if settings.patch_stride is None:
         stride = min(stride, patch)
     if stride > patch:
-        raise ValueError(f"patchtst: patch_stride got {stride}, and a context of {context} has no patch as long; set a smaller one")
+        raise UsageError(f"patchtst: patch_stride got {stride}, and a context of {context} has no patch as long; set a smaller one")
     if settings.context_length is None:
         # The library leaves out the oldest steps that do not fill a patch.
         context = min(patch + stride * math.ceil((context - patch) / stride), MAX_CONTEXT)

@@ -89,7 +89,7 @@ class Series:
     def __init__(self, rows: Ragged, horizon: int, context: int) -> None:
         self.values, self.begin, self.horizon, self.context = rows.values, rows.offsets[:-1], horizon, context
         lengths = rows.lengths
-        seen = np.add.reduceat(np.isfinite(rows.values), self.begin, dtype=np.int64) > 0  # whether a series has any value
+        seen = np.diff(np.concatenate([[0], np.cumsum(np.isfinite(rows.values))])[rows.offsets]) > 0  # whether a series has any value
         out = (lengths > 2 * horizon) & seen
         windows = -(-VALIDATION_WINDOWS // max(int(out.sum()), 1))
         held = np.where(out, np.clip(windows, 1, np.maximum(lengths // (10 * horizon), 1)), 0)  # windows of each series

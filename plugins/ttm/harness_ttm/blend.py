@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from harness import Batch, Forecast
 from harness_ttm.forecaster import SeasonForecaster
 from harness_ttm.pinball import pinball
-from harness_ttm.seasons import HINTS, calendar_periods
+from harness_ttm.seasons import as_hints, calendar_periods
 
 __all__ = ["VIEWS", "BlendForecaster", "View"]
 
@@ -57,7 +58,7 @@ class BlendForecaster:
 
     def __init__(self, forecaster: SeasonForecaster, views: Sequence[View] = VIEWS) -> None:
         self.forecaster, self.views = forecaster, tuple(views)
-        self.notes: dict[str, float] = {}
+        self.notes: dict[str, Any] = {}
 
     def predict(self, batch: Batch) -> Forecast:
         """Forecast a batch: quantiles [N, Q, H]."""
@@ -118,10 +119,7 @@ class BlendForecaster:
             contexts = [c - repeated(f, -len(c), 0) for c, f in zip(contexts, profiles, strict=True)]
         if k > 1:
             contexts = [averaged(c, k) for c in contexts]
-        hints = np.zeros(HINTS, np.int64)
-        found = [round(p / k) for p in periods if p % k == 0 and p // k >= 2]
-        hints[: len(found)] = found
-        q = self.forecaster.quantiles(contexts, -(-horizon // k), hints).astype(np.float64)
+        q = self.forecaster.quantiles(contexts, -(-horizon // k), as_hints(periods, k)).astype(np.float64)
         if view.flip:
             q = -q[:, ::-1]
         q = q if k == 1 else drawn_out(q, k, horizon)

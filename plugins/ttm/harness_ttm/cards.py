@@ -9,7 +9,7 @@ from typing import Any
 from harness import ModelInfo
 from harness.errors import PluginError
 from harness_ttm.models import TTM, TTMBlend, TTMRelease
-from harness_ttm.shipped import ONNX, SHIPPED, TORCH, facts
+from harness_ttm.shipped import INSTALL, INSTALL_TORCH, SHIPPED, facts
 
 __all__ = ["models"]
 
@@ -39,7 +39,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
             summary="TinyTimeMixer on folded seasons, trained on made series alone",
             modes=("zero-shot", "finetune", "few-shot", "full", "ttt"),
             devices=("cpu", "cuda"),
-            install=ONNX,
+            install=INSTALL,
             **shipped,
         ),
         TTM,
@@ -49,7 +49,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
             "ttm-blend",
             version=version,
             summary="views of ttm, blended by back-test on each context",
-            install=ONNX,
+            install=INSTALL,
             **{**shipped, "batch_size": 512},
         ),
         TTMBlend,
@@ -68,7 +68,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
                 training_corpora=("Monash",) if release == "r1" else ("Monash", "LibCity"),
                 modes=("zero-shot", "finetune", "few-shot", "full"),
                 devices=("cpu", "cuda"),
-                install=TORCH,
+                install=INSTALL_TORCH,
             ),
             _published(release),
         )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from harness import UsageError
+from harness.threads import one_thread
 from harness_ttm.quick import quick
 
-__all__ = ["ROWS", "in_chunks", "on_device", "one_thread"]
+__all__ = ["ROWS", "in_chunks", "on_device"]
 
 Network = TypeVar("Network", bound=nn.Module)
 ROWS = 32
@@ -29,20 +30,6 @@ def on_device(network: Network, device: str) -> Network:
         return network.to(device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
         raise UsageError(f"torch cannot use device {device!r}: {str(error).splitlines()[0]}; use device=cpu") from None
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """While this lasts, torch computes on one thread in the thread that asked; then it has as many as before.
-
-    With three threads and more torch divides a product at places that depend on its size and its place in memory.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def in_chunks(network: Callable[..., Any], *inputs: Tensor | None, rows: int | None = None) -> Any:

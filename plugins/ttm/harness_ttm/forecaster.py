@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from harness import Batch, Forecast
 from harness_ttm.config import TTMConfig
-from harness_ttm.seasons import GROUP, HINTS, calendar_periods, fold, prepare
+from harness_ttm.seasons import GROUP, HINTS, fold, hints_of, prepare
 
 __all__ = ["INPUTS", "Network", "SeasonForecaster", "torch_network"]
 
@@ -48,13 +48,12 @@ class SeasonForecaster:
 
     def __init__(self, network: Network, config: TTMConfig) -> None:
         self.network, self.config = network, config
+        self.notes: dict[str, object] = {}
         self.levels = np.asarray(config.quantile_levels, np.float64)
 
     def predict(self, batch: Batch) -> Forecast:
         """Forecast a batch: quantiles [N, Q, H] in the unit of the context."""
-        periods = calendar_periods(batch.freq, batch.season_length)
-        hints = np.zeros(HINTS, np.int64)
-        hints[: len(periods)] = periods
+        hints = hints_of(batch.freq, batch.season_length)
         return Forecast.from_quantiles(self.quantiles(list(batch), batch.horizon, hints), self.levels)
 
     def quantiles(self, contexts: list[F32], horizon: int, hints: NDArray[np.int64]) -> F32:
@@ -141,7 +140,8 @@ def torch_network(model: object, device: str = "cpu") -> Network:
     """
     import torch
 
-    from harness_ttm.chunks import on_device, one_thread
+    from harness.threads import one_thread
+    from harness_ttm.chunks import on_device
 
     assert isinstance(model, torch.nn.Module)
     network = on_device(model, device).eval()

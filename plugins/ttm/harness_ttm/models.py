@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
-from harness.errors import PluginError
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.part import parse_part
-from harness_ttm.shipped import SHIPPED, TORCH
+from harness_ttm.shipped import SHIPPED, needs_torch
 
 if TYPE_CHECKING:
+    from harness_ttm.adapt import Finetuned
+    from harness_ttm.forecaster import SeasonForecaster
     from harness_ttm.published import PublishedTTM
+    from harness_ttm.season_head import SeasonTTM
 
 __all__ = ["TTM", "TTMBlend", "TTMRelease"]
+
+
+class Forecaster(Protocol):
+    """What forecasts for a model."""
+
+    notes: dict[str, Any]
+
+    def predict(self, batch: Batch) -> Forecast:
+        """Quantiles [N, Q, H]."""
+        ...
 
 
 class Loaded:
@@ -23,19 +36,22 @@ class Loaded:
 
     def __init__(self) -> None:
         self.notes: dict[str, Any] = {}
-        self.forecaster: Any = None
+        self.forecaster: Forecaster
         self.ran_on = ""  # what runs the network, as in "onnxruntime 1.32.0"
+
+    def use(self, forecaster: Forecaster, ran_on: str) -> None:
+        """Forecast with this from now on; it notes what it does in the model's own notes."""
+        forecaster.notes = self.notes
+        self.forecaster, self.ran_on = forecaster, ran_on
 
     def predict(self, batch: Batch) -> Forecast:
         """Quantiles [N, Q, H] in the unit of the context."""
-        forecast: Forecast = self.forecaster.predict(batch)
-        self.notes.update(getattr(self.forecaster, "notes", {}))
-        if self.ran_on:
-            self.notes["runtime"] = self.ran_on
+        forecast = self.forecaster.predict(batch)
+        self.notes["runtime"] = self.ran_on
         return forecast
 
-    def season(self, weights: str | None, runtime: str, device: str) -> TTMConfig:
-        """Take up season-fold weights; returns their configuration."""
+    def load_season(self, weights: str | None, runtime: str, device: str) -> SeasonForecaster:
+        """Take up season-fold weights."""
         from harness_ttm.forecaster import SeasonForecaster
         from harness_ttm.runtime import choose_network
 
@@ -43,9 +59,10 @@ class Loaded:
         config = read_config(folder)
         if not config.season_fold:
             raise UsageError(f"weights={weights} is a published release, a point model; wanted weights of harness train, or model ttm-r2")
-        network, self.ran_on = choose_network(folder, runtime, device)
-        self.forecaster = SeasonForecaster(network, config)
-        return config
+        network, ran_on = choose_network(folder, runtime, device)
+        forecaster = SeasonForecaster(network, config)
+        self.use(forecaster, ran_on)
+        return forecaster
 
 
 class Trained(Loaded):
@@ -73,7 +90,13 @@ class Trained(Loaded):
         if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
             raise UsageError(f"got steps {steps!r}; wanted a whole number of at least 1")
         self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, device
-        self.trained: Any = None  # the adapted network, once there is one
+        self.trained: Finetuned | None = None
+
+    def copy(self) -> Self:
+        """The same model with notes of its own, to be trained."""
+        made = copy.copy(self)
+        made.notes, made.trained = {}, None
+        return made
 
     def tune(self, model: Any, train: Batch, budget: str, seed: int, mode: str) -> Any:
         """A network trained from another one's weights, or from nothing; see `harness_ttm.adapt.finetune`."""
@@ -82,12 +105,13 @@ class Trained(Loaded):
 
         options: dict[str, Any] = {"part": self.part, "learning_rate": self.learning_rate}
         result = adapt.finetune(on_device(model, self.device), train, budget, seed, mode=mode, **given(options))
-        self.trained = result.model
+        self.trained = result
         self.notes.update(result.notes)
         return result.model
 
     def save(self, folder: Path) -> None:
-        """Write the adapted weights as config.json and model.safetensors, which `weights=` takes.
+        """Write the adapted weights as config.json and model.safetensors, which `weights=` takes; low-rank factors beside them, in a folder
+        `adapter`, which `adapter=` takes.
 
         Raises:
             Unsupported: nothing was trained that could be kept.
@@ -96,7 +120,11 @@ class Trained(Loaded):
             raise Unsupported("nothing was trained that can be kept; weights are saved in the modes finetune, few-shot:p and full")
         from harness_ttm.weights import save
 
-        save(self.trained, folder)
+        save(self.trained.model, folder)
+        if self.trained.adapter is not None:
+            from harness_ttm.adapt import lora
+
+            lora.save(self.trained.adapter, folder / "adapter")
 
 
 class TTM(Trained):
@@ -106,6 +134,7 @@ class TTM(Trained):
         weights: a folder with config.json and model.safetensors; None is the shipped model. The folder of a published release is
             forecast with as ttm-r1 and ttm-r2 do.
         runtime: auto, torch or onnx: `harness_ttm.runtime`.
+        adapter: a folder with low-rank factors that `save` or peft wrote for these weights; they are merged into them.
         part, learning_rate, steps, device: see `Trained`.
     """
 
@@ -113,21 +142,44 @@ class TTM(Trained):
         self,
         weights: str | None = None,
         runtime: str = "auto",
+        adapter: str | None = None,
         part: str = "",
         learning_rate: float | str | None = None,
         steps: int | None = None,
         device: str = "cpu",
     ) -> None:
         super().__init__(part, learning_rate, steps, device)
-        self.folder = folder_of(weights)
+        self.folder, self.adapter = folder_of(weights), adapter
         self.release: PublishedTTM | None = None
-        if read_config(self.folder).season_fold:
-            self.config = self.season(weights, runtime, device)
+        season = read_config(self.folder).season_fold
+        check_runtime(runtime, device, torch_alone=not season or adapter is not None)
+        if not season:
+            if adapter is not None:
+                raise UsageError(f"got adapter={adapter} with a published release; wanted season-fold weights")
+            self.release = published(str(self.folder), device=device)
+            self.use(self.release, torch_version(device))
+        elif adapter is None:
+            self.load_season(weights, runtime, device)
         else:
-            self.release = self.forecaster = published(str(self.folder), device=device)
+            needs_torch("adapter=")
+            model, config = self.load()
+            self.use(season_forecaster(model, config, device), torch_version(device))
+
+    def load(self) -> tuple[SeasonTTM, TTMConfig]:
+        """The season-fold network on the CPU, with the adapter in it."""
+        from harness_ttm.season_head import SeasonTTM
+        from harness_ttm.weights import load
+
+        model, config = load(self.folder, SeasonTTM)
+        if self.adapter is not None:
+            from harness_ttm.adapt import lora
+
+            lora.merge(lora.load(model, Path(self.adapter).expanduser()))
+        return model, config
 
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTM:
-        """Adapt to the training part (`finetune`, `few-shot:p`), train from nothing on it (`full`), or on each context (`ttt`).
+        """A model adapted to the training part (`finetune`, `few-shot:p`), trained from nothing on it (`full`), or that adapts to each
+        context (`ttt`). This one stays as it is.
 
         Args:
             budget: steps or a time of the training; with `ttt` steps for each window, or a time for all windows together.
@@ -135,30 +187,27 @@ class TTM(Trained):
         Raises:
             Unsupported: `ttt` with the weights of a published release.
         """
-        needs_torch()
+        needs_torch("a mode with training")
+        tuned = self.copy()
         if self.release is not None:
-            self.release.use(self.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
-            return self
-        import torch
+            tuned.release = self.release.with_network(tuned.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
+            tuned.use(tuned.release, self.ran_on)
+            return tuned
+        from harness_ttm import adapt
+        from harness_ttm.chunks import on_device
 
-        from harness_ttm.forecaster import SeasonForecaster, torch_network
-        from harness_ttm.season_head import SeasonTTM
-        from harness_ttm.weights import load
-
-        model, config = load(self.folder, SeasonTTM)
+        model, config = self.load()
+        forecaster: Forecaster
         if mode == "ttt":
-            from harness_ttm import adapt
-            from harness_ttm.chunks import on_device
-
             if isinstance(self.learning_rate, str):
                 raise UsageError(f"learning_rate is {self.learning_rate!r}; test-time training wants a number, as in learning_rate=0.001")
             limit = parse_budget(budget)
             options = {"part": self.part, "lr": self.learning_rate, "steps": limit.steps or self.steps, "time_limit": limit.seconds}
-            self.forecaster = adapt.TTTForecaster(on_device(model, self.device), config, **given(options))
+            forecaster = adapt.TTTForecaster(on_device(model, self.device), config, **given(options))
         else:
-            self.forecaster = SeasonForecaster(torch_network(self.tune(model, train, budget, seed, mode), self.device), config)
-        self.ran_on = f"torch {torch.__version__}" + (f" on {self.device}" if self.device != "cpu" else "")
-        return self
+            forecaster = season_forecaster(tuned.tune(model, train, budget, seed, mode), config, self.device)
+        tuned.use(forecaster, torch_version(self.device))
+        return tuned
 
 
 class TTMBlend(Loaded):
@@ -168,11 +217,11 @@ class TTMBlend(Loaded):
         from harness_ttm.blend import BlendForecaster
 
         super().__init__()
-        levels = self.season(weights, runtime, device).quantile_levels
+        plain = self.load_season(weights, runtime, device)
+        levels = plain.config.quantile_levels
         if any(abs(low + high - 1) > 1e-9 for low, high in zip(levels, reversed(levels), strict=True)):
             raise UsageError(f"weights={weights} forecast the levels {list(levels)}; a blend turns signs, and so wants levels q with 1 − q")
-        self.forecaster = BlendForecaster(self.forecaster)
-        self.forecaster.notes = self.notes
+        self.use(BlendForecaster(plain), self.ran_on)
 
 
 class TTMRelease(Trained):
@@ -197,34 +246,54 @@ class TTMRelease(Trained):
         device: str,
     ) -> None:
         super().__init__(part, learning_rate, None, device)
-        self.release = self.forecaster = published(
-            weights, release=release, context_length=context_length, padding=padding, in_sample=in_sample, device=device
-        )
+        options = {"context_length": context_length, "padding": padding, "in_sample": in_sample}
+        self.release = published(weights, release=release, device=device, **options)
+        self.use(self.release, torch_version(device))
 
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTMRelease:
-        """Adapt the network that suits the horizon to the training part, or train one of its shape from nothing (`full`).
+        """A model whose network that suits the horizon is adapted to the training part, or trained from nothing (`full`).
 
         Raises:
             Unsupported: mode `ttt`.
         """
-        self.release.use(self.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
-        return self
+        tuned = self.copy()
+        tuned.release = self.release.with_network(tuned.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
+        tuned.use(tuned.release, self.ran_on)
+        return tuned
 
 
 def published(weights: str | None, **options: Any) -> PublishedTTM:
     """The forecaster of a published release; `options` as for `PublishedTTM`."""
-    needs_torch()
+    needs_torch("a published release")
     from harness_ttm.published import PublishedTTM
 
     return PublishedTTM(weights, **options)
 
 
-def needs_torch() -> None:
-    """Raise `PluginError` where torch or safetensors is not installed."""
-    from importlib.util import find_spec
+def season_forecaster(model: SeasonTTM, config: TTMConfig, device: str) -> Forecaster:
+    """A season-fold network on torch as a forecaster."""
+    from harness_ttm.forecaster import SeasonForecaster, torch_network
 
-    if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise PluginError(f"this needs the package {' and '.join(map(repr, missing))}, which is not installed. Type: {TORCH}")
+    return SeasonForecaster(torch_network(model, device), config)
+
+
+def torch_version(device: str) -> str:
+    """What runs a network that torch runs: "torch 2.13.0 on cuda"."""
+    import torch
+
+    return f"torch {torch.__version__}" + (f" on {device}" if device != "cpu" else "")
+
+
+def check_runtime(runtime: str, device: str, torch_alone: bool) -> None:
+    """Refuse a runtime that does not exist, and onnx for what torch alone runs.
+
+    Raises:
+        UsageError: says which to take.
+    """
+    from harness_ttm.runtime import pick_runtime
+
+    if runtime != "auto" and pick_runtime(SHIPPED, runtime, device) == "onnx" and torch_alone:
+        raise UsageError("got runtime=onnx; published releases and adapters run on torch: leave runtime out, or say runtime=torch")
 
 
 def not_ttt(mode: str) -> str:

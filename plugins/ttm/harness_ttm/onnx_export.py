@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import HarnessError, PluginError
+from harness.errors import HarnessError, PluginError, UsageError
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.forecaster import INPUTS
-from harness_ttm.onnx_network import facts, onnx_network, read_stored, weights_digest
+from harness_ttm.onnx_network import facts, onnx_network, read_stored, shapes_digest
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ class Builder:
         """A tensor of the state dictionary.
 
         Raises:
-            ValueError: there is none of this name.
+            UsageError: there is none of this name.
         """
         if name not in self.shapes:
-            raise ValueError(f"the weights have no {name}; wanted those of a season-fold network as its config.json describes it")
+            raise UsageError(f"the weights have no {name}; wanted those of a season-fold network as its config.json describes it")
         self.used[name] = None
         return name
 
@@ -194,18 +194,18 @@ def graph(config: TTMConfig, shapes: Shapes) -> Any:
     """The model without its weights, whose initializers are made by the caller: an `onnx.ModelProto`.
 
     Raises:
-        ValueError: the configuration or the weights ask for what the graph does not have; says what.
+        UsageError: the configuration or the weights ask for what the graph does not have; says what.
     """
     try:
         from onnx import TensorProto, helper
     except ModuleNotFoundError:
         raise PluginError("writing model.onnx needs the package 'onnx', which is not installed. Type: pip install onnx") from None
     if not (config.season_fold and config.patch_mask and len(config.quantile_levels) % 2):
-        raise ValueError("the configuration is not that of a season-fold network; wanted season_fold, patch_mask, an odd number of levels")
+        raise UsageError("the configuration is not that of a season-fold network; wanted season_fold, patch_mask, an odd number of levels")
     build = Builder(config, shapes)
     build.head(build.backbone())
     if spare := sorted(set(shapes) - set(build.used)):
-        raise ValueError(f"the ONNX graph has no place for {', '.join(spare[:3])} ({len(spare)} weights in all); use runtime=torch")
+        raise UsageError(f"the ONNX graph has no place for {', '.join(spare[:3])} ({len(spare)} weights in all); use runtime=torch")
     patch, time = config.patch_length, config.context_length
     sizes: tuple[list[str | int], ...] = (["R", time], ["R", time], ["R", FEATURES], ["R", "F", CANDIDATES, patch], ["R", "F", OFFSETS])
     made = helper.make_graph(
@@ -216,7 +216,7 @@ def graph(config: TTMConfig, shapes: Shapes) -> Any:
         list(build.constants.values()),
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="harness-ttm")
-    helper.set_model_props(model, {"facts": json.dumps(facts(config), sort_keys=True), "weights": weights_digest(shapes)})
+    helper.set_model_props(model, {"facts": json.dumps(facts(config), sort_keys=True), "weights": shapes_digest(shapes)})
     return model
 
 
@@ -238,7 +238,7 @@ def export_folder(folder: Path) -> Path:
         The path of model.onnx.
 
     Raises:
-        ValueError: a file is missing or damaged, or the graph cannot describe the network.
+        UsageError: a file is missing or damaged, or the graph cannot describe the network.
         PluginError: onnx is not installed.
     """
     name = "model.safetensors"
@@ -283,7 +283,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     try:
         path = export_folder(folder)
-    except (ValueError, OSError, HarnessError) as error:
+    except (OSError, HarnessError) as error:
         parser.exit(2, f"{error}\n")
     print(f"wrote {path}: {path.stat().st_size:,} bytes; the weights stay in model.safetensors")
     if all(importlib.util.find_spec(name) for name in ("torch", "safetensors", "onnxruntime")):

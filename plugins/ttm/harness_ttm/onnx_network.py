@@ -28,13 +28,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import PluginError
+from harness.errors import PluginError, UsageError
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.forecaster import INPUTS, Network
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
-from harness_ttm.shipped import ONNX
+from harness_ttm.shipped import INSTALL
 
-__all__ = ["BLOCK", "Stored", "facts", "onnx_network", "read_stored", "thread_count", "weights_digest"]
+__all__ = ["BLOCK", "Stored", "facts", "onnx_network", "read_stored", "shapes_digest", "thread_count"]
 
 F32 = NDArray[np.float32]
 BLOCK = 8
@@ -68,7 +68,7 @@ def read_stored(path: Path) -> dict[str, Stored]:
     """The tensors of a .safetensors file, sorted by name: 8 bytes with the length of a JSON header, the header, then raw values.
 
     Raises:
-        ValueError: there is no such file, it is cut short, or it holds something else than float32.
+        UsageError: there is no such file, it is cut short, or it holds something else than float32.
     """
     again = "copy it again, or write it again with the program that trained the weights"
     try:
@@ -77,7 +77,7 @@ def read_stored(path: Path) -> dict[str, Stored]:
             length = int.from_bytes(file.read(8), "little")
             text = file.read(length) if length < size else b""
     except FileNotFoundError:
-        raise ValueError(f"there is no {path}; wanted a folder with config.json, model.safetensors and model.onnx") from None
+        raise UsageError(f"there is no {path}; wanted a folder with config.json, model.safetensors and model.onnx") from None
     try:
         header: dict[str, Any] = json.loads(text)
         header.pop("__metadata__", None)
@@ -87,17 +87,17 @@ def read_stored(path: Path) -> dict[str, Stored]:
             tensors[name] = Stored(tuple(entry["shape"]), start + begin, start + end)
             kinds[name] = entry["dtype"]
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise ValueError(f"{path} ({size} bytes) does not begin as a .safetensors file does; {again}") from None
+        raise UsageError(f"{path} ({size} bytes) does not begin as a .safetensors file does; {again}") from None
     wanted = max((tensor.end for tensor in tensors.values()), default=start)
     if size != wanted:
-        raise ValueError(f"{path} has {size} bytes; its header wants {wanted}: {again}")
+        raise UsageError(f"{path} has {size} bytes; its header wants {wanted}: {again}")
     for name, tensor in tensors.items():
         if kinds[name] != "F32" or 4 * math.prod(tensor.shape) != tensor.end - tensor.begin:
-            raise ValueError(f"{path}: {name} is {kinds[name]} {list(tensor.shape)}; wanted F32, the weights saved as float32")
+            raise UsageError(f"{path}: {name} is {kinds[name]} {list(tensor.shape)}; wanted F32, the weights saved as float32")
     return tensors
 
 
-def weights_digest(shapes: Mapping[str, tuple[int, ...]]) -> str:
+def shapes_digest(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """A hash of names and shapes: a graph fits any weights that have these."""
     return hashlib.sha256(json.dumps(sorted((name, list(shape)) for name, shape in shapes.items())).encode()).hexdigest()
 
@@ -130,7 +130,7 @@ def onnx_network(folder: Path, threads: int | None = None) -> Network:
         A `Network` for any number of rows; several threads may call it at once.
 
     Raises:
-        ValueError: a file is missing, cut short, or does not fit the others.
+        UsageError: a file is missing, cut short, or does not fit the others.
         PluginError: onnxruntime is not installed.
     """
     session, data = _session(folder)
@@ -163,7 +163,7 @@ def _session(folder: Path) -> tuple[Any, bytes]:
     path, weights = folder / "model.onnx", folder / "model.safetensors"
     again = f"write it again: python -m harness_ttm.onnx_export {folder}"
     if not path.is_file():
-        raise ValueError(f"there is no {path}; {again.replace(' again', '')}, or use runtime=torch")
+        raise UsageError(f"there is no {path}; {again.replace(' again', '')}, or use runtime=torch")
     stored = read_stored(weights)
     ort = _onnxruntime()
     data = weights.read_bytes()
@@ -177,15 +177,15 @@ def _session(folder: Path) -> tuple[Any, bytes]:
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base
         said = str(error).splitlines()[0][:200]
-        raise ValueError(f"{path} cannot be loaded: it is damaged, or does not fit {weights.name} ({said}); {again}") from None
+        raise UsageError(f"{path} cannot be loaded: it is damaged, or does not fit {weights.name} ({said}); {again}") from None
     made = session.get_modelmeta().custom_metadata_map
     wanted = facts(read_config(folder))
     got = json.loads(made.get("facts", "{}"))
     wrong = [f"{k} {got.get(k)!r} where config.json has {v!r}" for k, v in wanted.items() if got.get(k) != v]
     if wrong:
-        raise ValueError(f"{path} was made for another network: {', '.join(wrong)}; {again}")
-    if made.get("weights") != weights_digest({name: s.shape for name, s in stored.items()}):
-        raise ValueError(f"{path} was made for weights of other names or shapes than those of {weights.name}; {again}")
+        raise UsageError(f"{path} was made for another network: {', '.join(wrong)}; {again}")
+    if made.get("weights") != shapes_digest({name: s.shape for name, s in stored.items()}):
+        raise UsageError(f"{path} was made for weights of other names or shapes than those of {weights.name}; {again}")
     return session, data
 
 
@@ -194,6 +194,6 @@ def _onnxruntime() -> Any:
     try:
         onnxruntime: Any = importlib.import_module("onnxruntime")
     except ModuleNotFoundError as error:
-        raise PluginError(f"runtime=onnx needs the package {error.name!r}, which is not installed. Type: {ONNX}") from None
+        raise PluginError(f"runtime=onnx needs the package {error.name!r}, which is not installed. Type: {INSTALL}") from None
     onnxruntime.disable_telemetry_events()  # where something else has imported it before
     return onnxruntime

@@ -21,6 +21,7 @@ Step 4's 1e-5 and 1 were there in the unit of the data; here they follow the sca
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import NormalDist
@@ -158,9 +159,11 @@ class PublishedTTM:
         chosen = [self._choose(len(y), train) for y in train]
         return self.members[max(set(chosen), key=chosen.count) if chosen else 0].loaded(self.device)
 
-    def use(self, network: TTM) -> None:
-        """Forecast with this network alone."""
-        self.members = [Member(self.members[0].folder, network.config, network)]
+    def with_network(self, network: TTM) -> PublishedTTM:
+        """The same with this network alone."""
+        made = copy.copy(self)
+        made.members = [Member(self.members[0].folder, network.config, network)]
+        return made
 
     def _choose(self, length: int, batch: Batch) -> int:
         """Which member forecasts a context of so many steps."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError, UsageError, suggest
-from harness_ttm.shipped import ONNX, TORCH
+from harness_ttm.shipped import INSTALL, INSTALL_TORCH
 
 if TYPE_CHECKING:
     from harness_ttm.forecaster import Network
@@ -65,9 +65,9 @@ def pick_runtime(folder: Path, runtime: str = "auto", device: str = "cpu") -> st
     if _installed("torch"):
         return "torch"
     if drawn and device == "cpu":
-        raise PluginError(f"neither onnxruntime nor torch is installed, and the model needs one of them. Type: {ONNX}")
+        raise PluginError(f"neither onnxruntime nor torch is installed, and the model needs one of them. Type: {INSTALL}")
     why = f"device is {device!r}" if device != "cpu" else f"{folder} has no model.onnx"
-    raise PluginError(f"torch is not installed and {why}, so nothing else can run the model. Type: {TORCH}")
+    raise PluginError(f"torch is not installed and {why}, so nothing else can run the model. Type: {INSTALL_TORCH}")
 
 
 def _installed(name: str) -> bool:
@@ -90,5 +90,5 @@ def torch_runtime(folder: Path, device: str = "cpu") -> Network:
 
         model, _ = load(folder, SeasonTTM)
     except ModuleNotFoundError as error:
-        raise PluginError(f"runtime=torch needs the package {error.name!r}, which is not installed. Type: {TORCH}") from None
+        raise PluginError(f"runtime=torch needs the package {error.name!r}, which is not installed. Type: {INSTALL_TORCH}") from None
     return torch_network(model, device)

@@ -20,13 +20,14 @@ Steps:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-__all__ = ["CANDIDATES", "FEATURES", "GROUP", "HINTS", "OFFSETS", "Prepared", "calendar_periods", "fold", "prepare"]
+__all__ = ["CANDIDATES", "FEATURES", "GROUP", "HINTS", "OFFSETS", "Prepared", "as_hints", "calendar_periods", "fold", "hints_of", "prepare"]
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -89,6 +90,23 @@ def calendar_periods(freq: str, season_length: int = 1) -> list[int]:
         if p >= 2 and p not in found and abs(p * multiple - steps) <= 0.02 * steps:
             found.append(p)
     return found[:HINTS]
+
+
+def hints_of(freq: str, season_length: int) -> I64:
+    """Periods to be tried, [HINTS], 0 = none: those of the calendar."""
+    return as_hints(calendar_periods(freq, season_length))
+
+
+def as_hints(periods: Sequence[int], every: int = 1) -> I64:
+    """Periods as hints [HINTS], in steps that are `every` times as long; what is then no whole number of at least 2 is left out.
+
+    >>> as_hints([96, 672]).tolist(), as_hints([96, 100], every=8).tolist()
+    ([96, 672, 0, 0], [12, 0, 0, 0])
+    """
+    found = [p // every for p in periods if p % every == 0 and p // every >= 2]
+    hints = np.zeros(HINTS, np.int64)
+    hints[: len(found)] = found
+    return hints
 
 
 def prepare(y: F32, hints: I64, detail: int) -> Prepared:

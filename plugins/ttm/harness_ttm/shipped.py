@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ONNX", "SHIPPED", "TORCH", "digest", "facts"]
+from harness.errors import PluginError
+
+__all__ = ["INSTALL", "INSTALL_TORCH", "SHIPPED", "digest", "facts", "needs_torch", "write_facts"]
 
 SHIPPED = Path(__file__).parent / "weights"
 """config.json, model.safetensors and model.onnx of the shipped model, with its card, recipe and curve."""
-ONNX = "pip install harness-ttm"
-TORCH = "pip install 'harness-ttm[torch]'"
+INSTALL = "pip install harness-ttm"
+INSTALL_TORCH = "pip install 'harness-ttm[torch]'"
 
 
 def facts() -> dict[str, Any]:
@@ -27,3 +31,28 @@ def digest() -> str:
     for name in ("config.json", "model.onnx", "model.safetensors"):
         total.update((SHIPPED / name).read_bytes())
     return total.hexdigest()
+
+
+def needs_torch(what: str = "this") -> None:
+    """Raise `PluginError` where torch or safetensors is not installed. Imports neither."""
+    if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
+        raise PluginError(f"{what} needs the package {' and '.join(map(repr, missing))}, which is not installed. Type: {INSTALL_TORCH}")
+
+
+def write_facts() -> None:
+    """Write facts.json after the other files have changed: `python -m harness_ttm.shipped`."""
+    from harness_ttm.config import read_config
+    from harness_ttm.onnx_network import read_stored
+
+    counts = [math.prod(tensor.shape) for tensor in read_stored(SHIPPED / "model.safetensors").values()]
+    made = {
+        "sha256": digest(),
+        "parameters": sum(counts),
+        "history_length": read_config(SHIPPED).history_length,
+        "corpora": facts()["corpora"],
+    }
+    (SHIPPED / "facts.json").write_text(json.dumps(made) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_facts()

@@ -3,11 +3,14 @@
 Axes: n windows, S series.
 
 - Windows are cut at random origins, each series with equal chance, from the training contexts alone. The newest steps of each series (the
-  horizon, or a quarter of the series where that is shorter) are kept for validation, and no training window has a label there.
-- The weights with the best validation loss are kept. If none is better than the network that the training started from, that network
-  is returned as it was, and the notes say so: fine-tuning costs time then, and no accuracy on the validation windows.
+  horizon, or a quarter of the series where that is shorter; several horizons of long series where there are few) are kept for validation,
+  and no training window has a label there.
+- The weights with the best validation loss are kept. If their mean gain over the network that the training started from is not above two
+  standard errors, or there is one validation window alone, that network is returned as it was, and the notes say so: fine-tuning costs time
+  then, and no accuracy. Windows of one series, and windows of one time, move together, so the error is the largest of three: over windows,
+  over means of series, over means of the windows that are as far from the end.
 - "full" starts from random weights, which are then the base; the best weights are returned however they compare with the shipped ones.
-- A budget in steps gives the same bits again; one in seconds does not, and the notes say that, too.
+- A budget in steps gives the same bits again, on one thread as all training here; one in seconds does not, and the notes say so.
 
 The network that is given is not changed, and torch's global generator is as it was before.
 """
@@ -27,12 +30,14 @@ from torch import Tensor, nn
 
 from harness import Batch, Unsupported, UsageError
 from harness.budget import parse_budget
+from harness.threads import one_thread
 from harness_ttm.adapt.lora import layers, merge
 from harness_ttm.adapt.parts import choose
 from harness_ttm.adapt.problem import Arrays, Problem, problem_of
 from harness_ttm.adapt.rate import LearningRate, lr_find, schedule
-from harness_ttm.adapt.windows import Augmentation, augment, cut, hints_of, thinned_hints
+from harness_ttm.adapt.windows import Augmentation, augment, cut, thinned_hints
 from harness_ttm.part import Part, parse_part
+from harness_ttm.seasons import hints_of
 from harness_ttm.train.windows import Windows
 
 __all__ = ["Finetuned", "finetune"]
@@ -40,6 +45,9 @@ __all__ = ["Finetuned", "finetune"]
 I64 = NDArray[np.int64]
 MODES = "full, finetune, or few-shot:SHARE"
 DEFAULT_STEPS = 200
+ENOUGH = 64  # validation windows; of fewer series than that several are taken of each, as far as an eighth of it goes
+MOST = 8  # of one series
+MARGIN = 2.0  # standard errors of the gain: the best of some twenty looks at the same windows is better than it is
 SWEEP = 4  # batches that the learning-rate finder goes round
 SEARCH = 1 / 3  # of a budget in time that it may take
 
@@ -64,6 +72,7 @@ class Series:
     end: I64  # of what is trained on
     whole: I64  # of the series
     least: int  # steps of history that a window should have
+    held: I64  # [W, 3] validation windows: series, place of the first step ahead, how many lie behind it
 
     @classmethod
     def of(cls, train: Batch, problem: Problem, validate: bool) -> Series:
@@ -74,10 +83,18 @@ class Series:
         places = np.append(np.flatnonzero(np.isfinite(values)), len(values))
         begin = np.minimum(places[seen[begin]], whole)
         length = whole - begin
-        kept = np.minimum(problem.horizon, length // 4) if validate else np.zeros_like(length)
+        horizon = problem.horizon
+        kept = np.minimum(horizon, length // 4) if validate else np.zeros_like(length)
         usable = (length - kept >= 2) & (kept >= int(validate))
-        least = max(min(problem.horizon, 64), 8)
-        return cls(values, begin[usable], (whole - kept)[usable], whole[usable], least)
+        begin, whole, kept = begin[usable], whole[usable], kept[usable]
+        count = np.minimum(np.clip(ENOUGH // max(len(begin), 1), 1, MOST), (whole - begin) // 8 // horizon)
+        kept = np.maximum(kept, count * horizon) if validate else kept
+        end = whole - kept
+        count = np.maximum(count, 1)
+        series = np.repeat(np.arange(len(begin)), count)
+        behind = np.repeat(np.cumsum(count), count) - 1 - np.arange(len(series))
+        origin = np.maximum(whole[series] - (behind + 1) * horizon, end[series])
+        return cls(values, begin, end, whole, max(min(horizon, 64), 8), np.stack([series, origin, behind], axis=1))
 
     def draw(self, problem: Problem, hints: I64, rng: np.random.Generator, n: int, how: Augmentation | None) -> Windows:
         """n training windows."""
@@ -98,13 +115,15 @@ class Series:
             y = augment(y, history, how, rng)
         return Windows(y, history, thinned_hints(hints, every))
 
-    def newest(self, problem: Problem, hints: I64, rows: I64) -> Windows:
-        """The validation windows of some series."""
+    def newest(self, problem: Problem, hints: I64, numbers: I64) -> Windows:
+        """Some of the validation windows."""
+        row, at, _ = self.held[numbers].T
         history = problem.history(int((self.whole - self.begin).max()))
-        y = cut(self.values, self.begin[rows], self.end[rows], self.whole[rows], history, problem.ahead)
-        return Windows(y, history, np.broadcast_to(hints, (len(rows), len(hints))))
+        y = cut(self.values, self.begin[row], at, np.minimum(self.whole[row], at + problem.horizon), history, problem.ahead)
+        return Windows(y, history, np.broadcast_to(hints, (len(row), len(hints))))
 
 
+@one_thread()
 def finetune(
     model: nn.Module,
     train: Batch,
@@ -123,7 +142,6 @@ def finetune(
     validation_windows: int = 256,
     evaluations: int = 20,
     patience: int = 6,
-    balance: float = 0.0,
 ) -> Finetuned:
     """Fine-tune a copy of a network.
 
@@ -137,10 +155,9 @@ def finetune(
         batch, patches: windows per step, and future patches per window (fewer where the horizon has fewer).
         augmentation: None changes no window.
         validate: False trains on all to the end of the budget, and returns the last weights.
-        validation_windows: at most so many series are validated on.
+        validation_windows: it is validated on at most so many windows.
         evaluations, patience: how often it validates within a budget in steps (within one in seconds: every 10 steps), and after how many
             times without a better loss it ends.
-        balance: see `SeasonProblem`; that of the network's training.
 
     Raises:
         UsageError: a mode, budget, part or learning rate that does not exist.
@@ -150,7 +167,7 @@ def finetune(
     chosen = _checked(mode, part, learning_rate)
     limit = parse_budget(budget)
     steps = limit.steps or (None if limit.seconds else DEFAULT_STEPS)
-    problem = problem_of(model, train.horizon, train.freq, balance)
+    problem = problem_of(model, train.horizon, train.freq)
     hints = hints_of(train.freq, train.season_length)
     series = Series.of(train, problem, validate)
     notes: dict[str, float | str] = {"mode": mode, "part": str(chosen), "budget": budget or f"{DEFAULT_STEPS}steps"}
@@ -173,12 +190,17 @@ def finetune(
         tuned = copy.deepcopy(model) if mode != "full" else type(model)(model.config).to(device)
         run = Run(tuned, problem, series, hints, seed, batch, patches, augmentation, weight_decay, clip)
         held = run.validation(validation_windows) if validate else []
+        if held and not run.judged(held):
+            if mode == "full":
+                raise Unsupported(
+                    "no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing"
+                )
+            notes |= {"kept": "base", "why": "no validation window has a label", "steps": 0}
+            return Finetuned(copy.deepcopy(model), notes)
         choose(tuned, chosen)
         search = run.search(lambda: steps is None and used(0) > SEARCH) if learning_rate == "auto" else None
         rate = search.rate if search else float(learning_rate)
         run.train(rate, used, held, 10 if steps is None else max(1, steps // evaluations), patience)
-    if mode == "full" and held and not run.labelled:
-        raise Unsupported("no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing")
     notes |= {"learning rate": rate, **run.facts(mode, held)}
     if notes["kept"] == "base":
         tuned = copy.deepcopy(model)
@@ -221,10 +243,12 @@ class Run:
     clip: float
     steps: int = 0
     base: float = 0.0  # validation loss before the first step
+    gain: tuple[float, float] = (0.0, 0.0)  # of the best weights over the base: mean over validation windows, and its standard error
     best: float = 0.0
     best_step: int = 0
     labelled: int = 0  # validation windows with a label
     curve: list[dict[str, float]] = field(default_factory=list)
+    groups: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))  # [W, 2] of the validation windows: series, windows behind it
 
     def __post_init__(self) -> None:
         self.device = next(self.model.parameters()).device
@@ -239,11 +263,16 @@ class Run:
         return {name: value.to(self.device) for name, value in self.problem.arrays(windows, rng, patches).items()}
 
     def validation(self, most: int) -> list[Arrays]:
-        """The newest window of at most `most` series, 64 at a time."""
+        """The validation windows, at most so many, 64 at a time."""
         rng = np.random.default_rng(_mixed(self.seed, 4))
-        rows = np.sort(rng.permutation(len(self.series.begin))[:most])
+        rows = np.sort(rng.permutation(len(self.series.held))[:most])
+        self.groups = self.series.held[rows][:, [0, 2]]
         parts = [rows[low : low + 64] for low in range(0, len(rows), 64)]
         return [self._arrays(self.series.newest(self.problem, self.hints, part), rng, 2 * self.patches) for part in parts]
+
+    def judged(self, held: list[Arrays]) -> bool:
+        """Whether a validation window has a label."""
+        return bool(np.isfinite(_evaluate(self.model, self.problem, held)).any())
 
     def search(self, late: Callable[[], bool]) -> LearningRate:
         """A learning rate, by `lr_find`."""
@@ -263,7 +292,8 @@ class Run:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate)
-        self.base, self.labelled = _evaluate(self.model, self.problem, held)
+        before = _evaluate(self.model, self.problem, held)
+        self.base, self.labelled = _average(before), int(np.isfinite(before).sum())
         self.best, state, since, total = self.base, _state(self.model), 0, 0.0
         while (used := done(self.steps)) < 1 and (since < patience or not held):
             _reseed(self.device, self.seed, 3, self.steps)
@@ -279,17 +309,19 @@ class Run:
                 row = {"step": float(self.steps), "loss": total / every}
                 total = 0.0
                 if held:
-                    row["validation"], _ = _evaluate(self.model, self.problem, held)
+                    after = _evaluate(self.model, self.problem, held)
+                    row["validation"] = _average(after)
                     since += 1
                     if row["validation"] < self.best:
                         self.best, self.best_step, state, since = row["validation"], self.steps, _state(self.model), 0
+                        self.gain = _average(before - after), error_of_gain(before - after, self.groups)
                 self.curve.append(row)
         if held:
             self.model.load_state_dict(state)
 
     def facts(self, mode: str, held: list[Arrays]) -> dict[str, float | str]:
         """What became of the training, as notes."""
-        better = bool(self.best_step) or not held
+        better = not held or (self.best_step > 0 and (mode == "full" or self.gain[0] > MARGIN * self.gain[1]))
         out: dict[str, float | str] = {
             "trainable parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
             "steps": self.steps,
@@ -301,23 +333,47 @@ class Run:
                 "base validation loss": self.base,
                 "best validation loss": self.best,
                 "best step": self.best_step,
+                "standard error of the gain": self.gain[1],
             }
         if not better:
-            why = "no step was better than the base on the validation windows"
-            out["why"] = why if self.labelled else "no validation window has a label"
+            out["why"] = f"no step was better than the base on the validation windows by more than {MARGIN:g} standard errors"
         return out
 
 
-def _evaluate(model: nn.Module, problem: Problem, held: list[Arrays]) -> tuple[float, int]:
-    """Mean loss over the validation windows with a label, and how many these are."""
+def _evaluate(model: nn.Module, problem: Problem, held: list[Arrays]) -> NDArray[np.float64]:
+    """The losses of the validation windows, [W]; NaN of those without a label."""
     model.eval()
-    total, count = 0.0, 0
+    losses = [np.zeros(0)]
     with torch.no_grad():
         for arrays in held:
             each, there = problem.loss(model, arrays)
-            total += float((each * there).double().sum())
-            count += int(there.sum())
-    return total / max(count, 1), count
+            losses.append(torch.where(there, each, torch.nan).double().cpu().numpy())
+    return np.concatenate(losses)
+
+
+def _average(losses: NDArray[np.float64]) -> float:
+    seen = losses[np.isfinite(losses)]
+    return float(seen.mean()) if len(seen) else 0.0
+
+
+def error_of_gain(gains: NDArray[np.float64], groups: I64) -> float:
+    """Of the mean gain: the largest of that over windows and those over the means of groups; infinite for one window.
+
+    Args:
+        gains: [W], NaN where there is none.
+        groups: [W, 2], by each column the windows are grouped; one that makes a single group says nothing.
+    """
+    seen = np.isfinite(gains)
+    gains, groups = gains[seen], groups[seen]
+    if len(gains) < 2:
+        return np.inf
+    errors = [0.0]
+    for labels in (np.arange(len(gains)), *groups.T):
+        _, group, count = np.unique(labels, return_inverse=True, return_counts=True)
+        if len(count) > 1:
+            apart = np.bincount(group, gains - gains.mean())  # sums over groups, which weigh by their size
+            errors.append(float(np.sqrt((apart**2).sum() * len(count) / (len(count) - 1)) / len(gains)))
+    return max(errors)
 
 
 def _mean(loss: tuple[Tensor, Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ from harness_ttm.forecaster import INPUTS
 from harness_ttm.model import TTM
 from harness_ttm.published import frequency_token
 from harness_ttm.season_head import SeasonTTM
-from harness_ttm.train.loop import quantile_loss
+from harness_ttm.train.losses import quantile_loss
 from harness_ttm.train.windows import Windows, network_inputs
 
 __all__ = ["PointProblem", "Problem", "SeasonProblem", "Tail", "problem_of"]
@@ -51,8 +51,8 @@ class Problem(Protocol):
 class SeasonProblem:
     """The season-fold network: mean quantile loss of the scaled values, as in its training."""
 
-    def __init__(self, config: TTMConfig, horizon: int, balance: float = 0.0) -> None:
-        self.config, self.balance = config, balance
+    def __init__(self, config: TTMConfig, horizon: int) -> None:
+        self.config = config
         self.horizon = min(horizon, config.max_horizon)
         self.count = -(-self.horizon // config.patch_length)
         self.ahead = self.count * config.patch_length
@@ -69,11 +69,9 @@ class SeasonProblem:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def loss(self, model: nn.Module, arrays: Arrays) -> tuple[Tensor, Tensor]:
-        """2 · pinball, mean over levels and observed steps; with `balance`, over the window's mean seasonal error + balance."""
+        """2 · pinball, mean over levels and observed steps."""
         output: Tensor = model(*(arrays[name] for name in INPUTS))
         each = quantile_loss(output, arrays["target"], arrays["target_mask"], self.levels)
-        if self.balance:
-            each = each * 0.5 / (arrays["weight"] + self.balance)
         return each, arrays["target_mask"].sum(dim=(1, 2)) > 0
 
 
@@ -119,14 +117,14 @@ class PointProblem:
         return each.sum(dim=1) / mask.sum(dim=1).clamp(min=1), mask.sum(dim=1) > 0
 
 
-def problem_of(model: nn.Module, horizon: int, freq: str, balance: float = 0.0) -> Problem:
+def problem_of(model: nn.Module, horizon: int, freq: str) -> Problem:
     """The problem of a network.
 
     Raises:
         UsageError: neither of the two networks of this package.
     """
     if isinstance(model, SeasonTTM):
-        return SeasonProblem(model.config, horizon, balance)
+        return SeasonProblem(model.config, horizon)
     if isinstance(model, TTM):
         return PointProblem(model.config, horizon, freq)
     raise UsageError(f"got a {type(model).__name__} to adapt; wanted a SeasonTTM or a TTM")

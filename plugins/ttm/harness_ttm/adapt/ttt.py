@@ -35,17 +35,17 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from harness import Batch, Forecast, Unsupported, UsageError
+from harness.threads import one_thread
 from harness_ttm.adapt.gate import gate
 from harness_ttm.adapt.parts import choose
 from harness_ttm.adapt.problem import Arrays, SeasonProblem, Tail
-from harness_ttm.adapt.windows import Augmentation, augment, cut, hints_of, thinned_hints
-from harness_ttm.chunks import one_thread
+from harness_ttm.adapt.windows import Augmentation, augment, cut, thinned_hints
 from harness_ttm.config import TTMConfig
 from harness_ttm.forecaster import BUCKETS, INPUTS, ROWS, Network, SeasonForecaster, torch_network
 from harness_ttm.part import parse_part
 from harness_ttm.season_head import SeasonTTM
-from harness_ttm.seasons import HINTS
-from harness_ttm.train.loop import quantile_loss
+from harness_ttm.seasons import HINTS, hints_of
+from harness_ttm.train.losses import quantile_loss
 from harness_ttm.train.windows import Windows
 
 __all__ = ["Adapted", "TTTForecaster"]
@@ -141,12 +141,12 @@ class TTTForecaster:
         self._sizes: dict[int, int] = {}  # R by number of future patches
         self._counts = {"windows": 0, "too short or constant": 0, "rejected": 0, "adapted": 0, "out of time": 0}
         self._seconds, self._steps, self._weight = 0.0, 0, 0.0
+        self.notes: dict[str, object] = {}
 
-    @property
-    def notes(self) -> dict[str, float | str]:
+    def _note(self) -> None:
         """What was done so far."""
         windows = max(self._counts["windows"], 1)
-        notes: dict[str, float | str] = {
+        self.notes |= {
             "ttt part": str(self.part),
             "ttt trainable parameters": sum(p.numel() for p in self.start.values()),
             "ttt seconds": round(self._seconds, 3),
@@ -154,17 +154,13 @@ class TTTForecaster:
             "ttt share adapted": round(self._counts["adapted"] / windows, 4),
             "ttt mean weight": round(self._weight / windows, 4),
         }
-        notes |= {f"ttt {name}": count for name, count in self._counts.items()}
+        self.notes |= {f"ttt {name}": count for name, count in self._counts.items()}
         if self._counts["out of time"]:
-            notes["reproducible"] = "no: the time limit was reached"
-        return notes
+            self.notes["reproducible"] = "no: the time limit was reached"
 
+    @one_thread()
     def predict(self, batch: Batch) -> Forecast:
         """Quantiles [N, Q, H] in the unit of the context."""
-        with one_thread():
-            return self._predict(batch)
-
-    def _predict(self, batch: Batch) -> Forecast:
         begun = time.perf_counter()
         bare = self.forecaster.predict(batch)
         values = bare.values.copy()
@@ -180,6 +176,7 @@ class TTTForecaster:
                 values[rows] = blend.quantiles([contexts[i] for i in rows], batch.horizon, hints)
         self._counts["windows"] += len(batch)
         self._seconds += time.perf_counter() - begun
+        self._note()
         assert bare.levels is not None
         return Forecast.from_quantiles(values, bare.levels)
 

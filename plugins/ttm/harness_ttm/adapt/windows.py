@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness_ttm.seasons import HINTS, calendar_periods
-
-__all__ = ["Augmentation", "augment", "cut", "hints_of", "some_patches", "thinned_hints"]
+__all__ = ["Augmentation", "augment", "cut", "some_patches", "thinned_hints"]
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -29,14 +27,6 @@ class Augmentation:
 
     largest_swell: float = 0.4  # of the factor's logarithm, over the whole window
     largest_jitter: float = 0.1  # of the window's standard deviation
-
-
-def hints_of(freq: str, season_length: int) -> I64:
-    """Periods to be tried, [HINTS], 0 = none: those that forecasting tries."""
-    periods = calendar_periods(freq, season_length)
-    hints = np.zeros(HINTS, np.int64)
-    hints[: len(periods)] = periods
-    return hints
 
 
 def cut(values: F32, begin: I64, origin: I64, limit: I64, history: int, ahead: int, every: I64 | None = None) -> F32:

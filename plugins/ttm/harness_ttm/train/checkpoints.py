@@ -34,7 +34,7 @@ class Checkpoints:
 
     def files(self) -> list[Path]:
         """All by step, the newest last."""
-        return sorted(self.folder.glob("step_*.pt"))
+        return sorted(self.folder.glob("step_*.pt"), key=lambda path: (len(path.name), path.name))
 
     def write(self, step: int, state: dict[str, Any]) -> Path:
         """Write the checkpoint of a step, then remove the oldest.

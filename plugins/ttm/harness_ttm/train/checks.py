@@ -9,7 +9,7 @@ from dataclasses import fields
 from harness import UsageError
 from harness.errors import suggest
 from harness_ttm.synthetic import FAMILIES
-from harness_ttm.train.recipe import Recipe
+from harness_ttm.train.recipe import VALIDATION_SEED, Recipe
 
 __all__ = ["check", "check_world"]
 
@@ -26,8 +26,8 @@ POSITIVE = (
     "optimizer.learning_rate", "optimizer.clip", "loss.delta",
 )  # fmt: skip
 MOST = {
-    "steps": 10**9, "batch": 2**20, "validation_windows": 2**20, "data.length": 2**20, "data.history": 2**16, "data.chunk": 2**20,
-    "data.chunks": 2**12, "data.shards": 2**12, "data.workers": 2**8, "data.augment.warp_knots": 2**10,
+    "seed": 2**32, "steps": 10**9, "batch": 2**20, "validation_windows": 2**20, "data.length": 2**20, "data.history": 2**16,
+    "data.chunk": 2**20, "data.chunks": 2**12, "data.shards": 2**6, "data.workers": 2**8, "data.augment.warp_knots": 2**10,
 }  # fmt: skip
 LARGEST_POOL = 2**37  # bytes
 NOT_NEGATIVE = (
@@ -73,6 +73,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     for key in POSITIVE:
         if not _value(recipe, key) > 0:
             yield f"{key} is {_value(recipe, key)}; wanted more than 0"
+    if recipe.seed == VALIDATION_SEED:
+        yield f"seed is {recipe.seed}, which the series of the validation are made with; wanted another"
     for key, most in MOST.items():
         if _value(recipe, key) > most:
             yield f"{key} is {_value(recipe, key)}; wanted at most {most:,}"

@@ -42,7 +42,8 @@ FREE = (
     "log", "log_every", "keep", "checkpoint_every", "data.workers", "compile", "validate_every", "validation_windows", "early_stopping",
     "max_skipped",
 )  # fmt: skip
-"""Keys of a recipe that may differ when a training is resumed: no weight follows from them (nearly none, with compile)."""
+"""Keys of a recipe that may differ when a training is resumed: no step follows from them (nearly none, with compile). With early stopping
+those of the validation decide which step's weights are taken, and when it ends."""
 
 FIXED = ("model.", "optimizer.name", "optimizer.rules")
 """Keys that nothing can be resumed with when they differ: the state of the optimiser is by parameter."""

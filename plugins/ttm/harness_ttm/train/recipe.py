@@ -10,7 +10,10 @@ from typing import Any, cast
 from harness_ttm.config import TTMConfig
 from harness_ttm.train.windows import Augment
 
-__all__ = ["Data", "Loss", "Optimizer", "Real", "Recipe", "Rule", "Schedule"]
+__all__ = ["VALIDATION_SEED", "Data", "Loss", "Optimizer", "Real", "Recipe", "Rule", "Schedule"]
+
+VALIDATION_SEED = 999_983
+"""Of the series of the validation. A shard takes the seed 1000 · seed + shard, so no training has these."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,12 @@ from torch import Tensor, nn
 from harness_ttm.forecaster import INPUTS
 from harness_ttm.synthetic import FAMILIES
 from harness_ttm.train.losses import quantile_loss
-from harness_ttm.train.recipe import Recipe
+from harness_ttm.train.recipe import VALIDATION_SEED, Recipe
 from harness_ttm.train.streams import Arrays, future_patches
 from harness_ttm.train.windows import Augment, Pool, make_windows, network_inputs
 
 __all__ = ["MIXTURE", "Validation"]
 
-SEED = 999_983
-"""Of the held-out chunk; training takes the seeds 1000 · seed + shard."""
 MIXTURE = "mixture"
 ROWS = 256  # windows at a time
 SERIES = 256  # of each set, at most
@@ -47,9 +45,9 @@ class Validation:
         """One set, in parts of `ROWS` windows."""
         data, model = recipe.data, recipe.model
         n = recipe.validation_windows
-        pool = Pool(SEED, number, min(n, SERIES), data.length, 1, weights)
+        pool = Pool(VALIDATION_SEED, number, min(n, SERIES), data.length, 1, weights)
         pool.advance(0)
-        rng = np.random.default_rng([SEED, 2, number])
+        rng = np.random.default_rng([VALIDATION_SEED, 2, number])
         augment = replace(PLAIN, decimate=data.augment.decimate, shortest=data.augment.shortest, longest_short=data.augment.longest_short)
         windows = make_windows(pool, rng, n, data.history, model.max_horizon, augment)
         patches = future_patches(rng, n, recipe.patches, model.max_horizon // model.patch_length)
