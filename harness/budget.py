@@ -10,7 +10,7 @@ from harness.errors import UsageError
 __all__ = ["Budget", "parse_budget", "parse_duration"]
 
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-NUMBER = r"(\d{1,12}(?:\.\d+)?)"
+NUMBER = r"([0-9]{1,12}(?:\.[0-9]+)?)"
 
 
 @dataclass(frozen=True)

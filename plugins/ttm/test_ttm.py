@@ -111,6 +111,29 @@ def test_better_than_seasonal_naive_on_real_data(tmp_path: Path) -> None:
         assert board[name]["nCRPS"] < 0.75
 
 
+@pytest.mark.parametrize("change", ["ints", "bools", "nan", "inf"])
+def test_weights_that_are_none_of_this_network(folder: Path, tmp_path: Path, change: str) -> None:
+    torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install 'harness-ttm[torch]'")
+    from safetensors.torch import load_file, save_file
+
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    tensors = load_file(folder / "model.safetensors")
+    name = next(iter(tensors))
+    if change in ("ints", "bools"):
+        tensors = {k: v.to(torch.int32 if change == "ints" else torch.bool) for k, v in tensors.items()}
+    else:
+        tensors[name].flatten()[0] = float(change)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="wanted torch.float32" if change in ("ints", "bools") else "not finite"):
+        TTM(weights=str(tmp_path), runtime="torch")
+
+
+def test_the_blend_is_finite_at_the_end_of_the_range() -> None:
+    ends = np.where(np.arange(300) % 24 == 0, 3.4e38, -3.4e38)
+    batch = Batch.from_contexts([ends, -ends, ends * 1e-38], 24, freq="H", season_length=24)
+    assert np.isfinite(TTMBlend().predict(batch).values).all()
+
+
 def test_a_season_is_continued() -> None:
     t = np.arange(24 * 20)
     y = (100 + 10 * np.sin(2 * np.pi * t / 24)).astype(np.float32)
@@ -156,6 +179,9 @@ def test_weights_that_are_none(tmp_path: Path, name: str, content: str | None) -
         ({"num_layers": 10**9}, "num_layers is 1000000000"),
         ({"model_type": "bert"}, "its model_type is 'bert'"),
         ({"fold_width": 32}, "does not fit its config.json"),
+        ({"scaling": [1]}, r"scaling is \(1,\); wanted std, mean, none"),
+        ({"dropout": 10**400}, "wanted a number from 0 up to 1"),
+        ({"d_model": 8192, "num_layers": 1000, "decoder_d_model": 8192}, "the network would have"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -180,6 +206,12 @@ def test_a_configuration_that_lies(folder: Path, tmp_path: Path, change: dict[st
         ({"steps": 0}, "steps 0"),
         ({"steps": 2.5}, "steps 2.5"),
         ({"weights": 3}, "got weights 3"),
+        ({"weights": "~nobody-of-this-name/w"}, "wanted the path of a folder"),
+        ({"device": "meta"}, "got device 'meta'; wanted cpu, cuda"),
+        ({"device": []}, "got device"),
+        ({"runtime": 5}, "runtime is 5"),
+        ({"learning_rate": 10**400}, "wanted a number above 0"),
+        ({"part": "lora:4:a{99999999999}"}, "no regular expression"),
     ],
     ids=str,
 )

@@ -378,6 +378,15 @@ def test_real_folders_in_the_layout_of_gift_eval() -> None:
         (["seed=100000000000000000000000000000"], r"wanted a whole number below 2\^62"),
         (["batch=1000000000000"], "wanted at most 1,048,576"),
         (["data.chunk=100000", "data.chunks=1000"], "the series that a shard holds take 256 GB"),
+        (["seed=2024-13-45"], "got --set seed=2024-13-45"),
+        (["seed=!!int abc"], "got --set seed=!!int abc"),
+        (["model=&a {season_fold: *a}"], "model.season_fold is .*; wanted true or false|nested without end"),
+        (["optimizer.rules=[{match: 'a{99999999999}'}]"], "wanted a regular expression"),
+        (["data.history=1"], "data.history is 1; wanted at least 16"),
+        (["data.augment.time_warp_size=1e30"], "wanted at most 10"),
+        (["optimizer.learning_rate=1e30"], "wanted at most 100"),
+        (["seed=999983"], "which the series of the validation are made with"),
+        (["model.norm_mlp=nonsense"], "model.norm_mlp is 'nonsense'; wanted LayerNorm, BatchNorm"),
         (["model.season_fold=false"], "what is trained is a season-fold model"),
         (["patches=9"], "patches is 9; wanted at most 4"),
         (["data.length=300"], "data.length is 300; wanted at least"),
@@ -637,7 +646,7 @@ def test_a_killed_training_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "step_00000039.pt is passed over" in done.stderr and "going on from step" in done.stderr
-    assert sorted(p.name for p in folder.iterdir()) == ["step_00000039.pt", "step_00000040.pt"]
+    assert sorted(p.name for p in folder.glob("*.pt")) == ["step_00000039.pt", "step_00000040.pt"]
     state = torch.load(folder / "step_00000040.pt", weights_only=True)
     same(state["average"], whole.average)
     same(state["model"], whole.model.state_dict())
@@ -700,6 +709,62 @@ def test_the_command_refuses_what_will_not_do(tmp_path: Path, monkeypatch: pytes
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="finds no CUDA device; wanted --device cpu"):
             CliRunner().invoke(train, ["ttm", "--device", "cuda", "-C", "tiny.yaml"], catch_exceptions=False)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe_file(tmp_path)
+    (tmp_path / "paper").mkdir()
+    (tmp_path / "paper" / "README.md").write_text("mine")
+    for where, said in (("paper", "holds README.md, and no recipe.yaml"), (".", "the working folder"), ("/", "the working folder, or one")):
+        with pytest.raises(UsageError, match=said):
+            CliRunner().invoke(train, ["ttm", "-C", "tiny.yaml", "-o", where], catch_exceptions=False)
+    assert (tmp_path / "paper" / "README.md").read_text() == "mine"
+
+
+def test_a_network_that_is_too_large_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    recipe_file(tmp_path)
+    with pytest.raises(UsageError, match=r"model: the network would have [0-9,]+ parameters; wanted at most 1,000,000,000"):
+        Trainer(Recipe.load(tmp_path / "tiny.yaml", ["model.d_model=8192", "model.num_layers=100"]), tmp_path / "out")
+
+
+def test_a_refused_fresh_start_keeps_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe_file(tmp_path)
+    run = ["ttm", "-C", "tiny.yaml", "--progress", "none"]
+    assert CliRunner().invoke(train, run, catch_exceptions=False).exit_code == 0
+    before = sorted(Path("tiny-checkpoints").glob("*.pt"))
+    for change in ("data.real=[{path: nothing_here}]", "optimizer.rules=[{match: nosuch, frozen: true}]"):
+        with pytest.raises(UsageError):
+            CliRunner().invoke(train, [*run, "--fresh", "--set", change], catch_exceptions=False)
+    other = Trainer(Recipe.load(Path("tiny.yaml")), Path("tiny")).checkpoints
+    with other.lock(), pytest.raises(UsageError, match="another training writes into tiny-checkpoints"):
+        CliRunner().invoke(train, [*run, "--fresh"], catch_exceptions=False)
+    assert before and sorted(Path("tiny-checkpoints").glob("*.pt")) == before
+
+
+def test_a_training_that_came_to_nothing_writes_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe_file(tmp_path)
+    run = ["ttm", "-C", "tiny.yaml", "--progress", "none", "--set", "early_stopping=2", "--set", "validate_every=2"]
+    assert CliRunner().invoke(train, run, catch_exceptions=False).exit_code == 0
+    good = Path("tiny/model.safetensors").read_bytes()
+    best = Path("tiny-checkpoints/best.pt")
+    best.write_bytes(best.read_bytes()[:100])
+    with pytest.raises(TrainingError, match="the best weights, in tiny-checkpoints, cannot be read, and none were written; --fresh"):
+        CliRunner().invoke(train, run, catch_exceptions=False)
+    real = Trainer.averaged
+
+    def broken(self: Trainer) -> Any:
+        model = real(self)
+        next(iter(model.parameters())).data.fill_(float("nan"))
+        return model
+
+    monkeypatch.setattr(Trainer, "averaged", broken)
+    for change in ("validate_every=0", "validate_every=2"):
+        with pytest.raises(TrainingError, match="the training diverged, and no weights were written"):
+            CliRunner().invoke(train, [*run[:-4], "--fresh", "--set", change], catch_exceptions=False)
+    assert Path("tiny/model.safetensors").read_bytes() == good
 
 
 def test_ctrl_c_writes_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import Batch, Forecast
-from harness_ttm.forecaster import SeasonForecaster
+from harness_ttm.forecaster import LARGEST, SeasonForecaster
 from harness_ttm.pinball import pinball
 from harness_ttm.seasons import as_hints, calendar_periods
 
@@ -88,7 +88,7 @@ class BlendForecaster:
                 out[used] += weights[used, g, None, None] * self._view([contexts[i] for i in used], view, horizon, periods)
         out /= np.where(weights > 1e-3, weights, 0).sum(axis=1)[:, None, None]
         self._note(weights)
-        return Forecast.from_quantiles(out.astype(np.float32), levels)
+        return Forecast.from_quantiles(within(out), levels)
 
     def _note(self, weights: NDArray[np.float64]) -> None:
         """Mean weights over all windows since the notes were cleared."""
@@ -105,9 +105,9 @@ class BlendForecaster:
         labels = np.stack([c[len(c) - test :] for c in contexts]).astype(np.float64)  # [n, b]
         q = self._view([c[: len(c) - test] for c in contexts], view, test, periods)  # [n, Q, b]
         gap = labels[:, None] - q
-        loss = np.where(np.isfinite(gap), pinball(gap, levels[:, None]), 0).sum(axis=(1, 2))
+        loss = np.where(np.isfinite(labels)[:, None], pinball(gap, levels[:, None]), 0).sum(axis=(1, 2))
         count = np.isfinite(labels).sum(axis=1)
-        return np.where(count > 0, loss / np.maximum(count, 1), np.inf)
+        return np.where((count > 0) & np.isfinite(loss), loss / np.maximum(count, 1), np.inf)
 
     def _view(self, contexts: list[F32], view: View, horizon: int, periods: list[int]) -> NDArray[np.float64]:
         """[n, Q, H] of one view."""
@@ -116,7 +116,7 @@ class BlendForecaster:
             contexts = [-c for c in contexts]
         profiles = [profile(c, periods) if view.season else NOTHING for c in contexts]  # [p] each, first for the step after the cutoff
         if view.season:
-            contexts = [c - repeated(f, -len(c), 0) for c, f in zip(contexts, profiles, strict=True)]
+            contexts = [within(c.astype(np.float64) - repeated(f, -len(c), 0)) for c, f in zip(contexts, profiles, strict=True)]
         if k > 1:
             contexts = [averaged(c, k) for c in contexts]
         q = self.forecaster.quantiles(contexts, -(-horizon // k), as_hints(periods, k)).astype(np.float64)
@@ -135,8 +135,13 @@ def profile(context: F32, periods: Sequence[int]) -> F32:
             seen = np.isfinite(block)
             own = np.where(seen, block, 0).sum(axis=1, keepdims=True) / np.maximum(seen.sum(axis=1, keepdims=True), 1)
             mean = np.where(seen, block - own, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-            return (mean - mean.mean()).astype(np.float32)
+            return within(mean - mean.mean())
     return NOTHING
+
+
+def within(values: NDArray[np.float64]) -> F32:
+    """As float32, what is beyond its range at its end; NaN stays."""
+    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
 
 
 def repeated(cycle: F32, low: int, high: int) -> F32:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "mode": ("common_channel", "mix_channel"),
     "decoder_mode": ("common_channel", "mix_channel"),
     "scaling": ("std", "mean", "none"),
+    "norm_mlp": ("LayerNorm", "BatchNorm"),
+    "positional_encoding_type": ("sincos", "random"),
 }
 LEAST: Mapping[str, int] = {
     "adaptive_patching_levels": 0,
@@ -34,6 +35,13 @@ LEAST: Mapping[str, int] = {
 }
 """Where a whole number may be less than 1."""
 MOST: Mapping[str, int] = {
+    "context_length": 2**16,
+    "prediction_length": 2**16,
+    "expansion_factor": 64,
+    "d_model": 2**13,
+    "decoder_d_model": 2**13,
+    "fold_width": 2**13,
+    "fold_context": 2**13,
     "adaptive_patching_levels": 16,
     "decoder_adaptive_patching_levels": 16,
     "num_layers": 1000,
@@ -42,6 +50,7 @@ MOST: Mapping[str, int] = {
     "fcm_mix_layers": 1000,
 }
 """Where a whole number is at most something else than 2^20, beyond which someone has mistyped."""
+LARGEST = 1e30  # of any number
 NOT_OF_SEASONS = (
     "mode", "decoder_mode", "use_decoder", "decoder_raw_residual", "resolution_prefix_tuning", "enable_forecast_channel_mixing",
     "prediction_filter_length", "prediction_channel_indices", "exogenous_channel_indices", "categorical_vocab_size_list",
@@ -172,7 +181,8 @@ class TTMConfig:
             else:
                 del values["multi_quantile_head"]
         if "scaling" in values:
-            values["scaling"] = {True: "std", False: "none", None: "none"}.get(values["scaling"], values["scaling"])
+            words = {True: "std", False: "none", None: "none"}
+            values["scaling"] = words[values["scaling"]] if isinstance(values["scaling"], bool | None) else values["scaling"]
         names = cls.names()
         optional = {f.name for f in dataclasses.fields(cls) if "None" in str(f.type)}
         given = {k: v for k, v in values.items() if k in names and (v is not None or k in optional)}
@@ -218,7 +228,7 @@ def read_config(folder: Path) -> TTMConfig:
         raise UsageError(f"there is no {file}; wanted a folder with config.json and model.safetensors") from None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{file} is no JSON ({error}); wanted the config.json that was saved with the weights") from None
     kind = values.get("model_type", "tinytimemixer") if isinstance(values, Mapping) else type(values).__name__
     missing = [] if not isinstance(values, Mapping) else [k for k in ("context_length", "patch_length", "d_model") if k not in values]
@@ -287,17 +297,17 @@ def _wanted(name: str, kind: str, value: Any) -> str:
     if value is None and "None" in kind:
         return ""
     if name in WORDS:
-        return "" if value in WORDS[name] else ", ".join(WORDS[name])
+        return "" if isinstance(value, str) and value in WORDS[name] else ", ".join(WORDS[name])
     if kind.startswith("tuple"):
         number = float if "float" in kind else int
-        fits = isinstance(value, tuple) and all(isinstance(v, int | number) and not isinstance(v, bool) and math.isfinite(v) for v in value)
+        fits = isinstance(value, tuple) and all(isinstance(v, int | number) and not isinstance(v, bool) and abs(v) < LARGEST for v in value)
         return "" if fits else f"a list of {'numbers' if number is float else 'whole numbers'}"
     if kind == "bool":
         return "" if isinstance(value, bool) else "true or false"
     if kind == "str":
         return "" if isinstance(value, str) else "text"
     if kind == "float":
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
         share = "dropout" in name
         wanted = "a number from 0 up to 1, without 1 itself" if share else "a number above 0"
         return "" if fits and (0 <= value < 1 if share else value > 0) else wanted

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
 from harness_ttm.config import TTMConfig, read_config
-from harness_ttm.part import parse_part
+from harness_ttm.part import is_rate, parse_part
 from harness_ttm.shipped import SHIPPED, needs_torch
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Loaded:
 
         folder = folder_of(weights)
         config = read_config(folder)
+        checked_device(device)
         if not config.season_fold:
             raise UsageError(f"weights={weights} is a published release, a point model; wanted weights of harness train, or model ttm-r2")
         network, ran_on = choose_network(folder, runtime, device)
@@ -84,12 +86,11 @@ class Trained(Loaded):
             raise UsageError(f"got part {part!r}; wanted head, decoder, bias, all, or lora:RANK as in lora:4")
         if part:
             parse_part(part)
-        number = isinstance(learning_rate, int | float) and not isinstance(learning_rate, bool)
-        if learning_rate not in (None, "auto") and not (number and 0 < float(learning_rate) < 10):
+        if learning_rate not in (None, "auto") and not is_rate(learning_rate):
             raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or auto")
         if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
             raise UsageError(f"got steps {steps!r}; wanted a whole number of at least 1")
-        self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, device
+        self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, checked_device(device)
         self.trained: Finetuned | None = None
 
     def copy(self) -> Self:
@@ -307,7 +308,17 @@ def folder_of(weights: str | None) -> Path:
     """The folder that `weights=` names; the shipped one where it names none."""
     if weights is not None and not isinstance(weights, str | Path):
         raise UsageError(f"got weights {weights!r}; wanted the path of a folder with config.json and model.safetensors")
-    return SHIPPED if weights is None else Path(weights).expanduser().resolve()
+    try:
+        return SHIPPED if weights is None else Path(weights).expanduser().resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UsageError(f"got weights {weights!r}: {error}; wanted the path of a folder") from None
+
+
+def checked_device(device: str) -> str:
+    """The device, where it is one that torch may have."""
+    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+        raise UsageError(f"got device {device!r}; wanted cpu, cuda or cuda:0")
+    return device
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

@@ -169,6 +169,9 @@ def _session(folder: Path) -> tuple[Any, bytes]:
     data = weights.read_bytes()
     names = list(stored)
     values = [np.frombuffer(data, np.float32, (s.end - s.begin) // 4, s.begin).reshape(s.shape) for s in stored.values()]
+    for name, value in zip(names, values, strict=True):
+        if not np.isfinite(value).all():
+            raise UsageError(f"{weights}: {name} holds values that are not finite; wanted weights of a training that came to a good end")
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

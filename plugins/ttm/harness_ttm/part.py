@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from harness import UsageError
 from harness.errors import suggest
 
-__all__ = ["LINEARS", "Part", "parse_part"]
+__all__ = ["LINEARS", "Part", "is_rate", "parse_part"]
 
 KINDS = ("head", "decoder", "bias", "lora", "all")
 LINEARS = r"mlp\.fc[12]|gating_block\.attn_layer|patcher|flatten|context_in|patch_in|blocks\.\d+\.fc[12]|out|head\.base_forecast_block"
@@ -60,6 +60,11 @@ def parse_part(text: str) -> Part:
         raise UsageError(f"got part {text!r}; wanted a rank of at least 1 after lora:, as in lora:4")
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"got part {text!r}, whose pattern is no regular expression ({error}); wanted one as in lora:4:mlp.fc1") from None
     return Part("lora", int(rank), pattern or LINEARS)
+
+
+def is_rate(value: object) -> bool:
+    """Whether something is a number that can be a learning rate."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10

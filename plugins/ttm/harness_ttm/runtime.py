@@ -54,7 +54,7 @@ def choose_network(folder: Path, runtime: str = "auto", device: str = "cpu", thr
 def pick_runtime(folder: Path, runtime: str = "auto", device: str = "cpu") -> str:
     """`onnx` or `torch`, by the rule above. Imports neither."""
     if runtime not in RUNTIMES:
-        raise UsageError(f"runtime is {runtime!r}; wanted auto, torch or onnx.{suggest(runtime, RUNTIMES)}")
+        raise UsageError(f"runtime is {runtime!r}; wanted auto, torch or onnx.{suggest(str(runtime), RUNTIMES)}")
     if runtime == "onnx" and device != "cpu":
         raise UsageError(f"runtime=onnx runs on the CPU and device is {device!r}; use runtime=torch or device=cpu")
     if runtime != "auto":

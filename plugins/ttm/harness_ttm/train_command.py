@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from harness.cli.complete import progress_kinds
 from harness.errors import UsageError, suggest
+from harness_ttm.shipped import needs_torch
 
 __all__ = ["train"]
 
 TRAINABLE = ("ttm",)
-INSTALL = "pip install 'harness-ttm[torch]'"
 
 
 @click.command()
@@ -62,11 +61,12 @@ def train(
     """
     if model not in TRAINABLE:
         raise UsageError(f"got model {model!r}; wanted {', '.join(TRAINABLE)}.{suggest(model, TRAINABLE)}")
-    if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise UsageError(f"{' and '.join(missing)} is not installed; training needs it. Type: {INSTALL}")
+    needs_torch("training")
     from harness.budget import parse_duration
 
     seconds = parse_duration(duration)
+    if seconds is not None and seconds > 366 * 86400:
+        raise UsageError(f"got --time {duration}; wanted at most a year")
     if seconds is not None and steps is not None:
         raise UsageError(f"got --steps {steps} and --time {duration}; wanted one of them")
     if steps is not None:

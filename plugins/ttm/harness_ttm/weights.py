@@ -21,10 +21,11 @@ from harness.errors import UsageError
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.model import TTM
 
-__all__ = ["find", "load", "save"]
+__all__ = ["check_size", "find", "load", "save"]
 
 log = logging.getLogger("harness.ttm")
 NAMES = ("model.safetensors", "pytorch_model.bin")
+MOST_PARAMETERS = 10**9
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -49,6 +50,7 @@ def load(path: str | Path, network: Callable[[TTMConfig], nn.Module] = TTM, **ov
     tensors = _read(file)
     try:
         wanted = config.replaced(**overrides)
+        check_size(wanted, network)
         model = network(wanted)
     except ValueError as error:
         raise UsageError(f"{file.parent / 'config.json'}: {error}") from None
@@ -57,6 +59,18 @@ def load(path: str | Path, network: Callable[[TTMConfig], nn.Module] = TTM, **ov
         log.warning("%s: %d tensors begin untrained, %s first", file, len(new), new[0])
     model.load_state_dict(tensors, strict=not new)
     return model.eval(), wanted
+
+
+def check_size(config: TTMConfig, network: Callable[[TTMConfig], nn.Module]) -> None:
+    """Refuse a network beyond `MOST_PARAMETERS`; nothing is allocated.
+
+    Raises:
+        ValueError: says how many it would have.
+    """
+    with torch.device("meta"):
+        count = sum(p.numel() for p in network(config).parameters())
+    if count > MOST_PARAMETERS:
+        raise ValueError(f"the network would have {count:,} parameters; wanted at most {MOST_PARAMETERS:,}: smaller widths, fewer layers")
 
 
 def save(model: nn.Module, folder: str | Path) -> None:
@@ -134,6 +148,11 @@ def _compare(
     wrong = [name for name in missing if name not in new]
     wrong += [name for name in tensors if name not in wanted]
     wrong += [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
+    for name in wanted:
+        if name in tensors and tensors[name].is_floating_point() != wanted[name].is_floating_point():
+            raise UsageError(f"{file}: {name} is {tensors[name].dtype}; wanted {wanted[name].dtype}")
+        if name in tensors and not bool(torch.isfinite(tensors[name]).all()):
+            raise UsageError(f"{file}: {name} holds values that are not finite; wanted weights of a training that came to a good end")
     if wrong:
         first = min(wrong, key=lambda name: (list(wanted).index(name) if name in wanted else len(wanted), name))
         got = list(tensors[first].shape) if first in tensors else "missing"

@@ -36,7 +36,7 @@ from harness_ttm.adapt.parts import choose
 from harness_ttm.adapt.problem import Arrays, Problem, problem_of
 from harness_ttm.adapt.rate import LearningRate, lr_find, schedule
 from harness_ttm.adapt.windows import Augmentation, augment, cut, thinned_hints
-from harness_ttm.part import Part, parse_part
+from harness_ttm.part import Part, is_rate, parse_part
 from harness_ttm.seasons import hints_of
 from harness_ttm.train.windows import Windows
 
@@ -201,6 +201,10 @@ def finetune(
         search = run.search(lambda: steps is None and used(0) > SEARCH) if learning_rate == "auto" else None
         rate = search.rate if search else float(learning_rate)
         run.train(rate, used, held, 10 if steps is None else max(1, steps // evaluations), patience)
+    if mode == "full" and held and not run.best_step:
+        raise Unsupported(
+            f"no step of the {run.steps} was better than random weights, which forecast nothing; give it more: --budget 500steps"
+        )
     notes |= {"learning rate": rate, **run.facts(mode, held)}
     if notes["kept"] == "base":
         tuned = copy.deepcopy(model)
@@ -221,8 +225,7 @@ def _checked(mode: str, part: str, learning_rate: float | str) -> Part:
     chosen = parse_part(part or ("all" if mode == "full" else "decoder"))
     if mode == "full" and chosen.kind != "all":
         raise UsageError(f"got part {part!r} with mode 'full'; wanted all: a network with random weights in the other parts learns little")
-    number = isinstance(learning_rate, int | float) and not isinstance(learning_rate, bool)
-    if learning_rate != "auto" and not (number and 0 < float(learning_rate) < 10):
+    if learning_rate != "auto" and not is_rate(learning_rate):
         raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or 'auto'")
     return chosen
 
@@ -295,7 +298,8 @@ class Run:
         before = _evaluate(self.model, self.problem, held)
         self.base, self.labelled = _average(before), int(np.isfinite(before).sum())
         self.best, state, since, total = self.base, _state(self.model), 0, 0.0
-        while (used := done(self.steps)) < 1 and (since < patience or not held):
+        ending = False
+        while not ending and (used := done(self.steps)) < 1 and (since < patience or not held):
             _reseed(self.device, self.seed, 3, self.steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * schedule(used)
@@ -305,8 +309,9 @@ class Run:
             if torch.isfinite(nn.utils.clip_grad_norm_(parameters, self.clip)):
                 optimizer.step()
             self.steps, total = self.steps + 1, total + float(loss.detach())
-            if self.steps % every == 0:
-                row = {"step": float(self.steps), "loss": total / every}
+            ending = done(self.steps) >= 1  # it is looked at, too, where the budget is a time
+            if self.steps % every == 0 or ending:
+                row = {"step": float(self.steps), "loss": total / (self.steps % every or every)}
                 total = 0.0
                 if held:
                     after = _evaluate(self.model, self.problem, held)
@@ -325,7 +330,7 @@ class Run:
         out: dict[str, float | str] = {
             "trainable parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
             "steps": self.steps,
-            "kept": "tuned" if better else "base" if mode != "full" else "random start",
+            "kept": "tuned" if better else "base",
         }
         if held:
             out |= {

@@ -42,7 +42,7 @@ from harness_ttm.adapt.problem import Arrays, SeasonProblem, Tail
 from harness_ttm.adapt.windows import Augmentation, augment, cut, thinned_hints
 from harness_ttm.config import TTMConfig
 from harness_ttm.forecaster import BUCKETS, INPUTS, ROWS, Network, SeasonForecaster, torch_network
-from harness_ttm.part import parse_part
+from harness_ttm.part import is_rate, parse_part
 from harness_ttm.season_head import SeasonTTM
 from harness_ttm.seasons import HINTS, hints_of
 from harness_ttm.train.losses import quantile_loss
@@ -120,7 +120,7 @@ class TTTForecaster:
         for name, value, least in (("steps", steps, 1), ("origins", origins, LEAST - 1), ("patches", patches, 1)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise UsageError(f"got {name} {value!r} for test-time training; wanted a whole number of at least {least}")
-        if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < 10:
+        if not is_rate(lr):
             raise UsageError(f"got lr {lr!r} for test-time training; wanted a number above 0, as in 0.001")
         self.part, self.config = parse_part(part or DEFAULT), config
         self.steps, self.lr, self.weight_decay, self.clip = steps, lr, weight_decay, clip

@@ -7,11 +7,11 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
-from harness import HarnessError
+from harness import HarnessError, UsageError
 from harness.errors import describe
 
 __all__ = ["CheckpointError", "Checkpoints"]
@@ -31,6 +31,29 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int, say: Callable[[str], None] = print) -> None:
         self.folder, self.keep, self.say = folder, keep, say
+
+    def lock(self) -> TextIO:
+        """Make the folder and hold it until what is returned is closed, or the process ends.
+
+        Raises:
+            UsageError: another training holds it, or it cannot be written to.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = (self.folder / "lock").open("a")
+        except OSError as error:
+            raise UsageError(f"{self.folder}: {error.strerror or error}; wanted a folder that can be written to: -o") from None
+        with contextlib.suppress(ImportError):  # not on Windows
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.close()
+                raise UsageError(f"another training writes into {self.folder}; wait for it, or name another folder: -o") from None
+            except OSError:  # a file system without locks
+                pass
+        return handle
 
     def files(self) -> list[Path]:
         """All by step, the newest last."""
@@ -65,7 +88,8 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-            why = "the disk is full" if full else describe(error)
+            cut = getattr(error, "errno", None) == errno.EFBIG or "inline_container" in str(error)  # torch's writer says no more
+            why = "the disk is full" if full else "a full disk, or a limit on the size of files, cut it short" if cut else describe(error)
             kept = self.files()
             rest = f"{kept[-1].name} is whole" if kept else "there is none yet"
             raise CheckpointError(

@@ -27,9 +27,12 @@ POSITIVE = (
 )  # fmt: skip
 MOST = {
     "seed": 2**32, "steps": 10**9, "batch": 2**20, "validation_windows": 2**20, "data.length": 2**20, "data.history": 2**16,
+    "optimizer.learning_rate": 100, "optimizer.weight_decay": 100, "optimizer.clip": 1e9, "loss.delta": 1e9, "loss.balance": 1e9,
+    "data.augment.scaling_size": 10, "data.augment.time_warp_size": 10, "data.augment.magnitude_warp_size": 10,
     "data.chunk": 2**20, "data.chunks": 2**12, "data.shards": 2**6, "data.workers": 2**8, "data.augment.warp_knots": 2**10,
 }  # fmt: skip
 LARGEST_POOL = 2**37  # bytes
+SHORTEST_HISTORY = 16
 NOT_NEGATIVE = (
     "seed", "validate_every", "early_stopping", "data.workers", "optimizer.weight_decay", "loss.balance", "schedule.warmup",
     "schedule.patience", "data.augment.scaling_size", "data.augment.time_warp_size", "data.augment.magnitude_warp_size",
@@ -93,6 +96,8 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     if recipe.batch % data.shards:
         near = max(round(recipe.batch / data.shards), 1) * data.shards
         yield f"batch is {recipe.batch}, which {data.shards} shards do not divide; wanted a multiple: batch={near}, or other data.shards"
+    if data.history < SHORTEST_HISTORY:
+        yield f"data.history is {data.history}; wanted at least {SHORTEST_HISTORY}"
     if recipe.patches > model.max_horizon // model.patch_length:
         most = model.max_horizon // model.patch_length
         yield f"patches is {recipe.patches}; wanted at most {most}, which max_horizon {model.max_horizon} has"
@@ -129,13 +134,13 @@ def _course(recipe: Recipe) -> Iterator[str]:
     if not all(0 <= beta < 1 for beta in optimizer.betas):
         yield f"optimizer.betas is {list(optimizer.betas)}; wanted two numbers from 0 to below 1"
     for rule in optimizer.rules:
-        if rule.learning_rate <= 0:
-            yield f"optimizer.rules has learning_rate {rule.learning_rate} for {rule.match!r}; wanted more than 0, or frozen: true"
-        if rule.weight_decay is not None and rule.weight_decay < 0:
-            yield f"optimizer.rules has weight_decay {rule.weight_decay} for {rule.match!r}; wanted 0 or more"
+        if not 0 < rule.learning_rate <= 1000:
+            yield f"optimizer.rules has learning_rate {rule.learning_rate} for {rule.match!r}; wanted 0 to 1000 times, or frozen: true"
+        if rule.weight_decay is not None and not 0 <= rule.weight_decay <= 100:
+            yield f"optimizer.rules has weight_decay {rule.weight_decay} for {rule.match!r}; wanted 0 to 100"
         try:
             re.compile(rule.match)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             yield f"optimizer.rules has match {rule.match!r}: {error}; wanted a regular expression, such as '^backbone'"
     needs = ["schedule.name plateau"] * (schedule.name == "plateau") + ["early_stopping"] * (recipe.early_stopping > 0)
     if needs and not recipe.validate_every:

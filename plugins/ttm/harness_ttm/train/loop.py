@@ -26,17 +26,18 @@ from harness_ttm.season_head import SeasonTTM
 from harness_ttm.train import parallel
 from harness_ttm.train.checkpoints import Checkpoints
 from harness_ttm.train.curve import Row, best_of, waited, write_csv
-from harness_ttm.train.losses import quantile_loss, window_loss
+from harness_ttm.train.losses import window_loss
 from harness_ttm.train.optim import make_optimizer, set_learning_rate
 from harness_ttm.train.progress import Progress
 from harness_ttm.train.reading import differences
 from harness_ttm.train.real import load_corpora
 from harness_ttm.train.recipe import Recipe
 from harness_ttm.train.schedules import Plateau, learning_rate
-from harness_ttm.train.streams import Arrays, Batches, Stream, future_patches
+from harness_ttm.train.streams import Arrays, Batches
 from harness_ttm.train.validate import Validation
+from harness_ttm.weights import check_size
 
-__all__ = ["Stream", "Trainer", "TrainingError", "checkpoint_folder", "future_patches", "learning_rate", "quantile_loss"]
+__all__ = ["Trainer", "TrainingError", "check_network", "checkpoint_folder"]
 
 FREE = (
     "log", "log_every", "keep", "checkpoint_every", "data.workers", "compile", "validate_every", "validation_windows", "early_stopping",
@@ -59,6 +60,18 @@ def checkpoint_folder(folder: Path) -> Path:
     """`NAME-checkpoints` beside a folder: apart, since all files in a folder of weights are part of what they are known by in results."""
     folder = folder if folder.name not in ("", "..") else folder.resolve()
     return folder.with_name(f"{folder.name}-checkpoints")
+
+
+def check_network(recipe: Recipe) -> None:
+    """Refuse a network that is too large to be meant.
+
+    Raises:
+        UsageError: says how many parameters it would have.
+    """
+    try:
+        check_size(recipe.model, SeasonTTM)
+    except ValueError as error:
+        raise UsageError(f"model: {error}") from None
 
 
 @dataclass
@@ -88,6 +101,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         recipe = self.recipe
+        check_network(recipe)
         torch.manual_seed(recipe.seed)
         self.model = SeasonTTM(recipe.model).to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}

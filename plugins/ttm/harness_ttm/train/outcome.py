@@ -20,7 +20,7 @@ from harness.receipt import machine
 from harness_ttm.synthetic import VERSION
 from harness_ttm.train.card import card, corpora_line
 from harness_ttm.train.curve import SCORE, Row, best_of, picture, write_csv
-from harness_ttm.train.loop import Trainer
+from harness_ttm.train.loop import Trainer, TrainingError
 from harness_ttm.train.recipe import Recipe
 from harness_ttm.weights import save
 
@@ -46,10 +46,14 @@ def write_outcome(trainer: Trainer, end: str) -> dict[str, Any]:
     model = trainer.averaged()
     row = next((row for row in reversed(trainer.curve) if SCORE in row), None)
     score = {k: v for k, v in row.items() if k == "step" or k.startswith("val_")} if row else None
-    best = trainer.checkpoints.best(trainer.device) if recipe.early_stopping else None
-    if best is not None:
+    if recipe.early_stopping and best_of(trainer.curve) is not None:
+        best = trainer.checkpoints.best(trainer.device)
+        if best is None:
+            wanted = "--fresh trains again; --set early_stopping=0 takes the last step's weights"
+            raise TrainingError(f"the best weights, in {trainer.checkpoints.folder}, cannot be read, and none were written; {wanted}")
         model.load_state_dict(best["average"])
         score = {"step": best["step"], **best["scores"]}
+    _check_good(model, trainer, score)
     save(model, folder)
     write_recipe(folder, recipe)
     write_csv(folder / "curve.csv", trainer.curve)
@@ -71,6 +75,19 @@ def write_outcome(trainer: Trainer, end: str) -> dict[str, Any]:
     }
     write_whole(folder / "README.md", card(folder.name, recipe, sizes(model), course, corpora, score))
     return score or {}
+
+
+def _check_good(model: nn.Module, trainer: Trainer, score: Row | None) -> None:
+    """Raise TrainingError where a training came to nothing: weights and folder then stay as they were."""
+    rate = trainer.recipe.optimizer.learning_rate
+    finite = all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+    lost = score is not None and not np.isfinite(score.get(SCORE, 0.0))
+    if not finite or lost or 2 * trainer.skipped > trainer.step:
+        why = f"{trainer.skipped} of {trainer.step} steps had gradients that are not finite" if finite else "the weights are not finite"
+        raise TrainingError(
+            f"the training diverged, and no weights were written: {why}. Try a lower peak, as in --fresh --set"
+            f" optimizer.learning_rate={rate / 4:g} (now {rate:g})"
+        )
 
 
 def sizes(model: nn.Module) -> dict[str, int]:

@@ -10,12 +10,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from harness import UsageError
 from harness.errors import suggest
 from harness_ttm.config import TTMConfig
 
 __all__ = ["changed", "differences", "plain", "read", "read_yaml"]
 
+ODD = (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError)
+"""What PyYAML raises for text that is no YAML, and for tags such as !!int with something else behind them."""
 NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "keys and values", types.NoneType: "null"}
 
 
@@ -25,15 +29,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be read, or is something else.
     """
-    import yaml
-
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         why = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
         raise UsageError(f"-C {path}: {why}; wanted a recipe, such as the recipe.yaml beside trained weights") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"-C {path}: {error}") from None
+    except ODD as error:
+        raise UsageError(
+            f"-C {path}: {' '.join(str(error).split())[:300] or type(error).__name__}; wanted keys and values in YAML"
+        ) from None
     if not isinstance(values, dict):
         raise UsageError(f"-C {path}: got {values!r}; wanted keys and values, as in 'steps: 1000'")
     return values
@@ -45,8 +49,6 @@ def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
     Raises:
         UsageError: no =, no YAML, or a part of the key that is no mapping.
     """
-    import yaml
-
     out = _copied(values)
     for text in changes:
         key, equals, value = text.partition("=")
@@ -62,8 +64,8 @@ def changed(values: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
                 raise UsageError(f"got --set {text}: {part} holds no keys; wanted one of the recipe's, as in --set data.shards=4")
         try:
             place[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"got --set {text}: {' '.join(str(error).split())}") from None
+        except ODD as error:
+            raise UsageError(f"got --set {text[:200]}: {' '.join(str(error).split())[:300] or type(error).__name__}") from None
     return out
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from harness import UsageError
 from harness_ttm.config import TTMConfig
 from harness_ttm.train.windows import Augment
 
@@ -121,7 +122,10 @@ class Recipe:
         from harness_ttm.train.checks import check
         from harness_ttm.train.reading import changed, read, read_yaml
 
-        recipe = cast(Recipe, read(cls, changed(read_yaml(path), changes), ""))
+        try:
+            recipe = cast(Recipe, read(cls, changed(read_yaml(path), changes), ""))
+        except RecursionError:  # an anchor that holds itself
+            raise UsageError(f"-C {path}: keys are nested without end; wanted those of a recipe") from None
         check(recipe)
         return recipe
 

@@ -14,14 +14,13 @@ from types import FrameType
 import torch
 
 from harness import UsageError
-from harness.errors import describe as describe_error
 from harness.interrupt import handlers
 from harness_ttm.synthetic import VERSION
 from harness_ttm.train import parallel
 from harness_ttm.train.checkpoints import Checkpoints
 from harness_ttm.train.checks import check, check_world
 from harness_ttm.train.curve import Board, Row
-from harness_ttm.train.loop import Trainer, checkpoint_folder
+from harness_ttm.train.loop import Trainer, check_network, checkpoint_folder
 from harness_ttm.train.outcome import record, sizes, write_outcome, write_recipe
 from harness_ttm.train.pace import measure
 from harness_ttm.train.progress import Progress, make_progress
@@ -75,28 +74,33 @@ def run(options: Options) -> int:
 def _prepare(options: Options, progress: Progress) -> None:
     """Refuse a folder that will not do; remove what a fresh start does not want."""
     folder = options.folder
+    try:
+        _check_folder(folder)
+        checkpoints = Checkpoints(checkpoint_folder(folder), 1, progress.message)
+        if options.resume and not checkpoints.files():
+            raise UsageError(f"got --resume, and there is no checkpoint in {checkpoints.folder}; type the same without it")
+    except OSError as error:
+        raise UsageError(f"-o {str(folder)[:200]}: {error.strerror or error}; wanted a folder, made if it is not there") from None
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse what is no folder, and one with files that no training wrote."""
+    here = Path.cwd().resolve()
+    if folder.resolve() in (here, *here.parents):
+        raise UsageError(f"-o {folder}: that is the working folder, or one above it; wanted a folder of its own, made if it is not there")
     for path in (folder, checkpoint_folder(folder)):
         there = next(p for p in (path, *path.absolute().parents) if p.exists())
         if not there.is_dir():
             raise UsageError(f"-o {folder}: {there} is a file; wanted a folder, made if it is not there")
-    checkpoints = Checkpoints(checkpoint_folder(folder), 1, progress.message)
-    if options.resume and not checkpoints.files():
-        raise UsageError(f"got --resume, and there is no checkpoint in {checkpoints.folder}; type the same without it")
-    if options.dry_run:
-        return
-    try:
-        checkpoints.folder.mkdir(parents=True, exist_ok=True)
-        if options.resume is False:
-            checkpoints.clear()
-        checkpoints.remove_leftovers()
-    except OSError as error:
-        raise UsageError(f"-o {folder}: {describe_error(error)}; wanted a folder that can be written to") from None
+    if folder.exists() and not (folder / "recipe.yaml").exists() and (inside := sorted(p.name for p in folder.iterdir())):
+        raise UsageError(f"-o {folder} holds {', '.join(inside[:3])}, and no recipe.yaml: it is not of a training. Name another folder")
 
 
 def _fitted(recipe: Recipe, options: Options, seconds: float, place: tuple[str, int, int], progress: Progress) -> Recipe:
     """The recipe with as many steps as fit into the time; with those of the checkpoint where there is one."""
     device, rank, world = place
-    found = Checkpoints(checkpoint_folder(options.folder), 1, lambda _: None).newest("cpu") if rank == 0 else None
+    again = options.resume is not False and rank == 0
+    found = Checkpoints(checkpoint_folder(options.folder), 1, lambda _: None).newest("cpu") if again else None
     steps = parallel.agree(found and found[1].get("recipe", {}).get("steps"), world)
     if steps:
         progress.message(f"--time was settled when this training began: {steps:,} steps")
@@ -112,27 +116,33 @@ def _fitted(recipe: Recipe, options: Options, seconds: float, place: tuple[str, 
 
 def _train(recipe: Recipe, options: Options, place: tuple[str, int, int], progress: Progress) -> int:
     device, rank, world = place
-    board = Board(checkpoint_folder(options.folder)) if rank == 0 and recipe.log == "tensorboard" else None
-    trainer = Trainer(recipe, options.folder, device, rank, world, progress, listeners=(board.row,) if board else ())
-    going_on = trainer.resume(force=options.resume is True)
-    progress.message(_begin(trainer, going_on))
-    if rank == 0:
-        write_recipe(options.folder, recipe)
-    try:
-        with _stopping(trainer, progress.message):
-            end = trainer.train()
-    finally:
-        progress.close()
-        if board:
-            board.close()
-    if end == "interrupted":
-        progress.message(f"stopped after step {trainer.step:,}; the same command goes on from there")
-        raise KeyboardInterrupt
-    if rank == 0:
-        score = write_outcome(trainer, end)
-        if options.db is not None:
-            progress.message(f"recorded as {record(options.db, trainer, score, sys.argv)} in {options.db}")
-        print(_ended(trainer, end, score))
+    trainer = Trainer(recipe, options.folder, device, rank, world, progress)
+    with contextlib.ExitStack() as stack:
+        if rank == 0:  # nothing was changed before here
+            stack.enter_context(trainer.checkpoints.lock())
+            if options.resume is False:
+                trainer.checkpoints.clear()
+            trainer.checkpoints.remove_leftovers()
+        if rank == 0 and recipe.log == "tensorboard":
+            board = stack.enter_context(contextlib.closing(Board(checkpoint_folder(options.folder))))
+            trainer.listeners = (board.row,)
+        going_on = trainer.resume(force=options.resume is True)
+        progress.message(_begin(trainer, going_on))
+        if rank == 0:
+            write_recipe(options.folder, recipe)
+        try:
+            with _stopping(trainer, progress.message):
+                end = trainer.train()
+        finally:
+            progress.close()
+        if end == "interrupted":
+            progress.message(f"stopped after step {trainer.step:,}; the same command goes on from there")
+            raise KeyboardInterrupt
+        if rank == 0:
+            score = write_outcome(trainer, end)
+            if options.db is not None:
+                progress.message(f"recorded as {record(options.db, trainer, score, sys.argv)} in {options.db}")
+            print(_ended(trainer, end, score))
     return 0
 
 
@@ -156,6 +166,7 @@ def describe(recipe: Recipe, options: Options, device: str, world: int) -> str:
     from harness_ttm.train.optim import make_optimizer
     from harness_ttm.train.real import load_corpora
 
+    check_network(recipe)
     model = SeasonTTM(recipe.model)
     make_optimizer(model, recipe.optimizer)  # its rules must match
     parts = sizes(model)

@@ -43,7 +43,7 @@ def alias(word: str) -> str:
     >>> alias("10_minutes"), alias("half_hourly"), alias("weekly"), alias(""), alias("0_days")
     ('10T', '30T', 'W', '', '')
     """
-    match = re.fullmatch(r"(?:(\d+)_)?([a-z_]+)", word.strip().lower())
+    match = re.fullmatch(r"(?:([0-9]{1,6})_)?([a-z_]+)", word.strip().lower())
     if match is None:
         return ""
     name = IRREGULAR.get(match[2], re.sub(r"(ly|s)$", "", match[2]))
