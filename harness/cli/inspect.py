@@ -136,8 +136,19 @@ def models(plugins: Any) -> Rows:
     for name, entry in sorted(plugins.models.items()):
         info = asdict(entry.info)
         info["version"] = info["version"] or entry.version
-        rows.append({**info, "name": name, "plugin": entry.distribution})
+        rows.append({**info, "name": name, "takes": takes(entry.factory), "plugin": entry.distribution})
     return rows, ["name", "summary", "model_type", "output", "modes", "parameters", "license", "plugin", "version"]
+
+
+def takes(factory: Any) -> str:
+    """The parameters of a model with their defaults, as `-m "name[parameter=value]"` and `-M name:parameter=value` set them."""
+    import inspect
+
+    try:
+        found = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # a class of a compiled extension may not tell
+        return ""
+    return ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in found if p.kind is not p.VAR_KEYWORD)
 
 
 def suites(plugins: Any) -> Rows:

@@ -37,7 +37,8 @@ def _short(row: Mapping[str, Any], name: str) -> str:
     if name == "model":
         marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale") or row.get("baseline_stale")}
         name = _clean(row["model"])
-        short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        # A long name is one with a path in it; its end tells the weights, and the mode.
+        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 31]}…{name[-30:]}"
         return " ".join([short, *(mark for mark, shown in marks.items() if shown)])
     if name == "tasks":
         return f"{row['done']}/{row['total']}"

@@ -7,6 +7,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ pytest.importorskip("torch", reason="torch is not installed; type: pip install '
 
 import torch
 from harness_ttm import synthetic as generators
-from harness_ttm.train import losses, real, tsf, windows
+from harness_ttm.train import losses, real, session, tsf, windows
 from harness_ttm.train.augment import smooth_basis, time_warped, warp
 from harness_ttm.train.checkpoints import CheckpointError
 from harness_ttm.train.checks import check, check_world
@@ -709,6 +710,22 @@ def test_the_command_refuses_what_will_not_do(tmp_path: Path, monkeypatch: pytes
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="finds no CUDA device; wanted --device cpu"):
             CliRunner().invoke(train, ["ttm", "--device", "cuda", "-C", "tiny.yaml"], catch_exceptions=False)
+
+
+def test_without_a_recipe_it_is_that_of_the_shipped_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(UsageError, match=r"torch\.compile needs the compiler .*; --set compile=false"):
+        CliRunner().invoke(train, ["ttm", "--dry-run"], catch_exceptions=False)
+    done = CliRunner().invoke(train, ["ttm", "--dry-run", "--set", "compile=false"], catch_exceptions=False)
+    assert "1,415,440 parameters" in done.output and "my-ttm" in done.output
+
+
+def test_a_schedule_in_steps_fits_any_number_of_them(tiny: Callable[..., Recipe]) -> None:
+    long = tiny("steps=1000", "schedule.warmup=300", "schedule.name=restarts", "schedule.cycle=50")
+    schedule = session._as_shares(long).schedule
+    assert (schedule.warmup, schedule.cycle) == (0.3, 0.05)
+    assert session._as_shares(tiny("schedule.warmup=0.1")).schedule.warmup == 0.1
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,6 +225,8 @@ def read_config(folder: Path) -> TTMConfig:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        if (folder / "recipe.yaml").exists():
+            raise UsageError(f"the training in {folder} has not ended; the same `harness train` command finishes it") from None
         raise UsageError(f"there is no {file}; wanted a folder with config.json and model.safetensors") from None
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None

@@ -36,7 +36,9 @@ def digest() -> str:
 def needs_torch(what: str = "this") -> None:
     """Raise `PluginError` where torch or safetensors is not installed. Imports neither."""
     if missing := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise PluginError(f"{what} needs the package {' and '.join(map(repr, missing))}, which is not installed. Type: {INSTALL_TORCH}")
+        packages = " and ".join(map(repr, missing))
+        they = "package {}, which is" if len(missing) == 1 else "packages {}, which are"
+        raise PluginError(f"{what} needs the {they.format(packages)} not installed. Type: {INSTALL_TORCH}, or make install in a clone")
 
 
 def write_facts() -> None:

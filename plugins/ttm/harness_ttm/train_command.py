@@ -8,7 +8,7 @@ import click
 
 from harness.cli.complete import progress_kinds
 from harness.errors import UsageError, suggest
-from harness_ttm.shipped import needs_torch
+from harness_ttm.shipped import SHIPPED, needs_torch
 
 __all__ = ["train"]
 
@@ -21,15 +21,16 @@ TRAINABLE = ("ttm",)
     "-C",
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The recipe, a YAML file; every key is in docs/training.md.",
+    default=None,
+    show_default=False,
+    help="The recipe, a YAML file; every key is in docs/training.md.  [default: the recipe of the shipped weights]",
 )
 @click.option(
     "-o",
     "--output",
     "folder",
     type=click.Path(path_type=Path),
-    help="Folder for weights, curve and model card; checkpoints go into FOLDER-checkpoints beside it.  [default: the recipe's name]",
+    help="Folder for weights, curve and model card, with FOLDER-checkpoints beside it.  [default: the recipe's name, or my-ttm]",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another value of the recipe: --set data.shards=4.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Steps, instead of the recipe's.")
@@ -42,7 +43,7 @@ TRAINABLE = ("ttm",)
 @click.option("--dry-run", is_flag=True, help="Check the recipe, say what would be done, and stop.")
 def train(
     model: str,
-    config: Path,
+    config: Path | None,
     folder: Path | None,
     changes: tuple[str, ...],
     steps: int | None,
@@ -58,6 +59,8 @@ def train(
 
     The same command goes on after an interruption, with the same numbers as without one. Ctrl-C writes a checkpoint first. Several
     processes: torchrun --nproc-per-node 2 -m harness train ttm -C recipe.yaml
+
+    A first try, in ten minutes: harness train ttm -o my-ttm --time 10m --set compile=false
     """
     if model not in TRAINABLE:
         raise UsageError(f"got model {model!r}; wanted {', '.join(TRAINABLE)}.{suggest(model, TRAINABLE)}")
@@ -74,4 +77,5 @@ def train(
     from harness_ttm.train.session import Options, limit_threads, run
 
     limit_threads(threads)
-    return run(Options(config, folder or Path(config.stem), changes, device, resume, seconds, dry_run, db, progress))
+    folder = folder or Path(config.stem if config else "my-ttm")
+    return run(Options(config or SHIPPED / "recipe.yaml", folder, changes, device, resume, seconds, dry_run, db, progress))

@@ -66,7 +66,8 @@ def chart(curve: Sequence[Row]) -> dict[str, Any]:
     def panel(values: list[dict[str, Any]], y: str, title: str, height: int, **more: Any) -> dict[str, Any]:
         scale = {"zero": False, "nice": True}
         encoding = {"x": step, "y": {"field": y, "type": "quantitative", "title": title, "scale": scale}, **more}
-        return {"data": {"values": values}, "mark": "line", "width": 520, "height": height, "encoding": encoding}
+        mark = {"type": "line", "point": len(values) < 100}  # a line of one point is not seen
+        return {"data": {"values": values}, "mark": mark, "width": 520, "height": height, "encoding": encoding}
 
     colour = {"field": "of", "type": "nominal", "title": "loss of", "sort": list(names.values())}
     first = panel(losses, "loss", "loss of scaled values", 260, color=colour)

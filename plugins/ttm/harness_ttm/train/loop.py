@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -63,15 +65,18 @@ def checkpoint_folder(folder: Path) -> Path:
 
 
 def check_network(recipe: Recipe) -> None:
-    """Refuse a network that is too large to be meant.
+    """Refuse a network that is too large to be meant, and one that cannot be compiled here.
 
     Raises:
-        UsageError: says how many parameters it would have.
+        UsageError: says how many parameters it would have, or what is missing.
     """
     try:
         check_size(recipe.model, SeasonTTM)
     except ValueError as error:
         raise UsageError(f"model: {error}") from None
+    compiler = os.environ.get("CXX", "g++")
+    if recipe.compile and shutil.which(compiler) is None:
+        raise UsageError(f"compile is on, and torch.compile needs the compiler {compiler}, which is not here; --set compile=false")
 
 
 @dataclass

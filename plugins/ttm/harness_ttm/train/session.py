@@ -105,13 +105,23 @@ def _fitted(recipe: Recipe, options: Options, seconds: float, place: tuple[str, 
     if steps:
         progress.message(f"--time was settled when this training began: {steps:,} steps")
     else:
-        progress.message("measuring how many steps fit into the time")
+        slow = ", compiling the network first, which takes a minute or two" if recipe.compile else ""
+        progress.message(f"measuring how many steps fit into the time{slow}")
         pace = measure(recipe, device, rank, world)
         steps = parallel.agree(pace.steps(seconds, recipe), world)
         progress.message(f"{steps:,} steps: {pace.step * 1000:.0f} ms each and {pace.series * 1000:.0f} ms for new series")
-    recipe = replace(recipe, steps=steps)
+    recipe = replace(_as_shares(recipe), steps=steps)
     check(recipe)
     return recipe
+
+
+def _as_shares(recipe: Recipe) -> Recipe:
+    """Numbers of steps in the schedule as the share of the recipe's steps that they are, for another number of steps."""
+    schedule, shares = recipe.schedule, {}
+    for name in ("warmup", "cycle"):
+        if (count := getattr(schedule, name)) >= 1:
+            shares[name] = min(count / recipe.steps, 0.99)
+    return replace(recipe, schedule=replace(schedule, **shares))
 
 
 def _train(recipe: Recipe, options: Options, place: tuple[str, int, int], progress: Progress) -> int:
@@ -128,6 +138,9 @@ def _train(recipe: Recipe, options: Options, place: tuple[str, int, int], progre
             trainer.listeners = (board.row,)
         going_on = trainer.resume(force=options.resume is True)
         progress.message(_begin(trainer, going_on))
+        data = recipe.data
+        slow = "compiling the network and " if recipe.compile else ""
+        progress.message(f"{slow}making {data.chunk * data.chunks:,} series for each of {data.shards} shards")
         if rank == 0:
             write_recipe(options.folder, recipe)
         try:
