@@ -187,10 +187,11 @@ def folder_of(store: Store, row: Mapping[str, Any]) -> Path | None:
 
 
 def usage(store: Store, row: Mapping[str, Any]) -> str:
-    """The command that forecasts with a row of `trained`; "" where its weights were not kept, or are gone."""
+    """The command that forecasts with a row of `trained` the task that it was learnt on; "" where its weights were not kept, or are gone."""
     folder = folder_of(store, row)
     if folder is None or not os.path.exists(folder):  # noqa: PTH110 - false, and no error, for a name that no file can have
         return ""
     params = {name: value for name, value in mapping(row["params"]).items() if name != "weights"}
     model, name = label(row["model_name"], params), row["model_name"]
-    return shlex.join(["harness", "run", "-m", model, "-M", f"{name}:weights={folder}"])
+    where = [part for option, value in (("-s", row["suite"]), ("-t", row["task"])) if value for part in (option, value)]
+    return shlex.join(["harness", "run", "-m", model, "-M", f"{name}:weights={folder}", *where])

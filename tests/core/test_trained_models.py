@@ -139,17 +139,17 @@ def test_saved_models_are_used_again(net: Lab) -> None:
     row = found["full"]
     use = net.run("show", row["id"][:10]).expect(0, f"trained {row['id']}", "configuration", "fit_s", "loss").out
     (line,) = [line.split(maxsplit=1)[1] for line in use.splitlines() if line.startswith("  use ")]
-    assert line == f"harness run -m net -M net:weights={row['folder']}"
+    assert line == f"harness run -m net -M net:weights={row['folder']} -s quick -t {TASK}"
     words = shlex.split(line)[1:]
-    (made,) = net.run(*words, "-t", TASK, "--mode", "zero-shot", "--json").expect(0).json()["cells"]
+    (made,) = net.run(*words, "--mode", "zero-shot", "--json").expect(0).json()["cells"]
     assert made["scores"] == cells["full"]["scores"]
     assert made["scores"] != cells["finetune"]["scores"]
     # Training from there says so.
-    net.run(*words, "-t", TASK, "--mode", "finetune", "--seed", "9", "--json").expect(0)
+    net.run(*words, "--mode", "finetune", "--seed", "9", "--json").expect(0)
     (second,) = [r for r in harness.load(net.db).trained().to_pylist() if r["seed"] == 9]
     assert second["parent"] == f"net@{row['weights_digest']}"
     # The line for that one names its own weights alone, and what was removed is said to be.
-    net.run(*words, "-t", TASK, "--mode", "finetune", "--seed", "8", "-M", "factor=2", "--save-models", "--json").expect(0)
+    net.run(*words, "--mode", "finetune", "--seed", "8", "-M", "factor=2", "--save-models", "--json").expect(0)
     (third,) = [r for r in harness.load(net.db).trained().to_pylist() if r["seed"] == 8]
     assert f"-m 'net[factor=2]' -M net:weights={third['folder']}" in net.run("show", third["id"], "--json").expect(0).json()[0]["use"]
     (Path(third["folder"]) / "model.bin").unlink()

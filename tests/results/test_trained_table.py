@@ -222,7 +222,7 @@ def test_a_folder_that_is_gone_is_a_problem(store: DuckStore) -> None:
     store.ingest()
     assert maintenance.check(store) == []
     (row,) = store.query("SELECT * FROM trained WHERE cell_id = 'cell-1' AND path NOT LIKE '/%'").to_pylist()
-    assert usage(store, row) == f"harness run -m 'net[a=1]' -M net:weights={folder}"
+    assert usage(store, row) == f"harness run -m 'net[a=1]' -M net:weights={folder} -t t"
     shutil.rmtree(folder)
     assert usage(store, row) == ""
     (problem,) = maintenance.check(store)
