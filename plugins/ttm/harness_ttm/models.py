@@ -107,7 +107,7 @@ class Trained(Loaded):
         options: dict[str, Any] = {"part": self.part, "learning_rate": self.learning_rate}
         result = adapt.finetune(on_device(model, self.device), train, budget, seed, mode=mode, **given(options))
         self.trained = result
-        self.notes.update(result.notes)
+        self.notes |= {**result.notes, "trained by": torch_version(self.device)}
         return result.model
 
     def save(self, folder: Path) -> None:
