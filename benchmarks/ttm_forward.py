@@ -1,7 +1,7 @@
 """Speed of the forward pass beside granite-tsfm, in one process, same weights: `python benchmarks/ttm_forward.py [--threads 1 2]`.
 
 The network of 512 steps of context and 96 of horizon (805,280 parameters), random weights, on the CPU, without gradients. Ours runs in
-chunks of a fixed number of windows (`in_chunks`), as the models do, or, on the second line, as one call of the network. The two
+chunks of a fixed number of windows on one thread (`in_chunks`), as the models do, or, on the second line, as one call of the network. They
 take turns and the median counts; the largest difference of the forecasts is printed, too. Without granite-tsfm only ours is measured:
 pip install --no-deps --target DIR granite-tsfm==0.3.11, then HARNESS_GRANITE=DIR.
 """

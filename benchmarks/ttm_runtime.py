@@ -3,7 +3,8 @@
 Random weights of the shipped sizes, unless a folder with config.json, model.safetensors and model.onnx is named. Two tables:
 
 - the network alone, 32 windows a call as the forecaster does it, horizons of 48 and 720 steps (3 and 45 future patches), on one thread;
-- whole forecasts of batches of 1, 64 and 1,024 windows of 700 steps, horizon 48, for each number of threads.
+- whole forecasts of batches of 1, 64 and 1,024 windows of 700 steps, horizon 48, for each number of threads (of onnxruntime; torch forecasts
+  on one).
 
 What runs on one thread is measured in CPU time, so that neighbours on the machine hardly count; more threads are measured on the wall and
 want a quiet machine. The two take turns and the best turn counts. A ratio above 1 says that onnxruntime is faster. Needs torch, safetensors
@@ -90,7 +91,6 @@ def alone(folder: Path, seconds: float) -> None:
 
 def forecasts(folder: Path, seconds: float, threads: list[int]) -> None:
     """Windows a second of whole forecasts."""
-    import torch
 
     config, rng = read_config(folder), np.random.default_rng(0)
     t = np.arange(700)
@@ -98,7 +98,6 @@ def forecasts(folder: Path, seconds: float, threads: list[int]) -> None:
     model, _ = load(folder, SeasonTTM)
     print("\n| threads | batch | onnxruntime, windows/s | torch, windows/s | ratio |\n|---|---|---|---|---|")
     for count in threads:
-        torch.set_num_threads(count)
         networks: dict[str, Network] = {"onnxruntime": onnx_network(folder, count), "torch": torch_network(model)}
         for windows in (1, 64, 1024):
             batch = Batch.from_contexts(contexts[:windows], horizon=48, freq="H", season_length=24)
