@@ -3,8 +3,8 @@
 Random weights of the shipped sizes, unless a folder with config.json, model.safetensors and model.onnx is named. Two tables:
 
 - the network alone, 32 windows a call as the forecaster does it, horizons of 48 and 720 steps (3 and 45 future patches), on one thread;
-- whole forecasts of batches of 1, 64 and 1,024 windows of 700 steps, horizon 48, for each number of threads (of onnxruntime; torch forecasts
-  on one).
+- whole forecasts of batches of 1, 64 and 1,024 windows of 700 steps, horizon 48, for each number of threads (of onnxruntime; torch
+  forecasts on one).
 
 What runs on one thread is measured in CPU time, so that neighbours on the machine hardly count; more threads are measured on the wall and
 want a quiet machine. The two take turns and the best turn counts. A ratio above 1 says that onnxruntime is faster. Needs torch, safetensors

@@ -187,7 +187,7 @@ def folder_of(store: Store, row: Mapping[str, Any]) -> Path | None:
 
 
 def usage(store: Store, row: Mapping[str, Any]) -> str:
-    """The command that forecasts with a row of `trained` the task that it was learnt on; "" where its weights were not kept, or are gone."""
+    """The command that forecasts with a row of `trained` the task it was learnt on; "" where its weights were not kept, or are gone."""
     folder = folder_of(store, row)
     if folder is None or not os.path.exists(folder):  # noqa: PTH110 - false, and no error, for a name that no file can have
         return ""
