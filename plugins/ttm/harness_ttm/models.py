@@ -110,6 +110,18 @@ class Trained(Loaded):
         self.notes |= {**result.notes, "trained by": torch_version(self.device)}
         return result.model
 
+    def tune_release(self, release: PublishedTTM, train: Batch, budget: str, seed: int, mode: str) -> PublishedTTM:
+        """A published release whose network that suits the horizon is trained, taken into use.
+
+        Raises:
+            Unsupported: mode `ttt`.
+        """
+        if mode == "ttt":
+            raise Unsupported("test-time training is for season-fold weights; published releases have finetune, few-shot:p and full")
+        tuned = release.with_network(self.tune(release.network_for(train), train, budget, seed, mode))
+        self.use(tuned, self.ran_on)
+        return tuned
+
     def save(self, folder: Path) -> None:
         """Write the adapted weights as config.json and model.safetensors, which `weights=` takes; low-rank factors beside them, in a folder
         `adapter`, which `adapter=` takes.
@@ -191,8 +203,7 @@ class TTM(Trained):
         needs_torch("a mode with training")
         tuned = self.copy()
         if self.release is not None:
-            tuned.release = self.release.with_network(tuned.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
-            tuned.use(tuned.release, self.ran_on)
+            tuned.release = tuned.tune_release(self.release, train, budget, seed, mode)
             return tuned
         from harness_ttm import adapt
         from harness_ttm.chunks import on_device
@@ -258,8 +269,7 @@ class TTMRelease(Trained):
             Unsupported: mode `ttt`.
         """
         tuned = self.copy()
-        tuned.release = self.release.with_network(tuned.tune(self.release.network_for(train), train, budget, seed, not_ttt(mode)))
-        tuned.use(tuned.release, self.ran_on)
+        tuned.release = tuned.tune_release(self.release, train, budget, seed, mode)
         return tuned
 
 
@@ -295,13 +305,6 @@ def check_runtime(runtime: str, device: str, torch_alone: bool) -> None:
 
     if runtime != "auto" and pick_runtime(SHIPPED, runtime, device) == "onnx" and torch_alone:
         raise UsageError("got runtime=onnx; published releases and adapters run on torch: leave runtime out, or say runtime=torch")
-
-
-def not_ttt(mode: str) -> str:
-    """The mode, unless it is test-time training."""
-    if mode == "ttt":
-        raise Unsupported("test-time training is for season-fold weights; published releases have finetune, few-shot:p and full")
-    return mode
 
 
 def folder_of(weights: str | None) -> Path:

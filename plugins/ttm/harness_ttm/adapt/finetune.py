@@ -150,7 +150,7 @@ def finetune(
         train: each series up to its first cutoff.
         budget: "200" or "200steps"; or "30s", "2m"; "" is 200 steps.
         mode: "finetune" and "few-shot:p" start from the network's weights, "full" from random ones.
-        part: what is trained, see `harness_ttm.adapt.parts`; "" is decoder, and all in mode full.
+        part: what is trained, see `harness_ttm.part`; "" is decoder, and all in mode full.
         learning_rate: of AdamW, at its peak; "auto" looks for one by `lr_find`, beyond the steps of the budget.
         batch, patches: windows per step, and future patches per window (fewer where the horizon has fewer).
         augmentation: None changes no window.
@@ -196,6 +196,7 @@ def finetune(
                     "no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing"
                 )
             notes |= {"kept": "base", "why": "no validation window has a label", "steps": 0}
+            notes["seconds"] = round(time.perf_counter() - begun, 3)
             return Finetuned(copy.deepcopy(model), notes)
         choose(tuned, chosen)
         search = run.search(lambda: steps is None and used(0) > SEARCH) if learning_rate == "auto" else None
@@ -209,12 +210,17 @@ def finetune(
     if notes["kept"] == "base":
         tuned = copy.deepcopy(model)
     adapter = copy.deepcopy(tuned) if layers(tuned) else None
+    notes["seconds"] = round(time.perf_counter() - begun, 3)
+    return Finetuned(_plain(tuned, model), notes, run.curve, search, adapter)
+
+
+def _plain(tuned: nn.Module, model: nn.Module) -> nn.Module:
+    """A tuned network, in place, as the one it came from: factors merged, in evaluation mode, the same parameters to be trained."""
     merge(tuned).eval()
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
     for name, parameter in tuned.named_parameters():
         parameter.requires_grad_(wanted[name])
-    notes["seconds"] = round(time.perf_counter() - begun, 3)
-    return Finetuned(tuned, notes, run.curve, search, adapter)
+    return tuned
 
 
 def _checked(mode: str, part: str, learning_rate: float | str) -> Part:
