@@ -16,7 +16,7 @@ from harness.frequency import shift
 from harness.series import TaskData
 from harness.types import ModelInfo
 
-__all__ = ["cut_batch", "edges", "ranges", "training_batch"]
+__all__ = ["cut_batch", "edges", "ids_of", "ranges", "training_batch"]
 
 CONTEXT_BYTES = 8 << 20
 """What the contexts of one batch may take with `-b auto`: fits beside everything else, and amortises a call."""
@@ -34,9 +34,14 @@ def _mix(values: U64) -> U64:
 
 
 def window_ids(data: TaskData, low: int, high: int) -> U64:
-    """Stable ids of the windows [low, high): a function of the task's name and the window's number."""
-    base = int.from_bytes(hashlib.blake2b(data.task.name.encode(), digest_size=8).digest())
-    return _mix(data.index[low:high].astype(np.uint64) ^ np.uint64(base))
+    """Stable ids of the windows [low, high)."""
+    return ids_of(data.task.name, data.index[low:high])
+
+
+def ids_of(task: str, index: I64) -> U64:
+    """Stable ids of windows, a function of the task's name and their numbers [N] in it."""
+    base = int.from_bytes(hashlib.blake2b(task.encode(), digest_size=8).digest())
+    return _mix(index.astype(np.uint64) ^ np.uint64(base))
 
 
 def edges(data: TaskData, info: ModelInfo) -> I64:
@@ -53,6 +58,7 @@ def ranges(data: TaskData, info: ModelInfo, batch_size: int | None) -> Iterator[
     ends = edges(data, info)
     length = data.cut if info.max_context is None else np.minimum(data.cut, info.max_context)
     streams = 1 + (data.series.past_count if "past" in info.covariates else 0)
+    streams += data.series.known_count if "known" in info.covariates else 0
     load = np.concatenate([[0], np.cumsum(length * (4 * streams))])  # bytes of the contexts before each window
     answer = 4 * data.task.horizon * (len(data.task.quantile_levels) + 1)
     rows = batch_size or min(info.batch_size or AUTO_ROWS, max(1, FORECAST_BYTES // answer))
@@ -76,6 +82,10 @@ def cut_batch(data: TaskData, low: int, high: int, info: ModelInfo, seed: int) -
     if "past" in info.covariates and series.past is not None:
         count = series.past_count
         past = [series.past.cut(item.astype(np.int64) * count + k, begin, cut) for k in range(count)]
+    known = []
+    if "known" in info.covariates and series.known is not None:
+        count = series.known_count
+        known = [series.known.cut(item.astype(np.int64) * count + k, begin, cut + task.horizon) for k in range(count)]
     ids = window_ids(data, low, high)
     starts = series.starts[item]
     return Batch(
@@ -89,6 +99,7 @@ def cut_batch(data: TaskData, low: int, high: int, info: ModelInfo, seed: int) -
         window_ids=ids,
         seeds=_mix(ids ^ _mix(np.array([seed], np.uint64))),
         past_covariates=tuple(past),
+        known_covariates=tuple(known),
     )
 
 
@@ -106,5 +117,14 @@ def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int) -> Bat
         return batch
     share = float(mode.partition(":")[2])
     begin = whole.cut - np.maximum(1, np.ceil(whole.cut * share).astype(np.int64))
-    parts = [Ragged.from_rows([row[b:] for row, b in zip(rows, begin, strict=True)]) for rows in (batch.contexts, *batch.past_covariates)]
-    return replace(batch, contexts=parts[0], past_covariates=tuple(parts[1:]), starts=shift(batch.starts, batch.freq, begin))
+
+    def newest(rows: Ragged) -> Ragged:
+        return Ragged.from_rows([row[b:] for row, b in zip(rows, begin, strict=True)])
+
+    return replace(
+        batch,
+        contexts=newest(batch.contexts),
+        past_covariates=tuple(map(newest, batch.past_covariates)),
+        known_covariates=tuple(map(newest, batch.known_covariates)),
+        starts=shift(batch.starts, batch.freq, begin),
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.conformance import fail
+from harness.conformance.kit import fail
 from harness.dialects.contract import Board, Dialect, Forecasts
 from harness.dialects.scoring import aggregate
 from harness.errors import PluginError, Unsupported

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import queue
 import shutil
@@ -20,6 +19,7 @@ from harness.cells import Cell, Outcome, Run
 from harness.errors import DataError, StoreError, describe
 from harness.execute import Facts, forecast_cell
 from harness.jobs import InOrder, Jobs
+from harness.kept_file import KeptFile
 from harness.plan import Plan, RunSpec
 from harness.plugins import Plugins
 from harness.progress import Progress
@@ -28,8 +28,10 @@ from harness.rows import step_table
 from harness.saved import model_folder
 from harness.scoring import Totals
 from harness.selection import learns
-from harness.sink import SpoolSink
+from harness.series import TaskData
+from harness.sink import SpoolSink, forecast_folder
 from harness.store import Store
+from harness.stored import Stored
 from harness.trained import of_cell, trained_id
 from harness.types import Metric, ModelInfo
 from harness.workers import ChildWorker, InProcessWorker, Worker, WorkerFailed
@@ -57,13 +59,15 @@ class Crew:
         self.plugins, self.spec, self.plan, self.store, self.progress, self.run = plugins, spec, plan, store, progress, run
         self.early = early
         self.metrics: list[Metric] = [m.info for m in plugins.metrics.values()]
-        self.jobs = Jobs(plan.todo)
         self.events: queue.Queue[tuple[Cell, Outcome] | BaseException | None] = queue.Queue()  # None = a thread has ended
         self.stop = threading.Event()
+        self.jobs = Jobs(plan.todo, plan.depth, self.stop.is_set)
         self.threads = threads_of(spec)
         self._workers: set[ChildWorker] = set()
         self._lock = threading.Lock()
         self._said: set[tuple[str, str]] = set()  # (model, why what it learnt is not kept)
+        self._used: dict[str, dict[str, Any] | None] = {u.cell_id: None for found in plan.uses.values() for u in found}
+        """Rows of `cells`, once they are finished, of the cells that others use."""
 
     def work(self, slot: int) -> None:
         """One thread: a worker at a time, a model at a time."""
@@ -114,11 +118,12 @@ class Crew:
 
     def _start(self, cell: Cell) -> tuple[Worker, dict[str, Any]]:
         params = {**cell.params, **self._device(cell)}
+        environment = self.plugins.model(cell.model_name).environment
         if self.spec.isolation == "inprocess":
             local = InProcessWorker(self.plugins)
             return local, local.load(cell.model_name, params, None)
         with self._lock:
-            child = self.early.pop() if self.early else ChildWorker(self.threads)
+            child = self.early.pop() if self.early and environment is None else ChildWorker(self.threads, environment)
             self._workers.add(child)
         try:
             if self.stop.is_set():  # too late for `kill` to have seen it
@@ -137,10 +142,7 @@ class Crew:
     def _device(self, cell: Cell) -> dict[str, str]:
         """The parameter `device`, for a model that takes it."""
         model = self.plugins.model(cell.model_name)
-        try:
-            takes = "device" in inspect.signature(model.factory).parameters and "device" not in cell.params
-        except (TypeError, ValueError):  # a class of a compiled extension may not tell
-            takes = False
+        takes = "device" in (model.parameters or ()) and "device" not in cell.params
         return {"device": device_for(model.info, self.spec.device)} if takes else {}
 
     def _cell(self, slot: int, cell: Cell, worker: Worker, loaded: dict[str, Any], later: InOrder) -> bool:
@@ -172,6 +174,7 @@ class Crew:
                 later=later,
                 save="" if save is None else str(save),
                 trained=trained,
+                stored=self._stored(cell, data),
             )
         except WorkerFailed as error:
             status = "skipped" if error.kind == "unsupported" else "failed"
@@ -198,6 +201,28 @@ class Crew:
         self.finish(slot, cell, outcome, log, sink=sink, total_s=time.perf_counter() - clock, **more)
         return lost
 
+    def _stored(self, cell: Cell, data: TaskData) -> Stored | None:
+        """The kept forecasts that a cell is made of; None where it uses none.
+
+        Raises:
+            WorkerFailed: a member came to nothing in this run; of kind "unsupported", as where it had done so before.
+        """
+        if cell.id not in self.plan.uses:
+            return None
+        files = {}
+        for used in self.plan.uses[cell.id]:
+            row: Mapping[str, Any] | None = used.row or self._used[used.cell_id]
+            if row is None:
+                outcome = self.plan.done.get(used.cell_id)
+                row = None if outcome is None else outcome.record
+            if not row or row["status"] != "ok":
+                why = f"{row['status']} there ({row['reason']})" if row else "not done"
+                raise WorkerFailed(
+                    "unsupported", f"kept forecasts are missing. {used.name}: it is {why}. Mend that, and repeat the command"
+                )
+            files[used.name] = KeptFile.of(self.plan.kept or forecast_folder(self.store), row)
+        return Stored(cell.task.name, files, data.index, data.channel, data.cut)
+
     def _trained(self, cell: Cell, begun: Mapping[str, Any], save: Path | None, loaded: Mapping[str, Any]) -> None:
         """Record what was learnt for a cell at once: it holds whatever becomes of the cell."""
         environment = {"versions": loaded.get("versions", {}), **self._where(cell)}
@@ -216,8 +241,10 @@ class Crew:
 
     def _where(self, cell: Cell) -> dict[str, Any]:
         """How and on what the cells of a model run."""
-        device = cell.params.get("device") or device_for(self.plugins.model(cell.model_name).info, self.spec.device)
-        return {"isolation": self.spec.isolation, "device": device, "threads": self.threads}
+        model = self.plugins.model(cell.model_name)
+        device = cell.params.get("device") or device_for(model.info, self.spec.device)
+        isolation = "env" if model.environment else "inprocess" if self.spec.isolation == "inprocess" else "process"
+        return {"isolation": isolation, "device": device, "threads": self.threads}
 
     def _score(
         self,
@@ -288,6 +315,11 @@ class Crew:
             sink.abort()
             raise
         outcome = replace(outcome, record=record)
+        if cell.id in self._used:
+            self._used[cell.id] = {
+                name: record[name] for name in ("result_id", "status", "reason", "forecasts", "horizon", "quantile_levels")
+            }
+        self.jobs.finished(cell)
         self.progress.cell_finished(slot, cell, outcome)
         self.events.put((cell, outcome))
 

@@ -29,8 +29,8 @@ class Line:
     error: type[HarnessError] = HarnessError  # what a "bad" line is, for the exit code
 
 
-def examine(db: Path) -> Iterator[Line]:
-    """All checks, in the order in which a user would want them."""
+def examine(db: Path, sentinels: bool = False) -> Iterator[Line]:
+    """All checks, in the order in which a user would want them; with `sentinels` those of `harness.sentinels` too."""
     yield Line("ok", f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")
     for name in ("ts-harness", "numpy", "pyarrow", "duckdb", "pandas"):
         yield Line("ok", f"{name} {importlib.metadata.version(name)}")
@@ -39,6 +39,10 @@ def examine(db: Path) -> Iterator[Line]:
     yield from _data()
     yield from _database(plugins, db)
     yield from _known_answer(plugins)
+    if sentinels:
+        from harness.sentinels import examine_sentinels
+
+        yield from examine_sentinels(plugins)
 
 
 def _plugins(plugins: Plugins) -> Iterator[Line]:

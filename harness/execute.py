@@ -28,6 +28,7 @@ from harness.rows import window_batch
 from harness.seasonal import seasonal_error
 from harness.selection import learns
 from harness.series import TaskData
+from harness.stored import Stored
 from harness.types import Metric, ModelInfo
 from harness.workers import Worker, WorkerFailed
 
@@ -206,6 +207,7 @@ def forecast_cell(
     later: Later = at_once,
     save: str = "",
     trained: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    stored: Stored | None = None,
 ) -> Callable[[], tuple[Outcome, Facts, scoring.Totals]]:
     """Forecast every window of a cell, hand blocks of forecasts to `later` for scoring, and return what gives the result after that.
 
@@ -214,6 +216,7 @@ def forecast_cell(
     Args:
         save: the folder for the weights of a model that is trained here; "" = they are not kept.
         trained: gets what `harness.worker.Session.begin` answered, once a model was trained on the task's own data.
+        stored: what other models forecast, for a model that is made of it.
 
     Raises:
         StoreError: the sink could not be written.
@@ -226,7 +229,7 @@ def forecast_cell(
     scorer = Scorer(data, metrics, sink, facts, later)
     deadline = None if timeout is None else time.monotonic() + timeout
     train = None if cell.mode == "zero-shot" else training_batch(data, info, cell.mode, cell.seed)
-    begun = worker.begin(cell.budget, cell.seed, train, deadline, cell.mode, save)
+    begun = worker.begin(cell.budget, cell.seed, train, deadline, cell.mode, save, stored)
     facts.fit_s = begun["fit_s"]
     if learns(cell.mode):
         trained(begun)

@@ -1,15 +1,40 @@
-"""Writing what a command was asked for: whole, or not at all."""
+"""Writing files whole, or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import platform
 from pathlib import Path
 
 from harness.errors import StoreError
-from harness.spool import publish, temporary_name
 
-__all__ = ["write_whole"]
+__all__ = ["HOST", "flush", "publish", "temporary_name", "write_whole"]
+
+HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+"""This machine, in names of unfinished files: where several write into one folder, each clears away only its own."""
+
+
+def temporary_name(path: Path) -> Path:
+    """Where this process writes a file until it is whole."""
+    return path.with_name(f"{path.stem}.{HOST}.{os.getpid()}.tmp")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it its name, so that the name always means the whole file."""
+    flush(temporary)
+    temporary.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have the disk take what was written to a file, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, content: str | bytes, hint: str = "choose another file with -o") -> None:

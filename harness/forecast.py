@@ -92,6 +92,8 @@ class Batch:
         window_ids: uint64 [N], stable over runs, batches and orders.
         seeds: uint64 [N], derived from the run's seed and the window id: draw from these to be independent of the batch.
         past_covariates: one Ragged of N rows for each covariate known up to the cutoff; empty unless the model declares "past".
+        known_covariates: one Ragged of N rows for each covariate known beforehand, each row H steps longer than its context: what a
+            calendar or a plan says of the horizon too; empty unless the model declares "known".
     """
 
     contexts: Ragged
@@ -104,6 +106,7 @@ class Batch:
     window_ids: U64
     seeds: U64
     past_covariates: tuple[Ragged, ...] = ()
+    known_covariates: tuple[Ragged, ...] = ()
 
     def __len__(self) -> int:
         return len(self.contexts)

@@ -3,7 +3,8 @@
 A parameter that names weights counts by their content too. The rule: every text in the parameters, alone or in a list, that is the path of
 an existing file (also without "/", from the working folder, or with "~") counts with the file's bytes; one that is the path of a folder
 counts where weights or their description lie in it (a file that ends as one of `WEIGHTS`), with the names and bytes of its files down to
-`DEPTH` levels, hidden ones left out. The root, the home and the working folder never count.
+`DEPTH` levels, hidden ones left out. The root, the home and the working folder never count. Of a class that a model is made of
+(`harness.targets`) the Python file counts, or all those of its package.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from typing import Any
 from harness import scoring
 from harness.cells import Cell
 from harness.errors import UsageError
-from harness.plugins import Plugins, Registered, iterate_sources
+from harness.plugins import Plugins, Registered, module_digest
 from harness.selection import parse_value
+from harness.targets import PARAMETER, is_target, iterate_target
 from harness.types import ModelInfo, Task
+from harness.weights import pulled, pulled_digest
 
 __all__ = ["file_digest", "label", "make_cell", "source_digest"]
 
@@ -40,18 +43,10 @@ def digest(value: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-@functools.cache
-def _module_digest(module: object) -> str:
-    state = hashlib.blake2b(digest_size=16)
-    for path in iterate_sources(module):
-        state.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return state.hexdigest()
-
-
 def source_digest(plugins: Plugins, plugin: str) -> str:
     """A hash of the plugin's Python files, "" for one without files."""
     module = plugins.pm.get_plugin(plugin)
-    return _module_digest(module) if module is not None else ""
+    return module_digest(module) if module is not None else ""
 
 
 def make_cell(
@@ -66,28 +61,33 @@ def make_cell(
     seed: int = 0,
     scope: str = "",
     batch_size: int | None = None,
+    uses: Mapping[str, str] | None = None,
 ) -> Cell:
-    """The cell of one model on one task, with its id."""
-    info = model.info
+    """The cell of one model on one task, with its id; `uses` are the cells of the models that it is made of (`harness.uses.ids`)."""
+    info, where = model.info, model.environment
+    # What wraps calls here takes no part in another environment.
+    wrappers = where.wrappers if where else {name: source_digest(plugins, name) for name in plugins.wrappers()}
     identity: dict[str, Any] = {
-        "task": asdict(task),
+        "task": {name: value for name, value in asdict(task).items() if name != "sources"},  # they decide no number
         "data": fingerprint,
         "model": info.name,
         "version": info.version or model.version,
-        "source": source_digest(plugins, model.plugin),
-        "weights": info.weights_digest,
+        "source": where.source(model.plugin) if where else source_digest(plugins, model.plugin),
+        "weights": info.weights_digest or ("" if params.get("weights") else _published(info)),
         "params": dict(params),
-        "files": {name: found for key, value in params.items() for name, found in _files(key, value)},
+        "files": {name: found for key, value in params.items() for name, found in _files(key, value)} | _target_file(info, params),
         "mode": mode,
         "budget": budget,
         "seed": seed,
         "scope": scope,
         "scoring": scoring.VERSION,
         "metrics": {name: source_digest(plugins, m.plugin) for name, m in plugins.metrics.items() if m.info.statistics is not None},
-        "wrappers": {name: source_digest(plugins, name) for name in plugins.wrappers() if name != model.plugin},
+        "wrappers": {name: found for name, found in wrappers.items() if name != model.plugin},
     }
     if info.batch_dependent:
         identity["batch_size"] = batch_size
+    if uses is not None:
+        identity["uses"] = dict(uses)
     return Cell(
         id=digest(identity),
         task=task,
@@ -113,6 +113,23 @@ def _files(name: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, Mapping):
         for key, each in value.items():
             yield from _files(f"{name}.{key}", each)
+
+
+def _target_file(info: ModelInfo, params: Mapping[str, Any]) -> dict[str, str]:
+    """{"target": a hash of the source of the class that a model is made of}; empty for a model that takes none."""
+    target = params.get(PARAMETER)
+    if not info.target or not is_target(target):
+        return {}
+    state = hashlib.blake2b(digest_size=16)
+    for path in iterate_target(target):
+        state.update(os.fsencode(path.name) + b"\0" + _digest_of(path).encode() + b"\0")
+    return {PARAMETER: state.hexdigest()}
+
+
+def _published(info: ModelInfo) -> str:
+    """A hash of the published weights that were fetched for a model; "" where there are none."""
+    folder = pulled(info)
+    return "" if folder is None else pulled_digest(info, folder) or file_digest(str(folder))
 
 
 def file_digest(text: str) -> str:
@@ -189,17 +206,37 @@ def label(name: str, params: Mapping[str, Any]) -> str:
 
     >>> label("m", {"size": "small", "season_length": 7}), label("m", {"season_length": "7"})
     ('m[season_length=7,size=small]', 'm[season_length="7"]')
+    >>> label("gluonts", {"target": "my_module.Mine", "depth": 2})
+    'gluonts:my_module.Mine[depth=2]'
     """
+    if is_target(params.get(PARAMETER)):
+        name, params = f"{name}:{params[PARAMETER]}", {key: value for key, value in params.items() if key != PARAMETER}
     return name if not params else f"{name}[{','.join(f'{k}={_written(params[k])}' for k in sorted(params))}]"
 
 
 def _written(value: Any) -> str:
     """A value as plain text where that reads back as the value, else as JSON."""
     plain = str(value)
-    if plain.isprintable() and not set(plain) & set(',[]{}"') and _json(parse_value(plain.strip())) == _json(value):
+    if plain.isprintable() and (not set(plain) & set(',[]{}"') or _balanced(value)) and _json(parse_value(plain.strip())) == _json(value):
         return plain
     # Lists of parameters are split at commas outside brackets: inside a text, these stand as escapes.
     return re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: re.sub(r"[,\[\]{}]", lambda c: f"\\u{ord(c[0]):04x}", m[0]), _json(value))
+
+
+def _balanced(value: Any) -> bool:
+    """Whether a text stays whole where lists are split at commas outside brackets, as "ttm[context=512]+naive" does.
+
+    >>> _balanced("a[b,c]+d"), _balanced("a,b"), _balanced("]["), _balanced("a]"), _balanced(["a"])
+    (True, False, False, False, False)
+    """
+    if not isinstance(value, str) or set(value) & set('{}"'):
+        return False
+    depth = 0
+    for letter in value:
+        depth += (letter == "[") - (letter == "]")
+        if depth < 0 or (letter == "," and depth == 0):
+            return False
+    return depth == 0
 
 
 def _json(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.cells import Cell
 
@@ -57,21 +57,38 @@ class InOrder:
 
 
 class Jobs:
-    """The cells still to do, by model; a worker keeps to one model until that has no cell left."""
+    """The cells still to do, by model; a worker keeps to one model until that has no cell left.
 
-    def __init__(self, cells: list[Cell]) -> None:
-        self._lock = threading.Lock()
+    Args:
+        depth: by `Cell.model`, 0 where it is not named: a model's cells wait until all cells of less depth are finished.
+        stopped: whether the run is being stopped, so that nobody waits any more.
+    """
+
+    LOOK_EVERY = 0.2  # seconds between two looks at whether the run is being stopped
+
+    def __init__(self, cells: Sequence[Cell], depth: Mapping[str, int] | None = None, stopped: Callable[[], bool] = lambda: False) -> None:
+        self._lock = threading.Condition()
+        self._depth, self._stopped = dict(depth or {}), stopped
+        self._open = {cell.id: self._depth.get(cell.model, 0) for cell in cells}  # not finished
         self._cells: dict[str, collections.deque[Cell]] = {}
         self._busy: collections.Counter[str] = collections.Counter()
         for cell in cells:
             self._cells.setdefault(cell.model, collections.deque()).append(cell)
 
     def model(self) -> str | None:
-        """The model with cells left that has the fewest workers, taken for the caller; None when all is done."""
+        """The model with cells left that has the fewest workers, taken for the caller; None when all is done.
+
+        Waits while cells are left for which others must be finished first.
+        """
         with self._lock:
-            waiting = [m for m, cells in self._cells.items() if cells]
-            if not waiting:
-                return None
+            while True:
+                left = [m for m, cells in self._cells.items() if cells]
+                if not left or self._stopped():
+                    return None
+                turn = min(self._open.values(), default=0)
+                if waiting := [m for m in left if self._depth.get(m, 0) <= turn]:
+                    break
+                self._lock.wait(self.LOOK_EVERY)
             model = min(waiting, key=lambda m: (self._busy[m], -len(self._cells[m])))
             self._busy[model] += 1
             return model
@@ -80,6 +97,12 @@ class Jobs:
         """The model's next cell."""
         with self._lock:
             return self._cells[model].popleft() if self._cells[model] else None
+
+    def finished(self, cell: Cell) -> None:
+        """The cell's result can be read."""
+        with self._lock:
+            self._open.pop(cell.id, None)
+            self._lock.notify_all()
 
     def release(self, model: str) -> None:
         """The caller leaves the model."""

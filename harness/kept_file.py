@@ -23,7 +23,7 @@ from harness.arrow import to_numpy
 from harness.errors import StoreError
 from harness.forecast import F32, I64
 
-__all__ = ["CELL_ID", "RESULT_ID", "KeptError", "KeptFile"]
+__all__ = ["CELL_ID", "RESULT_ID", "KeptError", "KeptFile", "Pieces"]
 
 RESULT_ID, CELL_ID = b"harness.result_id", b"harness.cell_id"
 """Keys of the file's metadata: `cells.result_id` and `cells.cell_id` of the result whose forecasts it holds."""
@@ -164,6 +164,56 @@ class KeptFile:
         if len(values) != count or not np.isfinite(values).all():
             raise KeptError(f"{self.path} holds values that are missing or not finite")
         return values
+
+
+class Pieces:
+    """A few windows of one file after the other, mostly in order; the pieces decoded last are at hand for the next windows.
+
+    The file is looked at anew each time: one that is gone or replaced meanwhile is told.
+    """
+
+    AT_HAND = 2  # row groups; a batch ends in one, and the next begins there
+
+    def __init__(self, file: KeptFile) -> None:
+        self.file = file
+        self._decoded: dict[int, tuple[I64, F32, F32]] = {}  # by row group, the one used last at the end
+
+    def read(self, index: I64) -> tuple[F32, F32]:
+        """Quantiles [K, Q, H] and means [K, H] of these windows.
+
+        Args:
+            index: int64 [K], windows, rising.
+
+        Raises:
+            KeptError: as `KeptFile.some`.
+        """
+        values: F32 = np.empty((0, len(self.file.levels), 0), np.float32)
+        means: F32 = np.empty((0, 0), np.float32)
+        found = np.zeros(len(index), np.int64)
+        with self.file._opened() as opened:
+            for group in [g for g in range(opened.num_row_groups) if _may_hold(opened, g, index)]:
+                window, quantiles, mean = self._group(opened, group)
+                wanted = np.isin(window, index)
+                at = np.searchsorted(index, window[wanted])
+                np.add.at(found, at, 1)
+                if not values.size:  # not before the file has been looked at
+                    values = np.zeros((len(index), *quantiles.shape[1:]), np.float32)
+                    means = np.zeros((len(index), *mean.shape[1:]), np.float32)
+                values[at], means[at] = quantiles[wanted], mean[wanted]
+        if (found != 1).any():
+            raise KeptError(f"{self.file.path} holds other windows than the results database")
+        return values, means
+
+    def _group(self, opened: pq.ParquetFile, group: int) -> tuple[I64, F32, F32]:
+        parts = self._decoded.pop(group, None)
+        if parts is None:
+            read = list(self.file._batches(opened, [group]))
+            windows, quantiles, means = zip(*read, strict=True)
+            parts = np.concatenate(windows), np.concatenate(quantiles), np.concatenate(means)
+        self._decoded[group] = parts
+        while len(self._decoded) > self.AT_HAND:
+            del self._decoded[next(iter(self._decoded))]
+        return parts
 
 
 def _is(kind: Any, size: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from harness.cells import Cell, Outcome
-from harness.errors import DataError, HarnessError, NothingMatched, PluginError, Unavailable, UsageError
+from harness.errors import DataError, HarnessError, NothingMatched, PluginError, Unavailable, Unsupported, UsageError
 from harness.identity import make_cell
-from harness.plugins import Plugins
+from harness.plugins import Plugins, Registered
 from harness.saved import NO_METHOD
 from harness.selection import canonical_limit, learns, parse_limit, parse_modes, select_models, select_tasks, split_list
 from harness.series import TaskData
+from harness.sink import forecast_folder
 from harness.store import Store
-from harness.types import Suite, Task
+from harness.types import ModelInfo, Suite, Task
+from harness.uses import Used, Uses, ids, settle
+from harness.weights import missing, parse_source, pulled
 
 __all__ = ["Plan", "RunSpec", "elsewhere", "make_plan", "open_suites"]
 
@@ -43,7 +46,7 @@ class RunSpec:
     jobs: int = 1
     threads: int | None = None  # per worker; None = cores ÷ jobs
     device: str = "cpu"
-    isolation: str = "process"  # process | inprocess
+    isolation: str = "auto"  # auto | process | env | inprocess
     timeout: float | None = None  # seconds per cell
     save_forecasts: bool = False
     save_models: bool = False  # of cells that are trained, where the model can save itself
@@ -61,6 +64,9 @@ class Plan:
     done: dict[str, Outcome] = field(default_factory=dict)  # by cell id: results of earlier runs, and cells that cannot start
     stale: dict[str, str] = field(default_factory=dict)  # cell id -> id of the older result
     unavailable: dict[tuple[str, str], Unavailable] = field(default_factory=dict)
+    uses: dict[str, list[Used]] = field(default_factory=dict)  # by cell id, of models made of other models' kept forecasts
+    depth: dict[str, int] = field(default_factory=dict)  # by `Cell.model`, of those: after which others its cells are to be done
+    kept: Path | None = None  # the folder of the forecasts that `uses` found in a store
 
 
 class GuardedSuite:
@@ -118,8 +124,17 @@ def open_suites(plugins: Plugins, names: Sequence[str], data: Path | None) -> di
     return made
 
 
-def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callable[[str], None] = lambda _: None) -> Plan:
+def make_plan(
+    plugins: Plugins,
+    spec: RunSpec,
+    store: Store | None,
+    note: Callable[[str], None] = lambda _: None,
+    kept: Store | None = None,
+) -> Plan:
     """Cross models with tasks, look up what the store has, open the data.
+
+    Args:
+        kept: where the forecasts of models are looked for that others are made of; None = in the store.
 
     Raises:
         UsageError, NothingMatched, PluginError: the selection does not make sense.
@@ -131,7 +146,13 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
     scope = scope_of(spec)
     if not spec.seeds or not all(0 <= seed < 2**63 for seed in spec.seeds):
         raise UsageError(f"got seeds {list(spec.seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in --seed 0 or --seed 0-4")
+    plugins.settle(spec.isolation, fresh=True)
     models = select_models(plugins, spec.models, spec.model_args)
+    if spec.isolation == "env" and (bare := sorted({m.distribution for m, _ in models if m.environment is None})):
+        names = " ".join(bare)
+        raise UsageError(f"there is no environment of its own for {', '.join(bare)}; to build it: harness env build {names}")
+    for model, params in models:
+        _refuse_without_weights(model, params)
     suites = open_suites(plugins, spec.suites, spec.data)
     try:
         tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
@@ -148,7 +169,10 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
             plan.unavailable[key] = error
         except DataError as error:
             broken[key] = str(error)
-    for model, params in models:
+    kept = kept or store
+    lookup = Uses(plugins, kept)
+    plan.kept = None if kept is None else forecast_folder(kept)
+    for depth, model, params in sorted(((_depth(lookup, *each), *each) for each in models), key=lambda each: each[0]):
         for mode in modes:
             for seed in dict.fromkeys(spec.seeds):
                 for task in tasks:
@@ -156,10 +180,12 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
                     if key in plan.unavailable:
                         continue
                     opened = plan.data.get(key)
+                    fingerprint = opened.series.fingerprint if opened else ""
+                    used, reason = _used(lookup, model, params, task, fingerprint, seed, scope) if depth else (None, "")
                     cell = make_cell(
                         plugins,
                         task,
-                        opened.series.fingerprint if opened else "",
+                        fingerprint,
                         model,
                         params,
                         mode=mode,
@@ -167,16 +193,60 @@ def make_plan(plugins: Plugins, spec: RunSpec, store: Store | None, note: Callab
                         seed=seed,
                         scope=scope,
                         batch_size=spec.batch_size,
+                        uses=None if used is None else ids(used),
                     )
                     plan.cells.append(cell)
-                    reason = unsupported_reason(model.info, task, mode)
+                    lookup.add(cell)
+                    if used is not None:
+                        plan.uses[cell.id], plan.depth[cell.model] = used, depth
+                    reason = unsupported_reason(model.info, task, mode) or reason
                     if key in broken:
                         plan.done[cell.id] = Outcome("failed", broken[key], "data")
                     elif reason:
                         plan.done[cell.id] = Outcome("skipped", reason, "unsupported")
-    _reuse(plan, spec, store)
+    good = _reuse(plan, spec, store)
+    _settle(plan, spec, kept, good)
     plan.todo = [c for c in plan.cells if c.id not in plan.done]
     return plan
+
+
+def _refuse_without_weights(model: Registered[ModelInfo], params: Mapping[str, Any]) -> None:
+    """Stop before anything is computed where a model's published weights are wanted and are not here.
+
+    Only for a plugin that keeps to the convention: it has the parameter `weights`, and none of its own are shipped.
+    """
+    info = model.info
+    if params.get("weights") or info.weights_digest or "weights" not in (model.parameters or ()):
+        return
+    if parse_source(info.weights) is not None and pulled(info) is None:
+        raise missing(info.name, info.weights, info.weights_license, info.weights_note)
+
+
+def _depth(lookup: Uses, model: Registered[ModelInfo], params: Mapping[str, Any]) -> int:
+    """How many steps a model is away from one that uses no other's forecasts."""
+    try:
+        return lookup.depth(model, params)
+    except Unsupported:  # told for each of its cells
+        return 1
+
+
+def _used(
+    lookup: Uses, model: Registered[ModelInfo], params: Mapping[str, Any], task: Task, fingerprint: str, seed: int, scope: str
+) -> tuple[list[Used], str]:
+    """Whose forecasts a cell uses, and why it cannot be done, "" where it may."""
+    try:
+        return lookup.find(model, params, task, fingerprint, seed, scope) or [], ""
+    except Unsupported as error:
+        return [], str(error)
+
+
+def _settle(plan: Plan, spec: RunSpec, kept: Store | None, good: Mapping[str, Outcome]) -> None:
+    """Leave cells out whose members' forecasts cannot be had; where one has a good result, that stays."""
+    for cell in plan.cells:  # by depth, so that a member that is left out is known
+        if cell.id not in plan.uses or cell.id in plan.done:
+            continue
+        if reason := settle(cell, plan.uses[cell.id], plan.done.get, spec.save_forecasts, kept, spec.data):
+            plan.done[cell.id] = good.get(cell.id) or Outcome("skipped", reason, "unsupported")
 
 
 def elsewhere(plugins: Plugins, suites: Sequence[str], globs: Sequence[str]) -> str:
@@ -205,14 +275,20 @@ def unsupported_reason(info: Any, task: Task, mode: str) -> str:
     return ""
 
 
-def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
+def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> dict[str, Outcome]:
+    """Take what the store has; return all good results there, also of cells that are to be done again."""
     if store is None or not plan.cells:
-        return
+        return {}
     known = store.find([c.id for c in plan.cells])
     unsaved = _unsaved(store, [c.id for c in plan.cells if c.id in known and learns(c.mode)]) if spec.save_models else set()
+    stored = {
+        i: Outcome(row["status"], row["reason"] or "", row["failure"] or "", row["scores"], row, cached=True) for i, row in known.items()
+    }
     for cell in plan.cells:
         row = known.get(cell.id)
         if row is None or cell.id in plan.done or spec.rerun == "all":
+            continue
+        if row["status"] == "skipped" and cell.id in plan.uses:  # what was missing may be there now
             continue
         # A model that could not be loaded computed nothing: what was missing may be there now.
         if row["status"] == "failed" and (spec.rerun == "failed" or row["failure"] == "load"):
@@ -221,8 +297,9 @@ def _reuse(plan: Plan, spec: RunSpec, store: Store | None) -> None:
             continue
         if cell.id in unsaved and row["status"] == "ok":
             continue
-        plan.done[cell.id] = Outcome(row["status"], row["reason"] or "", row["failure"] or "", row["scores"], row, cached=True)
+        plan.done[cell.id] = stored[cell.id]
     plan.stale = store.superseded({c.id: c.key for c in plan.cells if c.id not in known})
+    return {i: outcome for i, outcome in stored.items() if outcome.status == "ok"}
 
 
 def _unsaved(store: Store, cell_ids: Sequence[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import hashlib
 import importlib.metadata
 import inspect
 import os
@@ -28,9 +29,10 @@ from harness.types import DialectInfo, Metric, ModelInfo, SuiteInfo
 if TYPE_CHECKING:
     import click
 
+    from harness.environments import Environment
     from harness.store import Store
 
-__all__ = ["Failure", "Plugins", "Registered", "load"]
+__all__ = ["Failure", "Plugins", "Registered", "iterate_sources", "load", "module_digest"]
 
 Info = TypeVar("Info")
 
@@ -47,6 +49,15 @@ class Registered(Generic[Info]):
     plugin: str  # entry-point name
     distribution: str
     version: str
+    environment: Environment | None = None  # where it runs, if not here: an environment of its own
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter] | None:
+        """What the factory takes, by name; None where that cannot be told, as of a class of a compiled extension."""
+        try:
+            return inspect.signature(self.factory).parameters
+        except (TypeError, ValueError):
+            return None
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,7 @@ class Plugins:
         self.suites: dict[str, Registered[SuiteInfo]] = {}
         self.metrics: dict[str, Registered[Metric]] = {}
         self.dialects: dict[str, Registered[DialectInfo]] = {}
+        self._moved: dict[str, Registered[ModelInfo] | None] = {}  # models that `settle` put elsewhere, as they are here
         if os.environ.get("HARNESS_TRACE_HOOKS", "") not in ("", "0"):
             self.pm.add_hookcall_monitoring(_trace_before, _trace_after)
         for entry in sorted(importlib.metadata.entry_points(group="harness"), key=_turn):
@@ -178,6 +190,45 @@ class Plugins:
 
         return register
 
+    def settle(self, isolation: str, fresh: bool = False) -> None:
+        """Decide for each model whether it is the one of this environment or of an environment of its plugin's own.
+
+        Args:
+            isolation: "env" = of its own wherever one is built; "auto" = of its own where the plugin cannot be imported here, or what it
+                requires is not installed here in the versions that it wants; anything else = of this environment.
+            fresh: ask a plugin again what it registers where its sources have changed since; one that cannot say is left out.
+        """
+        for name, here in self._moved.items():
+            if here is None:
+                self.models.pop(name, None)
+            else:
+                self.models[name] = here
+        self._moved = {}
+        if isolation not in ("auto", "env"):
+            return
+        from harness.environments.record import Elsewhere, info_of, latest, normal
+
+        for distribution, environment in latest().items():
+            if fresh:
+                from harness.environments.build import current
+
+                try:
+                    environment = current(environment)
+                except PluginError as error:
+                    key = f"{distribution} (environment)"
+                    self.failures[key] = Failure(distribution, environment.distribution, describe(error), "To see more: harness env check")
+                    continue
+            for model in environment.models:
+                info = info_of(model)
+                if info.name in self._moved:
+                    continue  # the first of two environments keeps a name
+                here = self.models.get(info.name)
+                if here is not None and (normal(here.distribution) != distribution or (isolation == "auto" and is_satisfied(distribution))):
+                    continue  # a name that another plugin has taken stays with it
+                self._moved[info.name] = here
+                origin = (model["plugin"], environment.distribution, model["version"])
+                self.models[info.name] = Registered(info, Elsewhere(model, environment), *origin, environment)
+
     def model(self, name: str) -> Registered[ModelInfo]:
         """The model of this name.
 
@@ -204,6 +255,8 @@ class Plugins:
                 (failure.plugin, stem or failure.plugin)
             ):
                 raise PluginError(f"{what} '{name}' is not here, and {failure}")
+        if what == "model" and (found := _built_with(name)):
+            raise UsageError(f"model '{name}' is only in an environment of its own ({found}); for that: --isolation auto, or env")
         raise UsageError(f"there is no {what} '{name}'.{suggest(name, table)} To see all: {listing}{self.broken()}")
 
     def broken(self) -> str:
@@ -267,7 +320,7 @@ def _is_name(text: object, forbidden: str = "") -> bool:
 
 def _check_fields(info: object, plugin: str) -> None:
     """Refuse what is easily mistyped: modes="zero-shot" would be nine modes of one letter."""
-    for field in ("modes", "devices", "covariates", "training_corpora", "metrics"):
+    for field in ("modes", "devices", "covariates", "training_corpora", "metrics", "weights_files"):
         value = getattr(info, field, ())
         if isinstance(value, str):
             raise PluginError(f"plugin '{plugin}' registered {field}={value!r}; wanted a tuple of names: {field}=({value!r},)")
@@ -288,8 +341,32 @@ def _check_fields(info: object, plugin: str) -> None:
 
 @functools.cache
 def load() -> Plugins:
-    """The plugins of this environment, loaded once."""
-    return Plugins()
+    """The plugins of this environment, loaded once, and the models of environments whose plugins cannot be used here."""
+    plugins = Plugins()
+    plugins.settle("auto")
+    return plugins
+
+
+def _built_with(model: str) -> str:
+    """The folder of an environment that has a model; "" where none has."""
+    from harness.environments.record import latest
+
+    return next((str(e.folder) for e in latest().values() if any(m["info"]["name"] == model for m in e.models)), "")
+
+
+def is_satisfied(distribution: str) -> bool:
+    """Whether all that an installed distribution requires is installed in versions that it takes."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        wanted = [Requirement(line) for line in importlib.metadata.requires(distribution) or []]
+        return all(
+            r.specifier.contains(importlib.metadata.version(r.name), prereleases=True)
+            for r in wanted
+            if r.marker is None or r.marker.evaluate({"extra": ""})
+        )
+    except (importlib.metadata.PackageNotFoundError, InvalidRequirement):
+        return False
 
 
 def _place(function: Any, name: str) -> str:
@@ -343,6 +420,15 @@ def _trace_after(outcome: Any, hook_name: str, hook_impls: Sequence[Any], kwargs
 def _short(value: object, width: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+@functools.cache
+def module_digest(module: object) -> str:
+    """A hash of a plugin's Python files; of none, the hash of nothing."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in iterate_sources(module):
+        state.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return state.hexdigest()
 
 
 def iterate_sources(module: object) -> Iterator[Path]:

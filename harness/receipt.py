@@ -15,6 +15,7 @@ from typing import Any
 
 from harness import __version__
 from harness.cells import Cell, Outcome
+from harness.contamination import Mark, first_label, mark
 from harness.execute import Facts
 from harness.plugins import Registered
 from harness.series import TaskData
@@ -68,6 +69,7 @@ OF_TASK = (
 
 OF_MODEL = (
     "summary", "model_type", "org", "license", "weights_license", "weights", "weights_digest", "parameters", "output", "training_cutoff",
+    "training_corpora_complete",
 )  # fmt: skip
 """What a store keeps of a model beside its results, under `ModelInfo`'s own names."""
 
@@ -87,7 +89,7 @@ def as_used(declared: Mapping[str, Any], mode: str, own_weights: str = "") -> di
         own_weights: their digest, or another text where one is not known; "" = the model's own.
     """
     out, kind = dict(declared), declared.get("model_type")
-    unknown = {"weights": "", "weights_license": "", "training_corpora": [], "training_cutoff": ""}
+    unknown = {"weights": "", "weights_license": "", "training_corpora": [], "training_corpora_complete": False, "training_cutoff": ""}
     if mode == "full":
         return {**out, **unknown, "weights_digest": "", "model_type": "deep-learning" if kind in FROM_WEIGHTS else kind}
     if own_weights and declared.get("weights_digest"):
@@ -106,7 +108,7 @@ def cell_record(
     **more: Any,
 ) -> dict[str, Any]:
     """All columns of `harness.spool.CELL_FIELDS`, with "scores"; `more` gives those that only the runner knows."""
-    task = cell.task
+    task, where = cell.task, model.environment
     declared = {
         **{name: getattr(model.info, name) for name in OF_MODEL},
         "training_corpora": list(model.info.training_corpora),
@@ -114,12 +116,15 @@ def cell_record(
         "extra": dict(model.info.extra),
     }
     used = as_used(declared, cell.mode, cell.identity["files"].get("weights", ""))
+    seen = _mark(cell, data, model.info)
     receipt = {
         "machine": machine(),
         "versions": more.pop("versions", {}),
         "data_folder": more.pop("data_folder", ""),
         "notes": facts.notes,
+        **({"environment": {"key": where.key, "python": where.facts["description"]["python"]}} if where else {}),
         **{name: used[name] for name in ("license", "weights_license", "weights", "parameters", "training_corpora")},
+        "contamination": {"state": seen.state, "reason": seen.reason, "sources": list(task.sources)},
     }
     return {
         "cell_id": cell.id,
@@ -155,7 +160,22 @@ def cell_record(
         "score_s": facts.score_s,
         "peak_rss_mb": facts.peak_rss_mb,
         "receipt": receipt,
+        "contamination": seen.state,
+        "contamination_reason": seen.reason,
         "scores": dict(outcome.scores),
         "model_info": declared,
         **more,
     }
+
+
+def _mark(cell: Cell, data: TaskData | None, info: ModelInfo) -> Mark:
+    """Whether the model may have seen the labels of the cell's task."""
+    named = str(cell.params.get("weights") or "")
+    own = bool(named) and cell.identity["files"].get("weights", named) != info.weights_digest
+    return mark(
+        {name: getattr(info, name) for name in (*OF_MODEL, "training_corpora")},
+        cell.task.sources,
+        mode=cell.mode,
+        own_weights=own,
+        labels_from=first_label(data) if info.training_cutoff else None,
+    )

@@ -41,7 +41,7 @@ INGEST_EVERY = 2.0
 @contextlib.contextmanager
 def started_early(spec: RunSpec) -> Iterator[list[ChildWorker]]:
     """A worker that starts while the run is planned, for `execute`; what is not taken by the end of the `with` is stopped."""
-    early = [ChildWorker(threads_of(spec))] if spec.isolation == "process" else []
+    early = [ChildWorker(threads_of(spec))] if spec.isolation in ("auto", "process") else []
     try:
         yield early
     finally:
@@ -74,8 +74,6 @@ def execute(
 def _execute(
     plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progress: Progress, command: list[str], early: list[ChildWorker]
 ) -> Report:
-    if spec.isolation not in ("process", "inprocess"):
-        raise UsageError(f"got --isolation {spec.isolation}; wanted process or inprocess")
     if spec.isolation == "inprocess" and spec.timeout is not None:
         raise UsageError("--timeout needs --isolation process: code in this process cannot be stopped")
     if spec.isolation == "inprocess" and spec.jobs > 1:
@@ -123,7 +121,7 @@ def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progre
         for thread in threads:
             if thread.ident is not None:
                 # A worker process is gone by now; code in this process cannot be stopped, so it is not waited for long.
-                thread.join(30 if spec.isolation == "process" else 3)
+                thread.join(3 if spec.isolation == "inprocess" else 30)
         progress.close()
     try:
         _close(plugins, store, progress, report, todo)

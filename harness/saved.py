@@ -6,13 +6,12 @@ nothing of the data or of scoring is imported here.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import describe
-from harness.spool import temporary_name
+from harness.files import flush, temporary_name
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -47,19 +46,11 @@ def save_model(model: Any, path: Path) -> str:
         if not any(p.is_file() for p in below):
             return "save(folder) wrote no file"
         for written in (*(p for p in below if p.is_file() or p.is_dir()), temporary):
-            _flush(written)
+            flush(written)
         temporary.rename(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         return f"{path} could not be written: {error.strerror or error}"
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return ""
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.errors import NothingMatched, UsageError, suggest
 from harness.plugins import Plugins, Registered
+from harness.targets import PARAMETER, check_target, split_name
 from harness.types import ModelInfo, Task
 
 __all__ = ["canonical_limit", "learns", "parse_limit", "parse_modes", "select_models", "select_tasks", "split_list"]
@@ -58,6 +59,11 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iterable[str] = ()) -> list[ModelChoice]:
     """Read `-m` ("naive,ttm[context=512]", globs allowed) and `-M` ("context=512", "ttm:context=512").
 
+    A factory that can be given one thing in several ways may have a static or class method `canonical_params(**params) -> dict`, which
+    returns the parameters in one of them: they are part of a result's identity, and of the model's name there.
+
+    "NAME:TARGET" is NAME with the parameter `target`. A glob leaves models out that need one.
+
     Raises:
         UsageError: a name, a parameter or a spelling that does not exist.
         PluginError: a model whose plugin could not be loaded.
@@ -68,9 +74,12 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
         if match is None:
             raise UsageError(f"got model {text!r}; wanted NAME or NAME[key=value,…]")
         params = dict(parse_assignment(p) for p in split_list(match[2] or ""))
-        names = [match[1].strip()]
-        if set(names[0]) & set("*?"):
-            names = fnmatch.filter(plugins.models, names[0])
+        name, target = split_name(match[1])
+        if target:
+            params = _targeted(plugins.model(name), target, params)
+        names = [name]
+        if set(name) & set("*?"):
+            names = fnmatch.filter([n for n, m in plugins.models.items() if not m.info.target], name)
             if not names:
                 raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models{plugins.broken()}")
         chosen += [(plugins.model(name), dict(params)) for name in names]
@@ -79,17 +88,41 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
             "no model given; name one or more with -m, as in: harness run -m naive,seasonal_naive. To see all: harness ls models"
         )
     for text in arguments:
-        name, colon, assignment = text.partition(":") if ":" in text.partition("=")[0] else ("", "", text)
-        key, value = parse_assignment(assignment)
-        hits = [params for model, params in chosen if not colon or model.info.name == name]
+        name, colon, _ = text.partition("=")[0].rpartition(":")
+        key, value = parse_assignment(text.removeprefix(name + colon))
+        hits = [params for model, params in chosen if name in ("", model.info.name, f"{model.info.name}:{params.get(PARAMETER)}")]
         if not hits:
             raise UsageError(f"-M {text}: no model '{name}' in this run.{suggest(name, [m.info.name for m, _ in chosen])}")
         for params in hits:
             params.setdefault(key, value)
     for model, params in chosen:
         _check_params(model, params)
+        if model.info.target:
+            check_target(model.info.name, params.get(PARAMETER))
+    chosen = [(model, _canonical(model, params)) for model, params in chosen]
     unique = {(m.info.name, json.dumps(p, sort_keys=True, default=str)): (m, p) for m, p in chosen}
     return list(unique.values())
+
+
+def _targeted(model: Registered[ModelInfo], target: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of "NAME:TARGET[…]", with the target among them."""
+    name = model.info.name
+    if not model.info.target and PARAMETER not in (model.parameters or ()):
+        raise UsageError(f"got {name}:{target}; model '{name}' takes nothing after a colon, and parameters in brackets: {name}[key=value]")
+    if PARAMETER in params:
+        raise UsageError(f"got {name}:{target} with {PARAMETER}={params[PARAMETER]}; wanted the one or the other")
+    return {PARAMETER: target, **params}
+
+
+def _canonical(model: Registered[ModelInfo], params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as the factory's own `canonical_params` writes them, where it has that; else as they are."""
+    method = getattr(model.factory, "canonical_params", None)
+    if not callable(method):
+        return params
+    try:
+        return dict(method(**params))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"model '{model.info.name}' got parameters of no use: {error}") from error
 
 
 def _check_params(model: Registered[ModelInfo], params: dict[str, Any]) -> None:

@@ -93,6 +93,7 @@ class SeriesSet:
         variates: V.
         target: C = items · V channels.
         past: items · P channels of covariates known up to the cutoff, or None.
+        known: items · K channels of covariates known for the horizon too, each as long as its item's target, or None.
         fingerprint: a hash of all of the above, independent of how the files are cut into pieces.
         check: raises `DataError` when the files behind the values have changed since; called before a cell and before its result counts.
     """
@@ -103,6 +104,7 @@ class SeriesSet:
     variates: int
     target: Channels
     past: Channels | None = None
+    known: Channels | None = None
     fingerprint: str = ""
     check: Callable[[], None] = lambda: None  # raises DataError when the mapped files are not what they were when they were opened
 
@@ -114,6 +116,11 @@ class SeriesSet:
     def past_count(self) -> int:
         """P, the number of past covariates of an item."""
         return 0 if self.past is None or self.items == 0 else len(self.past) // self.items
+
+    @property
+    def known_count(self) -> int:
+        """K, the number of known covariates of an item."""
+        return 0 if self.known is None or self.items == 0 else len(self.known) // self.items
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +154,16 @@ class TaskData:
                 f"{self.task.horizon} labels need at least {self.windows * self.task.horizon + 1}. "
                 f"{count} series of the dataset are too short: remove them."
             )
+        known, count = self.series.known, self.series.known_count
+        if known is not None and count:
+            target = np.repeat(self.series.target.length[:: self.series.variates], count)  # [items · K]
+            other = np.flatnonzero(known.length != target)
+            if len(other):
+                row = int(other[0])
+                raise DataError(
+                    f"{self.task.suite}:{self.task.name}: known covariate {row % count} of series {self.series.item_ids[row // count]} has "
+                    f"{known.length[row]} values and its target {target[row]}; a known covariate must be as long as its target."
+                )
 
     def __len__(self) -> int:
         return len(self.cut)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from harness import spool
 from harness.arrow import from_numpy, rows
+from harness.files import publish, temporary_name
 from harness.forecast import F32
 from harness.kept_file import CELL_ID, RESULT_ID
 from harness.rows import window_schema
@@ -56,7 +57,7 @@ class SpoolSink:
         with spool.storing(self._path):
             if self._forecasts is None:
                 self._folder.mkdir(exist_ok=True)
-                self._forecasts = pq.ParquetWriter(spool.temporary_name(self._path), batch.schema, compression="zstd")
+                self._forecasts = pq.ParquetWriter(temporary_name(self._path), batch.schema, compression="zstd")
             self._forecasts.write_batch(batch)
 
     def commit(self, record: dict[str, Any], steps: pa.Table | None) -> None:
@@ -65,7 +66,7 @@ class SpoolSink:
             with spool.storing(self._path):
                 self._forecasts.add_key_value_metadata({RESULT_ID: self.result_id.encode(), CELL_ID: str(record["cell_id"]).encode()})
                 self._forecasts.close()
-                spool.publish(spool.temporary_name(self._path), self._path)
+                publish(temporary_name(self._path), self._path)
             record["forecasts"] = f"{self._folder.name}/{self._path.name}"
         if self._writer is None:
             self._writer = spool.CellWriter(self._store.spool, self.result_id, window_schema())
@@ -80,5 +81,5 @@ class SpoolSink:
         if self._forecasts is not None:
             with contextlib.suppress(OSError, pa.ArrowException):  # a full disk, say, which is why the cell is given up
                 self._forecasts.close()
-            spool.temporary_name(self._path).unlink(missing_ok=True)
+            temporary_name(self._path).unlink(missing_ok=True)
             self._forecasts = None

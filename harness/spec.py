@@ -23,7 +23,7 @@ __all__ = ["make_spec", "read_batch_size", "read_seeds"]
 
 ALIASES = {"model": "models", "suite": "suites", "task": "tasks", "mode": "modes", "seed": "seeds"}
 """One word for a list of one, as on the command line."""
-ISOLATION = ("process", "inprocess")
+ISOLATION = ("auto", "process", "env", "inprocess")
 LONGEST = 20 * 86_400.0
 """Seconds; waiting longer than 2**31 milliseconds is beyond what the operating system's calls take."""
 

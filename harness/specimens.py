@@ -23,7 +23,7 @@ from harness.series import Channels, SeriesSet, TaskData, rolling
 from harness.types import DECILES, ModelInfo, Task
 from harness.worker import Session
 
-__all__ = ["Bench", "data_of", "make_batch", "make_data", "rows_of"]
+__all__ = ["Bench", "at_horizon", "data_of", "make_batch", "make_data", "rows_of"]
 
 LONGEST = 8192
 """Contexts are made longer than a model's `max_context` up to this many steps: beyond it a check would take too long."""
@@ -46,7 +46,7 @@ def make_data(
     levels: Sequence[float] | None = None,
     longest: int = 0,
 ) -> TaskData:
-    """A task with ordinary hourly series of different lengths and starts, and two past covariates.
+    """A task with ordinary hourly series of different lengths and starts, two past covariates, and two that are known beforehand.
 
     Args:
         windows: W, windows per series.
@@ -72,13 +72,16 @@ def data_of(
 ) -> TaskData:
     """A task whose items · V series are these rows, each holding the labels of its windows at its end.
 
-    Two past covariates of each item are made from its first series: its changes, and a saw-tooth with gaps.
+    Two past covariates of each item are made from its first series: its changes, and a saw-tooth with gaps. Two are known beforehand: the
+    season as a wave, and a day off now and then, with gaps.
     """
     target = Ragged.from_rows(rows)
     past: list[ArrayLike] = []
+    known: list[ArrayLike] = []
     for row in list(target)[::variates]:
-        tooth = np.arange(len(row)) % 5 + np.where(np.arange(len(row)) % 11 == 3, np.nan, 0)
-        past += [np.diff(np.nan_to_num(row), prepend=0), tooth]
+        t = np.arange(len(row))
+        past += [np.diff(np.nan_to_num(row), prepend=0), t % 5 + np.where(t % 11 == 3, np.nan, 0)]
+        known += [np.cos(2 * np.pi * t / season_length), np.where(t % 13 == 5, np.nan, t % 7 == 0)]
     items = len(target) // variates
     starts = np.datetime64("2000-01-01", "s") + (np.arange(items) * 86_400 * 30).astype("timedelta64[s]")
     task = Task(
@@ -96,8 +99,17 @@ def data_of(
         protocol="made/1",
     )
     names = pa.array([f"item {i}" for i in range(items)])
-    series = SeriesSet(names, starts, "H", variates, Channels.from_ragged(target), Channels.from_ragged(Ragged.from_rows(past)))
-    return rolling(task, series, windows)
+    channels = [Channels.from_ragged(rows) for rows in (target, Ragged.from_rows(past), Ragged.from_rows(known))]
+    return rolling(task, SeriesSet(names, starts, "H", variates, *channels), windows)
+
+
+def at_horizon(batch: Batch, horizon: int) -> Batch:
+    """The same windows, fewer steps ahead."""
+    known = []
+    for covariate in batch.known_covariates:
+        keep = batch.contexts.lengths + horizon
+        known.append(Ragged.from_rows([row[:n] for row, n in zip(covariate, keep.tolist(), strict=True)]))
+    return replace(batch, horizon=horizon, known_covariates=tuple(known))
 
 
 def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
@@ -111,6 +123,7 @@ def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
         window_ids=batch.window_ids[index],
         seeds=batch.seeds[index],
         past_covariates=tuple(_take(past, rows) for past in batch.past_covariates),
+        known_covariates=tuple(_take(known, rows) for known in batch.known_covariates),
     )
 
 
@@ -137,6 +150,7 @@ class Bench:
     name: str
     params: Mapping[str, Any]
     plugins: Plugins = field(default_factory=load)
+    load_s: float = field(default=0.0, init=False)  # seconds that making the model took
 
     @property
     def info(self) -> ModelInfo:
@@ -146,7 +160,7 @@ class Bench:
     def session(self) -> Session:
         """The session in which a worker would hold the model, ready for a cell."""
         session = Session(self.plugins)
-        session.load(self.name, dict(self.params))
+        self.load_s = session.load(self.name, dict(self.params))["load_s"]
         _begin(session, self.info, self.mode, self.data())
         return session
 
@@ -197,6 +211,12 @@ class Bench:
     def predict(self, batch: Batch) -> tuple[F32, F32]:
         """`forecast`, then `convert`."""
         return self.convert(self.forecast(batch), batch)
+
+    def anew(self, batch: Batch) -> F32:
+        """Quantiles [N, Q, H] of the batch as the first one of a cell, so that a model may draw from global state."""
+        if self.mode == "zero-shot":
+            self.begin()
+        return self.predict(batch)[0]
 
 
 def _begin(session: Session, info: ModelInfo, mode: str, data: TaskData, seed: int = 0) -> None:

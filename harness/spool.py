@@ -10,11 +10,9 @@ work. Nothing here needs DuckDB, so a worker on any machine can write it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
-import platform
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -25,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import StoreError
+from harness.files import HOST, publish, temporary_name
 
 __all__ = [
     "CELL_FIELDS",
@@ -34,12 +33,10 @@ __all__ = [
     "finished",
     "is_running",
     "proves_broken",
-    "publish",
     "read_cell",
     "running",
     "storing",
     "sweep",
-    "temporary_name",
     "write_run",
     "write_trained",
 ]
@@ -98,6 +95,8 @@ CELL_FIELDS: dict[str, str] = {
     "total_s": "DOUBLE",
     "peak_rss_mb": "DOUBLE",
     "receipt": "JSON",  # versions, git commit, hardware, command
+    "contamination": "VARCHAR",  # one of harness.contamination.STATES
+    "contamination_reason": "VARCHAR",
 }
 """Columns of a cell's record and of the table `cells`, with their SQL types."""
 
@@ -144,14 +143,6 @@ CELL_KEY = b"harness.cell"
 STEPS_KEY = b"harness.steps"
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _plain(value: Any) -> Any:
     """JSON has no NaN and no infinity; a score that is undefined is null."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -163,22 +154,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
-
-
-HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
-"""This machine, in names of unfinished files: where several write into one folder, each clears away only its own."""
-
-
-def temporary_name(path: Path) -> Path:
-    """Where this process writes a file until it is whole."""
-    return path.with_name(f"{path.stem}.{HOST}.{os.getpid()}.tmp")
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Flush a finished file to the disk and give it its name, so that the name always means the whole file."""
-    _fsync(temporary)
-    temporary.replace(path)
-    _fsync(path.parent)
 
 
 @contextlib.contextmanager

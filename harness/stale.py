@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from harness.plan import open_suites
 from harness.plugins import Plugins
 from harness.store import Store
 from harness.types import Suite, Task
+from harness.uses import Uses, ids
 
 __all__ = ["changes", "stale_results", "why"]
 
@@ -43,7 +44,7 @@ def stale_results(plugins: Plugins, store: Store, suite: str = "", data: Path | 
         "WHERE source = 'own' AND superseded_by IS NULL AND status <> 'skipped' AND ($1 = '' OR suite = $1)",
         [suite],
     ).to_pylist()
-    return _changed(plugins, rows, data)
+    return _changed(plugins, store, rows, data)
 
 
 def why(plugins: Plugins, store: Store, older: Mapping[str, str], data: Path | None = None) -> dict[str, str]:
@@ -55,14 +56,16 @@ def why(plugins: Plugins, store: Store, older: Mapping[str, str], data: Path | N
     """
     wanted = sorted(set(older.values()))
     rows = store.query(f"SELECT {COLUMNS} FROM main.cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))", [wanted]).to_pylist()
-    found = _changed(plugins, rows, data)
+    found = _changed(plugins, store, rows, data)
     return {new: ", ".join(found[old]) for new, old in older.items() if old in found}
 
 
-def _changed(plugins: Plugins, rows: Iterable[Mapping[str, Any]], data: Path | None) -> dict[str, list[str]]:
+def _changed(plugins: Plugins, store: Store, rows: Iterable[Mapping[str, Any]], data: Path | None) -> dict[str, list[str]]:
     """{cell id: what changed} of those of these cells where something has."""
     places = _Places(plugins)
-    found = {}
+    found: dict[str, list[str]] = {}
+    lookup = Uses(plugins, store)
+    rows = list(rows)
     for row in rows:
         folder = str(data) if data is not None else row["data_folder"] or ""
         place = places.suite(row["suite"], folder)
@@ -72,10 +75,19 @@ def _changed(plugins: Plugins, rows: Iterable[Mapping[str, Any]], data: Path | N
             found[row["cell_id"]] = ["task"]
             continue
         with contextlib.suppress(HarnessError):
-            what = changes(plugins, row, place[1][row["task"]], places.fingerprint(row["suite"], folder, row["task"]))
+            what = changes(plugins, row, place[1][row["task"]], places.fingerprint(row["suite"], folder, row["task"]), lookup)
             if what:
                 found[row["cell_id"]] = what
-    return found
+    return found | _of_stale(rows, found)
+
+
+def _of_stale(rows: Sequence[Mapping[str, Any]], found: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Of these cells, the others that are made of forecasts of stale ones."""
+    made_of = {row["cell_id"]: set(mapping(mapping(row["identity"]).get("uses")).values()) for row in rows}
+    more: dict[str, list[str]] = {}
+    while new := [i for i, used in made_of.items() if i not in found and i not in more and used & (found.keys() | more.keys())]:
+        more |= {i: ["uses"] for i in new}
+    return more
 
 
 class _Places:
@@ -102,9 +114,20 @@ class _Places:
             return None
 
 
-def changes(plugins: Plugins, row: Mapping[str, Any], task: Task, fingerprint: str | None) -> list[str]:
-    """The parts of a stored cell's identity that are not what they were; `fingerprint` None = the data cannot be looked at."""
+def changes(plugins: Plugins, row: Mapping[str, Any], task: Task, fingerprint: str | None, lookup: Uses | None = None) -> list[str]:
+    """The parts of a stored cell's identity that are not what they were.
+
+    Args:
+        fingerprint: of the data; None = it cannot be looked at.
+        lookup: finds the cells that this one is made of; None = they are taken as unchanged.
+    """
     then = mapping(row["identity"])
+    uses = mapping(then["uses"]) if "uses" in then else None
+    if lookup is not None:
+        model, params = plugins.model(row["model_name"]), mapping(row["params"])
+        found = lookup.find(model, params, task, fingerprint or then.get("data", ""), row["seed"], row["scope"] or "")
+        # What is not there any more is no other than it was.
+        uses = None if found is None else {**(uses or {}), **{name: now for name, now in ids(found).items() if now}}
     now = make_cell(
         plugins,
         task,
@@ -116,6 +139,7 @@ def changes(plugins: Plugins, row: Mapping[str, Any], task: Task, fingerprint: s
         seed=row["seed"],
         scope=row["scope"] or "",
         batch_size=then.get("batch_size"),
+        uses=uses,
     ).identity
     after = json.loads(json.dumps(dict(now), default=str))
     return [name for name in sorted({*then, *after}) if then.get(name) != after.get(name)]

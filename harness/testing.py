@@ -9,7 +9,8 @@
 
 Each check calls the registered model as a run would: the same batches from a made task, through the same hooks, with the same checks of
 what comes back. A model that cannot do something says so by raising `Unsupported`, and the check is skipped; an exception to a rule is
-declared with a reason and skipped aloud: `checks("my_model", skip={"batch_invariance": "attends over the whole batch"})`.
+declared with a reason and skipped aloud: `ModelInfo(..., exceptions={"batch_invariance": "attends over the whole batch"})`. `harness plugin
+test` runs the same checks, each bounded in time, and prints what they report.
 
 `check_dialect("my_dialect")` does the like for a scoring dialect, in one call.
 
@@ -42,11 +43,14 @@ class Check:
     model: str
     name: str
     params: Mapping[str, Any]
-    reason: str = ""  # why it is not to be run
+    reason: str = ""  # why it is not to be run: what the model declares
     plugins: Plugins = field(default_factory=load, repr=False)
 
-    def __call__(self) -> None:
+    def __call__(self) -> str:
         """Run the check.
+
+        Returns:
+            What it found out and does not judge; "" for nothing.
 
         Raises:
             AssertionError: the model does not conform; says how.
@@ -59,7 +63,7 @@ class Check:
         if bench.info.batch_dependent and self.name in ("batch_invariance", "order_invariance", "multivariate"):
             raise unittest.SkipTest(f"{self.model} declares that its forecasts depend on the batch")
         try:
-            CHECKS[self.name](bench)
+            return CHECKS[self.name](bench) or ""
         except Unsupported as error:
             raise unittest.SkipTest(f"{self.model}: {error}") from None
 
@@ -67,27 +71,22 @@ class Check:
         return f"{self.model}-{self.name}"
 
 
-def checks(
-    model: str, params: Mapping[str, Any] | None = None, skip: Mapping[str, str] | None = None, plugins: Plugins | None = None
-) -> list[Check]:
+def checks(model: str, params: Mapping[str, Any] | None = None, plugins: Plugins | None = None) -> list[Check]:
     """All checks for a registered model, those of training and of several variates where it declares them.
+
+    The exceptions that the model declares are skipped with their reason; the check `card` refuses one that names no check or no reason.
 
     Args:
         model: its name.
         params: go to its factory.
-        skip: {check: why it is not to be run}.
         plugins: where to find the model; None is this environment.
-
-    Raises:
-        UsageError: `skip` names a check that does not exist, or gives no reason.
     """
-    skip = skip or {}
-    _refuse_skip(skip, CHECKS)
     plugins = plugins or load()
     # A model that is not there fails its checks, by name, rather than the collection of all tests.
     known = plugins.models.get(model)
     names = [name for name in CHECKS if known is None or name not in APPLIES or APPLIES[name](known.info)]
-    return [Check(model, name, dict(params or {}), skip.get(name, ""), plugins) for name in names]
+    reasons = {} if known is None else {name: reason for name, reason in known.info.exceptions.items() if name != "card"}
+    return [Check(model, name, dict(params or {}), reasons.get(name, ""), plugins) for name in names]
 
 
 def check_dialect(

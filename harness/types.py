@@ -42,6 +42,7 @@ class Task:
     dialect: str = "gift-eval"
     quantile_levels: tuple[float, ...] = DECILES
     protocol: str = "gift-eval/1"  # changes when the same name would give other windows or scores
+    sources: tuple[str, ...] = ()  # datasets and corpora that the series come from, as models' authors name them: ("M4", "m4_hourly")
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,26 @@ class ModelInfo:
     url: str = ""
     license: str = ""  # of the code, SPDX
     weights_license: str = ""
-    weights: str = ""  # where the weights come from
+    weights: str = ""  # where the weights come from; "hf:org/repo" or "hf:org/repo@revision" can be fetched by `harness weights pull`
+    weights_files: tuple[str, ...] = ()  # which files of that repository are needed, as glob patterns; empty = all
+    weights_note: str = ""  # what must be read before they are fetched: non-commercial terms, where to accept a licence
     weights_digest: str = ""  # sha256 of the weights
     parameters: int | None = None
     output: str = "quantiles"  # native output: quantiles | samples | points
-    covariates: tuple[str, ...] = ()  # which it uses: "past"; only those are sent
+    covariates: tuple[str, ...] = ()  # which it uses: "past", "known"; only those are sent
     max_context: int | None = None  # the parent cuts contexts to this many steps before they travel
     max_horizon: int | None = None  # longer tasks are skipped
     modes: tuple[str, ...] = ("zero-shot",)  # zero-shot | finetune | few-shot | full | ttt; others are skipped
     devices: tuple[str, ...] = ("cpu",)
     training_corpora: tuple[str, ...] = ()
+    training_corpora_complete: bool = False  # True: these are all, each dataset of a collection named, unless the whole of it was used
     training_cutoff: str = ""  # ISO date of the newest training observation
     install: str = ""  # the pip line that installs what the model needs: "pip install harness-ttm"
     batch_size: int | None = None  # windows per batch with `-b auto`; None = by memory
+    target: str = ""  # "MODULE.CLASS": the model is made of a class that follows its name after a colon, the factory's parameter `target`
     multivariate: bool = False  # True: the windows of one item at one cutoff (equal `Batch.group`) always travel together
     batch_dependent: bool = False  # True: outputs depend on the batch, whose size then belongs to the result's identity
+    exceptions: Mapping[str, str] = field(default_factory=dict)  # {conformance check that it does not pass: why}
     extra: Mapping[str, str] = field(default_factory=dict)
 
 

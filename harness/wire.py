@@ -14,7 +14,7 @@ import socket
 import struct
 import tempfile
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,21 @@ from numpy.typing import NDArray
 from harness.arrow import from_numpy, rows, to_numpy
 from harness.forecast import F32, F64, Batch, Ragged
 
-__all__ = ["DEPTH", "Closed", "Link", "Region", "read_batch", "read_forecast", "write_batch", "write_forecast"]
+if TYPE_CHECKING:
+    from harness.stored import Stored
+
+__all__ = [
+    "DEPTH",
+    "Closed",
+    "Link",
+    "Region",
+    "read_batch",
+    "read_forecast",
+    "read_stored",
+    "write_batch",
+    "write_forecast",
+    "write_stored",
+]
 
 DEPTH = 2
 """Batches in flight: one is predicted while the next is prepared."""
@@ -163,6 +177,7 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "window_id": from_numpy(batch.window_ids),
         "seed": from_numpy(batch.seeds),
         **{f"past_{k}": _list(past) for k, past in enumerate(batch.past_covariates)},
+        **{f"known_{k}": _list(known) for k, known in enumerate(batch.known_covariates)},
     }
     size = _write(region, pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
     return {
@@ -172,6 +187,7 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "levels": batch.quantile_levels.tolist(),
         "season_length": batch.season_length,
         "past": len(batch.past_covariates),
+        "known": len(batch.known_covariates),
     }
 
 
@@ -189,7 +205,21 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
         window_ids=to_numpy(columns.column("window_id")).copy(),
         seeds=to_numpy(columns.column("seed")).copy(),
         past_covariates=tuple(_ragged(columns.column(f"past_{k}")) for k in range(header["past"])),
+        known_covariates=tuple(_ragged(columns.column(f"known_{k}")) for k in range(header["known"])),
     )
+
+
+def write_stored(region: Region, stored: Stored) -> dict[str, Any]:
+    """Put what other models forecast, as far as it is no file, into the region; return the header that describes it."""
+    header, columns = stored.message()
+    return {**header, "size": _write(region, columns)}
+
+
+def read_stored(region: Region, header: dict[str, Any]) -> Stored:
+    """Take that out of the region."""
+    from harness.stored import Stored  # only here: it costs the import of Parquet
+
+    return Stored.read(header, _read(region, header["size"]))
 
 
 def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32], interval: F64 | None) -> dict[str, Any]:

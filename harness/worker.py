@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import os
 import platform
@@ -20,15 +21,18 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import ForecastError, PluginError, Unsupported, describe
 from harness.forecast import F32, Batch
-from harness.plugins import Plugins, install_line, load
+from harness.plugins import Plugins, install_line
 from harness.quantiles import check, sort_crossings, with_interval
-from harness.wire import DEPTH, Closed, Link, Region, read_batch, write_forecast
+from harness.wire import DEPTH, Closed, Link, Region, read_batch, read_stored, write_forecast
+
+if TYPE_CHECKING:
+    from harness.stored import Stored
 
 __all__ = ["Session", "failure", "main"]
 
@@ -58,12 +62,15 @@ class Session:
             raise PluginError(f"it needs the package '{error.name}', which is not installed. Type: {registered.info.install}") from error
         return {"load_s": time.perf_counter() - start, "versions": versions(registered.distribution), "python": platform.python_version()}
 
-    def begin(self, budget: str, seed: int, train: Batch | None, mode: str = "finetune", save: str = "") -> dict[str, Any]:
+    def begin(
+        self, budget: str, seed: int, train: Batch | None, mode: str = "finetune", save: str = "", stored: Stored | None = None
+    ) -> dict[str, Any]:
         """Prepare for a cell: seed what may draw from global state; in a mode with `train` have a fresh model learn, and perhaps save it.
 
         Args:
             train: what the mode gives for training, no window in mode "ttt"; None = zero-shot.
             save: a folder to be made for the weights of the trained model; "" = they are not kept.
+            stored: what other models forecast for the cell's windows, for a model that is made of it.
 
         Returns:
             "fit_s"; "noted", what the model noted while it learnt; "unsaved", why its weights were not kept, "" where they were.
@@ -79,6 +86,10 @@ class Session:
             # A fresh model for each: nothing learnt in one cell reaches another.
             self.model = self.plugins.pm.hook.finetune(model=self._make(), train=train, budget=budget, seed=seed, mode=mode)
         seconds = time.perf_counter() - start if train is not None else 0.0
+        if stored is not None:
+            if not callable(getattr(self.model, "use", None)):
+                raise PluginError("its factory has a method uses(), and the model has no method use(stored) to be given the forecasts by")
+            self.model.use(stored)
         noted, unsaved = {}, ""
         notes = getattr(self.model, "notes", None)
         if isinstance(notes, dict):
@@ -180,6 +191,12 @@ def _end_with_me() -> None:
         signal.pause()
 
 
+@functools.cache
+def _plugins() -> Plugins:
+    """The plugins of this very environment, loaded once; not `harness.plugins.load`, which knows other environments too."""
+    return Plugins()
+
+
 def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
     """Answer messages until the parent stops or goes."""
     session: Session | None = None
@@ -189,12 +206,13 @@ def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
         try:
             match message["do"]:
                 case "load":
-                    session = Session(load())
+                    session = Session(_plugins())
                     answer = session.load(message["model"], message["params"])
                 case "begin":
                     assert session is not None
                     train = read_batch(inward[0], message["train"]) if message["train"] else None
-                    answer = session.begin(message["budget"], message["seed"], train, message["mode"], message["save"])
+                    stored = read_stored(inward[1], message["stored"]) if message["stored"] else None
+                    answer = session.begin(message["budget"], message["seed"], train, message["mode"], message["save"], stored)
                 case "predict":
                     assert session is not None
                     quantiles, mean, facts = session.predict(read_batch(inward[slot], message))
@@ -215,7 +233,7 @@ def main(arguments: list[str]) -> None:
     link = Link(socket.socket(fileno=descriptor))
     mapped = [Region(fd) for fd in regions]
     with contextlib.suppress(Exception):  # told when a model is asked for
-        load()  # while the parent is still planning
+        _plugins()  # while the parent is still planning
     with contextlib.suppress(Closed):
         serve(link, mapped[:DEPTH], mapped[DEPTH:])
     sys.stdout.flush()

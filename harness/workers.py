@@ -17,12 +17,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.environments import Environment
+from harness.environments.record import LEADING_HERE
 from harness.forecast import F32, Batch, Ragged
 from harness.plugins import Plugins
-from harness.wire import DEPTH, Closed, Link, Region, read_forecast, write_batch
+from harness.wire import DEPTH, Closed, Link, Region, read_forecast, write_batch, write_stored
 from harness.worker import Session, failure, peak_rss_mb
+
+if TYPE_CHECKING:
+    from harness.stored import Stored
 
 __all__ = ["ChildWorker", "InProcessWorker", "Worker", "WorkerFailed"]
 
@@ -61,32 +66,45 @@ class Worker(Protocol):
     @property
     def pending(self) -> int: ...
     def load(self, model: str, params: dict[str, Any], timeout: float | None) -> dict[str, Any]: ...
-    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None, mode: str, save: str = "") -> dict[str, Any]: ...
+    def begin(
+        self,
+        budget: str,
+        seed: int,
+        train: Batch | None,
+        deadline: float | None,
+        mode: str,
+        save: str = "",
+        stored: Stored | None = None,
+    ) -> dict[str, Any]: ...
     def submit(self, batch: Batch) -> None: ...
     def collect(self, deadline: float | None) -> tuple[F32, F32, dict[str, Any]]: ...
     def stop(self) -> None: ...
 
 
 class ChildWorker:
-    """A model in a process of its own, with a thread budget of its own."""
+    """A model in a process of its own, with a thread budget of its own; in an environment of its plugin's own where one is given."""
 
     depth = DEPTH
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, environment: Environment | None = None) -> None:
         ours, theirs = socket.socketpair()
         self._inward = [Region() for _ in range(DEPTH)]
         self._outward = [Region() for _ in range(DEPTH)]
         descriptors = [theirs.fileno(), *(r.fd for r in self._inward), *(r.fd for r in self._outward)]
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
+        variables = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
         # The child searches the working folder for modules only where this process does: a user's random.py must not break a model.
         own_path = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
+        python = sys.executable
+        if environment is not None:
+            python, own_path = str(environment.python), ["-P"]
+            variables = {**{k: v for k, v in variables.items() if k not in LEADING_HERE}, "PYTHONNOUSERSITE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, *own_path, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
+            [python, *own_path, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=descriptors,
-            env=environment,
+            env=variables,
             start_new_session=True,  # its own process group, so that what it starts ends with it
         )
         theirs.close()
@@ -130,10 +148,23 @@ class ChildWorker:
         except WorkerFailed as error:
             raise _unloaded(error.kind, error.reason, error.log, error.lost) from None
 
-    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None, mode: str, save: str = "") -> dict[str, Any]:
+    def begin(
+        self,
+        budget: str,
+        seed: int,
+        train: Batch | None,
+        deadline: float | None,
+        mode: str,
+        save: str = "",
+        stored: Stored | None = None,
+    ) -> dict[str, Any]:
         """Prepare for a cell; see `harness.worker.Session.begin`."""
-        header = write_batch(self._inward[0], train) if train is not None else None
-        return self._ask({"do": "begin", "budget": budget, "seed": seed, "train": header, "mode": mode, "save": save}, deadline)
+        message: dict[str, Any] = {"do": "begin", "budget": budget, "seed": seed, "mode": mode, "save": save, "train": None, "stored": None}
+        if train is not None:
+            message["train"] = write_batch(self._inward[0], train)
+        if stored is not None:
+            message["stored"] = write_stored(self._inward[1], stored)
+        return self._ask(message, deadline)
 
     def submit(self, batch: Batch) -> None:
         """Send a batch; at most `depth` may be pending."""
@@ -236,8 +267,16 @@ class ChildWorker:
 
 def _owned(batch: Batch) -> Batch:
     """The batch in memory of its own: a cut may be a view of the dataset, where a model could change values and look past the cutoff."""
-    rows = [Ragged(r.values.copy(), r.offsets) for r in (batch.contexts, *batch.past_covariates)]
-    return replace(batch, contexts=rows[0], past_covariates=tuple(rows[1:]))
+
+    def own(rows: Ragged) -> Ragged:
+        return Ragged(rows.values.copy(), rows.offsets)
+
+    return replace(
+        batch,
+        contexts=own(batch.contexts),
+        past_covariates=tuple(map(own, batch.past_covariates)),
+        known_covariates=tuple(map(own, batch.known_covariates)),
+    )
 
 
 class InProcessWorker:
@@ -268,11 +307,20 @@ class InProcessWorker:
             answer = failure(error)
             raise _unloaded(answer["failure"], answer["reason"], answer["traceback"]) from None
 
-    def begin(self, budget: str, seed: int, train: Batch | None, deadline: float | None, mode: str, save: str = "") -> dict[str, Any]:
+    def begin(
+        self,
+        budget: str,
+        seed: int,
+        train: Batch | None,
+        deadline: float | None,
+        mode: str,
+        save: str = "",
+        stored: Stored | None = None,
+    ) -> dict[str, Any]:
         """Prepare for a cell; see `harness.worker.Session.begin`."""
         del deadline
         own = None if train is None else _owned(train)
-        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, own, mode, save))
+        facts: dict[str, Any] = self._try(lambda: self._session.begin(budget, seed, own, mode, save, stored))
         return facts
 
     def submit(self, batch: Batch) -> None:

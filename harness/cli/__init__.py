@@ -56,12 +56,15 @@ def cli() -> None:
 @functools.cache
 def build() -> click.Group:
     """The command with those of the core and of all plugins, made once."""
+    from harness.cli.env import env
     from harness.cli.inspect import completion, doctor, ls
+    from harness.cli.plugin_commands import new, plugin
     from harness.cli.replay import replay
     from harness.cli.run import plan, run
     from harness.cli.show import show
+    from harness.cli.weights import weights
 
-    for command in (run, plan, ls, show, replay, doctor, completion):
+    for command in (run, plan, ls, show, replay, doctor, weights, env, plugin, new, completion):
         cli.add_command(command)
     load().commands(cli)
     return cli

@@ -286,15 +286,16 @@ def _trained(db: Path) -> Rows:
 
 @click.command()
 @db_option
-def doctor(db: Path) -> None:
+@click.option("--sentinels", is_flag=True, help="Run forecasters whose scores are known beforehand, one of which looks for labels: half a minute.")
+def doctor(db: Path, sentinels: bool) -> None:
     """Check this installation: versions, plugins, data, database, and a calculation whose answer is known.
 
-    Ends with 3 where plugins are all that is wrong, with 1 where anything else is.
+    Ends with 3 where plugins or sentinels are all that is wrong, with 1 where anything else is.
     """
     from harness.doctor import examine
 
     bad = set()
-    for line in examine(db):
+    for line in examine(db, sentinels):
         if line.state == "bad":
             bad.add(line.error)
         click.echo(f"{ {'ok': '✓', 'note': '·', 'bad': '✗'}[line.state] } {line.text}")

@@ -27,6 +27,7 @@ from harness.errors import (
 if TYPE_CHECKING:
     from harness.plan import Plan, RunSpec
     from harness.plugins import Plugins
+    from harness.store import Store
 
 __all__ = ["replay"]
 
@@ -59,7 +60,7 @@ def replay(cell: str, db: Path, data: Path | None, tolerance: float, as_json: bo
             f"cell {old['cell_id']} is {old['status']} ({old['reason']}): there are no scores to compare; use harness run --rerun failed"
         )
     before = results.sql("SELECT metric, value FROM main.scores WHERE result_id = ?", [old["result_id"]]).to_pylist()
-    new = _again(old, data)
+    new = _again(old, data, results.store)
     lines = []
     for row in before:
         was, now = row["value"], new["scores"].get(row["metric"])
@@ -79,7 +80,7 @@ def replay(cell: str, db: Path, data: Path | None, tolerance: float, as_json: bo
     return 0 if good else GATE_FAILED
 
 
-def _again(old: dict[str, Any], data: Path | None) -> dict[str, Any]:
+def _again(old: dict[str, Any], data: Path | None, kept: Store) -> dict[str, Any]:
     """Run the cell as it was run then.
 
     Raises:
@@ -95,7 +96,7 @@ def _again(old: dict[str, Any], data: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="harness-replay-") as folder:
         store = plugins.store(Path(folder) / "replay.duckdb")
         store.check()
-        plan = _plan(plugins, spec, old)
+        plan = _plan(plugins, spec, old, kept)
         report = execute(plugins, spec, plan, store, Progress(), ["replay"])
     if report.run.status == "interrupted":
         raise KeyboardInterrupt
@@ -108,11 +109,11 @@ def _again(old: dict[str, Any], data: Path | None) -> dict[str, Any]:
     return {"scores": outcome.scores, "identity": plan.cells[0].identity}
 
 
-def _plan(plugins: Plugins, spec: RunSpec, old: dict[str, Any]) -> Plan:
+def _plan(plugins: Plugins, spec: RunSpec, old: dict[str, Any], kept: Store) -> Plan:
     from harness.plan import make_plan
 
     try:
-        plan = make_plan(plugins, spec, None)
+        plan = make_plan(plugins, spec, None, kept=kept)
     except UsageError as error:  # what was stored is not here any more: the caller has typed nothing wrong
         name = f"{old['model']} on {old['suite']}:{old['task']}"
         raise PluginError(f"{name} cannot be run here: {error}") from None

@@ -119,7 +119,13 @@ OPTIONS: list[Callable[..., Any]] = [
     click.option("-j", "--jobs", type=click.IntRange(1, 1024), default=1, help="Workers at a time."),
     click.option("--threads", type=click.IntRange(1, 4096), default=None, help="Threads of each worker.  [default: cores / jobs]"),
     click.option("--device", default="cpu", help="Device for models that have a choice; passed as the parameter 'device'."),
-    click.option("--isolation", type=click.Choice(["process", "inprocess"]), default="process", help="Where models run."),
+    click.option(
+        "--isolation",
+        type=click.Choice(["auto", "process", "env", "inprocess"]),
+        default="auto",
+        help="Where models run: in processes of this environment, in environments of their plugins' own (harness env build), or in this "
+        "process. auto: in this environment, but for plugins that cannot be used here and have one of their own.",
+    ),
     click.option("--timeout", default="", metavar="TIME", help="Longest time for one cell: 90, 30m, 2h.  [default: none]"),
     click.option("--save-forecasts", is_flag=True, help="Keep the forecasts too, as Parquet beside the database."),
     click.option(

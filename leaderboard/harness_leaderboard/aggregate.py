@@ -117,6 +117,7 @@ class Results:
     notes: list[str] = field(default_factory=list)
     stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
     baseline_stale: NDArray[np.bool_] | None = None  # [R] the baseline's score is a stale one, as there is no other; None = nowhere
+    marks: NDArray[np.str_] | None = None  # [M, R] whether labels may have been seen in training (`harness.contamination`), "" = no result
     cells: dict[tuple[int, str], list[Cell]] = field(default_factory=dict)  # own results by (number of the model, name of the task)
 
     @property
@@ -157,6 +158,7 @@ class Results:
             notes=list(self.notes),
             stale=None if self.stale is None else self.stale[:, keep],
             baseline_stale=None if self.baseline_stale is None else self.baseline_stale[keep],
+            marks=None if self.marks is None else self.marks[:, keep],
             cells={at: cells for at, cells in self.cells.items() if at[1] in names},
         )
 

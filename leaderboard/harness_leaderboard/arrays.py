@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrow import to_numpy
+from harness.contamination import AFTER, CLEAN, DECLARED, UNKNOWN, mark_published
 from harness.mappings import mapping
 from harness.receipt import as_used
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
@@ -51,6 +52,7 @@ def to_arrays(
     shape = (len(keys), len(tasks))
     status = np.full(shape, "", dtype="<U8")
     old = np.zeros(shape, dtype=np.bool_)
+    marks = np.full(shape, "", dtype="<U13")
     done = np.zeros(shape, dtype=np.int64)
     windows, predict_s, fit_s = (np.zeros(len(keys)) for _ in range(3))
     peak_mb = np.full(len(keys), np.nan)
@@ -59,6 +61,7 @@ def to_arrays(
     for cell in cells:
         at = (position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]], index[cell["task"]])
         old[at] |= cell["cell_id"] in stale
+        marks[at] = _worst(str(marks[at]), cell["contamination"] or _unmarked(cell, models))
         if cell["source"] == "own":
             stored = Cell(cell["result_id"], cell["cell_id"], cell["seed"], cell["status"], cell["forecasts"] or "")
             own.setdefault((at[0], cell["task"]), []).append(stored)
@@ -105,8 +108,20 @@ def to_arrays(
         notes=notes,
         stale=old,
         baseline_stale=rests,
+        marks=marks,
         cells=own,
     )
+
+
+def _worst(one: str, other: str) -> str:
+    """Of the marks of two seeds, the one that says more against the result; "" where there is none."""
+    order = ("", CLEAN, AFTER, UNKNOWN, DECLARED)
+    return max(one, other if other in order else UNKNOWN, key=order.index)
+
+
+def _unmarked(cell: Mapping[str, Any], models: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+    """The mark of a result that was stored before there were marks: an imported one is as its model declares, an own one unknown."""
+    return UNKNOWN if cell["source"] == "own" else mark_published(models.get((cell["model_name"], cell["source"]), {})).state
 
 
 def _entry(key: tuple[str, ...], model_name: str, models: Mapping[tuple[str, str], Mapping[str, Any]]) -> Entry:

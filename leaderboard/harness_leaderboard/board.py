@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.contamination import counts
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import (
     Array,
@@ -23,7 +24,7 @@ from harness_leaderboard.aggregate import (
 )
 from harness_leaderboard.ties import LETTERED, letters, places
 
-__all__ = ["board_rows", "group_means", "parameters_of", "units_of_tasks"]
+__all__ = ["board_rows", "group_means", "marks_of", "parameters_of", "units_of_tasks"]
 
 
 def units_of_tasks(results: Results) -> bootstrap.Units:
@@ -108,7 +109,18 @@ def _about(results: Results, m: int) -> dict[str, Any]:
         "testdata_leakage": entry.testdata_leakage,
         "parameters": parameters_of(entry),
         "license": entry.license,
+        **{f"contamination_{_spelt(state)}": count for state, count in marks_of(results, m).items()},
     }
+
+
+def marks_of(results: Results, m: int) -> dict[str, int]:
+    """{state: tasks of one model with a result that have it}, whether their labels may have been seen in training."""
+    there = results.status[m] != ""
+    return counts(np.full(there.sum(), "") if results.marks is None else results.marks[m, there])
+
+
+def _spelt(state: str) -> str:
+    return state.replace("-", "").replace(" ", "_")
 
 
 def parameters_of(entry: Entry) -> int | None:

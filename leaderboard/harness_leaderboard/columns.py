@@ -70,6 +70,10 @@ COLUMNS = {
     "peak_mb": Meaning("most memory of a worker", "MiB", "imported, or not measured"),
     "parameters": Meaning("parameters that the model declares", "parameters", "not declared"),
     "license": Meaning("declared licence of the code; empty = not declared"),
+    "contamination_declared": Meaning("results whose task's series are declared to be in the model's training data", "tasks"),
+    "contamination_after_cutoff": Meaning("results whose labels are all later than the model's training data", "tasks"),
+    "contamination_clean": Meaning("results whose model declares all its training data, without the task's series", "tasks"),
+    "contamination_unknown": Meaning("results for which too little is declared", "tasks"),
 }
 """{column: what it means}, in the order of the CSV form; a model has one row."""
 

@@ -24,6 +24,8 @@ _DROPPED = ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "ties", "95%",
 
 LONGEST_NAME = 60
 """Characters of a model's name in a table for people."""
+NAMED = 4
+"""Models that a footnote names."""
 
 
 def _clean(value: Any) -> str:
@@ -74,6 +76,7 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
     # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
     if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
         lines.append("‡ some scores have no ratio (zero, infinite or undefined) and are not in nMASE or nCRPS; see 'undefined'.")
+    lines += _contaminated(rows)
     stale = sum(row.get("stale") or 0 for row in rows)
     if stale:
         lines.append(
@@ -81,6 +84,20 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
             "To make them anew, give the command of the run again."
         )
     return lines
+
+
+def _contaminated(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which of these models declare that they were trained on tasks' series."""
+    seen = [row for row in rows if row.get("contamination_declared")]
+    if not seen:
+        return []
+    named = [f"{_clean(row['model'])[:LONGEST_NAME]} ({row['contamination_declared']} of {_results_of(row)} tasks)" for row in seen[:NAMED]]
+    more = [f"{len(seen) - NAMED} more"] if len(seen) > NAMED else []
+    return [f"Contamination: trained on tasks' series, as declared: {', '.join([*named, *more])}. All states: --format csv"]
+
+
+def _results_of(row: Mapping[str, Any]) -> int:
+    return sum(row[name] for name in COLUMNS if name.startswith("contamination_"))
 
 
 def _uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import unittest
 from pathlib import Path
 from typing import Any
 
@@ -220,14 +222,14 @@ class Registration:
 def registered(several: Path) -> list[Check]:
     plugins = Plugins()
     plugins.register(Registration(), "made-ttm")
-    return checks("made-ttm", {"weights": str(several)}, skip={"light_import": "this test registers it"}, plugins=plugins)
+    return checks("made-ttm", {"weights": str(several)}, plugins)
 
 
 def test_conformance(registered: list[Check]) -> None:
     """The checks of the kit: same bits in any batch and order, any levels and horizons, difficult contexts, nothing changed."""
     ran = 0
     for check in registered:
-        if not check.reason:
+        with contextlib.suppress(unittest.SkipTest):  # this test registers it: there is no import to look at
             check()
             ran += 1
     assert ran >= 9

@@ -10,7 +10,7 @@ from harness.directions import DIRECTIONS
 from harness.errors import UsageError
 from harness_results import records
 from harness_results.csv_scores import ScoreTable
-from harness_results.imported import Imported, published_id, put_models, task_facts
+from harness_results.imported import Imported, marked, published_id, put_models, task_facts
 
 if TYPE_CHECKING:
     from harness_results.store import DuckStore
@@ -51,6 +51,7 @@ def _cells(table: ScoreTable, source: str) -> Iterator[tuple[dict[str, Any], dic
     starts = np.searchsorted(codes[order] >> 16, np.arange(len(table.cells) + 1))
     receipt = {"receipt": {DIRECTIONS: table.directions}} if table.directions else {}
     declared = {name: task_facts(task, table.suite) for name, task in table.declared.items()}
+    seen = {model: marked(about) for model, about in table.about.items()}
     for i, ((model, task, mode, seed), facts) in enumerate(table.cells.items()):
         mine = order[starts[i] : starts[i + 1]].tolist()
         scores = {table.metrics[table.codes[k] & 0xFFFF]: table.values[k] for k in mine}
@@ -59,6 +60,7 @@ def _cells(table: ScoreTable, source: str) -> Iterator[tuple[dict[str, Any], dic
             "protocol": f"csv:{table.suite}",
             **facts,
             **declared.get(task, {}),
+            **seen[model],
             "cell_id": published_id("csv", source, table.suite, model, task, mode, str(seed)),
             "task": task,
             "model": model,

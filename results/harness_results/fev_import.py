@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import DataError, UsageError
 from harness_results import records
 from harness_results.fev_files import FevRow, agree, digest, read_fev, task_facts_of
-from harness_results.imported import Imported, published_id, put_models
+from harness_results.imported import Imported, marked, published_id, put_models
 from harness_results.table_files import csv_files
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ def _cells(rows: Collection[FevRow], names: Mapping[Key, str], suite: str) -> It
         task = names[row.key]
         record = {
             **task_facts_of(row),
+            **marked({}, row.trained),
             "cell_id": published_id(SOURCE, suite, row.model, task),
             "task": task,
             "model": row.model,

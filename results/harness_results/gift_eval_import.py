@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness_results import records
 from harness_results.gift_eval_files import Published, read_all
-from harness_results.imported import Imported, published_id, put_models, suite_tasks, task_facts
+from harness_results.imported import Imported, marked, published_id, put_models, suite_tasks, task_facts
 
 if TYPE_CHECKING:
     from harness.types import Task
@@ -48,9 +48,10 @@ def import_gift_eval(store: DuckStore, path: Path | None = None, tasks: Mapping[
 def store_published(store: DuckStore, models: Sequence[Published], tasks: Mapping[str, Task]) -> int:
     """Replace these models' imported results, in one transaction; return how many rows were stored."""
     facts = {name: task_facts(task, "gift-eval") for name, task in tasks.items()}
+    seen = {model.model: marked(model.config) for model in models}
     cells = (
         (
-            {**facts[task], "cell_id": published_id(SOURCE, model.model, task), "model": model.model},
+            {**facts[task], **seen[model.model], "cell_id": published_id(SOURCE, model.model, task), "model": model.model},
             {metric: value for metric, value in values.items() if value is not None},
         )
         for model in models

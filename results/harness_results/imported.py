@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.types import Task
     from harness_results.store import DuckStore
 
-__all__ = ["Imported", "published_id", "put_models", "suite_tasks", "task_facts"]
+__all__ = ["Imported", "marked", "published_id", "put_models", "suite_tasks", "task_facts"]
 
 BATCH = 20_000
 """Cells that are in memory as rows at one time."""
@@ -50,6 +50,14 @@ def task_facts(task: Task, suite: str) -> dict[str, Any]:
 
     facts = asdict(task)
     return {**{k: v for k, v in facts.items() if k not in ("name", "kind")}, "suite": suite, "task": facts["name"]}
+
+
+def marked(known: Mapping[str, Any], trained: bool | None = None) -> dict[str, str]:
+    """The columns of `cells` that say whether a published model may have seen the task's labels; see `harness.contamination`."""
+    from harness.contamination import mark_published
+
+    found = mark_published(known, trained)
+    return {"contamination": found.state, "contamination_reason": found.reason}
 
 
 def published_id(source: str, *parts: str) -> str:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError
+from harness.files import publish, temporary_name
 from harness.saved import model_folder
 from harness.sink import forecast_folder
-from harness.spool import finished, publish, storing, temporary_name
+from harness.spool import finished, storing
 from harness_results import records, schema
 from harness_results.connection import opened
 

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MAIN_METRICS", "MIGRATIONS", "SCHEMA_VERSION", "TABLES", "VIEWS", "create", "describe", "stand_in", "version"]
 
-SCHEMA_VERSION = 2
-"""1: the first; 2: with the table `trained`."""
+SCHEMA_VERSION = 3
+"""1: the first; 2: with the table `trained`; 3: with `cells.contamination`."""
 
 NEW_TABLES: dict[int, tuple[str, ...]] = {2: ("trained",)}
 """{version: the tables that came with it}: what readers of an older database find empty."""
 
-MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {1: lambda con: _create_table(con, "trained")}
+NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {3: {"cells": ("contamination", "contamination_reason")}}
+"""{version: {table: the columns that came with it}}: what readers of an older database find null."""
+
+MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
+    1: lambda con: _create_table(con, "trained"),
+    2: lambda con: _add_columns(con, 3),
+}
 """{version: the step that takes a database of that version to the next}."""
 
 MAIN_METRICS: dict[str, str] = {
@@ -96,6 +102,9 @@ _CELL_COMMENTS = {
     "total_s": "seconds from first to last",
     "peak_rss_mb": "peak resident memory of the worker, MiB",
     "receipt": "versions, git commit, hardware, command",
+    "contamination": "whether the model may have seen the task's labels in training: declared, after cut-off, clean or unknown; "
+    "null = stored before there were marks",
+    "contamination_reason": "why, in words",
 }
 
 _TRAINED_COMMENTS = {
@@ -258,6 +267,32 @@ def stand_in(con: duckdb.DuckDBPyConnection, found: int) -> None:
     """Give a connection that only reads a database of version `found` the tables that it lacks, empty; the file stays as it is."""
     for table in (table for since, tables in NEW_TABLES.items() if since > found for table in tables):
         con.execute(f"CREATE TEMP TABLE {table} ({_typed(table)})")
+    for table, added in _added_since(found).items():
+        columns = ", ".join(f'NULL::{TABLES[table][name][0]} AS "{name}"' for name in added)
+        (name,) = con.execute("SELECT current_database()").fetchall()[0]
+        # A name in the temporary schema stands before the same one in the file, also for `main.cells` and for views.
+        con.execute(f'CREATE TEMP VIEW {table} AS SELECT *, {columns} FROM "{name.replace(chr(34), chr(34) * 2)}".main.{table}')
+
+
+def _added_since(found: int) -> dict[str, list[str]]:
+    """{table: columns} that came after version `found`, of tables that were there."""
+    added: dict[str, list[str]] = {}
+    for since, tables in NEW_COLUMNS.items():
+        for table, names in tables.items() if since > found else ():
+            added.setdefault(table, []).extend(names)
+    return added
+
+
+def _add_columns(con: duckdb.DuckDBPyConnection, since: int) -> None:
+    for table, names in NEW_COLUMNS[since].items():
+        for name in names:
+            kind, comment = TABLES[table][name]
+            con.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {kind}')
+            con.execute(f'COMMENT ON COLUMN {table}."{name}" IS {_literal(comment)}')
+    # A view keeps the columns that its tables had when it was made.
+    for view in VIEWS:
+        con.execute(f"DROP VIEW IF EXISTS {view}")
+    _create_views(con)
 
 
 def _typed(table: str) -> str:
@@ -278,11 +313,15 @@ def _create_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("BEGIN")
     for table in TABLES:
         _create_table(con, table)
+    _create_views(con)
+    con.execute("INSERT INTO meta VALUES ('schema_version', ?), ('created_by', 'ts-harness'), ('created_at', now())", [str(SCHEMA_VERSION)])
+    con.execute("COMMIT")
+
+
+def _create_views(con: duckdb.DuckDBPyConnection) -> None:
     for view, (comment, query) in VIEWS.items():
         con.execute(f"CREATE VIEW {view} AS {query}")
         con.execute(f"COMMENT ON VIEW {view} IS {_literal(comment)}")
-    con.execute("INSERT INTO meta VALUES ('schema_version', ?), ('created_by', 'ts-harness'), ('created_at', now())", [str(SCHEMA_VERSION)])
-    con.execute("COMMIT")
 
 
 def describe() -> str:

@@ -38,6 +38,7 @@ def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool
     DATASET is a folder (LOOP_SEATTLE/5T), a dataset (LOOP_SEATTLE, or loop_seattle) or a glob ('m4_*'). Files that are here
     already are not fetched again, so the same command finishes what was interrupted. HF_ENDPOINT names another hub.
     """
+    from harness.cli.output import size_text
     from harness_tasks.gift_eval import ROWS, GiftEval
     from harness_tasks.hub import fetch, list_remote
     from harness_tasks.selection import select_rows
@@ -50,9 +51,9 @@ def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool
     target = (root or Path(named or "gift-eval")).expanduser()
     remote = list_remote(rows)
     todo = [item for item in remote if force or not item.here(target)]
-    click.echo(f"{len(rows)} dataset folders, {_size(sum(i.size for i in remote))}; to fetch into {target}:", err=True)
+    click.echo(f"{len(rows)} dataset folders, {size_text(sum(i.size for i in remote))}; to fetch into {target}:", err=True)
     for item in todo:
-        click.echo(f"  {item.row.folder}  {len(item.files)} files, {_size(item.size)}", err=True)
+        click.echo(f"  {item.row.folder}  {len(item.files)} files, {size_text(item.size)}", err=True)
     if not todo:
         click.echo("  nothing, all of it is here", err=True)
     if dry_run:
@@ -103,11 +104,3 @@ def _report(suite: GiftEval, rows: Sequence[Row], as_json: bool) -> None:
         raise DataError(
             f"{len(broken)} of {len(findings)} dataset folders are broken: {', '.join(broken)}. The listing says what is wrong."
         )
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

@@ -46,6 +46,11 @@ class Row:
         return f"{self.name}/{self.freq}"
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the series come from, as authors of models name it: ("ETT", "ETTm1", "ETTh1", "ett1", "GIFT-Eval")."""
+        return tuple(dict.fromkeys((*SOURCES.get(self.name, ()), self.name, self.folder.split("/")[0], COLLECTION)))
+
+    @property
     def aliases(self) -> tuple[str, ...]:
         """What a user may call it: "LOOP_SEATTLE/5T", "LOOP_SEATTLE", "loop_seattle/5T", "loop_seattle"."""
         return (self.folder, self.folder.split("/")[0], self.label, self.name)
@@ -127,6 +132,20 @@ QUICK_FOLDERS = (
 )
 """The folders of `quick_data`: small, and free to be passed on (see LICENSES.md there)."""
 
+COLLECTION = "GIFT-Eval"
+SOURCES = {
+    "saugeen": ("Saugeen river",),
+    # The coarser folders are sums of the series of 15 minutes, of which those called h are hourly samples.
+    "ett1": ("ETT", "ETTm1", "ETTh1"),
+    "ett2": ("ETT", "ETTm2", "ETTh2"),
+    "bitbrains_fast_storage": ("BitBrains",),
+    "bitbrains_rnd": ("BitBrains",),
+    "bizitobs_application": ("BizITObs",),
+    "bizitobs_service": ("BizITObs",),
+    "bizitobs_l2c": ("BizITObs",),
+}
+"""Other names than their own of what the datasets are made of; which collections hold them: `harness.contamination.COLLECTIONS`."""
+
 STEPS = {"M": 12, "W": 8, "D": 30, "H": 48, "T": 48, "S": 60}
 STEPS_M4 = {"A": 6, "Q": 8, "M": 18, "W": 13, "D": 14, "H": 48}
 TERM_FACTOR = {"short": 1, "medium": 10, "long": 15}
@@ -177,6 +196,7 @@ class GiftEval:
                 horizon=horizon(row, term),
                 season_length=frequency.season_length(row.freq),
                 variates=row.variates,
+                sources=row.sources,
             )
             for row in self.rows
             for term in row.terms

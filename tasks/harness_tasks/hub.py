@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import Unavailable
+from harness.hub import endpoint, hub_errors
 from harness_tasks.gift_eval import Row
 
 __all__ = ["REPOSITORY", "Remote", "fetch", "list_remote"]
@@ -53,11 +52,11 @@ def list_remote(rows: Sequence[Row]) -> list[Remote]:
     Raises:
         Unavailable: the hub cannot be reached, or it lacks the repository or a folder.
     """
-    with _hub_errors(f"could not list {REPOSITORY} at {_endpoint()}", "harness data pull gift-eval"):
+    with hub_errors(f"could not list {REPOSITORY} at {endpoint()}", "harness data pull gift-eval", f"dataset {REPOSITORY}"):
         from huggingface_hub import HfApi
         from huggingface_hub.hf_api import RepoFile
 
-        api = HfApi(endpoint=_endpoint())
+        api = HfApi(endpoint=endpoint())
         commit = api.dataset_info(REPOSITORY).sha or "main"
         entries = api.list_repo_tree(REPOSITORY, recursive=True, revision=commit, repo_type="dataset")
         sizes = {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
@@ -65,7 +64,7 @@ def list_remote(rows: Sequence[Row]) -> list[Remote]:
     for row in rows:
         files = tuple(sorted((path, size) for path, size in sizes.items() if path.rpartition("/")[0] == row.folder))
         if not files:
-            raise Unavailable(f"{REPOSITORY} at {_endpoint()} has no folder {row.folder} (commit {commit[:12]}); nothing was fetched")
+            raise Unavailable(f"{REPOSITORY} at {endpoint()} has no folder {row.folder} (commit {commit[:12]}); nothing was fetched")
         remote.append(Remote(row, commit, files))
     return remote
 
@@ -83,7 +82,7 @@ def fetch(item: Remote, root: Path, force: bool = False) -> None:
         Unavailable: the hub cannot be reached or broke off, or the disk cannot take it.
     """
     command = f"harness data pull gift-eval {item.row.folder}"
-    with _hub_errors(f"could not fetch {item.row.folder} from {_endpoint()} into {root}", command):
+    with hub_errors(f"could not fetch {item.row.folder} from {endpoint()} into {root}", command, f"dataset {REPOSITORY}"):
         from huggingface_hub import hf_hub_download
 
         for path, size in item.files:
@@ -95,7 +94,7 @@ def fetch(item: Remote, root: Path, force: bool = False) -> None:
                 repo_type="dataset",
                 revision=item.commit,
                 local_dir=root,
-                endpoint=_endpoint(),
+                endpoint=endpoint(),
                 force_download=force or broken,
                 library_name="ts-harness",
             )
@@ -106,31 +105,3 @@ def fetch(item: Remote, root: Path, force: bool = False) -> None:
 
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
-
-
-def _endpoint() -> str:
-    # huggingface_hub reads HF_ENDPOINT when it is imported; whoever set it later means it too.
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-
-
-@contextmanager
-def _hub_errors(what: str, command: str) -> Iterator[None]:
-    """Turn what the hub, the network or the disk says into Unavailable with the command that goes on."""
-    try:
-        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
-    except ImportError as error:
-        raise Unavailable(f"{what}: {error}", "pip install huggingface-hub") from None
-    try:
-        from httpx import HTTPError  # of huggingface_hub 1; the one before raises OSError
-    except ImportError:
-        HTTPError = OSError  # type: ignore[misc, assignment]  # noqa: N806
-    keep = "Whole files are kept; the same command fetches the rest"
-    try:
-        yield
-    except RepositoryNotFoundError:
-        raise Unavailable(f"{what}: there is no dataset {REPOSITORY} there (404); check HF_ENDPOINT", command) from None
-    except OfflineModeIsEnabled:
-        raise Unavailable(f"{what}: HF_HUB_OFFLINE is set; unset it", command) from None
-    except (HfHubHTTPError, HTTPError, OSError) as error:
-        first = (str(error).strip() or "no answer").splitlines()[0]
-        raise Unavailable(f"{what}: {type(error).__name__}: {first}. {keep}: {command}", command) from error

@@ -1,4 +1,4 @@
-"""What this package registers: the suites `gift-eval` and `quick`, and the commands `harness data ...`."""
+"""What this package registers: the suites `gift-eval` and `quick`, and the commands `harness data ...`, `harness audit ...`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ def register_suites(register: Callable[[SuiteInfo, Callable[[Path | None], Any]]
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
+    from harness_tasks.audit.command import audit
     from harness_tasks.data_commands import data
 
     cli.add_command(data)
+    cli.add_command(audit)

@@ -16,26 +16,31 @@ import numpy as np
 import pytest
 from support import HEADER, Lab
 
-import harness.conformance
 import harness.specimens
 import harness.testing
 from harness import Batch, Forecast, ModelInfo, Unsupported, UsageError, hookimpl
 from harness.batches import cut_batch
-from harness.conformance import CHECKS
-from harness.forecast import F32
+from harness.conformance import CHECKS, contexts, covariates, declared, forecasts, invariance, kit, memory, training
+from harness.forecast import F32, F64
 from harness.plugins import Plugins
 from harness.series import TaskData
-from harness.specimens import rows_of
-from harness.testing import checks, make_batch, make_data
+from harness.specimens import at_horizon, rows_of
+from harness.testing import Check, checks, make_batch, make_data
 
+MODULES = [contexts, covariates, declared, forecasts, invariance, kit, memory, training]
 INFO = ModelInfo("mine", license="MIT", summary="for this test")
+
+
+def last_seen(batch: Batch) -> F64:
+    """[N], 0 where nothing was seen."""
+    return np.array([next((v for v in row[::-1] if np.isfinite(v)), 0.0) for row in batch], np.float64)
 
 
 class Fan:
     """The last value seen, with quantiles around it."""
 
     def fan(self, batch: Batch) -> F32:
-        last = np.array([next((v for v in row[::-1] if np.isfinite(v)), 0.0) for row in batch], np.float64)  # [N]
+        last = last_seen(batch)
         width = 1 + 1e-3 * np.abs(last)
         values = last[:, None, None] + width[:, None, None] * (batch.quantile_levels[:, None] - 0.5)  # [N, Q, 1]
         return np.repeat(values, batch.horizon, axis=2).astype(np.float32)
@@ -56,9 +61,11 @@ def registered(factory: Callable[..., Any], info: ModelInfo) -> Plugins:
 
 
 def failures(factory: Callable[..., Any], info: ModelInfo = INFO) -> dict[str, str]:
-    """{check that the model fails: message}; the light import has tests of its own."""
+    """{check that the model fails: message}; the light import and the memory have tests of their own."""
     plugins, found = registered(factory, info), {}
-    for check in checks("mine", plugins=plugins, skip={"light_import": "made here"}):
+    for check in checks("mine", plugins=plugins):
+        if check.name in ("light_import", "memory"):
+            continue
         try:
             check()
         except AssertionError as error:
@@ -122,7 +129,7 @@ def test_one_level_for_all_is_found() -> None:
 
 def test_a_fixed_horizon_is_found() -> None:
     found = failures(with_predict(lambda self, batch: Fan.predict(self, replace(batch, horizon=6))))
-    assert set(found) == {"horizons"}
+    assert set(found) == {"horizons", "horizon_prefix"}
 
 
 def test_horizons_follow_the_declared_limit() -> None:
@@ -162,7 +169,8 @@ def test_a_changed_batch_is_found() -> None:
         return Fan.predict(self, batch)
 
     def covariates(self: Fan, batch: Batch) -> Forecast:
-        batch.past_covariates[0].values[:] = 0
+        for covariate in batch.past_covariates:
+            covariate.values[:] = 0
         return Fan.predict(self, batch)
 
     assert failures(with_predict(starts)) == {
@@ -204,19 +212,137 @@ def test_groups_arrive_whole() -> None:
 
 def test_covariates_and_limits_are_as_in_a_run() -> None:
     def look(self: Fan, batch: Batch) -> Forecast:
-        assert len(batch.past_covariates) == 2
+        counts.add((len(batch.past_covariates), len(batch.known_covariates)))
         for past in batch.past_covariates:
             assert past.lengths.tolist() == batch.contexts.lengths.tolist()
+        for known in batch.known_covariates:
+            assert known.lengths.tolist() == (batch.contexts.lengths + batch.horizon).tolist()
         longest.append(int(batch.contexts.lengths.max()))
         starts.update(batch.starts.tolist())
         return Fan.predict(self, batch)
 
     longest: list[int] = []
     starts: set[Any] = set()
+    counts: set[tuple[int, int]] = set()
     info = replace(INFO, covariates=("past",), max_context=70)
     assert failures(with_predict(look), info) == {}
     assert max(longest) == 70
+    assert counts == {(2, 0), (0, 0)}  # also a task without covariates is tried
+    assert failures(with_predict(look), replace(INFO, covariates=("past", "known"), max_context=70)) == {}
+    assert counts == {(2, 0), (0, 0), (2, 2)}
     assert len(starts) > 6  # of cut contexts, later than those of their series
+
+
+class Plans(Fan):
+    """The first known covariate is added to the forecast; the past ones are not looked at."""
+
+    def fan(self, batch: Batch) -> F32:
+        fan = super().fan(batch)
+        for covariate in batch.known_covariates[:1]:
+            fan += np.nan_to_num(np.stack([row[-batch.horizon :] for row in covariate]))[:, None]
+        return fan
+
+
+def test_covariates_must_be_dispensable_and_what_they_change_is_said() -> None:
+    def needs(self: Fan, batch: Batch) -> Forecast:
+        if not batch.past_covariates:
+            raise Unsupported("no covariate to work with")
+        return Fan.predict(self, batch)
+
+    def stumbles(self: Fan, batch: Batch) -> Forecast:
+        shift = sum(float(row[-1]) for covariate in batch.past_covariates for row in covariate if len(row) > 1)
+        return Forecast.from_quantiles(self.fan(batch) + np.float32(shift), batch.quantile_levels)
+
+    info = replace(INFO, covariates=("past", "known"))
+    assert failures(Plans, info) == {}
+    text = one("covariates", Plans, info)()
+    assert re.match(r"other past ones change 0 %, other known ones change [1-9].*, other values of them in the horizon [1-9]", text)
+    assert one("covariates", Plans)() == "none declared, none given"
+    assert "does not run without covariates: no covariate to work with" in failures(with_predict(needs), info)["covariates"]
+    assert "NaN" in failures(with_predict(stumbles), info)["covariates"]
+
+
+def test_levels_must_not_depend_on_each_other() -> None:
+    bad = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) + len(batch.quantile_levels), batch.quantile_levels))
+    found = failures(bad)
+    assert set(found) == {"requested_levels"}
+    assert "when 19 levels are asked for; wanted the same" in found["requested_levels"]
+    assert one("requested_levels", Fan)() == "the same bits"
+
+
+def test_a_long_forecast_begins_as_the_short_one() -> None:
+    bad = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) + batch.horizon, batch.quantile_levels))
+    found = failures(bad)
+    assert set(found) == {"horizon_prefix"}
+    assert "a forecast of 1 steps differs from the first 1 of 150 by up to" in found["horizon_prefix"]
+    assert failures(bad, replace(INFO, exceptions={"horizon_prefix": "another network for each horizon"})) == {}
+    rounds = with_predict(lambda self, batch: Forecast.from_quantiles(self.fan(batch) * (1 + 1e-8 * batch.horizon), batch.quantile_levels))
+    assert "the first 1 of 150 steps differ by 0.00" in one("horizon_prefix", rounds)()
+    assert one("horizon_prefix", Fan)() == "the first 1, 24, 100 of 150 steps: the same bits"
+    assert one("horizon_prefix", Fan, replace(INFO, max_horizon=30))() == "the first 1, 24 of 30 steps: the same bits"
+    with pytest.raises(unittest.SkipTest, match="its longest horizon is 1"):
+        one("horizon_prefix", Fan, replace(INFO, max_horizon=1))()
+
+
+def test_sample_paths_may_be_other_draws_for_another_horizon() -> None:
+    def drawn(self: Fan, batch: Batch) -> Forecast:
+        samples = [np.random.default_rng(seed).normal(size=(50, batch.horizon)) for seed in batch.seeds]
+        return Forecast.from_samples(last_seen(batch)[:, None, None] + np.array(samples))
+
+    info = replace(INFO, output="samples")
+    assert failures(with_predict(drawn), info) == {}
+    assert "of 150 steps differ by" in one("horizon_prefix", with_predict(drawn), info)()
+
+
+def test_long_contexts_are_tried() -> None:
+    def short(self: Fan, batch: Batch) -> Forecast:
+        longest = int(batch.contexts.lengths.max())
+        if longest > 8000:
+            raise kind(f"{longest} are too many")
+        return Fan.predict(self, batch)
+
+    kind: type[Exception] = RuntimeError
+    assert "a context of 20000 steps: RuntimeError: 20000 are too many" in failures(with_predict(short))["long_context"]
+    assert "a context of 9000 steps" in failures(with_predict(short), replace(INFO, max_context=9000))["long_context"]
+    assert failures(with_predict(short), replace(INFO, max_context=7000)) == {}
+    assert one("long_context", Fan, replace(INFO, max_context=7000))().startswith("7000 steps in ")
+    kind = Unsupported
+    with pytest.raises(unittest.SkipTest, match="a context of 20000 steps: 20000 are too many"):
+        one("long_context", with_predict(short))()
+
+
+def test_another_unit_is_reported_and_not_judged() -> None:
+    class Plain(Fan):
+        def fan(self, batch: Batch) -> F32:
+            return np.tile(last_seen(batch)[:, None, None], (1, len(batch.quantile_levels), batch.horizon)).astype(np.float32)
+
+    class Clips(Plain):
+        def fan(self, batch: Batch) -> F32:
+            return np.minimum(super().fan(batch), np.float32(100))
+
+    exact = "1024 times as large: 0 %, 1024 times as small: 0 %, 1024 higher: 0.00[0-9]+ % of the series' standard deviation"
+    assert re.fullmatch(exact, one("affine", Plain)())  # a value of 1074 has 10 bits behind the point
+    clipped = re.findall(r": ([0-9.e+]+) %", one("affine", Clips)())
+    assert [float(number) > 100 for number in clipped] == [True, False, True]
+
+
+def test_a_model_that_keeps_its_batches_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+
+    def keeps(self: Fan, batch: Batch) -> Forecast:
+        kept.append((batch, batch.contexts.values.copy()))
+        return Fan.predict(self, batch)
+
+    def keeps_the_newest(self: Fan, batch: Batch) -> Forecast:
+        kept[:] = [np.ones(20 << 20)]
+        return Fan.predict(self, batch)
+
+    monkeypatch.setattr(memory, "ROUND_S", 0.2)
+    with pytest.raises(AssertionError, match=r"the memory grew in each of 5 rounds, \+[0-9.]+ MiB over [0-9]+ forecasts, [0-9]+ kB each"):
+        one("memory", with_predict(keeps))()
+    kept.clear()
+    for good in (with_predict(keeps_the_newest), Fan):
+        assert re.fullmatch(r"[+-][0-9.]+ MiB over [0-9]+ forecasts", one("memory", good)())
 
 
 class Learns(Fan):
@@ -412,14 +538,33 @@ def test_the_card_is_checked(info: ModelInfo, says: str) -> None:
         card()
 
 
-def test_what_is_skipped_is_said_with_a_reason() -> None:
-    (check,) = [c for c in checks("naive", skip={"levels": "not here"}) if c.name == "levels"]
-    with pytest.raises(unittest.SkipTest, match="not here"):
-        check()
-    with pytest.raises(UsageError, match=r"'level': 'x'.*Did you mean 'levels'"):
-        checks("naive", skip={"level": "x"})
-    with pytest.raises(UsageError, match="wanted a reason"):
-        checks("naive", skip={"levels": ""})
+def one(name: str, factory: Callable[..., Any], info: ModelInfo = INFO) -> Check:
+    """One check of a model made here."""
+    (check,) = [check for check in checks("mine", plugins=registered(factory, info)) if check.name == name]
+    return check
+
+
+def test_a_declared_exception_is_skipped_with_its_reason() -> None:
+    upside_down = with_predict(lambda self, batch: Forecast("quantiles", self.fan(batch)[:, ::-1].copy(), batch.quantile_levels))
+    declared = replace(INFO, exceptions={"crossings": "its levels are learnt one by one"})
+    assert one("crossings", upside_down, declared).reason == "its levels are learnt one by one"
+    with pytest.raises(unittest.SkipTest, match="its levels are learnt one by one"):
+        one("crossings", upside_down, declared)()
+    assert failures(upside_down, declared) == {}
+
+
+def test_exceptions_are_read_by_the_card() -> None:
+    for exceptions, says in (
+        ({"crossing": "x"}, "names 'crossing', and there is no such check. Did you mean 'crossings'?"),
+        ({"crossings": " "}, "has no reason for 'crossings'; say in a sentence"),
+        ({"card": "no time"}, "names 'card', which is the check that reads the exceptions"),
+    ):
+        info = replace(INFO, exceptions=exceptions)
+        assert one("card", Fan, info).reason == ""
+        assert says in failures(Fan, info)["card"]
+
+
+def test_a_model_that_is_not_there_fails_its_checks() -> None:
     assert {c.name for c in checks("no such model")} == set(CHECKS)
     with pytest.raises(UsageError, match="there is no model 'no such model'"):
         checks("no such model")[0]()
@@ -467,10 +612,17 @@ def test_light_import_of_a_package(lab: Lab, heavy: str) -> None:
     assert lab.python(LIGHT).expect(0).out.startswith("failed: registering mine imports pandas" if heavy else "passed")
 
 
-@pytest.mark.parametrize("module", [harness.conformance, harness.specimens, harness.testing])
+@pytest.mark.parametrize("module", [*MODULES, harness.specimens, harness.testing], ids=lambda module: module.__name__)
 def test_no_check_is_left_out_by_python_with_optimisation(module: types.ModuleType) -> None:
     tree = ast.parse(inspect.getsource(module))
     assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []
+
+
+def test_a_module_registered_by_hand_has_no_import_to_look_at() -> None:
+    with pytest.raises(unittest.SkipTest, match="registered by hand"):
+        one("light_import", Fan)()
+    (check,) = [check for check in checks("naive") if check.name == "light_import"]
+    assert re.fullmatch(r"registering takes [0-9]+ ms and imports [0-9]+ modules beside the harness", check())
 
 
 def test_made_data() -> None:
@@ -482,7 +634,7 @@ def test_made_data() -> None:
 
 
 def test_rows_of_a_batch_carry_everything() -> None:
-    batch = cut_batch(make_data(), 0, 12, ModelInfo("x", covariates=("past",)), 0)
+    batch = cut_batch(make_data(), 0, 12, ModelInfo("x", covariates=("past", "known")), 0)
     rows: Sequence[int] = [7, 2]
     part = rows_of(batch, rows)
     for k, row in enumerate(rows):
@@ -490,7 +642,12 @@ def test_rows_of_a_batch_carry_everything() -> None:
         for ours, theirs in zip(part.past_covariates, batch.past_covariates, strict=True):
             np.testing.assert_array_equal(ours[k], theirs[row])
     assert part.window_ids.tolist() == batch.window_ids[rows].tolist()
-    assert len(part.past_covariates) == 2
+    assert (len(part.past_covariates), len(part.known_covariates)) == (2, 2)
+    shorter = at_horizon(part, 2)
+    assert shorter.horizon == 2
+    for ours, theirs in zip(shorter.known_covariates, part.known_covariates, strict=True):
+        assert ours.lengths.tolist() == (part.contexts.lengths + 2).tolist()
+        np.testing.assert_array_equal(ours[1], theirs[1][: len(ours[1])])
 
 
 def test_every_check_is_documented() -> None:

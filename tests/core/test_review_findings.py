@@ -11,11 +11,12 @@ import pytest
 from support import GOOD, Lab
 
 from harness.batches import training_batch
+from harness.files import temporary_name
 from harness.forecast import Ragged
 from harness.jobs import InOrder
 from harness.selection import canonical_limit, split_list
 from harness.series import Channels, SeriesSet, rolling
-from harness.spool import sweep, temporary_name
+from harness.spool import sweep
 from harness.types import ModelInfo, Task
 from harness.workers import ChildWorker, WorkerFailed
 

@@ -74,7 +74,7 @@ def test_none_is_the_default() -> None:
         ({"threads": -1}, "got --threads -1; wanted a whole number from 1 to 4096"),
         ({"batch_size": 0}, "got --batch-size 0; wanted a number of windows, or auto"),
         ({"batch_size": "many"}, "got --batch-size many; wanted a number of windows, or auto"),
-        ({"isolation": "proces"}, "got --isolation proces; wanted one of process, inprocess. Did you mean 'process'"),
+        ({"isolation": "proces"}, "got --isolation proces; wanted one of auto, process, env, inprocess. Did you mean 'process'"),
         ({"rerun": "fail"}, "got --rerun fail; wanted one of failed, stale, all. Did you mean 'failed'"),
         ({"save_forecasts": "yes"}, "got --save-forecasts yes; wanted True or False"),
         ({"device": ""}, "got an empty --device; wanted a device"),

@@ -18,10 +18,11 @@ from support import Lab
 
 import harness
 from harness import Batch, Forecast, ModelInfo, StoreError, UsageError, hookimpl
+from harness.files import temporary_name
 from harness.identity import file_digest
 from harness.plugins import Plugins
 from harness.saved import NO_METHOD, save_model
-from harness.spool import finished, sweep, temporary_name
+from harness.spool import finished, sweep
 from harness.trained import TrainedModel, register
 
 TASK = "us_births/M/short"

@@ -160,7 +160,7 @@ def _tasks(families: int, per_family: int) -> list[dict[str, Any]]:
 
 
 def _model(i: int, own: bool, draw: np.random.Generator) -> dict[str, Any]:
-    state = "no training" if i % 5 == 0 else "declared" if i % 7 == 3 else "none declared"
+    state = "clean" if i % 5 == 0 else "declared" if i % 7 == 3 else "unknown"
     return {
         "label": f"own-{i}" if own else f"model-{i:03}",
         "model": f"own-{i}" if own else f"model-{i:03}",
@@ -175,7 +175,7 @@ def _model(i: int, own: bool, draw: np.random.Generator) -> dict[str, Any]:
         "parameters": int(draw.integers(10**6, 10**9)) if i % 3 else None,
         "link": f"https://example.org/{i}",
         "leakage": "Yes" if state == "declared" else "No",
-        "contamination": {"state": state, "text": ""},
+        "contamination": {"state": state, "text": "", "counts": {state: 3}},
         "output": "quantiles",
         "seeds": 1,
         "summary": "",

@@ -115,8 +115,10 @@ def test_filters_hide_rows_and_change_no_number(show: Show, payload: dict[str, A
     part = dict(zip(shown.names(), zip(shown.column("place"), shown.column("rank0"), shown.column("main"), strict=True), strict=True))
     assert sorted(part) == [f"model-00{k}" for k in range(10)] and all(full[name] == row for name, row in part.items())
     assert shown.text("#count").startswith("10 of 26 models are shown")
-    page.select_option("select[data-filter=contamination]", "clean")
+    page.select_option("select[data-filter=contamination]", "undeclared")
     assert "model-003" not in shown.names() and "model-004" in shown.names()
+    page.select_option("select[data-filter=contamination]", "clean")
+    assert shown.names() and set(shown.names()) <= {"model-000", "model-005"}, "nothing is known of model-004"
     page.fill("#search", "")
     page.select_option("select[data-filter=source]", "own")
     page.select_option("select[data-filter=contamination]", "")

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from results_kit import spool_cell
 
-from harness.spool import CELL_KEY, HOST
+from harness.files import HOST
+from harness.spool import CELL_KEY
 from harness_results.gift_eval_import import import_gift_eval
 from harness_results.store import DuckStore
 

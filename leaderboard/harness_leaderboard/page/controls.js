@@ -75,6 +75,11 @@ function chooseSlice(menu, name) {
   changeState({ slice: { ...theState().slice, [name]: values } }, true);
 }
 
+const CONTAMINATION = [
+  ["clean", "clean on every task"],
+  ["undeclared", "none declared"],
+];
+
 /** Fields that hide rows of the ranking. */
 function filterFields(board) {
   const search = h("input", {
@@ -91,8 +96,8 @@ function filterFields(board) {
     if (values.length < 2) return null;
     const options = [
       ["", "all"],
-      ...(name === "contamination" ? [["clean", "no declared leakage"]] : []),
-      ...values.map((value) => [value, name === "source" && value === "own" ? "own runs" : value]),
+      ...(name === "contamination" ? CONTAMINATION : []),
+      ...values.filter((value) => name !== "contamination" || value !== "clean").map((value) => [value, name === "source" && value === "own" ? "own runs" : value]),
     ];
     return choice(title, options, "", change(name), { "data-filter": name });
   });

@@ -65,7 +65,12 @@ function modelOf(raw, index) {
   clean.parameters = Number.isFinite(raw.parameters) ? raw.parameters : NaN;
   clean.seeds = Number.isFinite(raw.seeds) ? raw.seeds : 1;
   const state = raw.contamination || {};
-  clean.contamination = { state: text(state.state) || "unknown", text: text(state.text) };
+  const counts = state.counts || {};
+  clean.contamination = {
+    state: text(state.state) || "unknown",
+    text: text(state.text),
+    counts: Object.fromEntries(Object.entries(counts).filter(([, count]) => Number.isFinite(count))),
+  };
   clean.own = clean.source === "own";
   clean.key = [clean.source, clean.mode, clean.budget, clean.scope, clean.model].join("|");
   return clean;

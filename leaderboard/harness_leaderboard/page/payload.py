@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.again import run_command
+from harness.contamination import AFTER, CLEAN, DECLARED, UNKNOWN
 from harness.mappings import mapping
 from harness_leaderboard import bootstrap, influence
 from harness_leaderboard.aggregate import LABELS, Entry, Results
-from harness_leaderboard.board import parameters_of, units_of_tasks
+from harness_leaderboard.board import marks_of, parameters_of, units_of_tasks
 from harness_leaderboard.plots import numbers
 from harness_leaderboard.student import LEVEL, critical, tail
 from harness_leaderboard.ties import LETTERED
@@ -88,7 +89,7 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "selection": selection,
         "shown": None,
         "tasks": [{name: task.get(name) for name in TASK_FACTS} for task in results.tasks],
-        "models": [_model(entry, int(results.seeds[m])) for m, entry in enumerate(results.entries)],
+        "models": [_model(entry, int(results.seeds[m]), marks_of(results, m)) for m, entry in enumerate(results.entries)],
         "scores": [_score(results, name) for name in (*results.main, *sorted(set(results.scores) - set(results.main)))],
         "status": array(sum((results.status == name) * code for code, name in enumerate(STATUS)), "u1"),
         "stale": array(none if results.stale is None else results.stale, "u1"),
@@ -123,7 +124,7 @@ def statistics_of(families: int) -> dict[str, Any]:
     }
 
 
-def _model(entry: Entry, seeds: int) -> dict[str, Any]:
+def _model(entry: Entry, seeds: int, marks: Mapping[str, int]) -> dict[str, Any]:
     known = {**mapping(entry.info.get("extra")), **entry.info}
     return {
         "label": entry.label,
@@ -139,26 +140,31 @@ def _model(entry: Entry, seeds: int) -> dict[str, Any]:
         "parameters": parameters_of(entry),
         "link": entry.link,
         "leakage": entry.testdata_leakage,
-        "contamination": _contamination(entry, known),
+        "contamination": _contamination(entry, known, marks),
         "output": _text(known.get("output")),
         "seeds": seeds,
         "summary": _text(known.get("summary") or known.get("model_description")),
     }
 
 
-def _contamination(entry: Entry, known: Mapping[str, Any]) -> dict[str, str]:
-    """What is known of test data in the training data; nothing here is measured, all is as its authors declare it."""
+def _contamination(entry: Entry, known: Mapping[str, Any], marks: Mapping[str, int]) -> dict[str, Any]:
+    """What is declared of test data in the training data: {"state", "text", "counts"}; nothing here is measured.
+
+    The state is the one that says most against the model: `declared` where one task is, `unknown` where one of the others is.
+    """
     corpora = known.get("training_corpora") or ()
     trained = ", ".join(map(str, corpora)) if isinstance(corpora, list | tuple) else _text(corpora)
     until = _text(known.get("training_cutoff"))
-    of = " ".join(filter(None, (f"trained on {trained}" if trained else "", f"up to {until}" if until else "")))
-    if entry.testdata_leakage.casefold() == "yes":
-        return {"state": "declared", "text": "its authors declare that test data was in its training data"}
-    if entry.testdata_leakage.casefold() == "no":
-        return {"state": "none declared", "text": "its authors declare that no test data was in its training data"}
-    if entry.model_type == "statistical" and not trained:
-        return {"state": "no training", "text": "fitted to each series alone: there is no training data"}
-    return {"state": "unknown", "text": of or "nothing is declared of its training data"}
+    state = next((state for state in (DECLARED, UNKNOWN, AFTER, CLEAN) if marks[state]), UNKNOWN)
+    counted = ", ".join(f"{count} {state}" for state, count in marks.items() if count)
+    said = {"yes": "its authors declare leakage of test data", "no": "its authors declare no leakage of test data"}
+    parts = (
+        f"{counted} of {sum(marks.values())} tasks" if counted else "",
+        f"trained on {trained}" if trained else "",
+        f"up to {until}" if until else "",
+        said.get(entry.testdata_leakage.casefold(), ""),
+    )
+    return {"state": state, "text": "; ".join(filter(None, parts)), "counts": dict(marks)}
 
 
 def _text(value: Any) -> str:

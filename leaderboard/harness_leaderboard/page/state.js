@@ -130,19 +130,27 @@ function sliceWords(slice) {
     .join(", ");
 }
 
+/** States in which no label was seen: the training data is known and without them, or is older. */
+const CLEAN = new Set(["clean", "after cut-off"]);
+
 /** Whether a model's row is shown under the filters; ranks do not change by it. */
 function passes(model, state) {
   const { source, type, mode, license, contamination } = state.filter;
   const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
   const about = `${model.label} ${model.org} ${model.source} ${model.type}`.toLowerCase();
-  const clean = contamination !== "clean" || (model.contamination.state !== "declared" && model.leakage !== "Yes");
+  const seen = model.contamination.state;
+  const declared = seen === "declared" || model.leakage === "Yes";
+  const marked = new Map([
+    ["", true],
+    ["clean", !declared && CLEAN.has(seen)],
+    ["undeclared", !declared],
+  ]);
   return (
     (!source || model.source === source) &&
     (!type || model.type === type) &&
     (!mode || model.mode === mode) &&
     (!license || model.license === license) &&
-    clean &&
-    (!contamination || contamination === "clean" || model.contamination.state === contamination) &&
+    (marked.get(contamination) ?? seen === contamination) &&
     words.every((word) => about.includes(word))
   );
 }

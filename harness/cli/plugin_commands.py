@@ -1,0 +1,133 @@
+"""`harness plugin test` and `harness new plugin`: for those who write a plugin."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.complete import comma_list
+from harness.errors import GATE_FAILED, Unavailable
+
+if TYPE_CHECKING:
+    from harness.conformance.trial import Chosen, Result, Trial
+
+__all__ = ["new", "plugin"]
+
+SHOWN = {"ok": "ok", "exception": "exception", "skipped": "skipped", "absent": "not here", "failed": "FAILED"}
+"""How a table calls the states of `harness.conformance.trial.Result`."""
+NAME_WIDTH = 20
+SLOW_S = 1.0
+"""Seconds from which on the time of a check is shown."""
+
+
+@click.group()
+def plugin() -> None:
+    """Check a plugin's models."""
+
+
+@plugin.command()
+@click.argument("what", metavar="PATH|NAME")
+@click.option("-m", "--models", default="", metavar="LIST", shell_complete=comma_list("models"), help="Only these models of the plugin.")
+@click.option("-M", "--model-args", multiple=True, metavar="MODEL:KEY=VALUE", help="Parameters of a model, as for harness run.")
+@click.option("--timeout", default="2m", metavar="TIME", help="What one check may take, in seconds or as 30m or 2h.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object when all is done.")
+def test(what: str, models: str, model_args: tuple[str, ...], timeout: str, as_json: bool) -> int:
+    """Run the conformance checks on a plugin's models, each model in a process of its own.
+
+    PATH is a plugin's folder, written with a slash (./my-model), which need not be installed. NAME is an installed plugin, its distribution or
+    a model.
+
+    Ends with 0 when all checks hold, with 4 when one fails, with 3 when a model could not be tried because its weights or a package are not
+    here. Declared exceptions and checks that are not for a model fail nothing.
+    """
+    from harness.cli.output import print_json
+    from harness.conformance.folder import read_folder
+    from harness.conformance.trial import Trial
+    from harness.spec import make_spec
+
+    limit = make_spec(models=["any"], timeout=timeout).timeout
+    path = Path(what).expanduser()
+    is_folder = os.sep in what or what in (".", "..") or what.startswith("~")
+    folder = read_folder(path) if is_folder else None
+    with Trial(what, folder, limit or 120.0) as trial:
+        chosen = trial.models(models, model_args)
+        tried = [(model, _tried(trial, model, quiet=as_json)) for model in chosen]
+    states = Counter(result.state for _, results in tried for result in results)
+    code = GATE_FAILED if states["failed"] else Unavailable.exit_code if states["absent"] else 0
+    if as_json:
+        print_json({"plugin": what, "exit_code": code, "models": [_record(model, results) for model, results in tried]})
+    elif len(tried) > 1:
+        click.echo(f"{len(tried)} models: {_counted(states)}")
+    return code
+
+
+def _tried(trial: Trial, model: Chosen, quiet: bool) -> list[Result]:
+    """Run the checks of one model and print each as it ends."""
+    from harness.cli.output import printable
+
+    if not quiet:
+        params = ",".join(f"{key}={value}" for key, value in model.params.items())
+        click.echo(printable(model.model + (f"[{params}]" if params else "") + (f", of {model.source}" if model.source else "")))
+    results = []
+    for result in trial.results(model):
+        results.append(result)
+        if not quiet:
+            for line in _lines(result):
+                click.echo(line)
+    if not quiet:
+        click.echo(f"  {model.model}: {_counted(Counter(result.state for result in results))}\n")
+    return results
+
+
+def _lines(result: Result) -> Iterator[str]:
+    """A row of the table: what was checked, how it ended, and why or what it found."""
+    from harness.cli.output import printable, terminal_width
+
+    text = " ".join(printable(line) for line in result.text.expandtabs(4).splitlines())
+    if result.seconds >= SLOW_S:
+        text += f" ({result.seconds:.0f} s)"
+    head = f"  {SHOWN[result.state]:<10} {result.check:<{NAME_WIDTH}} "
+    width = max(terminal_width() - len(head), 30)
+    for number, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False) or [""]):
+        yield ((head if number == 0 else " " * len(head)) + line).rstrip()
+
+
+def _counted(states: Counter[str]) -> str:
+    words = {"ok": "ok", "exception": "declared as exceptions", "skipped": "skipped", "absent": "not tried", "failed": "failed"}
+    return ", ".join(f"{states[state]} {word}" for state, word in words.items() if states[state]) or "nothing to check"
+
+
+def _record(model: Chosen, results: list[Result]) -> dict[str, Any]:
+    rows = [{"check": r.check, "state": r.state, "text": r.text, "seconds": round(r.seconds, 3)} for r in results]
+    return {"model": model.model, "params": dict(model.params), "from": model.source, "checks": rows}
+
+
+@click.group()
+def new() -> None:
+    """Make something to start from."""
+
+
+@new.command("plugin")
+@click.argument("name")
+@click.option("--into", type=click.Path(path_type=Path), default=Path(), show_default="the working folder", help="Folder to make it in.")
+def new_plugin(name: str, into: Path) -> None:
+    """Make the folder of a plugin with one model: a module, a pyproject.toml, a test and a README.
+
+    It can be installed with pip, and passes its own test and `harness plugin test`. NAME is that of the model too: my-model, my_model.
+    """
+    from harness.scaffold import make_plugin
+
+    made = make_plugin(name, into)
+    folder = shlex.quote(os.path.join(".", os.path.relpath(made.folder)) if not made.folder.is_absolute() else str(made.folder))  # noqa: PTH118
+    click.echo(f"made {folder} with {', '.join(made.files)}; the model is {json.dumps(made.model)}. Next:")
+    click.echo(f"  harness plugin test {folder}")
+    click.echo(f"  pip install -e {folder}")
+    click.echo(f"  harness run -m naive,{made.model}")

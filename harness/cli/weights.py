@@ -1,0 +1,235 @@
+"""The commands `harness weights pull`, `list` and `rm`: published weights, fetched only when asked."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import Unavailable, UsageError, suggest
+
+if TYPE_CHECKING:
+    from harness.types import ModelInfo
+    from harness.weights import Source
+
+__all__ = ["weights"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Files of one commit: {path: (bytes, hash, "sha256" or git's "sha1")}."""
+
+    source: Source
+    commit: str
+    license: str  # as the hub's card says it, "" where it says nothing
+    files: dict[str, tuple[int, str, str]]
+
+    @property
+    def size(self) -> int:
+        return sum(size for size, *_ in self.files.values())
+
+
+@click.group()
+def weights() -> None:
+    """Fetch published weights of models, and see which are here.
+
+    Nothing else fetches weights: a run whose weights are not here stops and says what to type.
+    """
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects instead of a table.")
+def list_(as_json: bool) -> None:
+    """Show every model with published weights: where they come from, under which licence, whether they are here."""
+    from harness.cli.output import print_json, print_table
+    from harness.plugins import load
+    from harness.weights import pulled
+
+    rows = []
+    for name, model in sorted(load().models.items()):
+        if not model.info.weights:
+            continue
+        here = _parse(model.info) is not None and pulled(model.info)
+        rows.append(
+            {
+                "model": name,
+                "weights": model.info.weights,
+                "license": model.info.weights_license,
+                "here": str(here) if here else "with the plugin" if model.info.weights_digest else "",
+                "note": model.info.weights_note,
+            }
+        )
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, ["model", "weights", "license", "here", "note"], drop=("note",), all_with="--json")
+
+
+@weights.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where nobody can answer and there are terms to agree to.")
+@click.option("--dry-run", is_flag=True, help="Show size and licence, fetch nothing.")
+def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
+    """Fetch the published weights of MODEL (a name or a glob) into the hub's cache, and verify every file by its hash.
+
+    Size and licence are shown first. The same command finishes what was interrupted. HF_ENDPOINT names another hub, HF_TOKEN is
+    needed for gated ones, HF_HOME or HF_HUB_CACHE says where the cache is.
+    """
+    from harness.cli.output import size_text
+    from harness.weights import hub_cache, pulled
+
+    for info in _chosen(models):
+        source = _parse(info)
+        assert source is not None
+        if here := pulled(info):
+            click.echo(f"{info.name}: all of {source} is in {here}", err=True)
+            continue
+        wanted = _look(info, source)
+        click.echo(f"{info.name}: {source} at commit {wanted.commit[:12]}, {len(wanted.files)} files, {size_text(wanted.size)}", err=True)
+        for path, (size, *_) in wanted.files.items():
+            click.echo(f"  {path}  {size_text(size)}", err=True)
+        told = info.weights_license or "not known to the plugin"
+        click.echo(f"  licence of the weights: {told}" + (f" (the hub says: {wanted.license})" if wanted.license else ""), err=True)
+        if info.weights_note:
+            click.echo(f"  read this first: {info.weights_note}", err=True)
+        if dry_run:
+            continue
+        if not yes:
+            if sys.stdin.isatty():
+                click.confirm(f"fetch into {hub_cache()}?", abort=True, err=True)
+            elif info.weights_note:
+                raise UsageError(f"{info.name} has terms to agree to (above), and nobody can be asked here; if you do: -y")
+        folder = _fetch(info, wanted)
+        click.echo(f"{info.name}: fetched and verified, in {folder}", err=True)
+
+
+@weights.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+def rm(models: tuple[str, ...]) -> None:
+    """Remove the fetched weights of MODEL from the hub's cache, all their revisions. Other tools lose them too."""
+    for info in _chosen(models):
+        source = _parse(info)
+        assert source is not None
+        if source.folder.is_dir():
+            shutil.rmtree(source.folder)
+            click.echo(f"{info.name}: removed {source.folder}", err=True)
+        else:
+            click.echo(f"{info.name}: nothing of {source} is here", err=True)
+
+
+def _parse(info: ModelInfo) -> Source | None:
+    from harness.weights import parse_source
+
+    return parse_source(info.weights)
+
+
+def _chosen(models: tuple[str, ...]) -> list[ModelInfo]:
+    """The models of these names or globs that have weights on a hub.
+
+    Raises:
+        UsageError: there is no such model, or there is nothing to fetch for it.
+    """
+    from harness.plugins import load
+
+    plugins, chosen = load(), {}
+    for name in models:
+        if set(name) & set("*?["):
+            found = [m.info for k, m in plugins.models.items() if fnmatch.fnmatchcase(k, name) and _parse(m.info)]
+            if not found:
+                raise UsageError(f"no model with published weights matches {name!r}. To see all: harness weights list")
+        else:
+            found = [plugins.model(name).info]
+            if _parse(found[0]) is None:
+                why = "come with the plugin" if found[0].weights_digest else "are not on a hub, as far as its plugin says"
+                has = [k for k, m in plugins.models.items() if _parse(m.info)]
+                raise UsageError(f"there is nothing to fetch for {name}: its weights, if it has any, {why}.{suggest(name, has)}")
+        chosen.update({info.name: info for info in found})
+    return list(chosen.values())
+
+
+def _look(info: ModelInfo, source: Source) -> Wanted:
+    """What the hub has of a model's weights.
+
+    Raises:
+        Unavailable: the hub cannot be reached, or does not have them.
+    """
+    from harness.hub import endpoint, hub_errors
+
+    command = f"harness weights pull {info.name}"
+    with hub_errors(f"could not list {source.repo} at {endpoint()}", command, f"model {source.repo}"):
+        from huggingface_hub import HfApi
+
+        found: Any = HfApi(endpoint=endpoint()).model_info(source.repo, revision=source.revision, files_metadata=True)
+    files = {}
+    for sibling in found.siblings or []:
+        path = sibling.rfilename
+        if info.weights_files and not any(fnmatch.fnmatchcase(path, pattern) for pattern in info.weights_files):
+            continue
+        lfs = sibling.lfs
+        files[path] = (sibling.size or 0, lfs.sha256 if lfs else sibling.blob_id or "", "sha256" if lfs else "sha1")
+    lacking = [p for p in info.weights_files or ("*",) if not fnmatch.filter(files, p)]
+    if lacking:
+        where = f"{source.repo} at {endpoint()} (commit {str(found.sha)[:12]})"
+        raise Unavailable(f"{where} has no file {', '.join(lacking)}; nothing was fetched")
+    card = getattr(found, "card_data", None)
+    license_ = str(getattr(card, "license_name", None) or getattr(card, "license", None) or "") if card else ""
+    return Wanted(source, str(found.sha), license_, dict(sorted(files.items())))
+
+
+def _fetch(info: ModelInfo, wanted: Wanted) -> Path:
+    """Fetch and verify all files; return their folder.
+
+    Raises:
+        Unavailable: the hub broke off, or a file is not what the hub says it is.
+    """
+    from harness.hub import endpoint, hub_errors
+    from harness.weights import note_pulled
+
+    source, folder = wanted.source, Path()
+    command = f"harness weights pull {info.name}"
+    with hub_errors(f"could not fetch {source.repo} from {endpoint()}", command, f"model {source.repo}"):
+        for path, facts in wanted.files.items():
+            folder = _file(source, path, *facts, command=command)
+            for _ in Path(path).parts:
+                folder = folder.parent
+            if folder.name != wanted.commit:
+                raise Unavailable(f"{source.repo} was changed on the hub while it was being fetched; start again: {command}", command)
+    note_pulled(source, wanted.commit, {path: (size, digest) for path, (size, digest, _) in wanted.files.items()})
+    return folder
+
+
+def _file(source: Source, path: str, size: int, digest: str, kind: str, command: str) -> Path:
+    """Fetch one file, twice where the first one is not what the hub says; one that is whole in the cache is not fetched again."""
+    from huggingface_hub import hf_hub_download
+
+    from harness.hub import endpoint
+
+    options: dict[str, Any] = {"revision": source.revision, "endpoint": endpoint(), "library_name": "ts-harness"}
+    problem = ""
+    for again in (False, True):
+        got = Path(hf_hub_download(source.repo, path, force_download=again, **options))
+        problem = _problem(got, size, digest, kind)
+        if not problem:
+            return got
+    got.resolve().unlink(missing_ok=True)
+    got.unlink(missing_ok=True)
+    raise Unavailable(f"{source.repo}: {path} as it came from {endpoint()} {problem}; it was removed. Try again: {command}", command)
+
+
+def _problem(path: Path, size: int, digest: str, kind: str) -> str:
+    """What is wrong with a fetched file; "" where nothing is."""
+    actual = path.stat().st_size
+    if size and actual != size:
+        return f"has {actual} bytes where the hub says {size}"
+    state = hashlib.sha256() if kind == "sha256" else hashlib.sha1(f"blob {actual}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    found = state.hexdigest()
+    return "" if digest in ("", found) else f"has the {kind} {found[:16]}… where the hub says {digest[:16]}…"

@@ -1,0 +1,92 @@
+"""A plugin's folder as if it were installed: its entry points from its pyproject.toml, its modules where they lie.
+
+Nothing is installed and nothing of the folder is changed: a record of the distribution is written into a temporary folder, and both are put
+on the path of the processes that are to find the plugin.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError, describe
+
+__all__ = ["PluginFolder", "lay_out", "read_folder"]
+
+GROUP = "harness"
+PLACES = ("", "src", "lib")
+"""Where a distribution's modules lie in its folder."""
+
+
+@dataclass(frozen=True)
+class PluginFolder:
+    """What a plugin's pyproject.toml says; `entries` {plugin: "module" or "module:object"}, `places` the folders of its modules."""
+
+    path: Path
+    distribution: str
+    version: str
+    entries: Mapping[str, str]
+    places: tuple[Path, ...]
+    requires: tuple[str, ...] = ()
+
+
+def read_folder(path: Path) -> PluginFolder:
+    """Read a plugin's folder.
+
+    Raises:
+        UsageError: there is no pyproject.toml, or none that names a plugin of the harness, or the module that it names is not there.
+    """
+    file = path / "pyproject.toml"
+    if not file.is_file():
+        raise UsageError(f"there is no {file}; wanted the folder of a plugin. To make one: harness new plugin NAME")
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        project = content["project"]
+        name, entries = project["name"], project.get("entry-points", {}).get(GROUP, {})
+        version, requires = str(project.get("version", "0")), tuple(map(str, project.get("dependencies", ())))
+        named = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name)
+        if not named or not all(isinstance(e, str) for e in entries.values()):
+            raise ValueError("wanted [project] with a name, and entry points that are text")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{file} cannot be read as that of a plugin: {describe(error)}") from None
+    if not entries:
+        raise UsageError(
+            f'{file} names no plugin; wanted a table [project.entry-points.{GROUP}] with a line such as mymodel = "harness_mymodel"'
+        )
+    places = [_place_of(path, entry, file) for entry in entries.values()]
+    return PluginFolder(path, name, version, dict(entries), tuple(dict.fromkeys(places)), requires)
+
+
+def _place_of(path: Path, entry: str, file: Path) -> Path:
+    """The folder that must be searched for the module of an entry point."""
+    top = entry.partition(":")[0].strip().partition(".")[0]
+    if not top.isidentifier():
+        raise UsageError(f"{file} has the entry point {entry!r}; wanted a module, as in harness_mymodel, or module:object")
+    for part in PLACES:
+        place = path / part
+        if (place / f"{top}.py").is_file() or (place / top).is_dir():
+            return place.resolve()
+    looked = ", ".join(str(path / part / top) for part in PLACES)
+    raise UsageError(
+        f"{file} has the entry point {entry!r}, and there is no module {top}; looked for {looked}, a folder or a file with .py"
+    )
+
+
+def lay_out(folder: PluginFolder, site: Path) -> list[str]:
+    """Write the record of the distribution into `site`; return what must come first on the path of a process that is to find the plugin."""
+    stem = re.sub(r"[-_.]+", "_", folder.distribution)
+    info = site / f"{stem}-{re.sub(r'[^A-Za-z0-9.+!]', '_', folder.version)}.dist-info"
+    info.mkdir(parents=True)
+    lines = ["Metadata-Version: 2.1", f"Name: {folder.distribution}", f"Version: {_line(folder.version)}"]
+    lines += [f"Requires-Dist: {_line(need)}" for need in folder.requires]
+    (info / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    entries = [f"{_line(name)} = {_line(entry)}" for name, entry in folder.entries.items()]
+    (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *entries]) + "\n", encoding="utf-8")
+    return [str(site), *map(str, folder.places)]
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

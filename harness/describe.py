@@ -1,0 +1,75 @@
+"""What the plugins of this environment register, as JSON: `python -m harness.describe DISTRIBUTION`.
+
+Run in a plugin's own environment, for a harness elsewhere that cannot import the plugin. On stdout is one document:
+
+    {"models": [{"info": {…}, "takes": [{"name", "kind", "optional", "default"}] or null, "plugin", "version"}],
+     "failures": ["…"], "wrappers": {plugin: digest}, "sources": {plugin: digest}, "files": {path: [bytes, mtime in ns]},
+     "versions": {distribution: version}, "python": "3.11.2"}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import platform
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from harness.plugins import Plugins, Registered, iterate_sources, module_digest
+from harness.types import ModelInfo
+from harness.worker import versions
+
+__all__ = ["describe_plugins", "stamps"]
+
+
+def describe_plugins(plugins: Plugins, distribution: str) -> dict[str, Any]:
+    """All that a plan needs to know of a distribution's models without importing it."""
+    from harness.environments.record import normal
+
+    mine = [m for m in plugins.models.values() if normal(m.distribution) == normal(distribution)]
+    names = {m.plugin for m in mine}
+    wrappers = {name: module_digest(plugins.pm.get_plugin(name)) for name in plugins.wrappers()}
+    modules = {name: plugins.pm.get_plugin(name) for name in sorted({*names, *wrappers})}
+    return {
+        "models": [_model(m) for m in mine],
+        "failures": [str(f) for f in plugins.failures.values()],
+        "wrappers": wrappers,
+        "sources": {name: module_digest(module) for name, module in modules.items()},
+        "files": {path: facts for module in modules.values() for path, facts in stamps(module).items()},
+        "versions": versions(distribution),
+        "python": platform.python_version(),
+    }
+
+
+def stamps(module: object) -> dict[str, list[int]]:
+    """Size and time of change of each of a plugin's Python files: while these stay, so does its description."""
+    found = {}
+    for path in iterate_sources(module):
+        facts = path.stat()
+        found[str(path)] = [facts.st_size, facts.st_mtime_ns]
+    return found
+
+
+def _model(model: Registered[ModelInfo]) -> dict[str, Any]:
+    accepted = model.parameters
+    takes = None if accepted is None else [_parameter(p) for p in accepted.values() if p.kind is not p.VAR_POSITIONAL]
+    return {"info": asdict(model.info), "takes": takes, "plugin": model.plugin, "version": model.version}
+
+
+def _parameter(parameter: inspect.Parameter) -> dict[str, Any]:
+    optional = parameter.default is not parameter.empty
+    kind = "any" if parameter.kind is parameter.VAR_KEYWORD else "named"
+    return {"name": parameter.name, "kind": kind, "optional": optional, "default": repr(parameter.default) if optional else ""}
+
+
+def main(distribution: str) -> None:
+    """Print the description; whatever a plugin prints goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr):
+        described = describe_plugins(Plugins(), distribution)
+    print(json.dumps(described, default=str))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,267 @@
+"""Building an environment, bringing one up to date, and examining one. Only `harness env build` fetches anything."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.environments.core import core_digest, make_wheel, refresh
+from harness.environments.installers import Installer, clean_environment
+from harness.environments.record import FORMAT, RECORD, Environment, environments_folder, normal, read
+from harness.environments.target import Target
+from harness.errors import PluginError
+from harness.files import HOST, temporary_name
+from harness.receipt import now
+
+__all__ = ["build", "current", "examine", "remove"]
+
+LOG = "build.log"
+
+
+def build(
+    target: Target,
+    installer: Installer,
+    python: str = sys.executable,
+    constraints: Sequence[Path] = (),
+    note: Callable[[str], None] = lambda _: None,
+) -> Environment:
+    """Resolve, install and describe; an environment with the same lock is taken as it is, and described anew.
+
+    Args:
+        target: what to install, with its requirements.
+        python: the interpreter to build on.
+        constraints: files of versions to keep to, as for pip -c; a lock beside the plugin counts too.
+        note: told what is being done.
+
+    Raises:
+        PluginError: it cannot be built, or what was built registers no model. Nothing of it is left, but its log.
+    """
+    family = environments_folder() / normal(target.distribution)
+    family.mkdir(parents=True, exist_ok=True)
+    with _alone(family):
+        scratch = temporary_name(family / "building")
+        log = family / LOG
+        log.unlink(missing_ok=True)
+        try:
+            scratch.mkdir()
+            note(f"finding versions that fit together, with {installer.name}")
+            lock = _resolve(target, installer, python, constraints, scratch, log)
+            folder = family / _key(target, lock, python)
+            found = read(folder)
+            if found is None:
+                note(f"installing {len(lock)} packages into {folder}")
+                found = _install(target, installer, python, lock, folder, scratch, log)
+            else:
+                note(f"{folder} has these versions already")
+            return _described(found, installer.name)
+        except PluginError as error:
+            raise PluginError(f"{target.requirement}: {error}\nAll that was said: {log}") from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(family: Path) -> Iterator[None]:
+    """Keep other builds of the same plugin out, and clear away what one that was killed has left."""
+    with (family / ".lock").open("w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        for left in family.glob(f"*.{HOST}.*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _resolve(target: Target, installer: Installer, python: str, constraints: Sequence[Path], scratch: Path, log: Path) -> list[str]:
+    """The lock: all that goes in, pinned, but the plugin and the harness."""
+    empty = scratch / "empty"
+    installer.make(empty, python, log)
+    wheel = make_wheel(scratch)
+    limits = [*constraints, *([target.lock] if target.lock else [])]
+    wanted = [target.resolve, f"ts-harness @ {wheel.as_uri()}"]
+    lines = installer.resolve(empty / "bin" / "python", wanted, limits, scratch, log)
+    own = {normal(target.distribution), "ts-harness"}
+    return sorted((line for line in lines if normal(_name(line)) not in own), key=str.lower)
+
+
+def _name(line: str) -> str:
+    """The distribution that a line of a lock is about."""
+    for mark in ("==", " @ "):
+        if mark in line:
+            return line.partition(mark)[0].partition("[")[0].strip()
+    return line
+
+
+def _key(target: Target, lock: Sequence[str], python: str) -> str:
+    """16 digits that stand for an environment's content."""
+    version = subprocess.run([python, "-VV"], capture_output=True, text=True, check=True).stdout
+    text = json.dumps([FORMAT, target.requirement, list(lock), version])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _install(target: Target, installer: Installer, python: str, lock: Sequence[str], folder: Path, scratch: Path, log: Path) -> Environment:
+    shutil.rmtree(folder, ignore_errors=True)  # one that was never finished
+    pins = scratch / "lock.txt"
+    pins.write_text("\n".join([*lock, ""]), encoding="utf-8")
+    try:
+        installer.make(folder, python, log)
+        own = folder / "bin" / "python"
+        if lock:
+            installer.install(own, ["-r", str(pins)], log)
+        installer.install(own, [str(make_wheel(scratch))], log)
+        installer.install(own, target.install, log)
+        shutil.copy(pins, folder / "lock.txt")
+        facts = {
+            "format": FORMAT,
+            "distribution": target.distribution,
+            "requirement": target.requirement,
+            "folder": str(target.folder or ""),
+            "core": core_digest(),
+            "installer": installer.name,
+            "built_at": now(),
+        }
+        return Environment(folder, facts)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _described(environment: Environment, installer: str) -> Environment:
+    """Have the environment say what it registers, and write its record: with that it is finished."""
+    finished = (environment.folder / RECORD).exists()
+    try:
+        if environment.facts["core"] != core_digest():
+            refresh(site_packages(environment))
+        found = _describe(environment)
+        if not found["models"]:
+            nothing = "it has no entry point in the group 'harness', or none that registers a model"
+            raise PluginError(f"no model is registered there: {'; '.join(found['failures']) or nothing}")
+        facts = {**environment.facts, "description": found, "core": core_digest(), "installer": installer, "built_at": now()}
+        return _written(Environment(environment.folder, facts))
+    except BaseException:
+        if not finished:
+            shutil.rmtree(environment.folder, ignore_errors=True)
+        raise
+
+
+def _written(environment: Environment) -> Environment:
+    temporary = temporary_name(environment.folder / RECORD)
+    temporary.write_text(json.dumps(environment.facts, indent=1), encoding="utf-8")
+    temporary.replace(environment.folder / RECORD)
+    return environment
+
+
+def _describe(environment: Environment) -> dict[str, Any]:
+    """What `harness.describe` says there.
+
+    Raises:
+        PluginError: it says nothing of use.
+    """
+    command = [str(environment.python), "-P", "-m", "harness.describe", environment.distribution]
+    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), cwd=environment.folder, check=False)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+        return {key: found[key] for key in ("models", "failures", "wrappers", "sources", "files", "versions", "python")}
+    except (ValueError, KeyError, TypeError):
+        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
+        raise PluginError(f"the plugin cannot be looked at in its environment (exit code {done.returncode}):\n{said}") from None
+
+
+def site_packages(environment: Environment) -> Path:
+    """Where an environment keeps its packages.
+
+    Raises:
+        PluginError: it has none.
+    """
+    for path in sorted((environment.folder / "lib").glob("python3.*/site-packages")):
+        return path
+    raise PluginError(f"{environment.folder} has no site-packages; {again(environment)}")
+
+
+def again(environment: Environment) -> str:
+    """What to type to have it anew."""
+    return f"build it anew: harness env build {environment.requirement}"
+
+
+def current(environment: Environment) -> Environment:
+    """The environment as a run may use it: with this harness's worker, and described as its plugin is now.
+
+    Both cost nothing as long as neither has changed.
+
+    Raises:
+        PluginError: it cannot be brought up to date.
+    """
+    described = environment.facts["description"]
+    same = all(_stamp(Path(path)) == facts for path, facts in described["files"].items())
+    if same and environment.facts["core"] == core_digest():
+        return environment
+    with _alone(environment.folder.parent):
+        try:
+            if environment.facts["core"] != core_digest():
+                refresh(site_packages(environment))
+            found = _describe(environment)
+            if not found["models"]:
+                said = "; ".join(found["failures"]) or "it registers no model any more"
+                raise PluginError(f"the environment of {environment.distribution}: {said}")
+            facts = {**environment.facts, "core": core_digest(), "description": found}
+            return _written(Environment(environment.folder, facts))
+        except OSError as error:
+            raise PluginError(f"{environment.folder} cannot be brought up to date ({error}); {again(environment)}") from None
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+INSTALLED = """
+import importlib.metadata, json, re
+print(json.dumps({re.sub("[-_.]+", "-", d.name).lower(): d.version for d in importlib.metadata.distributions()}))
+"""
+
+
+def examine(environment: Environment, installer: Installer) -> list[str]:
+    """What is wrong with an environment, a line each; empty where all is as it was built and its plugin can be loaded."""
+    try:
+        command = [str(environment.python), "-P", "-c", INSTALLED]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=True)
+        present: dict[str, str] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        return [f"its Python does not run ({str(error).splitlines()[0]}); {again(environment)}"]
+    problems = []
+    for line in environment.lock():
+        name, pinned, version = line.partition("==")
+        found = present.get(normal(_name(line)))
+        if found is None:
+            problems.append(f"{_name(line)} is not there; the lock has {line}")
+        elif pinned and found != version.strip():
+            problems.append(f"{name} is {found}; the lock has {version}")
+    if normal(environment.distribution) not in present:
+        problems.append(f"the plugin {environment.distribution} is not there")
+    if said := installer.check(environment.python):
+        problems += said.splitlines()
+    try:
+        problems += current(environment).facts["description"]["failures"]
+    except PluginError as error:
+        problems.append(str(error))
+    return [*problems, again(environment)] if problems else []
+
+
+def remove(environment: Environment) -> None:
+    """Remove an environment; a run that uses it now will fail.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with _alone(environment.folder.parent):
+        (environment.folder / RECORD).unlink(missing_ok=True)  # from here on it is none, however far the rest gets
+        shutil.rmtree(environment.folder)

@@ -1,0 +1,160 @@
+"""Published weights on this machine: where a hub keeps them, and whether they are whole. Nothing is fetched here.
+
+`harness weights pull` (`harness.cli.weights`) fetches into the hub's own cache, which other tools share: `$HF_HUB_CACHE`, else
+`$HF_HOME/hub`, else `~/.cache/huggingface/hub`. Beside it the harness notes what it has verified, so that half a download is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cache import load_cached, store_cached
+from harness.errors import Unavailable, UsageError
+from harness.types import ModelInfo
+
+__all__ = ["Source", "note_pulled", "parse_source", "pulled", "pulled_digest", "weights_folder"]
+
+SCHEME = "hf:"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NOTES = "weights.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A repository of weights on the hub, at a branch, tag or commit."""
+
+    repo: str
+    revision: str = "main"
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.repo}" + ("" if self.revision == "main" else f"@{self.revision}")
+
+    @property
+    def folder(self) -> Path:
+        """What the hub's cache calls the repository."""
+        return hub_cache() / f"models--{self.repo.replace('/', '--')}"
+
+
+def parse_source(text: str) -> Source | None:
+    """What `ModelInfo.weights` says: a `Source` of "hf:org/repo" or "hf:org/repo@revision", None where it is another text.
+
+    Raises:
+        UsageError: it begins as a source and is none.
+    """
+    if not text.startswith(SCHEME):
+        return None
+    repo, _, revision = text.removeprefix(SCHEME).partition("@")
+    parts = repo.split("/")
+    names = [*parts, *(revision.split("/") if revision else [])]
+    if len(parts) > 2 or not all(NAME.fullmatch(part) and ".." not in part for part in names):
+        raise UsageError(f"got weights {text!r}; wanted hf:org/repo or hf:org/repo@revision")
+    return Source(repo, revision or "main")
+
+
+def hub_cache() -> Path:
+    """The folder where huggingface_hub keeps what it fetched."""
+    if own := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(own).expanduser()
+    home = os.environ.get("HF_HOME")
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(home) if home else Path(base) / "huggingface").expanduser() / "hub"
+
+
+def weights_folder(weights: str, *, source: str, model: str) -> Path:
+    """Where a model finds its weights, absolute.
+
+    Args:
+        weights: the model's parameter: a file or folder of the user's, "" = the published ones.
+        source: `ModelInfo.weights`, "hf:org/repo" with or without "@revision".
+        model: the model's name, for what to type next.
+
+    Raises:
+        Unavailable: there is no such file or folder, or the published weights have not been fetched.
+    """
+    if weights:
+        path = Path(weights).expanduser().absolute()
+        if not path.exists():
+            raise Unavailable(f"{model}: there is no file or folder {path}; give one that exists: -M {model}:weights=PATH")
+        return path
+    found = _snapshot(parse_source(source), ())
+    if found is None:
+        raise missing(model, source)
+    return found
+
+
+def missing(model: str, source: str, license: str = "", note: str = "") -> Unavailable:
+    """The error that the published weights of a model are not here, with what to type."""
+    command = f"harness weights pull {model}"
+    terms = "".join(f"{text}. " for text in (license and f"Their licence: {license}", note.rstrip(".")) if text)
+    return Unavailable(
+        f"the weights of {model} ({source}) are not on this machine. {terms}To fetch them: {command}. "
+        f"Or give a file or folder: -M {model}:weights=PATH",
+        command,
+    )
+
+
+def pulled(info: ModelInfo) -> Path | None:
+    """The folder with the published weights of a model; None where they are not here, or not whole."""
+    return _snapshot(parse_source(info.weights), info.weights_files)
+
+
+def _snapshot(source: Source | None, patterns: tuple[str, ...]) -> Path | None:
+    if source is None:
+        return None
+    commit = source.revision  # which may be a commit itself
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        commit = (source.folder / "refs" / source.revision).read_text(encoding="utf-8").strip()
+    if not NAME.fullmatch(commit):
+        return None
+    folder = source.folder / "snapshots" / commit
+    note = load_cached(NOTES).get(f"{source.repo}@{commit}")
+    if isinstance(note, Mapping):
+        files = note.get("files", {})
+        return folder if files and all(_size(folder / name) == facts[0] for name, facts in files.items()) else None
+    # Another tool has fetched it: what is wanted must be there.
+    try:
+        present = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    except OSError:
+        return None
+    return folder if present and all(fnmatch.filter(present, pattern) for pattern in patterns) else None
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def pulled_digest(info: ModelInfo, folder: Path) -> str:
+    """A hash over a model's published weights in `folder`, by the hashes that were verified when the harness fetched them.
+
+    "" where another tool has fetched them: only their bytes tell then.
+    """
+    source = parse_source(info.weights)
+    note = load_cached(NOTES).get(f"{source.repo}@{folder.name}") if source else None
+    if not isinstance(note, Mapping):
+        return ""
+    text = "\n".join(f"{name} {facts[1]}" for name, facts in sorted(note["files"].items()))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def note_pulled(source: Source, commit: str, files: Mapping[str, tuple[int, str]]) -> None:
+    """Keep that these files {name: (bytes, hash)} of a commit were fetched and verified; those of earlier calls stay noted.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    notes = load_cached(NOTES)
+    key = f"{source.repo}@{commit}"
+    before: Any = notes.get(key)
+    known = before.get("files", {}) if isinstance(before, Mapping) else {}
+    store_cached(NOTES, {**notes, key: {"files": {**known, **{name: list(facts) for name, facts in files.items()}}}})

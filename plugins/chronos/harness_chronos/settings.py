@@ -1,0 +1,69 @@
+"""Checks of parameters that the three kinds share, and what is silenced of the library. Needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+
+from harness import UsageError
+
+__all__ = ["above_zero", "beyond", "whole"]
+
+ADVICE = "We recommend keeping prediction length"
+"""How the library's warning begins where a horizon is longer than it was trained for. `beyond` puts it in the notes."""
+
+
+def whole(model: str, name: str, value: object, low: int, high: int, default: int) -> int:
+    """A whole number of a parameter; None is the default.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise UsageError(f"{model}: {name} got {value!r}; wanted a whole number from {low} to {high}")
+    return value
+
+
+def above_zero(model: str, name: str, value: object, high: float = math.inf) -> float | None:
+    """A number of a parameter; None stays None.
+
+    Raises:
+        UsageError: no number, or not above 0, or more than `high`.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= high:
+        most = "" if high == math.inf else f", at most {high:g}"
+        raise UsageError(f"{model}: {name} got {value!r}; wanted a number above 0{most}")
+    return float(value)
+
+
+@contextlib.contextmanager
+def beyond(notes: dict[str, object], horizon: int, trained: int, logger: logging.Logger | None = None) -> Iterator[None]:
+    """Run the library on a horizon that may be longer than what it was trained for: a note takes the place of its warning.
+
+    Args:
+        notes: the model's.
+        trained: steps that the network forecasts at once.
+        logger: the one that the library writes the warning to, where it does not warn by `warnings`.
+    """
+    if horizon > trained:
+        notes["horizon"] = f"{horizon} steps, of which the network forecasts {trained} at once: {math.ceil(horizon / trained)} blocks"
+
+    def other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(ADVICE)
+
+    if logger is not None:
+        logger.addFilter(other)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=ADVICE, category=UserWarning)
+            yield
+    finally:
+        if logger is not None:
+            logger.removeFilter(other)

@@ -1,0 +1,320 @@
+"""Plugins in environments of their own: built from an index, run beside others that contradict them, brought up to date, examined."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Lab
+
+from harness.environments.core import MODULES, REQUIRES, make_wheel
+from harness.environments.installers import clean_environment
+from harness.environments.record import Elsewhere, info_of
+from harness.environments.target import find_target
+from harness.errors import UsageError
+from harness.plugins import load
+
+# The lowest versions that the worker's part says it takes, and today's: no environment can hold both.
+OLD = {"numpy": "1.23.2", "pyarrow": "14.0.1", "pluggy": "1.5.0"}
+NEW = {"numpy": "2.4.6"}
+
+SOURCE = '''
+"""A model that says with which numpy it runs, and one that does not live long."""
+
+import os
+import signal
+
+import numpy as np
+
+from harness import Forecast, ModelInfo, Unsupported, hookimpl
+
+
+class Shift:
+    def __init__(self, by: float = 0.0) -> None:
+        self.by, self.notes = by, {}
+
+    def predict(self, batch):
+        self.notes["numpy"] = np.__version__
+        last = np.nan_to_num(batch.padded(1)[0])  # [N, 1]
+        return Forecast.from_points(np.repeat(last + self.by, batch.horizon, axis=1))
+
+    def finetune(self, train, budget, seed):
+        self.by = float(np.nanmean(train.contexts.values))
+        return self
+
+    def save(self, folder):
+        (folder / "by.json").write_text(str(self.by))
+
+
+class Mortal(Shift):
+    def predict(self, batch):
+        if batch.freq.startswith("W"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().predict(batch)
+
+
+@hookimpl
+def register_models(register):
+    common = {"license": "Apache-2.0", "output": "points"}
+    register(ModelInfo("shift-NAME", summary="the last value", modes=("zero-shot", "finetune"), **common), Shift)
+    register(ModelInfo("mortal-NAME", summary="killed by weekly series", **common), Mortal)
+'''
+
+
+def write_plugin(folder: Path, name: str, pins: dict[str, str], source: str = SOURCE) -> Path:
+    """A plugin's folder with these pins."""
+    folder.mkdir(parents=True)
+    wanted = ", ".join(f'"{package}=={version}"' for package, version in pins.items())
+    (folder / "pyproject.toml").write_text(f"""
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "harness-{name}"
+version = "0.3.0"
+dependencies = ["ts-harness", {wanted}]
+[project.entry-points.harness]
+{name} = "harness_{name}"
+""")
+    (folder / f"harness_{name}.py").write_text(source.replace("NAME", name))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the plugins "old" and "new", and the cache with their environments."""
+    folder = tmp_path_factory.mktemp("environments")
+    probe = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder / "probe"), "pluggy==1.5.0"]
+    if subprocess.run(probe, capture_output=True, check=False, timeout=120, env=clean_environment()).returncode:
+        pytest.skip("no package index can be reached, so no environment can be built")
+    write_plugin(folder / "old", "old", OLD)
+    write_plugin(folder / "new", "new", NEW)
+    lab = Lab(_made(folder / "lab"))
+    lab.env["HARNESS_CACHE"] = str(folder / "cache")
+    done = lab.run("env", "build", str(folder / "old"), str(folder / "new"), "--with", "pip", timeout=400)
+    done.expect(0, "built: shift-old, mortal-old run there", "built: shift-new, mortal-new run there")
+    yield folder
+
+
+@pytest.fixture
+def home(built: Path, lab: Lab) -> Lab:
+    """A folder to run in, with the cache that holds the environments."""
+    lab.env["HARNESS_CACHE"] = str(built / "cache")
+    return lab
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_plugins_that_contradict_each_other_run_in_one_command(home: Lab) -> None:
+    cells = home.models("shift-old,shift-new[by=0.0],naive", tasks="us_births/M/short").expect(0).cells()
+    assert [c["status"] for c in cells.values()] == ["ok"] * 3
+    told = ", ".join(f"json_extract_string(receipt, '$.{path}')" for path in ("notes.numpy", "versions.numpy", "environment.key"))
+    found = {row[0]: row[1:] for row in home.query(f"SELECT model_name, isolation, {told} FROM cells")}
+    assert found["shift-old"][:3] == ("env", OLD["numpy"], OLD["numpy"])
+    assert found["shift-new"][:3] == ("env", NEW["numpy"], NEW["numpy"])
+    assert found["naive"][0] == "process"
+    assert found["naive"][3] is None
+    assert found["shift-old"][3] != found["shift-new"][3]
+    old, new, naive = (cells[m, "us_births/M/short"]["scores"]["MASE[0.5]"] for m in ("shift-old", "shift-new[by=0.0]", "naive"))
+    assert old == new == naive
+
+
+def test_the_same_command_takes_what_is_there(home: Lab) -> None:
+    home.models("shift-old", tasks="us_births/M/short").expect(0)
+    again = home.run("run", "-m", "shift-old", "-t", "us_births/M/short").expect(0, "reused 1")
+    assert "to run 0" in again.err
+
+
+def test_a_worker_that_is_killed_there_costs_its_cell(home: Lab) -> None:
+    cells = home.models("mortal-old,shift-old", tasks="us_births/*/short").expect(3).cells()
+    failed = {key for key, cell in cells.items() if cell["status"] != "ok"}
+    assert failed == {("mortal-old", "us_births/W/short")}
+    assert "SIGKILL" in cells["mortal-old", "us_births/W/short"]["reason"]
+
+
+def test_it_learns_and_saves_there(home: Lab) -> None:
+    home.run("run", "-m", "shift-old", "--mode", "finetune", "--save-models", "-t", "us_births/M/short", "--json").expect(0)
+    ((path, numpy),) = home.query("SELECT path, json_extract_string(environment, '$.versions.numpy') FROM trained")
+    assert numpy == OLD["numpy"]
+    folder = Path(path) if Path(path).is_absolute() else home.folder / path
+    assert float((folder / "by.json").read_text()) > 0
+
+
+def test_what_is_said_of_it(home: Lab) -> None:
+    models = {m["name"]: m for m in home.run("ls", "models", "--json").expect(0).json()}
+    assert models["shift-old"]["plugin"] == "harness-old"
+    assert models["shift-old"]["version"] == "0.3.0"
+    home.run("show", "shift-old").expect(0, "by=0.0")
+    home.models("shift-old[bye=1]").expect(2, "has no parameter 'bye'", "Did you mean 'by'?")
+    home.models("shift-old", "--isolation", "process").expect(2, "is only in an environment of its own", "--isolation auto")
+    home.models("shift-old", "--isolation", "inprocess").expect(2, "is only in an environment of its own")
+    home.models("naive", "--isolation", "env").expect(2, "there is no environment", "harness env build harness-baselines")
+    rows = {row["plugin"]: row for row in home.run("env", "list", "--json").expect(0).json()}
+    assert set(rows) == {"harness-old", "harness-new"}
+    assert rows["harness-old"]["models"] == ["shift-old", "mortal-old"]
+    assert rows["harness-old"]["size"] > 1e6
+    home.run("env", "check").expect(0, "ok", "harness-old", "harness-new")
+
+
+def test_an_edit_of_the_plugin_counts_at_once(home: Lab, built: Path) -> None:
+    home.models("shift-new", tasks="us_births/M/short").expect(0)
+    file = built / "new" / "harness_new.py"
+    before = file.read_text()
+    try:
+        file.write_text(before.replace("by: float = 0.0", "by: float = 0.0, more: float = 0.0").replace("last + self.by", "last * 2"))
+        done = home.run("run", "-m", "shift-new[more=1.0],shift-new", "-t", "us_births/M/short", "--json").expect(0)
+        assert {c["cached"] for c in done.json()["cells"]} == {False}
+    finally:
+        file.write_text(before)
+    home.models("shift-new[more=1.0]").expect(2, "has no parameter 'more'")
+
+
+def test_an_environment_holds_no_data_and_no_scoring(built: Path) -> None:
+    (python,) = (built / "cache" / "environments" / "harness-old").glob("*/bin/python")
+    program = """
+import importlib, json, sys
+found = []
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        continue
+    found.append(name)
+print(json.dumps(found))
+"""
+    absent = ["harness_tasks", "harness_results", "harness_leaderboard", "duckdb", "pandas", "harness.scoring", "harness.metrics"]
+    absent += ["harness.execute", "harness.plan", "harness.runner", "harness.store", "harness.sentinels", "harness.api"]
+    present = [
+        f"harness.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__") for name in MODULES if name.endswith(".py")
+    ]
+    done = subprocess.run([python, "-P", "-c", program, *absent, *present], capture_output=True, text=True, check=True, cwd=built)
+    assert json.loads(done.stdout) == present
+
+
+def test_building_twice_takes_the_same_and_a_killed_build_leaves_nothing(home: Lab, built: Path) -> None:
+    family = built / "cache" / "environments" / "harness-old"
+    before = sorted(p.name for p in family.iterdir() if p.is_dir())
+    start = time.monotonic()
+    process = home.start("env", "build", str(built / "old"), "--with", "pip")
+    while not list(family.glob("*.tmp/*")):
+        assert process.poll() is None and time.monotonic() - start < 60
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert list(family.glob("*.tmp"))
+    home.run("env", "build", "old", "--with", "pip").expect(0, "has these versions already")
+    assert sorted(p.name for p in family.iterdir() if p.is_dir()) == before
+
+
+def test_what_cannot_be_built_says_why_and_leaves_nothing(home: Lab, built: Path, tmp_path: Path) -> None:
+    impossible = write_plugin(tmp_path / "impossible", "impossible", {"numpy": "1.26.4", "pyarrow": "0.1"})
+    home.run("env", "build", str(impossible), "--with", "pip").expect(
+        3, "finding versions that fit together failed", "pyarrow", "build.log"
+    )
+    silent = write_plugin(tmp_path / "silent", "silent", OLD, source="import nothing_of_this_name\n")
+    done = home.run("env", "build", str(silent), str(impossible), "--with", "pip", timeout=200)
+    done.expect(3, "no model is registered there", "nothing_of_this_name", "pyarrow")
+    folders = [p for name in ("impossible", "silent") for p in (built / "cache/environments" / f"harness-{name}").iterdir() if p.is_dir()]
+    assert folders == []
+    assert "harness-silent" not in home.run("env", "list").expect(0).out
+
+
+def test_check_sees_what_was_damaged_and_rm_removes(home: Lab, built: Path, tmp_path: Path) -> None:
+    own = write_plugin(tmp_path / "own", "own", {})
+    lab_cache = str(tmp_path / "own-cache")
+    home.env["HARNESS_CACHE"] = lab_cache
+    home.run("env", "build", f"{own}", "--with", "pip", timeout=200).expect(0)
+    (site,) = Path(lab_cache).glob("environments/harness-own/*/lib/*/site-packages")
+    (info,) = site.glob("pluggy-*.dist-info")
+    info.rename(site / "moved")
+    home.run("env", "check", "own").expect(4, "pluggy is not there", "build it anew: harness env build")
+    (own / "harness_own.py").write_text("raise RuntimeError('not today')\n")
+    home.run("env", "check", "harness_own").expect(4, "not today")
+    home.run("env", "rm", "none").expect(5, "there is no environment of 'none'")
+    home.run("env", "rm", "shift-own").expect(0, "removed")
+    home.run("env", "list").expect(0, "there is no environment yet")
+
+
+def test_older_worker_parts_are_replaced(home: Lab, built: Path) -> None:
+    (folder,) = (p.parent for p in (built / "cache/environments/harness-old").glob("*/environment.json"))
+    record = folder / "environment.json"
+    facts = json.loads(record.read_text())
+    record.write_text(json.dumps({**facts, "core": "another"}))
+    (site,) = folder.glob("lib/*/site-packages")
+    (site / "harness" / "worker.py").write_text("raise SystemExit('an older worker')\n")
+    home.models("shift-old", tasks="us_births/M/short").expect(0)
+    assert json.loads(record.read_text())["core"] == facts["core"]
+
+
+def test_broken_records_are_no_environments(lab: Lab) -> None:
+    family = lab.folder / "cache" / "environments" / "harness-x"
+    for name, text in {"a": "", "b": "[]", "c": "{}", "d": '{"format": 1, "description": {"models": [{}]}}', "e": "\0"}.items():
+        (family / name / "bin").mkdir(parents=True)
+        (family / name / "bin" / "python").write_text("")
+        (family / name / "environment.json").write_text(text)
+    (family / "f").write_text("a file")
+    lab.run("env", "list").expect(0, "there is no environment yet")
+    lab.run("ls", "models").expect(0, "seasonal_naive")
+
+
+@pytest.mark.parametrize(
+    ("typed", "texts"),
+    [
+        ("./nowhere", ["no such folder"]),
+        ("naiv", ["no plugin or model 'naiv' here", "Did you mean 'naive'?"]),
+        ("a b", ["is no requirement"]),
+        ("", ["is no requirement"]),
+    ],
+)
+def test_targets_that_are_none(typed: str, texts: list[str]) -> None:
+    with pytest.raises(UsageError) as error:
+        find_target(load(), typed)
+    assert all(text in str(error.value) for text in texts), error.value
+
+
+def test_targets(tmp_path: Path) -> None:
+    folder = write_plugin(tmp_path / "mine", "mine", {})
+    found = find_target(load(), f"{folder}[x,y]")
+    assert (found.distribution, found.folder, found.extras) == ("harness-mine", folder, "[x,y]")
+    assert found.resolve.startswith("harness-mine[x,y] @ file://")
+    assert find_target(load(), "harness-x>=1,<2").requirement == "harness-x>=1,<2"
+    for name in ("seasonal_naive", "baselines", "harness_baselines"):
+        assert find_target(load(), name).distribution == "harness-baselines"
+    for name, text in {"no.toml": "x", "none": "[project]\n", "entry": '[project]\nname = "a"\n'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ("pyproject.toml" if name != "no.toml" else "other")).write_text(text)
+        with pytest.raises(UsageError, match=r"pyproject.toml"):
+            find_target(load(), str(tmp_path / name))
+
+
+def test_the_wheel_holds_the_workers_part(tmp_path: Path) -> None:
+    first, again = make_wheel(tmp_path), make_wheel(_made(tmp_path / "other"))
+    assert first.read_bytes() == again.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+    assert {f"harness/{name}" for name in MODULES} < set(names)
+    assert all(f"Requires-Dist: {line}" in metadata for line in REQUIRES)
+    assert "entry_points.txt" not in " ".join(names)
+
+
+def test_a_model_elsewhere_tells_its_parameters() -> None:
+    told: dict[str, Any] = {
+        "info": {"name": "x", "modes": ["full"], "of_a_later_version": 1},
+        "takes": [{"name": "size", "kind": "named", "optional": True, "default": "'small'"}, {"name": "more", "kind": "any"}],
+    }
+    assert info_of(told).modes == ("full",)
+    factory = Elsewhere(told, None)  # type: ignore[arg-type]
+    assert str(factory.__signature__) == "(*, size='small', **more)"
