@@ -4,6 +4,8 @@
 #   make install   leaves .venv/bin/harness with every plugin in plugins/
 
 PYTHON ?= python3
+# Processes that run the tests.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
@@ -12,6 +14,9 @@ PIP = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 PACKAGES := harness tasks/harness_tasks results/harness_results leaderboard/harness_leaderboard
 PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
 # What tests and training need beyond forecasting; torch comes in by its version in constraints.txt.
+EXTRAS_plugins/chronos := [lora]
+EXTRAS_plugins/tabpfn_ts := [test]
+EXTRAS_plugins/timesfm := [xreg]
 EXTRAS_plugins/ttm := [torch,export,test]
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 
@@ -29,7 +34,7 @@ demo: $(STAMP)/core
 	$(BIN)/harness leaderboard -s quick -o leaderboard.html
 
 test: $(STAMP)/all $(STAMP)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 install: $(STAMP)/all
 

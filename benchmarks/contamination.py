@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import tempfile
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from harness.errors import Unavailable
 from harness.series import Channels
+from harness_tasks.audit.agreement import enough
 from harness_tasks.audit.corpora import corpus_files
 from harness_tasks.audit.index import joined
 from harness_tasks.audit.search import Seen, index_of, search, unite
@@ -37,7 +39,8 @@ def three_digits(x: F64) -> F64:
     """Rounded to 3 significant digits."""
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = 10.0 ** (np.floor(np.log10(np.abs(x))) - 2)
-        return np.where(x == 0, 0.0, np.rint(x / unit) * unit)
+        rounded = np.where(x == 0, 0.0, np.rint(x / unit) * unit)
+    return np.asarray(rounded, np.float64)
 
 
 def middle(x: F64, n: int) -> F64:
@@ -79,7 +82,7 @@ CHANGES: dict[str, Callable[[F64], F64]] = {
 def walk(seed: int, n: int) -> F64:
     """A random walk with a season."""
     draw = np.random.default_rng(seed)
-    return np.cumsum(draw.normal(size=n)) + 3 * np.sin(np.arange(n) * 2 * np.pi / 24)
+    return np.asarray(np.cumsum(draw.normal(size=n)) + 3 * np.sin(np.arange(n) * 2 * np.pi / 24), np.float64)
 
 
 def corpus(path: Path, count: int, seed: int) -> None:
@@ -121,15 +124,16 @@ def speed(tests: Channels, folder: Path, count: int) -> None:
     took, cpu = time.perf_counter() - begin, time.process_time() - cpu
     print(f"index: {len(tests):,} test series, {int(tests.length.sum()):,} values, {len(index.hashes):,} fingerprints in {built:.1f} s")
     print(f"corpus: {seen.series:,} series of {LENGTH} values, {seen.values:,} values in {took:.1f} s ({cpu:.1f} s of CPU)")
-    print(f"  {seen.values / took / 1e6:.2f} M values/s; a million such series: {took / seen.series * 1e6:.0f} s (CPU {cpu / seen.series * 1e6:.0f} s)")
-    print(f"  false alarms among them: {len(found)}")
+    million = f"{took / seen.series * 1e6:.0f} s (CPU {cpu / seen.series * 1e6:.0f} s)"
+    print(f"  {seen.values / took / 1e6:.2f} M values/s; a million such series: {million}")
+    print(f"  false alarms among them: {len(found)}; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 def recall(parts: dict[str, Channels], folder: Path) -> None:
     """What is found of planted series, for each change."""
     tests = joined(list(parts.values()))
     index, first, draw = index_of(tests), 0, np.random.default_rng(3)
-    known, chosen = set(index.known().tolist()), []
+    known, chosen = set(index.known().tolist()), list[int]()
     print("can be told from others:")
     for name, part in parts.items():
         able = [c for c in range(first, first + len(part)) if c in known]
@@ -137,22 +141,27 @@ def recall(parts: dict[str, Channels], folder: Path) -> None:
         chosen += draw.permutation(able)[:SAMPLE].tolist() if able else []
         first += len(part)
     print(f"planted: {len(chosen)} series, at most {SAMPLE} of a dataset, among as many others")
-    print(f"  {'change':<34} found   at the wrong place")
+    print(f"  {'change':<34} found   of what holds enough   other matches   (rounded: of what rounding changes)")
     for name, change in CHANGES.items():
-        rows = []
+        rows: list[F64] = []
+        holding: set[int] = set()
         for i, c in enumerate(chosen):
-            x = tests[int(c)].astype(np.float64)
-            rows += [walk(1000 + i, 300), change(x[-30_000:])]
+            x = tests[int(c)].astype(np.float64)[-30_000:]
+            planted = change(x)
+            rows += [walk(1000 + i, 300), planted]
+            if enough(planted) and not (name.startswith("rounded") and np.isin(planted, x).all()):
+                holding.add(2 * i + 1)
         file = folder / "planted.parquet"
         pq.write_table(pa.table({"target": pa.array([row.tolist() for row in rows], pa.list_(pa.float64()))}), file)
         found = unite(list(search(index, tests, [file], Seen())))
-        right, wrong = set(), set()
+        right, wrong = set[tuple[int, int]](), set[tuple[int, int]]()
         for match in found:
             row = int(match.series.rpartition(" ")[2])
             ok = row % 2 == 1 and chosen[row // 2] == match.channel
             (right if ok else wrong).add((row, match.channel))
-        planted = {row for row, _ in right}
-        print(f"  {name:<34} {100 * len(planted) / len(chosen):5.1f}%  {len(wrong)}")
+        there = {row for row, _ in right}
+        of_able = f"{len(there & holding)} of {len(holding)} ({100 * len(there & holding) / max(1, len(holding)):.1f}%)"
+        print(f"  {name:<34} {100 * len(there) / len(chosen):5.1f}%  {of_able:<22} {len(wrong)}")
 
 
 def alarms(parts: dict[str, Channels], root: Path) -> None:

@@ -7,8 +7,8 @@ Each turn, over the same windows with the same weights, in one process on one th
 - predict: our model's `predict` over the batches of a run;
 - evaluate: `harness.evaluate`, which also opens the task, cuts the windows, checks the forecasts and scores them.
 
-The library pads every context to the longest one allowed, we to a width of its own length: where series are short, predict is the faster.
-Of the last row of each task, the time inside the library's `forecast` is taken apart: what is left of evaluate is the harness.
+The library pads every context to the longest, we to a width of its own length. The time that evaluate spends inside the library's
+`forecast` is told apart: the rest of it is the harness, and its ratio depends least on what else the machine does.
 """
 
 from __future__ import annotations
@@ -106,13 +106,13 @@ def measure(bare: Any, weights: str, task: str, options: argparse.Namespace) -> 
             took[way].append(time.perf_counter() - begin)
         took["library"].append(spent[0])  # of evaluate
     b, p, e, inside = (statistics.median(took[way]) for way in ("bare", "predict", "evaluate", "library"))
-    print(
-        f"{task}, {windows} windows, horizon {horizon}: bare {b:.3f} s, predict {p:.3f}, evaluate {e:.3f}, of which in the library {inside:.3f}\n"
-        f"  predict / bare {p / b:.3f}, evaluate / bare {e / b:.3f}, evaluate / its own library call {e / inside:.3f} "
-        f"({(e - inside) / windows * 1e3:.3f} ms a window)\n"
-        f"  deciles differ from the bare ones by {apart:.1e} deviations at most; a window alone has the same bits: {np.array_equal(alone, ours[0])}",
-        flush=True,
-    )
+    each = (e - inside) / windows * 1e3
+    same = np.array_equal(alone, ours[0])
+    print(f"{task}, {windows} windows, horizon {horizon}")
+    print(f"  seconds: bare {b:.3f}, predict {p:.3f}, evaluate {e:.3f}, of that in the library {inside:.3f}")
+    print(f"  predict / bare {p / b:.3f}; evaluate / bare {e / b:.3f}; evaluate / its own library call {e / inside:.3f}")
+    print(f"  the harness: {each:.3f} ms a window")
+    print(f"  deciles differ from the bare ones by {apart:.1e} deviations at most; a window alone has the same bits: {same}", flush=True)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Outcome:
     """How a cell ended.
 
     `status` is "ok", "failed" or "skipped". `failure` names the kind of failure: "load", "error", "forecast", "timeout",
-    "crash", "data", "memory", "unsupported", else "".
+    "crash", "data", "memory", "unsupported", "usage" (a parameter or budget that the model refuses: reported, not stored), else "".
     """
 
     status: str

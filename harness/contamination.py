@@ -5,12 +5,13 @@ The rule, the first that holds:
 1. `clean`: there was no training data before the task: nothing is fitted but to each series alone (type `statistical`, without corpora or
    weights), or the model starts untrained (type `deep-learning` without weights; mode `full`).
 2. `unknown`: the weights are the user's own (parameter `weights`): nothing is known of them.
-3. `declared`: a corpus that the model declares is, or contains, a source of the task. This stands before the date: the time stamps of public
-   series are often made up.
+3. `declared`: a corpus that the model declares is, or contains, a source of the task. This stands before the date, as the time stamps of
+   public series are often made up.
 4. `after cut-off`: the model declares the date of its newest training observation, and every label of the task is later.
 5. `clean`: the model declares all its corpora (`training_corpora_complete`), what each holds is known, and none is a source of the task.
 6. `unknown`: too little is declared.
 
+A model made of other models' kept forecasts is `unknown`: it has seen what these have, and their marks say what that is.
 Training on the task's own training part (modes `finetune`, `few-shot`, `full`, `ttt`) is what the protocol gives, and no contamination.
 Nothing is measured here; `harness audit contamination` looks for a task's series in a corpus itself.
 """
@@ -52,9 +53,9 @@ COLLECTIONS: dict[str, tuple[str, ...]] = {
     # The archive's own list of datasets (forecastingdata.org; 30 datasets, 58 variants).
     "Monash": (
         "M1", "M3", "M4", *(f"m4_{each}" for each in M4), "Tourism", "NN5", "CIF 2016", "Kaggle web", "Solar", "Electricity",
-        "London smart meters", "Australian electricity demand", "Wind farms", "Car parts", "Dominick", "FRED-MD", "Bitcoin", "San Francisco traffic",
-        "Melbourne pedestrians", "Rideshare", "Vehicle trips", "Hospital", "COVID deaths", "KDD cup 2018", "Weather", "Temperature-rain",
-        "Sunspot", "Saugeen river", "US births", "Solar 4 s", "Wind 4 s",
+        "London smart meters", "Australian electricity demand", "Wind farms", "Car parts", "Dominick", "FRED-MD", "Bitcoin",
+        "San Francisco traffic", "Melbourne pedestrians", "Rideshare", "Vehicle trips", "Hospital", "COVID deaths", "KDD cup 2018",
+        "Weather", "Temperature-rain", "Sunspot", "Saugeen river", "US births", "Solar 4 s", "Wind 4 s",
     ),
     # All 137 series of GIFT-Eval's solar are in it (issue 2 of the repository NX-AI/tirex-2).
     "chronos_datasets/solar_1h": ("Solar",),
@@ -66,7 +67,7 @@ COLLECTIONS: dict[str, tuple[str, ...]] = {
 MADE = re.compile(r"made|synth|kernelsynth|artificial")
 """How the name of a corpus begins that holds no measured series."""
 
-_SAYS_NOTHING = {"archive", "dataset", "datasets"}
+_SAYS_NOTHING = {"archive", "dataset", "datasets", "with", "without", "missing", "values"}
 _STEP = re.compile(r"\d+|\d*(min|mins|minutes|minutely|h|hour|hours|hourly|d|daily|w|weekly|m|monthly|quarterly|yearly)")
 
 
@@ -79,7 +80,7 @@ class Mark:
 
 
 def normalized(name: str) -> str:
-    """A corpus's name as names are compared: case, punctuation and the words dataset, datasets and archive do not count.
+    """A corpus's name as names are compared: case, punctuation the words dataset and archive, and "with missing values" do not count.
 
     >>> [normalized(name) for name in ("M4 Hourly", "m4_hourly", "KDD-Cup-2018 dataset", "Monash archive")]
     ['m4hourly', 'm4hourly', 'kddcup2018', 'monash']
@@ -128,7 +129,7 @@ def newest(cutoff: str) -> datetime.datetime | None:
         return None
     year, month, day = (int(part) if part else 0 for part in match.groups())
     try:
-        begin = datetime.datetime(year, month or 1, day or 1)  # noqa: DTZ001 - series have no zone either
+        begin = datetime.datetime(year, month or 1, day or 1)
         if day:
             after = begin + datetime.timedelta(days=1)
         elif month:

@@ -310,7 +310,10 @@ class Crew:
         data = self.plan.data.get((cell.task.suite, cell.task.name))
         record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
         try:
-            sink.commit(record, steps)
+            if outcome.failure == "usage":  # what was typed is no good: there is nothing that a later run could reuse, or mend
+                sink.abort()
+            else:
+                sink.commit(record, steps)
         except BaseException:
             sink.abort()
             raise

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness import __version__
 from harness.cells import Cell, Outcome
-from harness.contamination import Mark, first_label, mark
+from harness.contamination import UNKNOWN, Mark, first_label, mark
 from harness.execute import Facts
 from harness.plugins import Registered
 from harness.series import TaskData
@@ -80,9 +80,9 @@ FROM_WEIGHTS = ("zero-shot", "pretrained", "fine-tuned")
 def as_used(declared: Mapping[str, Any], mode: str, own_weights: str = "") -> dict[str, Any]:
     """What is known of the weights that a result is of.
 
-    A model that ships with weights (it gives their digest) describes these. Where the parameter `weights` names others, nothing is known
-    of them: least of all that they never saw a test series. Mode `full` takes no weights. A model that was tuned on the training part
-    (`finetune`, `few-shot`) is "fine-tuned"; one that adapts to the context alone (`ttt`) is what it was.
+    A model with weights of its own (it gives their digest, or where they are published) describes these. Where the parameter `weights`
+    names others, nothing is known of them: least of all that they never saw a test series. Mode `full` takes no weights. A model that was
+    tuned on the training part (`finetune`, `few-shot`) is "fine-tuned"; one that adapts to the context alone (`ttt`) is what it was.
 
     Args:
         declared: by the names of `ModelInfo`'s fields.
@@ -92,7 +92,7 @@ def as_used(declared: Mapping[str, Any], mode: str, own_weights: str = "") -> di
     unknown = {"weights": "", "weights_license": "", "training_corpora": [], "training_corpora_complete": False, "training_cutoff": ""}
     if mode == "full":
         return {**out, **unknown, "weights_digest": "", "model_type": "deep-learning" if kind in FROM_WEIGHTS else kind}
-    if own_weights and declared.get("weights_digest"):
+    if own_weights and (declared.get("weights_digest") or str(declared.get("weights", "")).startswith("hf:")):
         out |= {**unknown, "weights_digest": own_weights, "parameters": None, "model_type": ""}
     if mode.partition(":")[0] in ("finetune", "few-shot") and kind in FROM_WEIGHTS:
         out["model_type"] = "fine-tuned"
@@ -170,6 +170,8 @@ def cell_record(
 
 def _mark(cell: Cell, data: TaskData | None, info: ModelInfo) -> Mark:
     """Whether the model may have seen the labels of the cell's task."""
+    if members := cell.identity.get("uses"):
+        return Mark(UNKNOWN, f"made of forecasts of {', '.join(members)}: it has seen what these have")
     named = str(cell.params.get("weights") or "")
     own = bool(named) and cell.identity["files"].get("weights", named) != info.weights_digest
     return mark(

@@ -99,8 +99,8 @@ def data_of(
         protocol="made/1",
     )
     names = pa.array([f"item {i}" for i in range(items)])
-    channels = [Channels.from_ragged(rows) for rows in (target, Ragged.from_rows(past), Ragged.from_rows(known))]
-    return rolling(task, SeriesSet(names, starts, "H", variates, *channels), windows)
+    values, before, plans = (Channels.from_ragged(rows) for rows in (target, Ragged.from_rows(past), Ragged.from_rows(known)))
+    return rolling(task, SeriesSet(names, starts, "H", variates, values, past=before, known=plans), windows)
 
 
 def at_horizon(batch: Batch, horizon: int) -> Batch:

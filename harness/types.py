@@ -108,7 +108,12 @@ class ModelInfo:
 
 
 class Model(Protocol):
-    """What a model's factory returns. The factory is called with the parameters given by `-M` as keyword arguments."""
+    """What a model's factory returns. The factory is called with the parameters given by `-M` as keyword arguments.
+
+    A factory may have two static or class methods: `canonical_params(**params) -> dict`, which writes parameters in one spelling
+    (`harness.selection.select_models`), and `uses(**params) -> list[str]`, for a model that is made of other models' kept forecasts and
+    has a method `use(stored)` to be given them by (`harness.uses`).
+    """
 
     def predict(self, batch: Batch) -> Forecast:
         """Forecast every window of the batch; raise `Unsupported(reason)` for what the model cannot do."""

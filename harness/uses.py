@@ -198,7 +198,7 @@ class Uses:
             batch_size=then.get("batch_size"),
             uses=None if found is None else ids(found),
         )
-        return cell.id == row["cell_id"]
+        return bool(cell.id == row["cell_id"])
 
 
 def ids(found: Iterable[Used]) -> dict[str, str]:

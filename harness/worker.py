@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import ForecastError, PluginError, Unsupported, describe
+from harness.errors import ForecastError, PluginError, Unsupported, UsageError, describe
 from harness.forecast import F32, Batch
 from harness.plugins import Plugins, install_line
 from harness.quantiles import check, sort_crossings, with_interval
@@ -104,7 +104,10 @@ class Session:
     def predict(self, batch: Batch) -> tuple[F32, F32, dict[str, Any]]:
         """Quantiles [N, Q, H] at the asked levels, sorted, means [N, H], and facts about the call."""
         start = time.perf_counter()
-        forecast = self.plugins.pm.hook.predict(model=self.model, batch=batch)
+        try:
+            forecast = self.plugins.pm.hook.predict(model=self.model, batch=batch)
+        except UsageError as error:  # what the user typed was good enough to load the model: this is about the data
+            raise PluginError(str(error)) from error
         seconds = time.perf_counter() - start
         check(forecast, len(batch), batch.horizon)
         quantiles, mean, interval = with_interval(forecast, batch.quantile_levels)
@@ -130,6 +133,8 @@ def failure(error: BaseException) -> dict[str, Any]:
     kind, text = "error", describe(error)
     if isinstance(error, Unsupported):
         kind = "unsupported"
+    elif isinstance(error, UsageError):
+        kind = "usage"
     elif isinstance(error, ForecastError):
         kind = "forecast"
     elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in text.lower():

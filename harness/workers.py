@@ -53,7 +53,7 @@ class WorkerFailed(Exception):
 
 def _unloaded(kind: str, reason: str, log: str, lost: bool = False) -> WorkerFailed:
     """A model that could not be made; one that says that it cannot work here is skipped."""
-    if kind == "unsupported":
+    if kind in ("unsupported", "usage"):
         return WorkerFailed(kind, reason, log, lost)
     return WorkerFailed("load", f"the model could not be loaded: {reason}", log, lost)
 

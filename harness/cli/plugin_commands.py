@@ -37,27 +37,28 @@ def plugin() -> None:
 @click.argument("what", metavar="PATH|NAME")
 @click.option("-m", "--models", default="", metavar="LIST", shell_complete=comma_list("models"), help="Only these models of the plugin.")
 @click.option("-M", "--model-args", multiple=True, metavar="MODEL:KEY=VALUE", help="Parameters of a model, as for harness run.")
+@click.option("-c", "--checks", default="", metavar="LIST", help="Only these checks, and that the model can be made.")
 @click.option("--timeout", default="2m", metavar="TIME", help="What one check may take, in seconds or as 30m or 2h.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object when all is done.")
-def test(what: str, models: str, model_args: tuple[str, ...], timeout: str, as_json: bool) -> int:
+def test(what: str, models: str, model_args: tuple[str, ...], checks: str, timeout: str, as_json: bool) -> int:
     """Run the conformance checks on a plugin's models, each model in a process of its own.
 
-    PATH is a plugin's folder, written with a slash (./my-model), which need not be installed. NAME is an installed plugin, its distribution or
-    a model.
+    PATH is a plugin's folder, written with a slash (./my-model), which need not be installed. NAME is an installed plugin, its distribution
+    or a model.
 
     Ends with 0 when all checks hold, with 4 when one fails, with 3 when a model could not be tried because its weights or a package are not
     here. Declared exceptions and checks that are not for a model fail nothing.
     """
     from harness.cli.output import print_json
     from harness.conformance.folder import read_folder
-    from harness.conformance.trial import Trial
+    from harness.conformance.trial import Trial, only
     from harness.spec import make_spec
 
     limit = make_spec(models=["any"], timeout=timeout).timeout
     path = Path(what).expanduser()
     is_folder = os.sep in what or what in (".", "..") or what.startswith("~")
     folder = read_folder(path) if is_folder else None
-    with Trial(what, folder, limit or 120.0) as trial:
+    with Trial(what, folder, limit or 120.0, only(checks)) as trial:
         chosen = trial.models(models, model_args)
         tried = [(model, _tried(trial, model, quiet=as_json)) for model in chosen]
     states = Counter(result.state for _, results in tried for result in results)

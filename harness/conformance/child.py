@@ -65,8 +65,8 @@ def _models_of(plugins: Plugins, entries: list[str] | None, text: str) -> list[s
         if not wanted and re.sub(r"\[.*", "", text, flags=re.DOTALL).strip() not in plugins.models and not set(text) & set("*?,["):
             near = suggest(text, [*plugins.models, *known, *filter(None, known.values())])
             raise UsageError(
-                f"there is no plugin or model '{text}'.{near} To see all: harness ls plugins, harness ls models. A folder is written with a "
-                f"slash: ./{text}{plugins.broken()}"
+                f"there is no plugin or model '{text}'.{near} To see all: harness ls plugins, harness ls models. A folder is written with "
+                f"a slash: ./{text}{plugins.broken()}"
             )
     broken = [f for f in plugins.failures.values() if f.whole and f.plugin in wanted]
     if broken:
@@ -83,12 +83,12 @@ def run(plugins: Plugins, request: dict[str, Any], say: Say) -> None:
     from harness.specimens import Bench
     from harness.testing import checks
 
-    name, params, done = request["model"], request["params"], set(request["done"])
+    name, params, done, only = request["model"], request["params"], set(request["done"]), set(request["only"])
     usable = True
     if LOAD not in done:
         usable = _step(say, LOAD, lambda: _made(Bench(name, params, plugins)))
     for check in checks(name, params, plugins):
-        if check.name in done or not (usable or check.name == "light_import"):
+        if check.name in done or (only and check.name not in only) or not (usable or check.name == "light_import"):
             continue  # a model that cannot be made fails every check but that of its import, for one reason
         if check.reason:
             say({"check": check.name, "state": "exception", "text": check.reason, "seconds": 0.0})

@@ -34,15 +34,19 @@ def check_covariates(bench: Bench) -> str:
     _runs(bench, bench.cut(replace(data, series=replace(data.series, past=None, known=None))), "without covariates")
     found = []
     for kind in declared:
-        field = KINDS[kind]
-        missing = replace(batch, **{field: tuple(Ragged(np.full_like(c.values, np.nan), c.offsets) for c in getattr(batch, field))})
-        _runs(bench, missing, f"with {kind} covariates of which every value is missing")
-        other = _runs(bench, replace(batch, **{field: _other(getattr(batch, field), None)}), f"with other {kind} covariates")
+        covariates: tuple[Ragged, ...] = getattr(batch, KINDS[kind])
+        missing = tuple(Ragged(np.full_like(rows.values, np.nan), rows.offsets) for rows in covariates)
+        _runs(bench, _with(batch, kind, missing), f"with {kind} covariates of which every value is missing")
+        other = _runs(bench, _with(batch, kind, _other(covariates, None)), f"with other {kind} covariates")
         found.append(f"other {kind} ones change {percent(gap(other, whole, unit))}")
         if kind == "known":
-            ahead = _runs(bench, replace(batch, **{field: _other(getattr(batch, field), batch.horizon)}), "with another plan")
+            ahead = _runs(bench, _with(batch, kind, _other(covariates, batch.horizon)), "with another plan")
             found.append(f"other values of them in the horizon {percent(gap(ahead, whole, unit))}")
     return ", ".join(found) + ", of the series' standard deviation"
+
+
+def _with(batch: Batch, kind: str, covariates: tuple[Ragged, ...]) -> Batch:
+    return replace(batch, past_covariates=covariates) if kind == "past" else replace(batch, known_covariates=covariates)
 
 
 def _runs(bench: Bench, batch: Batch, how: str) -> F32:

@@ -53,9 +53,8 @@ def _check_exceptions(bench: Bench) -> None:
         if name == "card":
             fail("ModelInfo.exceptions names 'card', which is the check that reads the exceptions; mend what it says instead")
         if name not in CHECKS:
-            fail(
-                f"ModelInfo.exceptions names {name!r}, and there is no such check.{suggest(name, CHECKS)} The checks are: {', '.join(CHECKS)}"
-            )
+            known = f"{suggest(name, CHECKS)} The checks are: {', '.join(CHECKS)}"
+            fail(f"ModelInfo.exceptions names {name!r}, and there is no such check.{known}")
         if not isinstance(reason, str) or not reason.strip():
             fail(f"ModelInfo.exceptions has no reason for {name!r}; say in a sentence why the model does not pass it")
 

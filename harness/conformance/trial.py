@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.conformance.folder import PluginFolder, lay_out
-from harness.errors import HarnessError, PluginError, UsageError
+from harness.errors import HarnessError, PluginError, UsageError, suggest
 
-__all__ = ["Chosen", "Result", "Trial"]
+__all__ = ["Chosen", "Result", "Trial", "only"]
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether a silent process still lives: what it started may hold the pipe open after its death."""
@@ -60,11 +60,13 @@ class Trial:
     Args:
         name: a plugin, its distribution or a model, where `folder` is None; else what to call the folder.
         limit: seconds for each check.
+        checks: only these; empty = all.
     """
 
     name: str
     folder: PluginFolder | None = None
     limit: float = 120.0
+    checks: Sequence[str] = ()
     _site: Any = field(default=None, repr=False)
     _path: list[str] = field(default_factory=list, repr=False)
 
@@ -105,7 +107,7 @@ class Trial:
         """Run the checks of a model and say how each ended, as it ends."""
         done: list[str] = []
         while True:
-            request = {"do": "run", "model": chosen.model, "params": dict(chosen.params), "done": done}
+            request = {"do": "run", "model": chosen.model, "params": dict(chosen.params), "done": done, "only": list(self.checks)}
             running, lost = "", ""
             start = time.perf_counter()
             for event in _events(request, self._path, self.limit):
@@ -126,6 +128,22 @@ class Trial:
             if running in ("", "load"):  # no check had begun: the next process would fare no better
                 return
             done += [running, "load"]
+
+
+def only(text: str) -> list[str]:
+    """Read a list of checks.
+
+    Raises:
+        UsageError: there is no such check.
+    """
+    from harness.conformance import CHECKS
+    from harness.selection import split_list
+
+    names = split_list(text)
+    for name in names:
+        if name not in CHECKS:
+            raise UsageError(f"there is no check '{name}'.{suggest(name, CHECKS)} The checks are: {', '.join(CHECKS)}")
+    return names
 
 
 def _events(request: Mapping[str, Any], path: Sequence[str], limit: float) -> Iterator[dict[str, Any]]:

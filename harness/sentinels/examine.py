@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,10 @@ CLOSE = 1e-9
 """Relative difference of two sums of float64 in another order."""
 QUICK = ("quick", "hospital/M/short")
 ITEMS = 16
-OPEN = """this system lets a model's process read the memory of the process that started it, where the labels are: run plugins that are not to \
-be trusted on another machine, or where kernel.yama.ptrace_scope is 1 and you are not root"""
+OPEN = (
+    "this system lets a model's process read the memory of the process that started it, where the labels are: run plugins that are not "
+    "to be trusted on another machine, or where kernel.yama.ptrace_scope is 1 and you are not root"
+)
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,13 @@ def quick_task(plugins: Plugins) -> TaskData:
     suite, name = QUICK
     opened = plugins.suite(suite).factory(None)
     task = next(task for task in opened.tasks() if task.name == name)
-    data = opened.open(task).limited(np.arange(ITEMS))
+    data: TaskData = opened.open(task).limited(np.arange(ITEMS))
     last = data.slot == data.windows - 1
     return replace(data, channel=data.channel[last], cut=data.cut[last], slot=data.slot[last], index=data.index[last])
 
 
-def run_sentinels(plugins: Plugins, data: TaskData, isolation: str = "process") -> dict[str, Seen]:
-    """Run all sentinels on a task.
+def run_sentinels(plugins: Plugins, data: TaskData, isolation: str = "process", names: Sequence[str] = NAMES) -> dict[str, Seen]:
+    """Run sentinels on a task.
 
     Args:
         isolation: "process", or "inprocess" for a model that shares the process, and so the labels, with the run.
@@ -109,7 +111,7 @@ def run_sentinels(plugins: Plugins, data: TaskData, isolation: str = "process") 
     seen = {}
     with _installed():
         own = Plugins() if isolation == "inprocess" else plugins
-        for name in NAMES:
+        for name in names:
             if name in ("oracle", "shuffled"):
                 seen[name] = _forecast(data, ModelInfo(name), Labels(data, int(name == "shuffled")), metrics)
                 continue
@@ -181,6 +183,7 @@ def judge(data: TaskData, seen: Mapping[str, Seen], walks: bool) -> Iterator[Lin
     """A line for each sentinel, "bad" where it is not where theory puts it.
 
     Args:
+        seen: `naive` among others.
         walks: the series are random walks, where nothing is better than the last value.
     """
     where = f"on {len(data)} windows of {data.task.name}"
@@ -189,7 +192,9 @@ def judge(data: TaskData, seen: Mapping[str, Seen], walks: bool) -> Iterator[Lin
         faults = list(_faults(name, data, seen, plain[name], walks))
         text = f"sentinel {name} {where}: MASE {sentinel.mase:.4g}, CRPS {sentinel.crps:.4g}"
         if name == "peeking":
-            text += f"; searched {sentinel.notes.get('searched', 'nothing')}, found the labels of {sentinel.notes.get('found', '?')} windows"
+            text += (
+                f"; searched {sentinel.notes.get('searched', 'nothing')}, found the labels of {sentinel.notes.get('found', '?')} windows"
+            )
         yield Line("bad" if faults else "ok", text + "".join(f"; WRONG: {fault}" for fault in faults), PluginError)
 
 

@@ -17,6 +17,7 @@ import gc
 import os
 import stat
 import sys
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = ["Found", "peek"]
 TAIL = 24
 """Values that are searched for, the newest of a context: so many occur by chance nowhere."""
 DISTINCT = 4
+KINDS: tuple[np.dtype[Any], ...] = (np.dtype(np.float32), np.dtype(np.float64))
 CHUNK = 8 << 20
 LARGEST_FILE = 256 << 20
 JUMP = 8.0
@@ -60,12 +62,12 @@ class Needle:
     neighbour: F32  # what follows the context in the batch's own buffer
     horizon: int
 
-    def read(self, buffer: bytes | memoryview, end: int) -> F32 | None:
+    def read(self, buffer: bytes, end: int) -> F32 | None:
         """The future behind a hit that ends at `end`, None where it looks like none."""
         size = self.horizon * self.kind.itemsize
         if end + size > len(buffer):
             return None
-        raw = np.frombuffer(bytes(buffer[end : end + size]), self.kind)
+        raw = np.frombuffer(buffer[end : end + size], self.kind)
         with np.errstate(all="ignore"):  # whatever the memory holds
             values = raw.astype(np.float32)
         if not np.isfinite(values).all() or len(np.unique(values)) < min(3, self.horizon):
@@ -82,21 +84,16 @@ class Needle:
 
 def peek(batch: Batch) -> Found:
     """Search everywhere for what follows each context."""
-    found, needles = Found(), list(_needles(batch))
-    megabytes, regions = 0.0, 0
-    for buffer in _memory(max([len(n.data) + n.horizon * n.kind.itemsize for n in needles], default=0)):
-        megabytes += len(buffer) / 2**20
-        regions += 1
-        _search(buffer, needles, "memory", found)
-    files = 0
-    for buffer in _files():
-        files += 1
-        _search(buffer, needles, "files", found)
-    arrays = 0
-    for array in _arrays():
-        arrays += 1
-        _search(memoryview(array).cast("B"), needles, "arrays", found)
-    found.searched = f"{megabytes:.0f} MiB of memory in {regions} pieces, {files} open files, {arrays} arrays"
+    found = Found()
+    search = Search(list(_needles(batch)), found)
+    size, counts = 0, dict.fromkeys(("memory", "files", "arrays"), 0)
+    for place, pieces in (("memory", _memory(search.overlap)), ("files", _files()), ("arrays", _arrays())):
+        for data in pieces:
+            search(data, place)
+            counts[place] += 1
+            size += len(data) if place == "memory" else 0
+    memory = f"{size / 2**20:.0f} MiB of memory in {counts['memory']} pieces"
+    found.searched = f"{memory}, {counts['files']} open files, {counts['arrays']} arrays"
     found.parent = _reads_parent()
     return found
 
@@ -108,19 +105,34 @@ def _needles(batch: Batch) -> Iterator[Needle]:
         if len(tail) < TAIL or len(np.unique(tail[np.isfinite(tail)])) < DISTINCT:
             continue
         neighbour = values[ends[row] : ends[row] + batch.horizon].copy()
-        for kind in (np.dtype(np.float32), np.dtype(np.float64)):
+        for kind in KINDS:
             yield Needle(row, kind, tail.astype(kind).tobytes(), context, neighbour, batch.horizon)
 
 
-def _search(buffer: bytes | memoryview, needles: list[Needle], place: str, found: Found) -> None:
-    data = bytes(buffer)
-    for needle in needles:
-        at = data.find(needle.data)
-        while at >= 0:
-            if (future := needle.read(data, at + len(needle.data))) is not None:
-                found.futures.setdefault(needle.row, future)
-                found.places.add(place)
-            at = data.find(needle.data, at + 1)
+class Search:
+    """Looks for all needles at once: for the upper 16 bits of their last values first, which leaves little to compare."""
+
+    def __init__(self, needles: list[Needle], found: Found) -> None:
+        self.found = found
+        self.groups = []
+        for kind in KINDS:
+            own = [needle for needle in needles if needle.kind == kind]
+            table = np.zeros(1 << 16, np.bool_)
+            for needle in own:
+                table[np.frombuffer(needle.data, np.uint16)[-1]] = True
+            self.groups.append((kind.itemsize, own, table))
+        self.overlap = max([len(n.data) + n.horizon * n.kind.itemsize for n in needles], default=0)
+
+    def __call__(self, data: bytes, place: str) -> None:
+        """Search a piece of memory that begins where a number may begin."""
+        for size, needles, table in self.groups:
+            upper = np.frombuffer(data, np.uint16, len(data) // size * (size // 2))[size // 2 - 1 :: size // 2]  # one for each number
+            for last in np.flatnonzero(table[upper]).tolist() if needles else ():
+                end = (last + 1) * size
+                for needle in needles:
+                    if data.endswith(needle.data, max(0, end - len(needle.data)), end) and (future := needle.read(data, end)) is not None:
+                        self.found.futures.setdefault(needle.row, future)
+                        self.found.places.add(place)
 
 
 def _memory(overlap: int) -> Iterator[bytes]:
@@ -154,15 +166,15 @@ def _files() -> Iterator[bytes]:
                         yield file.read()
 
 
-def _arrays() -> Iterator[np.ndarray[Any, Any]]:
+def _arrays() -> Iterator[bytes]:
     """Arrays of numbers that can be reached, and those that they are views of, each once."""
     seen: set[int] = set()
     for start in (*_collected(), *_in_frames()):
         array: Any = start
         while isinstance(array, np.ndarray):
-            if id(array) not in seen and array.dtype.kind == "f" and array.flags.c_contiguous and array.nbytes <= LARGEST_FILE:
+            if id(array) not in seen and array.dtype.kind == "f" and 0 < array.nbytes <= LARGEST_FILE:
                 seen.add(id(array))
-                yield array
+                yield array.tobytes()
             array = array.base
 
 
@@ -174,19 +186,25 @@ def _collected() -> list[np.ndarray[Any, Any]]:
 def _in_frames() -> list[np.ndarray[Any, Any]]:
     """Arrays in the variables of all frames of all threads, and in what those hold."""
     found: list[np.ndarray[Any, Any]] = []
+    looked: set[int] = set()
 
     def look(value: Any, depth: int) -> None:
+        if id(value) in looked:
+            return
+        looked.add(id(value))
         if type(value) is np.ndarray:
             found.append(value)
-        elif depth and hasattr(value, "__dict__") and not isinstance(value, type):
-            for held in list(vars(value).values()):
-                look(held, depth - 1)
+        elif depth and not isinstance(value, type | types.ModuleType | types.FunctionType):
+            with contextlib.suppress(Exception):  # an object of a stranger's
+                for held in list(object.__getattribute__(value, "__dict__").values()):
+                    look(held, depth - 1)
 
-    for frame in sys._current_frames().values():
+    for top in sys._current_frames().values():
+        frame: types.FrameType | None = top
         while frame is not None:
             for value in list(frame.f_locals.values()):
                 look(value, DEPTH)
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
     return found
 
 

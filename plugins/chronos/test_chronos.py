@@ -42,6 +42,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "chronos-2-multivariate": {"max_steps": 2, "batch_size": 4, "adapter": "lora"},
     "chronos-2-cross": {},
 }
+SHOWN = ("light_import", "levels", "requested_levels", "horizons", "long_context", "affine", "memory")
+ELSEWHERE = {"chronos-2-multivariate": SHOWN, "chronos-2-cross": SHOWN}
+"""Checks that chronos-2 has passed, and that the others could not fail by themselves: seconds each."""
 
 
 def grown(network: Any, folder: Path) -> Path:
@@ -62,8 +65,8 @@ def t5_folder(folder: Path) -> Path:
         "prediction_length": 64, "num_samples": 20, "temperature": 1.0, "top_k": 50, "top_p": 1.0,
     }  # fmt: skip
     config = transformers.T5Config(
-        vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_decoder_layers=1, num_heads=2, feed_forward_proj="relu", pad_token_id=0,
-        eos_token_id=1, decoder_start_token_id=0, tie_word_embeddings=True,
+        vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_decoder_layers=1, num_heads=2, feed_forward_proj="relu",
+        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, tie_word_embeddings=True,
     )  # fmt: skip
     config.chronos_config, config.chronos_pipeline_class = options, "ChronosPipeline"
     return grown(transformers.T5ForConditionalGeneration(config), folder)
@@ -72,8 +75,8 @@ def t5_folder(folder: Path) -> Path:
 def bolt_folder(folder: Path) -> Path:
     options = {"context_length": 2048, "prediction_length": 64, "quantiles": DECILES, "use_reg_token": True}
     config = transformers.T5Config(
-        vocab_size=2, d_model=16, d_kv=4, d_ff=16, num_layers=2, num_decoder_layers=2, num_heads=4, feed_forward_proj="relu", pad_token_id=0,
-        eos_token_id=1, decoder_start_token_id=0, reg_token_id=1,
+        vocab_size=2, d_model=16, d_kv=4, d_ff=16, num_layers=2, num_decoder_layers=2, num_heads=4, feed_forward_proj="relu",
+        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, reg_token_id=1,
     )  # fmt: skip
     config.chronos_config = options | {"input_patch_size": 16, "input_patch_stride": 16}
     config.chronos_pipeline_class, config.architectures = "ChronosBoltPipeline", ["ChronosBoltModelForForecasting"]
@@ -130,9 +133,8 @@ def contexts() -> list[F32]:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_conformance(name: str, folders: dict[str, str], subtests: Any) -> None:
-    quick = ("card", "levels", "determinism", "difficult_contexts", "no_future", "covariates")  # what the others have shown is left out
     for check in checks(name, {"weights": folders[kind(name)], **SMALL[name]}):
-        if name != "chronos-2-cross" or check.name in quick:
+        if name not in ELSEWHERE or check.name not in ELSEWHERE[name]:
             with subtests.test(check.name):
                 check()
 
@@ -140,7 +142,7 @@ def test_conformance(name: str, folders: dict[str, str], subtests: Any) -> None:
 def test_conformance_of_single_windows(folders: dict[str, str], subtests: Any) -> None:
     """T5 as it is by default: one window at a time."""
     for check in checks("chronos-t5-tiny", {"weights": folders["t5"], "num_samples": 2}):
-        if check.name in ("batch_invariance", "order_invariance", "horizon_prefix", "no_future"):
+        if check.name in ("batch_invariance", "order_invariance", "no_future"):
             with subtests.test(check.name):
                 check()
 
@@ -175,16 +177,17 @@ def test_without_chance_paths_are_those_of_the_library(folders: dict[str, str], 
     theirs = library(folders["t5"])
     alone = make("chronos-t5-tiny", folders, num_samples=2, top_k=1)
     together = make("chronos-t5-tiny", folders, num_samples=2, top_k=1, rows=4)
-    batch = Batch.from_contexts(contexts(), horizon)
+    rows = contexts()[:: 1 if horizon < 64 else 3]
+    batch = Batch.from_contexts(rows, horizon)
     found = alone.predict(batch).values
-    for row, y in enumerate(contexts()):
+    for row, y in enumerate(rows):
         np.testing.assert_array_equal(found[row], theirs.predict([torch.from_numpy(y)], horizon, num_samples=2, top_k=1)[0].numpy())
     np.testing.assert_allclose(together.predict(batch).values, found, rtol=1e-5)
     assert ("horizon" in alone.notes) == (horizon > 64)
 
 
 def test_samples_follow_the_librarys_distribution(folders: dict[str, str]) -> None:
-    """Also where few tokens are kept, and the temperature is not 1: the numbers of tokens in 4,000 draws of two steps, beside the library's."""
+    """Also where few tokens are kept, and the temperature is not 1: shares of values in 4,000 draws of two steps, beside the library's."""
     y = contexts()[2]
     options: dict[str, Any] = {"temperature": 0.7, "top_k": 6}
     ours = make("chronos-t5-tiny", folders, num_samples=4000, **options).predict(Batch.from_contexts([y], 2)).values[0]
@@ -193,7 +196,7 @@ def test_samples_follow_the_librarys_distribution(folders: dict[str, str]) -> No
     for step in range(2):
         values = np.union1d(ours[:, step], theirs[:, step])
         a, b = (np.array([(x[:, step] == v).mean() for v in values]) for x in (ours, theirs))
-        assert 2 <= len(values) and len(np.unique(ours[:, 0])) <= 6
+        assert len(values) >= 2 and len(np.unique(ours[:, 0])) <= 6
         np.testing.assert_allclose(a, b, atol=4 * np.sqrt(0.5 / 4000))
 
 
@@ -240,7 +243,9 @@ def watched(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     library_predict = model.pipeline.predict
 
     def predict(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        seen.extend([x["context"] for x in inputs] if isinstance(inputs, list) else [row for x in inputs for row in x.reshape(-1, x.shape[-1])])
+        seen.extend(
+            [x["context"] for x in inputs] if isinstance(inputs, list) else [row for x in inputs for row in x.reshape(-1, x.shape[-1])]
+        )
         return library_predict(inputs, *args, **kwargs)
 
     monkeypatch.setattr(model.pipeline, "predict", predict)
@@ -291,15 +296,16 @@ def test_rows_of_a_batch() -> None:
     ragged = Ragged.from_rows([[NAN, 1, 2, NAN, 9], [NAN, NAN, 5], [3, NAN, 1e30, 8], [NAN, NAN]])
     before = ragged.values.copy()
     rows = rows_of(ragged, 2, ahead=1)
-    assert rows.lengths.tolist() == [1, 0, 1, 0] and rows.exponent.tolist() == [0, 0, 99, 0]
-    np.testing.assert_array_equal(rows.cut(np.array([0, 2]), 3), np.float32([[NAN, NAN, NAN], [NAN, NAN, np.float32(1e30) / 2.0**99]]))
+    assert rows.lengths.tolist() == [2, 0, 1, 0] and rows.exponent.tolist() == [0, 0, 99, 0]
+    np.testing.assert_array_equal(rows.cut(np.array([0, 2]), 3), np.float32([[NAN, 2, NAN], [NAN, NAN, np.float32(1e30) / 2.0**99]]))
     np.testing.assert_array_equal(rows.future(np.array([0])), [[9]])
     np.testing.assert_array_equal(ragged.values, before)
     lengths = np.array([1, 64, 65, 96, 97, 128, 129, 8192, 5000, 64])
     planned = list(chunks(lengths))
     assert sorted(np.concatenate([index for index, _, _ in planned]).tolist()) == list(range(10))
     widths = {int(lengths[k]): (width, together) for index, width, together in planned for k in index}
-    assert widths == {1: (64, 32), 64: (64, 32), 65: (96, 32), 96: (96, 32), 97: (128, 32), 128: (128, 32), 129: (192, 21), 8192: (8192, 1), 5000: (6144, 1)}  # fmt: skip
+    wanted = {1: (64, 32), 64: (64, 32), 65: (96, 32), 96: (96, 32), 97: (128, 32), 128: (128, 32), 129: (192, 21)}
+    assert widths == {**wanted, 8192: (8192, 1), 5000: (6144, 1)}
     assert all(len(index) <= together == 2 for index, _, together in chunks(lengths, 2))
 
 
@@ -308,7 +314,7 @@ def with_covariates(n: int, horizon: int) -> Batch:
     rng = np.random.default_rng(1)
     rows = [20 + rng.normal(size=30 + 11 * k).cumsum() for k in range(n)]
     past = [[rng.normal(size=len(row)) for row in rows] for _ in range(2)]
-    past[0][1][:] = NAN
+    past[0][n // 4][:] = NAN
     past[1][0][3:9] = NAN
     known = [np.sin(np.arange(len(row) + horizon) / 4) for row in rows]
     batch = Batch.from_contexts(rows, horizon)
@@ -369,7 +375,8 @@ def test_cross_learning_is_among_windows_of_one_cutoff(folders: dict[str, str]) 
     np.testing.assert_allclose(found[3], single[3], rtol=1e-4)
     assert (np.abs(found - single)[same].max(axis=(1, 2)) > 0.01).all()
     two = make("chronos-2-cross", folders, rows=2).predict(batch).values
-    np.testing.assert_array_equal(two[:2], torch.cat(theirs.predict([torch.tensor(r, dtype=torch.float32) for r in rows[:2]], 5, cross_learning=True)).numpy())  # fmt: skip
+    wanted = theirs.predict([torch.tensor(row, dtype=torch.float32) for row in rows[:2]], 5, cross_learning=True)
+    np.testing.assert_array_equal(two[:2], torch.cat(wanted).numpy())
     assert load().model("chronos-2-cross").info.batch_dependent
 
 
@@ -416,23 +423,12 @@ def test_training_is_kept_where_it_helps(name: str, adapter: str, folders: dict[
 
 def test_a_bad_training_returns_the_weights_before(folders: dict[str, str]) -> None:
     train = learnable()
-    for rate, why in ((5.0, "not better by 2 standard errors"), (1e-12, "not better by 2 standard errors")):
+    whys = {5.0: "the tuned ones forecast no numbers", 1e-12: "on the held-out windows the tuned ones are not better by 2 standard errors"}
+    for rate, why in whys.items():
         model = make("chronos-2", folders, learning_rate=rate, batch_size=4, max_steps=3)
         tuned = model.finetune(train, "", 0)
-        assert tuned.notes["kept"] == "the weights before" and why in tuned.notes["why"] and tuned.notes["steps"] == 3
+        assert (tuned.notes["kept"], tuned.notes["why"], tuned.notes["steps"]) == ("the weights before", why, 3)
         np.testing.assert_array_equal(tuned.predict(train).values, model.predict(train).values)
-
-
-def test_a_training_that_diverges_is_not_kept(folders: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(model: Any, *_: Any) -> tuple[Any, int]:
-        made = library(folders["2"])
-        with torch.no_grad():
-            made.model.shared.weight.fill_(NAN)
-        return made, 1
-
-    monkeypatch.setattr(tune, "_fit", broken)
-    tuned = make("chronos-2", folders).finetune(learnable(), "1step", 0)
-    assert tuned.notes["kept"] == "the weights before" and tuned.notes["why"] == "they forecast no numbers"
 
 
 def test_no_training_window_reaches_what_is_held_out(folders: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -494,7 +490,8 @@ def test_a_time_ends_a_training(folders: dict[str, str]) -> None:
 
 def test_what_cannot_be_trained_on(folders: dict[str, str]) -> None:
     model = make("chronos-2", folders)
-    for rows, why in (([[1.0, 2.0, 3.0]] * 3, "no series is long enough"), ([[NAN] * 50] * 3, "no series is long"), ([np.arange(13.0)], "not two windows")):  # fmt: skip
+    long, two = "no series is long enough", "there are not two windows"
+    for rows, why in (([[1.0, 2.0, 3.0]] * 3, long), ([[NAN] * 50] * 3, long), ([np.arange(13.0)], two)):
         tuned = model.finetune(Batch.from_contexts(rows, 4), "", 0)
         assert why in tuned.notes["why"] and tuned.notes["steps"] == 0 and tuned.pipeline is model.pipeline
     with pytest.raises(Unsupported, match=r"chronos-2 starts from its weights; it does not know the mode 'full'"):
@@ -623,6 +620,7 @@ def test_inputs_are_as_the_library_prepares_them() -> None:
     from chronos.chronos2.preprocess import from_list_of_dicts
 
     batch = with_covariates(1, 5)
+    batch = replace(batch, past_covariates=batch.past_covariates[1:])
     parts = parts_of(batch, None, True)
     (item,) = parts.items(False)
     ours = prepared(parts.context(item), parts.future(item, 5), item)
@@ -632,4 +630,3 @@ def test_inputs_are_as_the_library_prepares_them() -> None:
     assert ours.keys() == theirs.keys()
     for key, value in theirs.items():
         np.testing.assert_array_equal(np.asarray(ours[key]), np.asarray(value))
-

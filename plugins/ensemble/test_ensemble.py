@@ -110,7 +110,9 @@ def plain_weights(data: TaskData, given: Given, eta: float, season: int) -> F64:
                 for step in range(h):
                     label = past[data.cut[k] + step]
                     if np.isfinite(label):
-                        losses += [2 * max(q * (label - f), (q - 1) * (label - f)) for q, f in zip(levels, quantiles[k, :, step], strict=True)]
+                        losses += [
+                            2 * max(q * (label - f), (q - 1) * (label - f)) for q, f in zip(levels, quantiles[k, :, step], strict=True)
+                        ]
                 total += sum(losses) / len(losses) if losses else 0.0
             sums.append(total)
         raw = [np.exp(-eta * (s - min(sums)) / scale) if scale else 1.0 for s in sums]
@@ -286,7 +288,7 @@ def test_a_broken_file_is_told(tmp_path: Path) -> None:
         (lambda: path.write_bytes(whole[: len(whole) // 2]), "b.parquet cannot be read"),
         (lambda: path.write_bytes(b"no forecasts"), "b.parquet cannot be read"),
         (lambda: path.write_bytes(whole[:40] + bytes(60) + whole[100:]), "b.parquet"),
-        (lambda: path.unlink(), "there is no file .*b.parquet"),
+        (path.unlink, "there is no file .*b.parquet"),
         (lambda: keep(path, index, quantiles, mean, "other"), "forecasts of another result"),
         (lambda: keep(path, index[:-1], quantiles[:-1], mean[:-1]), "holds other windows"),
         (lambda: keep(path, [i + 1000 for i in index], quantiles, mean), "holds other windows"),

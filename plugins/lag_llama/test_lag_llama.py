@@ -74,10 +74,10 @@ def test_scaling_is_kept_up_as_if_computed_anew() -> None:
 @pytest.mark.parametrize("df", [2.01, 3.5, 30.0, 1e4])
 def test_draws_follow_the_distribution(df: float) -> None:
     stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
-    u, w = torch.from_numpy(1 - np.random.default_rng(4).random((2, 100_000)))
-    drawn = student_t(torch.full((100_000,), df), u, w).numpy()
+    u, w = torch.from_numpy(1 - np.random.default_rng(4).random((2, 20_000)))
+    drawn = student_t(torch.full((20_000,), df), u, w).numpy()
     assert stats.kstest(drawn, stats.t(df).cdf).pvalue > 0.01
-    assert stats.kstest(drawn, stats.t(df, scale=1.03).cdf).pvalue < 0.01  # the test can tell
+    assert stats.kstest(drawn, stats.t(df, scale=1.06).cdf).pvalue < 0.01  # the test can tell
 
 
 def test_likelihood_is_scipys() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +129,8 @@ def original(network: Network, data: dict[str, Any], factor: float, cached: bool
         u, w = data["uniform"][:, t].reshape(-1, 1, 2).unbind(-1)
         return p[1] + p[2] * student_t(p[0], u, w)
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Using a non-tuple sequence")  # gluonts' way to index
         (df, loc, scale), location, spread = model(data["past"], data["seen"].float(), past_time, future_time, future_target=data["future"])
         greedy, paths = path(1, lambda _, p: p[1])[:, 0], path(data["uniform"].shape[2], drawn)
     return {"df": df, "loc": loc, "scale": scale, "location": location, "spread": spread, "greedy": greedy, "paths": paths}
@@ -158,7 +160,8 @@ def close(ours: dict[str, Any], theirs: dict[str, Any], what: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("shape", [SMALL, Shape()], ids=["small", "published"])
-def test_the_original_gives_the_same(case: str, shape: Shape, checkout: None) -> None:
+@pytest.mark.usefixtures("checkout")
+def test_the_original_gives_the_same(case: str, shape: Shape) -> None:
     context, horizon, factor, cached = CASES[case]
     data, network = inputs(context, horizon), made(shape)
     if shape != SMALL:  # weights of a size at which 144 columns do not saturate
@@ -179,6 +182,52 @@ def test_numbers_that_the_original_gave(case: str) -> None:
 
 def thinned(name: str, value: Any) -> Any:
     return value[:, ::11] if name in ("df", "loc", "scale") else value
+
+
+@pytest.mark.usefixtures("checkout")
+@pytest.mark.slow
+def test_the_originals_estimator_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that Lightning writes of the original's own module is read, and its predictor draws from the same distributions.
+
+    The estimator needs a module that gluonts had up to 0.14, of two classes, which stand in for it.
+    """
+    pytest.importorskip("scipy", reason="scipy is not installed")
+    lightning = pytest.importorskip("lightning", reason="lightning is not installed: pip install lightning")
+    import pandas as pd
+    from scipy import stats
+
+    loss: Any = types.ModuleType("gluonts.torch.modules.loss")
+    loss.DistributionLoss = type("DistributionLoss", (), {"__module__": loss.__name__})
+    loss.NegativeLogLikelihood = type("NegativeLogLikelihood", (loss.DistributionLoss,), {"__module__": loss.__name__})
+    monkeypatch.setitem(sys.modules, loss.__name__, loss)
+    horizon, count, start = 3, 2000, "2021-03-01T05:00"
+    rng = np.random.default_rng(0)
+    series = [(50 + 10 * np.sin(np.arange(1500) / 24 * 2 * np.pi) + rng.normal(size=1500)), 5 + rng.normal(size=20).cumsum()]
+    series = [y.astype(np.float32) for y in series]
+    series[0][[100, -3]] = series[1][5] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # three libraries say that they are older than each other
+        from lag_llama.gluon.estimator import LagLlamaEstimator
+
+        sizes = {"n_layer": SMALL.layers, "n_embd_per_head": SMALL.head_width, "n_head": SMALL.heads}
+        usual = {"scaling": "robust", "time_feat": True, "context_length": 32, "device": torch.device("cpu")}
+        estimator = LagLlamaEstimator(prediction_length=horizon, num_parallel_samples=count, batch_size=2, **sizes, **usual)
+        module = estimator.create_lightning_module()
+        module.model.load_state_dict(made(SMALL).state_dict())
+        trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
+        trainer.strategy.connect(module)
+        module.trainer = trainer
+        trainer.save_checkpoint(tmp_path / "lag-llama.ckpt")
+        predictor = estimator.create_predictor(estimator.create_transformation(), module)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            given = [{"start": pd.Period(start, freq="h"), "target": y.copy()} for y in series]
+            theirs = [f.samples for f in predictor.predict(given, num_samples=count)]
+    ours = LagLlama(str(tmp_path), num_samples=count).predict(Batch.from_contexts(series, horizon, freq="H", start=start)).values
+    for row in range(2):
+        for step in range(horizon):
+            assert stats.ks_2samp(theirs[row][:, step], ours[row, :, step]).pvalue > 0.001
+    assert stats.ks_2samp(theirs[0][:, 0], ours[0, :, 1]).pvalue < 0.001  # the test can tell
 
 
 def test_cached_forecasts_are_others() -> None:
@@ -219,7 +268,7 @@ def test_time_features_are_those_of_gluonts(freq: str) -> None:
     propose = gluonts(".time_feature").time_features_from_frequency_str
     start, count = "2023-02-27T22:47:51", 60  # a Monday, with a leap year ahead
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*BDay freq is deprecated", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*(BDay freq|PeriodDtype.B.) is deprecated", category=FutureWarning)
         index = pd.period_range(pd.Period(start, freq=FREQUENCIES[freq]), periods=count, freq=FREQUENCIES[freq])
         theirs = np.stack([f(index) for f in propose("s")], axis=1)
     found = features(np.array([start, start], "datetime64[s]"), freq, np.array([0, -7]), count)

@@ -246,7 +246,7 @@ def test_weights_that_are_of_something_else(weights: Path, tmp_path: Path) -> No
 
 def test_without_weights_it_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(Unavailable, match="harness weights pull timesfm-2.5"):
+    with pytest.raises(Unavailable, match=r"harness weights pull timesfm-2\.5"):
         TimesFM25()
 
 

@@ -119,6 +119,13 @@ def test_an_item_is_forecast_alike_whatever_travels_with_it(weights: Path, bare:
     for row, length in enumerate(lengths):
         wanted = library(bare, [rows[row][-320:]], 30)[0][0]
         np.testing.assert_allclose(whole[row], wanted, rtol=1e-4, atol=1e-4 * np.nanstd(rows[row]), err_msg=str(length))
+    # How many go together follows from the patches that they fill, not from the batch.
+    auto = TimesFM3(str(weights))
+    sizes = set()
+    for some in ([wave(33)], [wave(64)], [wave(33), wave(64), wave(50)]):
+        auto.predict(Batch.from_contexts(some, 30))
+        sizes.add(auto.forecaster.library.config.per_core_batch_size)
+    assert len(sizes) == 1
     # What the library itself makes of them together is another forecast.
     bare.config.per_core_batch_size = 2 * len(rows)
     together = library(bare, rows, 30)[5][0]
@@ -145,9 +152,7 @@ def test_what_the_library_cannot_take(weights: Path) -> None:
     gap = np.concatenate([y, np.full(200, nan)])
     held = np.concatenate([y, np.full(200, y[-1])])
     short = TimesFM3(str(weights), context=64)
-    np.testing.assert_array_equal(
-        short.predict(Batch.from_contexts([gap], 6)).values, short.predict(Batch.from_contexts([held], 6)).values
-    )
+    np.testing.assert_array_equal(short.predict(Batch.from_contexts([gap], 6)).values, short.predict(Batch.from_contexts([held], 6)).values)
 
 
 def test_many_variates_are_taken_apart(weights: Path) -> None:
@@ -173,13 +178,13 @@ def test_weights_that_are_of_something_else(weights: Path, tmp_path: Path, monke
     with pytest.raises(UsageError, match=r"there is no file .*config.json; wanted a folder with config.json and model.safetensors"):
         TimesFM3(str(tmp_path))
     tiny.write_25(tmp_path)
-    with pytest.raises(UsageError, match="config.json has no input_patch_len"):
+    with pytest.raises(UsageError, match=r"config\.json has no input_patch_len"):
         TimesFM3(str(tmp_path))
     config = json.loads((weights / "config.json").read_text())
     config["transformer_config"]["num_layers"] = 3
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").write_bytes((weights / "model.safetensors").read_bytes())
-    with pytest.raises(UsageError, match="differ in .* tensors, one of them transformer_stack.layers.2"):
+    with pytest.raises(UsageError, match=r"differ in .* tensors, one of them transformer_stack\.layers\.2"):
         TimesFM3(str(tmp_path))
     config["transformer_config"]["num_layers"], config["transformer_config"]["transformer"]["hidden_dims"] = 2, 24
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -201,7 +206,11 @@ def test_terms_are_said_before_weights_are_fetched() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"context": -1}, "context got -1"), ({"joint": "yes"}, "joint got 'yes'; wanted true or false"), ({"padding_mode": "zero"}, "none or edge")],
+    [
+        ({"context": -1}, "context got -1"),
+        ({"joint": "yes"}, "joint got 'yes'; wanted true or false"),
+        ({"padding_mode": "zero"}, "none or edge"),
+    ],
 )
 def test_parameters_that_make_no_sense(weights: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):

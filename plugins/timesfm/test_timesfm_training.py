@@ -107,8 +107,10 @@ def test_only_the_chosen_part_is_trained(weights: str, part: str, wanted: tuple[
     names = changed(states(model), states(tuned))
     assert names and all(name.startswith(wanted) for name in names)
     if part.startswith("lora"):
-        assert names == {n for n in states(model) if n.startswith("stacked_xf") and n.endswith(("qkv_proj.weight", "out.weight", "ff0.weight", "ff1.weight"))}  # fmt: skip
-        assert np.linalg.matrix_rank(states(tuned)["stacked_xf.0.ff0.weight"] - states(model)["stacked_xf.0.ff0.weight"], 1e-4) <= 16
+        matrices = ("qkv_proj.weight", "out.weight", "ff0.weight", "ff1.weight")
+        assert names == {name for name in states(model) if name.startswith("stacked_xf") and name.endswith(matrices)}
+        added = states(tuned)["stacked_xf.0.ff0.weight"] - states(model)["stacked_xf.0.ff0.weight"]
+        assert np.linalg.matrix_rank(added, 1e-4) <= (2 if part == "lora:2" else 16)
 
 
 @pytest.mark.parametrize("rate", [0.9, 1e-9], ids=["astray", "no gain"])
@@ -217,7 +219,9 @@ def test_the_loss_beside_a_plain_loop(weights: str) -> None:
                 target = np.clip(((value - mean) / deviation - mu) / sigma, -training.FARTHEST, training.FARTHEST)
                 for name, outputs in (("point", point), ("spread", spread)):
                     channels = outputs[0, patch].reshape(-1, 10)[step].double().numpy()
-                    loss = np.mean([2 * max(q * (target - c), (q - 1) * (target - c)) for q, c in zip(np.arange(1, 10) / 10, channels[1:], strict=True)])  # fmt: skip
+                    loss = 0.0
+                    for level, decile in zip(np.arange(1, 10) / 10, channels[1:], strict=True):
+                        loss += 2 * max(level * (target - decile), (level - 1) * (target - decile)) / 9
                     sums[name][0] += loss
                     sums[name][1] += 1
                     if name == "point":

@@ -19,7 +19,7 @@ from harness_ttm.weights import load, save  # noqa: E402
 from scipy.stats import norm  # noqa: E402
 
 from harness import Batch, ModelInfo, hookimpl  # noqa: E402
-from harness.errors import UsageError  # noqa: E402
+from harness.errors import Unavailable, UsageError  # noqa: E402
 from harness.forecast import F32, F64  # noqa: E402
 from harness.plugins import Plugins  # noqa: E402
 from harness.testing import Check, checks  # noqa: E402
@@ -190,9 +190,10 @@ def test_notes_count_windows_without_an_error_to_learn_from(weights: Path) -> No
     assert model.notes == {"windows": 6, "windows without an in-sample window": 2, "windows by 48-12": 6}
 
 
-def test_without_weights_the_error_says_what_to_type(tmp_path: Path) -> None:
-    line = r"`hf download ibm-granite/granite-timeseries-ttm-r1 --local-dir FOLDER` .* and type -M ttm-r1:weights=FOLDER"
-    with pytest.raises(UsageError, match=line):
+def test_without_weights_the_error_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    line = r"harness weights pull ttm-r1. .* -M ttm-r1:weights=PATH .*`hf download ibm-granite/granite-timeseries-ttm-r1 --revision"
+    with pytest.raises(Unavailable, match=line):
         PublishedTTM(release="r1")
     with pytest.raises(UsageError, match=r"got release 'r4'; wanted r1 or r2"):
         PublishedTTM(release="r4")

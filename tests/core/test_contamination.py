@@ -202,7 +202,8 @@ def test_marks_are_stored_and_shown(tmp_path: Path) -> None:
         plugins, store = load(), DuckStore(__import__("pathlib").Path("harness.duckdb"))
         view = open_view(plugins, store, "quick")
         made = make_payload(store, view.results, plugins.suite("quick").info, {})
-        print(json.dumps({model["label"].partition("[")[0] + "*" * ("[" in model["label"]): model["contamination"] for model in made["models"]}))
+        short = {model["label"].partition("[")[0] + "*" * ("[" in model["label"]): model["contamination"] for model in made["models"]}
+        print(json.dumps(short))
         """
     ).expect(0)
     page = found.json()

@@ -318,3 +318,11 @@ def test_a_model_elsewhere_tells_its_parameters() -> None:
     assert info_of(told).modes == ("full",)
     factory = Elsewhere(told, None)  # type: ignore[arg-type]
     assert str(factory.__signature__) == "(*, size='small', **more)"
+
+
+def test_uv_builds_one_too(home: Lab, tmp_path: Path) -> None:
+    own = write_plugin(tmp_path / "own", "own", {"pluggy": "1.5.0"})
+    home.env["HARNESS_CACHE"] = str(tmp_path / "own-cache")
+    home.run("env", "build", str(own), "--with", "uv", timeout=200).expect(0, "with uv", "shift-own")
+    home.run("env", "check", "--with", "uv").expect(0, "ok")
+    assert home.models("shift-own").expect(0).cells()["shift-own", "us_births/M/short"]["status"] == "ok"

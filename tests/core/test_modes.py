@@ -166,3 +166,46 @@ def test_full_is_given_what_finetune_is() -> None:
         assert isinstance(batch, Batch)
         assert batch.contexts.lengths.tolist() == data.cut[data.slot == 0].tolist()
     np.testing.assert_array_equal(full.contexts.values, tuned.contexts.values)
+
+
+PICKY = """
+from harness import UsageError
+from harness.budget import parse_budget
+
+class Picky:
+    def __init__(self, size: int = 1) -> None:
+        if size > 9:
+            raise UsageError(f"got size={size}; wanted 1 to 9")
+        self.size = size
+
+    def predict(self, batch):
+        if self.size == 2:
+            raise UsageError("not these data")
+        return Forecast.from_points(last(batch))
+
+    def finetune(self, train, budget, seed):
+        parse_budget(budget)
+        return self
+
+@hookimpl
+def register_models(register):
+    register(ModelInfo("picky", modes=("zero-shot", "finetune")), Picky)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [(["-M", "picky:size=10"], "got size=10; wanted 1 to 9"), (["--mode", "finetune", "--budget", "soon"], "soon")]
+)
+def test_what_a_model_refuses_of_what_was_typed_is_said_and_not_stored(lab: Lab, arguments: list[str], text: str) -> None:
+    lab.plugin("picky", PICKY)
+    done = lab.run("run", "-m", "picky", "-t", "us_births/*/short", "--json", *arguments).expect(3)
+    assert {(c["status"], c["failure"]) for c in done.json()["cells"]} == {("failed", "usage")}
+    assert text in done.json()["cells"][0]["reason"]
+    assert lab.query("SELECT count(*) FROM cells") == [(0,)]
+    lab.run("run", "-m", "picky", "-t", "us_births/*/short").expect(0)
+
+
+def test_a_refusal_while_forecasting_is_a_failure_of_the_cell(lab: Lab) -> None:
+    lab.plugin("picky", PICKY)
+    lab.models("picky[size=2]").expect(3)
+    assert lab.query("SELECT failure, reason FROM cells") == [("error", "not these data")]

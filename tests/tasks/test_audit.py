@@ -25,12 +25,12 @@ from harness.series import Channels, TaskData, rolling
 from harness.types import Task
 from harness_tasks.arrow_folder import read_folder
 from harness_tasks.audit import search as searching
-from harness_tasks.audit.agreement import BITS, agreement, innovation
+from harness_tasks.audit.agreement import BITS, agreement, enough, innovation
 from harness_tasks.audit.corpora import corpus_files, read_corpus
 from harness_tasks.audit.fingerprints import SPAN, fingerprints
 from harness_tasks.audit.index import Index, blocks_of, joined, separated
 from harness_tasks.audit.report import Datasets, labels_within, match_rows, task_rows, to_csv
-from harness_tasks.audit.search import Match, Seen, merged, search, unite
+from harness_tasks.audit.search import Match, Seen, index_of, merged, search, unite
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -136,6 +136,13 @@ def test_no_false_alarm_among_series_that_share_a_season(tmp_path: Path) -> None
     assert find(counted[:15], counted[15:], tmp_path) == []
 
 
+def test_no_false_alarm_among_nights(tmp_path: Path) -> None:
+    hour = np.arange(144 * 30) % 144
+    light = np.where((hour > 50) & (hour < 100), np.sin((hour - 50) / 50 * np.pi), 0)
+    days = [np.round(light * np.random.default_rng(seed).uniform(0, 900, len(light)), 2) for seed in range(30)]
+    assert find(days[:15], [-2 * row[144:] for row in days[15:]], tmp_path) == []
+
+
 def test_no_false_alarm_among_walks_and_noise(tmp_path: Path) -> None:
     rows = [np.cumsum(np.random.default_rng(seed).normal(size=500)) for seed in range(100)]
     noise = [np.random.default_rng(seed).normal(size=500) for seed in range(100, 200)]
@@ -193,6 +200,20 @@ def test_agreement_of_what_is_no_number() -> None:
     assert agreement(x[:20], x[:20], 0) is None
     assert agreement(x, 1e308 * np.sign(series(2) - 50), 0) is None
     assert agreement(x, x[::-1].copy(), 0) is None
+
+
+def test_series_that_cannot_be_told_are_not_looked_for() -> None:
+    draw = np.random.default_rng(4)
+    kinds = [series(1), series(2, 20), draw.poisson(0.1, 60).astype(float), np.sin(np.arange(300) / 3), np.zeros(90), np.full(90, np.nan)]
+    assert index_of(channels(kinds)).known().tolist() == [0]
+    assert [enough(row) for row in kinds] == [True, False, False, False, False, False]
+
+
+def test_series_that_rest_are_found(tmp_path: Path) -> None:
+    draw = np.random.default_rng(6)
+    levels = [np.repeat(draw.integers(0, 9, 80), draw.integers(1, 12, 80)).astype(float) for _ in range(20)]
+    found = find(levels, [np.r_[np.zeros(9), 5 - 0.3 * x[40:]].astype(np.float32).astype(np.float64) for x in levels], tmp_path)
+    assert len(found) >= 18 and all(match.series.endswith(f" {match.channel}") and match.shift == 31 for match in found)
 
 
 def test_long_series_are_looked_at_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """A model for ts-harness: the last value, and around it the steps that the series has taken so far.
 
-Put your own in its place. A model is a class with `predict(batch)`; what a batch holds and a forecast may be: docs/plugins.md of ts-harness.
-This module is imported by every `harness` command: import torch and the like in `__init__`, not here.
+Put your own in its place. A model is a class with `predict(batch)`; what a batch holds and a forecast may be is in docs/plugins.md of the
+harness. This module is imported by every `harness` command: import torch and the like in `__init__`, not here.
 
 Axes: N windows, Q quantile levels, H horizon. Values are float32, NaN where missing.
 """

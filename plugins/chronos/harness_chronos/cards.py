@@ -27,7 +27,8 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
     libraries = {name: installed(name) for name in LIBRARIES}
     common: dict[str, Any] = {
         # Other versions of the libraries may give other last digits.
-        "version": f"{installed('harness-chronos')}+" + ".".join(f"{k.partition('-')[0]}.{v}" for k, v in libraries.items()).replace("+", "."),
+        "version": f"{installed('harness-chronos')}+"
+        + ".".join(f"{k.partition('-')[0]}.{v}" for k, v in libraries.items()).replace("+", "."),
         "model_type": "zero-shot",
         "org": "Amazon",
         "license": "Apache-2.0",

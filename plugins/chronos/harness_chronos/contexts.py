@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import Ragged
 from harness.forecast import F32, F64, I64
 
-__all__ = ["Rows", "chunks", "count", "rows_of", "unscaled"]
+__all__ = ["Rows", "chunks", "count", "filled", "rows_of", "unscaled"]
 
 ORDINARY = (2.0**-30, 2.0**40)
 """Between these the largest absolute value of a row may lie."""
@@ -25,6 +27,7 @@ STEPS = 4096
 """Steps of all rows that run together, by default: with more a CPU is hardly faster, and more rows are idle where there are few windows."""
 MOST_ROWS = 32
 NARROWEST = 64
+Kind = TypeVar("Kind", bound=np.generic)
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -119,8 +122,8 @@ def chunks(lengths: I64, rows: int = 0) -> Iterator[tuple[I64, int, int]]:
             yield index[low : low + together], width, together
 
 
-def filled(x: F32, rows: int) -> F32:
-    """Rows [n, W] with copies of the first one to make `rows` of them."""
+def filled(x: NDArray[Kind], rows: int) -> NDArray[Kind]:
+    """Rows [n, ...] with copies of the first one to make `rows` of them."""
     return np.concatenate([x, np.repeat(x[:1], rows - len(x), axis=0)]) if len(x) < rows else x
 
 

@@ -51,9 +51,7 @@ def t5(name: str, source: str) -> Callable[..., Any]:
 def bolt(name: str, source: str) -> Callable[..., Any]:
     """The factory of a Bolt checkpoint."""
 
-    def make(
-        weights: str = "", device: str = "cpu", dtype: str = "float32", context: int | None = None, rows: int | None = None
-    ) -> Any:
+    def make(weights: str = "", device: str = "cpu", dtype: str = "float32", context: int | None = None, rows: int | None = None) -> Any:
         """Args: see the plugin's README."""
         together = whole(name, "rows", rows, 1, MOST_ROWS, 0)
         from harness_chronos.bolt import ChronosBolt
@@ -119,7 +117,9 @@ def any_kind(name: str) -> Callable[..., Any]:
     ) -> Any:
         """Args: see the plugin's README."""
         if not weights:
-            raise UsageError(f"{name} has no weights of its own; give a folder: -M {name}:weights=FOLDER. Published ones: harness ls models")
+            raise UsageError(
+                f"{name} has no weights of its own; give a folder: -M {name}:weights=FOLDER. Published ones: harness ls models"
+            )
         together = whole(name, "rows", rows, 1, MOST_ROWS, 0)
         samples = whole(name, "num_samples", num_samples, 1, 10_000, 0)
         if not isinstance(covariates, bool):

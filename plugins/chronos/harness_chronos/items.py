@@ -69,7 +69,7 @@ class Parts:
         return max(int(self.target.lengths[item.windows].max()), *covariates, 0)
 
     def context(self, item: Item) -> Tensor:
-        """The past [V + C, T] of an item: series, then covariates known so far, then those known beforehand; the library wants that order."""
+        """The past [V + C, T] of an item: series, covariates known so far, those known beforehand; the library wants that order."""
         width, one = self.length(item), item.windows[:1]
         rows = [self.target.cut(item.windows, width)]
         rows += [self.past[k].cut(one, width) for k in item.past] + [self.known[k].cut(one, width) for k in item.known]

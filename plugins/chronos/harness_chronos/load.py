@@ -80,7 +80,7 @@ def kind_of(folder: Path, model: str) -> str:
     wanted = "wanted a folder with config.json and model.safetensors, as published or as saved by the library"
     if (folder / "adapter_config.json").exists():
         raise UsageError(
-            f"{model}: {folder} holds adapter_config.json: factors beside weights that lie elsewhere, which would be looked for on the hub; "
+            f"{model}: {folder} holds adapter_config.json: factors beside weights that lie elsewhere, and are looked for on the hub; "
             f"wanted merged weights: load it once by the library with its base model at hand, and save_pretrained the merged model"
         )
     if not (folder / "config.json").is_file() or not list(folder.glob("model*.safetensors")):
@@ -129,7 +129,8 @@ def _check_tensors(network: Any, folder: Path, model: str) -> None:
     for names, what in ((missing, "are missing in"), (strange, "have no place in the network of config.json beside")):
         if names:
             raise UsageError(
-                f"{model}: the weights in {folder} cannot be used: {len(names)} tensors {what} model.safetensors, {names[0]} first; fetch or save them again"
+                f"{model}: the weights in {folder} cannot be used: {len(names)} tensors {what} model.safetensors, {names[0]} first; "
+                "fetch or save them again"
             )
 
 

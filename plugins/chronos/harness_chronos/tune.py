@@ -108,20 +108,19 @@ def tune(model: Chronos2, train: Batch, budget: str, seed: int, mode: str) -> tu
     with _seeded(seed, pipeline.model.device):
         tuned, steps = _fit(model, [each for each in series if each.train.shape[1] >= 2 * ahead], ahead, limit, seed, begun)
     after = _losses(model, tuned, series, held)
+    notes |= {"steps": steps, "series": len(series), "held-out windows": int(usable.sum()), "seconds": round(time.monotonic() - begun, 3)}
+    if not np.isfinite(after[usable]).all():
+        return pipeline, notes | {"kept": "the weights before", "why": "the tuned ones forecast no numbers"}
     gains = (before - after)[usable]
     gain, error = float(gains.mean()), standard_error(gains, held[usable])
     notes |= {
-        "steps": steps,
-        "series": len(series),
-        "held-out windows": int(usable.sum()),
         "loss before": float(before[usable].mean()),
         "loss after": float(after[usable].mean()),
         "standard error of the gain": error,
-        "seconds": round(time.monotonic() - begun, 3),
     }
     if gain > MARGIN * error:
         return tuned, notes | {"kept": "the tuned weights"}
-    why = f"on the held-out windows they are not better by {MARGIN:g} standard errors" if math.isfinite(gain) else "they forecast no numbers"
+    why = f"on the held-out windows the tuned ones are not better by {MARGIN:g} standard errors"
     return pipeline, notes | {"kept": "the weights before", "why": why}
 
 
@@ -175,8 +174,9 @@ def _losses(model: Chronos2, pipeline: Any, series: Sequence[Series], held: I64)
 
 
 def standard_error(gains: F64, groups: I64) -> float:
-    """Of the mean gain [W]: the largest of that over windows and those over the means of groups, since windows of one series, and of one time,
-    move together. Infinite for one window.
+    """Of the mean gain [W]: the largest of that over windows and those over the means of groups; infinite for one window.
+
+    Windows of one series, and of one time, move together. (The rule of the plugin ttm.)
 
     Args:
         groups: [W, 2] by each column the windows are grouped; one that makes a single group says nothing.

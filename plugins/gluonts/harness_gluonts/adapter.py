@@ -73,9 +73,7 @@ class Adapter:
             return
         methods = isinstance(self.kind, type) and not any(callable(getattr(self.kind, name, None)) for name in ("train", "predict"))
         if not callable(self.kind) or methods:
-            what = (
-                f"a class without predict(dataset) or train(dataset): {self.kind.__name__}" if methods else f"a {type(self.kind).__name__}"
-            )
+            what = "a class without predict(dataset) and train(dataset)" if methods else f"a {type(self.kind).__name__}"
             raise UsageError(f"{self.name} is {what}; wanted a gluonts Predictor or Estimator, or a function that makes one")
         takes = parameters_of(self.kind)
         if any(p.kind is p.VAR_KEYWORD for p in takes.values()):

@@ -82,8 +82,10 @@ class Forecaster:
         rows = np.flatnonzero(observed(batch))
         if missing := len(batch) - len(rows):
             self.notes["all_missing"] = self.notes.get("all_missing", 0) + missing
-        made = entries(batch, rows=rows.tolist(), newest=trained.newest, past=trained.past, known=trained.known, horizon=trained.horizon)
         with quiet(), seeded(0):
+            made = entries(
+                batch, rows=rows.tolist(), newest=trained.newest, past=trained.past, known=trained.known, horizon=trained.horizon
+            )
             parts: list[Any] = [None] * len(batch)
             found = self._drawn(made, batch.seeds[rows].tolist()) if trained.sampled else self._together(made)
             for row, forecast in zip(rows, found, strict=True):
@@ -93,7 +95,7 @@ class Forecaster:
     def _with_covariates(self, batch: Batch) -> Batch:
         """The batch with as many covariates as the network was trained with; where it has none, their means, which the notes count."""
         trained = self.trained
-        used = {}
+        used: dict[str, tuple[Ragged, ...]] = {}
         for what, has, learnt, more in (
             ("past", batch.past_covariates, trained.past, 0),
             ("known", batch.known_covariates, trained.known, batch.horizon),
@@ -107,8 +109,8 @@ class Forecaster:
                 self.notes[f"without_{what}_covariates"] = self.notes.get(f"without_{what}_covariates", 0) + len(batch)
                 offsets = np.concatenate([[0], np.cumsum(batch.contexts.lengths + more)])
                 has = (Ragged(np.full(offsets[-1], np.nan, np.float32), offsets),) * len(learnt)
-            used[f"{what}_covariates"] = has if learnt else ()
-        return replace(batch, **used)
+            used[what] = has if learnt else ()
+        return replace(batch, past_covariates=used["past"], known_covariates=used["known"])
 
     def _drawn(self, made: list[Entry], seeds: list[int]) -> list[Any]:
         """Window by window: a network draws for all windows of a batch from one stream, in which each would depend on the others."""

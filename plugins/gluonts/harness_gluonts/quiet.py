@@ -19,12 +19,14 @@ KNOWN = (
     r"The '?(train|val)_dataloader'? does not have many workers",  # lightning: entries come from memory
     r"Your `IterableDataset` has `__len__` defined",
     r"The number of training batches \(\d+\) is smaller than the logging interval",
+    r"You defined a `validation_step` but have no `val_dataloader`",  # lightning: nothing is held out
     r"GPU available but not used",  # the device is the caller's choice
     r"The mean prediction is not stored in the forecast data",  # gluonts: the median stands for it, as it does here
     r"Checkpoint directory .* exists and is not empty",
     r"Using a non-tuple sequence for multidimensional indexing is deprecated",  # torch: gluonts' lags; still right with torch 2.13
     r"To copy construct from a tensor, it is recommended",  # torch: DeepNPTS
-    r".*DiscreteDistribution'> does not define `arg_constraints`",
+    r".*DiscreteDistribution'> does not define `(arg_constraints|support)`",  # torch: DeepNPTS
+    r"invalid value encountered in scalar divide",  # WaveNet: a window without a value has the scale 1
     r"dropout option adds dropout after all but last recurrent layer",  # torch: DeepAR with one layer
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # lightning with a newer torch
 )

@@ -5,7 +5,8 @@ whoever writes the JSON chooses what runs. So a folder is read only if `harness.
 it is that of a class written in a module of `ALLOWED` (and of the user's own module, for a model of it), or a calendar feature, or a plain
 type. Nothing is imported for a path that is not allowed. The network's weights are read by torch with `weights_only=True`.
 
-Files: harness.json, gluonts-config.json, predictor.json, prediction-net-state.pt.
+Files: harness.json, gluonts-config.json, predictor.json, prediction-net-state.pt; and embeddings.pt for DeepNPTS, whose embeddings gluonts
+keeps in a plain list, so that its own state of the network is without them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = ["ALLOWED", "read", "write"]
 FORMAT = "harness-gluonts/1"
 ALLOWED = ("gluonts.transform", "gluonts.time_feature", "gluonts.torch", "gluonts.model")
 """Packages whose own classes may be named in a folder."""
+EMBEDDINGS = "embeddings.pt"
 FEATURES = "gluonts.time_feature"
 """The one package whose functions may be named."""
 PLAIN = frozenset(
@@ -50,6 +52,10 @@ def write(folder: Path, predictor: Any, trained: Trained) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         predictor.serialize(folder)
+    if tables := _embeddings(predictor):
+        import torch
+
+        torch.save([table.detach().cpu() for table in tables], folder / EMBEDDINGS)
     facts = {
         "format": FORMAT,
         "model": trained.model,
@@ -112,9 +118,22 @@ def read(weights: str, model: str, device: str, own: str = "") -> tuple[Any, Tra
 def _deserialize(kind: Any, folder: Path, device: str) -> Any:
     import torch
 
-    if "device" in inspect.signature(kind.deserialize).parameters:
-        return kind.deserialize(folder, device=torch.device(device))
-    return kind.deserialize(folder)
+    takes = "device" in inspect.signature(kind.deserialize).parameters
+    predictor = kind.deserialize(folder, device=torch.device(device)) if takes else kind.deserialize(folder)
+    if tables := _embeddings(predictor):
+        kept = torch.load(folder / EMBEDDINGS, map_location=device, weights_only=True)
+        with torch.no_grad():
+            for mine, table in zip(tables, kept, strict=True):
+                mine.copy_(table)
+    return predictor
+
+
+def _embeddings(predictor: Any) -> list[Any]:
+    """Weights of a network that its own state_dict() leaves out, in their order."""
+    network = getattr(predictor, "prediction_net", None)
+    modules = list(network.modules()) if network is not None else []
+    listed = [each for module in modules for each in getattr(module, "embedders", ()) if isinstance(module.embedders, list)]
+    return [embedder.weight for embedder in listed]
 
 
 def _json(folder: Path, name: str) -> Any:

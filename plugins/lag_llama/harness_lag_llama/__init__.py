@@ -4,7 +4,7 @@ Notable choices:
 
 - Neither gluonts nor lightning is needed, which the original pins to versions that exclude numpy 2.
 - The published checkpoint is a pickle. It is read without running what it holds (`checkpoint`).
-- Forecasts follow the original where it could be run: same tokens, same scaling computed anew with each step, no cache by default. Draws are
+- Forecasts follow the original, module by module: same tokens, same scaling computed anew with each step, no cache by default. Draws are
   made from the window's own seed instead of one generator for all.
 
 `lags` and `calendar` say what a token holds, `network` and `sampling` make forecasts, `training` goes on from the weights, `model` is what

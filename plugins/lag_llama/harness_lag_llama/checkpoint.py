@@ -1,9 +1,9 @@
 """The tensors in a checkpoint of torch, read without running what it holds.
 
-The published file is a Lightning checkpoint: a zip archive with a pickle, which names classes of lightning and gluonts, and the bytes of the
-tensors beside it. A pickle is a program that may call anything it can name, so here it can name nothing: of all that it asks for it gets the
-ordered dictionary of the standard library, descriptions of tensors, and for anything else `Inert`, which takes what it is given and
-does nothing. Neither torch nor any other package is asked to rebuild an object, and no tensor exists before the pickle is done with.
+The published file is a Lightning checkpoint: a zip archive with a pickle, which names classes of lightning and gluonts, and the bytes of
+the tensors beside it. A pickle is a program that may call anything it can name, so here it can name nothing: of all that it asks for it
+gets the ordered dictionary of the standard library, descriptions of tensors, and for anything else `Inert`, which takes what it is given
+and does nothing. Neither torch nor any other package is asked to rebuild an object, and no tensor exists before the pickle is done with.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class Inert(dict[Any, Any]):
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__()
 
+    def __call__(self, *_: object, **__: object) -> Inert:
+        """For what another call was to return, as in getattr(StudentTOutput, "...")(): gluonts' classes are pickled so."""
+        return Inert()
+
     def append(self, _: object) -> None:
         """For a pickled list."""
 
@@ -70,7 +74,6 @@ class Storage(NamedTuple):
 
     kind: str
     key: str
-    count: int
 
 
 class Stored(NamedTuple):
@@ -93,13 +96,13 @@ class _Reader(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda data=None, *_: data
         if module in ("torch", "torch.storage") and name.endswith("Storage"):
-            return Storage(name.removesuffix("Storage"), "", 0)
+            return Storage(name.removesuffix("Storage"), "")
         return type("Inert", (Inert,), {"__module__": __name__, "called": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Any:
         match pid:
-            case ("storage", Storage() as storage, str() as key, _, int() as count):
-                return Storage(storage.kind, key, count)
+            case ("storage", Storage() as storage, str() as key, *_):
+                return Storage(storage.kind, key)
         return Inert()
 
 

@@ -1,4 +1,4 @@
-"""The network of Lag-Llama: a decoder over time steps whose token is a set of lagged values, with the parameters of a Student's t as output.
+"""The network of Lag-Llama: a decoder over time steps, each a set of lagged values, with the parameters of a Student's t as output.
 
 Axes: N rows, T tokens (time steps), n the newest of them, F features of a token, D width, G heads, E width of a head.
 

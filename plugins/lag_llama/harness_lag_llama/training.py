@@ -2,13 +2,14 @@
 
 Axes: N windows, L past steps, C context, h steps of a target, K lags, W held-out windows.
 
-- The loss is the authors': the negative log-likelihood of each next value, over the context and the target, given the true values before it.
-  The scaling is that of the past of the window. Windows without an interquartile range are left out: their likelihood has no bound.
+- The loss is the authors': the negative log-likelihood of each next value, over the context and the target, given the true values
+  before it. The scaling is that of the past of the window. Windows without an interquartile range are left out: likelihood has no bound
+  there.
 - The newest steps of each series are held out. The weights with the best likelihood of their targets are kept. Where the mean gain over the
   weights that the training started from is not above two standard errors (over windows, or over series where that is more), those are
   returned as they were, and the notes say so.
-- Adam, a tenth of the steps to rise to the learning rate, then half a cosine down. The network has no dropout, and windows are drawn from the
-  seed, so a budget of steps gives the same bits again on the CPU; one of seconds does not, and the notes say so.
+- Adam, a tenth of the steps to rise to the learning rate, then half a cosine down. The network has no dropout, and windows are drawn from
+  the seed, so a budget of steps gives the same bits again on the CPU; one of seconds does not, and the notes say so.
 
 The network that is given is not changed, and torch's generators are not used.
 """
@@ -61,7 +62,10 @@ class Plan:
 
 
 def train(base: Network, data: Batch, plan: Plan, seed: int) -> tuple[Network, dict[str, Any]]:
-    """Train a copy of a network on each series of `data` up to its first cutoff; returns it, or `base` where nothing was gained, and facts."""
+    """Train a copy of a network on `data`, each series up to its first cutoff.
+
+    Returns it, or `base` where nothing was gained, and facts for the receipt.
+    """
     begun, context = time.monotonic(), plan.context
     facts: dict[str, Any] = {} if plan.seconds is None else {"reproducible": "no: the budget is a time"}
     series = Series(data, min(data.horizon, LONGEST), context, context + max(base.shape.lags))
@@ -117,8 +121,8 @@ def train(base: Network, data: Batch, plan: Plan, seed: int) -> tuple[Network, d
 
 def parts(windows: Windows) -> list[Windows]:
     """The windows, some at a time."""
-    arrays = (windows.values, windows.seen, windows.calendar)
-    return [Windows(*(a[low : low + ROWS] for a in arrays)) for low in range(0, len(windows.values), ROWS)]
+    cut = [slice(low, low + ROWS) for low in range(0, len(windows.values), ROWS)]
+    return [Windows(windows.values[c], windows.seen[c], windows.calendar[c]) for c in cut]
 
 
 class Problem:

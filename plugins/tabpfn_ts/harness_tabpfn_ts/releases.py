@@ -26,8 +26,10 @@ class Release:
         periods: seasonal periods that it looks for.
         most: rows that are taken at most. For v2 this is the limit that the library states for the checkpoint; for the later ones what
             the pipeline calls its practical ceiling.
-        parameters: how many, where the library's default architecture is that of the release.
-        title, url: what it is and where to read of it.
+        parameters: how many; None where it is not known here.
+        corpora: all that it was trained on; () where it is not known here.
+        title: the network and the release of the pipeline.
+        url: where to read of it.
     """
 
     name: str
@@ -39,9 +41,10 @@ class Release:
     context: int
     periods: int
     most: int
-    parameters: int | None
     title: str
     url: str
+    parameters: int | None = None
+    corpora: tuple[str, ...] = ()
 
     def info(self) -> ModelInfo:
         """The record that is registered."""
@@ -50,7 +53,7 @@ class Release:
         return ModelInfo(
             self.name,
             version=f"{_version('harness-tabpfn-ts')}+{local}",  # other numbers may come from another version of a library
-            summary=f"{self.title}: regression on time features by a network that learns from the window's own table",
+            summary=f"regression on a table of time features by {self.title}",
             model_type="zero-shot",
             org="Prior Labs",
             url=self.url,
@@ -64,6 +67,8 @@ class Release:
             covariates=("known",),
             max_context=self.most,
             devices=("cpu", "cuda"),
+            training_corpora=self.corpora,
+            training_corpora_complete=bool(self.corpora),
             install="pip install harness-tabpfn-ts",
             extra=libraries,
         )
@@ -88,9 +93,10 @@ RELEASES = (
         context=4096,
         periods=5,
         most=10_000,
-        parameters=None,
-        title="TabPFN-TS on TabPFN v2, as in tabpfn-time-series 1.0",
+        title="TabPFN v2 (tabpfn-time-series 1.0)",
         url="https://arxiv.org/abs/2501.02945",
+        parameters=11_081_864,
+        corpora=("synthetic tables",),
     ),
     Release(
         "tabpfn-ts-v3",
@@ -102,8 +108,7 @@ RELEASES = (
         context=32_768,
         periods=12,
         most=65_536,
-        parameters=None,
-        title="TabPFN-TS-3, TabPFN v3 tuned for time series, as in tabpfn-time-series 1.1",
+        title="TabPFN v3, tuned for it (tabpfn-time-series 1.1)",
         url="https://arxiv.org/abs/2605.13986",
     ),
     Release(
@@ -116,8 +121,7 @@ RELEASES = (
         context=32_768,
         periods=12,
         most=65_536,
-        parameters=None,
-        title="TabPFN-TS on TabPFN v3.5, as in tabpfn-time-series 1.3",
+        title="TabPFN v3.5 (tabpfn-time-series 1.3)",
         url="https://arxiv.org/abs/2609.17895",
     ),
 )

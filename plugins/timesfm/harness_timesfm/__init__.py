@@ -8,8 +8,9 @@ Notable choices:
   network together. Padding every context to the longest allowed would cost most of the time, and precision with it.
 - TimesFM 2.5 can be fine-tuned (`training`); what was learnt is kept only where held-out windows say that it is better.
 
-`cards` says what is known of the models, `contexts` cleans histories, `weights25` reads and writes the networks, `forecaster25`, `covariates`
-and `timesfm25` are the first model, `timesfm3` the second. This module only registers: torch is imported when a model is made.
+`cards` says what is known of the models, `contexts` cleans histories, `weights25` reads and writes networks; `forecaster25`, `covariates`,
+`training` and `timesfm25` are the first model, `forecaster3` and `timesfm3` the second. This module only registers: torch is imported when
+a model is made.
 """
 
 from __future__ import annotations

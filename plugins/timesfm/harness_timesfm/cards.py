@@ -62,6 +62,7 @@ TIMESFM_3 = ModelInfo(
         "The weights of TimesFM 3.0 are for non-commercial, non-production use alone (timesfm-non-commercial-license-v1.0); "
         "timesfm-2.5 has weights under Apache-2.0."
     ),
+    parameters=330_710_976,
     output="quantiles",
     covariates=("past", "known"),
     max_context=15_360,
@@ -70,6 +71,8 @@ TIMESFM_3 = ModelInfo(
     install=INSTALL,
     batch_size=512,
     multivariate=True,
-    exceptions={"horizon_prefix": "output patches overlap and are blended, all but the end of the last one; known covariates are seen ahead"},
+    exceptions={
+        "horizon_prefix": "output patches overlap and are blended, all but the end of the last one; known covariates are seen ahead"
+    },
     extra=LIBRARIES,
 )

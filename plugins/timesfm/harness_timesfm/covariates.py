@@ -2,10 +2,10 @@
 
 Axes: N windows, K covariates, T context, H horizon.
 
-The library fits one linear model to all windows that it is given at once, so each is given by itself: a window's forecast must not depend on
-the others. It takes no missing target and no series longer than `max_context`, and with "timesfm + xreg" none that has no step beyond its
-first patch. So contexts are cut and filled beforehand, covariates that say nothing are left out, and windows that are too short for the fit
-are forecast without covariates, and counted.
+The library fits one linear model to all windows that it is given at once, so each is given by itself: a window's forecast must not depend
+on the others. It takes no missing target and no series longer than `max_context`, and with "timesfm + xreg" none that has no step beyond
+its first patch. So contexts are cut and filled beforehand, covariates that say nothing are left out, and windows that are too short for
+the fit are forecast without covariates, and counted.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ __all__ = ["LEVELS", "Fact", "Forecaster25", "Reach", "tally"]
 LEVELS = np.arange(1, 10) / 10
 Fact = float | str | list[int] | list[float]
 TOKENS = {"cpu": 128, "cuda": 16_384}
-"""Patches that go through the network together: enough that reading its weights is a tenth of the work, few enough that little is filled up with dummies."""
+"""Patches that go through the network together: enough that reading its weights is a tenth of the work, and few enough that filling up the
+last call with dummies is little work."""
 MOST_ROWS = {"cpu": 64, "cuda": 1024}
 
 

@@ -1,12 +1,12 @@
-"""Forecasts of a TimesFM 3.0 network, by the library's `TimesFM3Evaluator.predict_batch`: its forecaster with the settings of its benchmarks,
-which also takes items of more than 32 variates apart. Imports torch and timesfm.
+"""Forecasts of a TimesFM 3.0 network, by `predict_batch` of the library's `TimesFM3Evaluator`: its forecaster with the settings of its
+benchmarks, which also takes items of more than 32 variates apart. Imports torch and timesfm.
 
 Axes: N windows, G items, V variates of an item, K covariates, Q deciles, H horizon, L length of a history.
 
 What the library does by itself, and what stands against it here:
 
-- It pads a call to the longest context in it, and forecasts depend on how far a context is padded, by more than rounding: attention sees the
-  padding. Here each number of patches has calls of its own, so an item is forecast as the library does it alone.
+- It pads a call to the longest context in it, and forecasts depend on how far a context is padded, by more than rounding: attention sees
+  the padding. Here each number of patches has calls of its own, so an item is forecast as the library does it alone.
 - Its last call is smaller: here a call is always of as many items, so a forecast is the same bits whatever travels with it.
 - A context that is all missing is forecast from zeros as if they were data: such an item never reaches it.
 - Infinity, and values that float32 cannot square, are cleaned beforehand.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def load(folder: Path, device: str) -> Any:
         # Without these the library would take its defaults, and fill the rest with random numbers.
         if missing := [name for name in ("input_patch_len", "transformer_config") if name not in stored]:
             raise ValueError(f"config.json has no {missing[0]}")
-        library = TimesFM3Evaluator.from_pretrained(str(folder), device=device, local_files_only=True)
+        with contextlib.redirect_stdout(sys.stderr):  # the hub's library prints a line
+            library = TimesFM3Evaluator.from_pretrained(str(folder), device=device, local_files_only=True)
         with safe_open(folder / "model.safetensors", "pt") as file:
             if apart := set(file.keys()) ^ set(library.model.state_dict()):
                 raise ValueError(f"config.json and model.safetensors differ in {len(apart)} tensors, one of them {min(apart)}")
@@ -114,10 +116,8 @@ class Forecaster3:
         """Past covariates, and known ones, with gaps filled on a line; of very large and very small ones a power of two."""
         if not self.settings.covariates:
             return [], []
-        kinds: list[list[Ragged]] = []
-        for rows in (batch.past_covariates, batch.known_covariates):
-            kinds.append([Ragged(clean(one).values, one.offsets) for one in rows])
-        return kinds[0], kinds[1]
+        past, known = batch.past_covariates, batch.known_covariates
+        return [Ragged(clean(one).values, one.offsets) for one in past], [Ragged(clean(one).values, one.offsets) for one in known]
 
     def rows_for(self, width: int, horizon: int, series: int) -> int:
         """How many items of so many series go through the network together, always."""
@@ -130,7 +130,8 @@ class Forecaster3:
     def _call(self, histories: Histories, rows: I64, lengths: I64, past: list[Ragged], known: list[Ragged], horizon: int) -> F32:
         """Deciles [G, V, H, Q] of items [G, V] whose newest `lengths` [G] steps, of as many patches, are used."""
         series = rows.shape[1] + len(past) + len(known)
-        size = self.rows_for(int(lengths.max()), horizon, series)
+        patches = -(-int(lengths.max()) // self.patch)  # the same for each of them
+        size = self.rows_for(patches * self.patch, horizon, series)
         self.library.config.per_core_batch_size = size * (2 if self.settings.use_symmetric_averaging else 1)
         contexts = [self._targets(histories, item, length) for item, length in zip(rows, lengths.tolist(), strict=True)]
         before = [_newest(past, item[0], length) for item, length in zip(rows, lengths.tolist(), strict=True)]

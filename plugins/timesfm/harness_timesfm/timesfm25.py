@@ -34,8 +34,8 @@ class TimesFM25:
         infer_is_positive: no forecast below 0 where no value of the context is.
         fix_quantile_crossing: make deciles rise.
         torch_compile: compile the network at its first call, which takes minutes on a CPU.
-        covariates: "xreg + timesfm" fits a linear model of the known covariates and forecasts what it leaves; "timesfm + xreg" fits it to what
-            the forecast leaves; "" uses none. It is fitted to each window by itself. Needs jax and scikit-learn.
+        covariates: "xreg + timesfm" fits a linear model of the known covariates and forecasts what it leaves; "timesfm + xreg" fits it to
+            what the forecast leaves; "" uses none. It is fitted to each window by itself. Needs jax and scikit-learn.
         ridge: penalty of that linear model.
         part: what is trained: lora:RANK (factors of that rank beside each matrix of the layers), head, layers:COUNT (the last ones and the
             head), all.

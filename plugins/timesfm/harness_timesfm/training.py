@@ -3,10 +3,10 @@
 Axes: N windows, T context, P patches of it, S steps ahead, Q deciles, W held-out windows.
 
 - A window is scaled as a whole, then by the running mean and deviation of its patches, as the library does. After every patch the network
-  forecasts, and every one of these forecasts is trained on: the quantile loss of the deciles of both heads, and the squared error of the mean.
+  forecasts, and all of these forecasts are trained on: the quantile loss of the deciles of both heads, the squared error of the mean.
 - Steps beyond the horizon of the task are not trained on; the point head makes 128 at once, and longer horizons feed its medians back.
-- The held-out windows are forecast as in a run. The weights with the least quantile loss on them are kept, if they gain more than two standard
-  errors over the weights that the training started from; else those are returned, and the notes say so.
+- The held-out windows are forecast as in a run. The weights with the least quantile loss on them are kept, if they gain more than two
+  standard errors over the weights that the training started from; else those are returned, and the notes say so.
 - AdamW, a tenth of the steps to rise to the learning rate, then half a cosine down. There is no dropout. All that is random comes from the
   seed: torch's generators are not touched. On the CPU, a budget of steps gives the same bits again.
 
@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from timesfm.torch.util import revin, update_running_stats
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -140,13 +139,13 @@ class Judge:
     def __init__(self, series: Series, horizon: int) -> None:
         self.contexts, self.targets, self.series = series.held_out(horizon)
         self.windows = len(self.targets)
-        spread = [float(np.nanstd(row)) if np.isfinite(row).any() else 0.0 for row in self.contexts]
-        size = np.nan_to_num(np.nanmean(np.abs(self.targets), axis=1)) if self.windows else np.zeros(0)
+        spread = [float(np.nanstd(row.astype(np.float64))) if np.isfinite(row).any() else 0.0 for row in self.contexts]
+        size = np.nan_to_num(np.nanmean(np.abs(self.targets.astype(np.float64)), axis=1)) if self.windows else np.zeros(0)
         scale = np.where(np.array(spread) > 0, spread, size)
         self.scale: F64 = np.where(scale > 0, scale, 1.0)
 
     def losses(self, forecaster: Forecaster25) -> F64:
-        """The mean quantile loss [W] of each window's deciles over its observed steps, in deviations of its context; infinite if no number."""
+        """The mean quantile loss [W] of each window's deciles over its observed steps, in deviations of its context."""
         deciles = forecaster.forecast(self.contexts, self.targets.shape[1])[:, 1:].astype(np.float64)  # [W, Q, H]
         gap = self.targets[:, None].astype(np.float64) - deciles
         level = LEVELS[None, :, None]
@@ -160,7 +159,7 @@ class Judge:
         errors = [float(apart.std(ddof=1)) / math.sqrt(len(apart))]
         _, which, count = np.unique(self.series, return_inverse=True, return_counts=True)
         if len(count) > 1:
-            sums: NDArray[np.float64] = np.bincount(which, apart - apart.mean())
+            sums: F64 = np.bincount(which, weights=apart - apart.mean()).astype(np.float64)
             errors.append(float(np.sqrt((sums**2).sum() * len(count) / (len(count) - 1)) / len(apart)))
         return float(apart.mean()), max(errors)
 
@@ -189,7 +188,9 @@ def loss_of(module: Any, windows: F32, context: int, ahead: int) -> Tensor:
         return array[:, patch:].unfold(1, ahead, patch)  # [N, T + S] -> [N, P, S]
 
     there = ahead_of(torch.from_numpy(known).to(device))
-    last = torch.from_numpy(known[:, patch - 1 : context : patch].copy()).to(device)  # a gap at a patch's end is filled with what follows it
+    last = torch.from_numpy(known[:, patch - 1 : context : patch].copy()).to(
+        device
+    )  # a gap at a patch's end is filled with what follows it
     useful = last & (seen >= LEAST_SEEN) & (sigma > FLAT)  # [N, P]
     there = there & useful[..., None]
     target = (ahead_of(scaled(y)) - mu[..., None]) / torch.where(useful, sigma, 1.0)[..., None]

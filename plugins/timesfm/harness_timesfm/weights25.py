@@ -1,7 +1,7 @@
 """TimesFM 2.5 networks: read from a file of any size, and written as the library does. Imports torch and timesfm.
 
-The library takes its sizes from a class attribute, and its config.json does not hold them. Here they are read off the shapes in the file, so
-that a smaller or larger network of the same kind loads like the published one.
+The library takes its sizes from a class attribute, and its config.json does not hold them. Here they are read off the shapes in the file,
+so that a smaller or larger network of the same kind loads like the published one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def definition_of(shapes: Shapes) -> Any:
     layers = len(numbers)
     if numbers != set(range(layers)) or not layers:
         raise ValueError(f"layers stacked_xf.N with the numbers {sorted(numbers)}")
-    hidden, patch2 = shapes["tokenizer.hidden_layer.weight"]
+    patch2 = shapes["tokenizer.hidden_layer.weight"][1]
     first = "stacked_xf.0."
     inner, width = shapes[first + "ff0.weight"]
     (head,) = shapes[first + "attn.per_dim_scale.per_dim_scale"]

@@ -58,13 +58,14 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
         yield (
             ModelInfo(
                 f"ttm-{release}",
-                summary=f"TinyTimeMixer {release.upper()} as published, from weights of your own",
+                summary=f"TinyTimeMixer {release.upper()} as published",
                 model_type="pretrained",
                 org="IBM Research",
                 url=PAPER,
                 license="Apache-2.0",
                 weights_license="Apache-2.0",
-                weights=f"https://huggingface.co/ibm-granite/granite-timeseries-ttm-{release}",
+                weights=f"hf:ibm-granite/granite-timeseries-ttm-{release}",
+                weights_files=("config.json", "model.safetensors"),
                 training_corpora=("Monash",) if release == "r1" else ("Monash", "LibCity"),
                 modes=("zero-shot", "finetune", "few-shot", "full"),
                 devices=("cpu", "cuda"),

@@ -31,9 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import Batch, Forecast
-from harness.errors import UsageError, suggest
+from harness.errors import Unavailable, UsageError, suggest
 from harness.forecast import F32, F64, I64
 from harness.frequency import split
+from harness.weights import weights_folder
 from harness_ttm.config import TTMConfig
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class PublishedTTM:
     """A released point model with the published recipe for quantiles.
 
     Args:
-        weights: the folder of a network (config.json and model.safetensors), or a folder of such folders. Of several, each window takes
-            one whose horizon is long enough, with the longest context that the window fills, then the shortest horizon.
+        weights: the folder of a network (config.json and model.safetensors), or a folder of such folders; None is what
+            `harness weights pull` has fetched. Of several, each window takes one whose horizon is long enough, with the longest context that the window fills, then the shortest horizon.
         release: r1 or r2; what is said when weights are missing.
         context_length: only networks with this context.
         padding: zero or mask; what short contexts are padded with.
@@ -129,10 +130,11 @@ class PublishedTTM:
         if not isinstance(in_sample, int) or isinstance(in_sample, bool) or in_sample < 0:
             raise UsageError(f"got in_sample {in_sample!r}; wanted a number of windows of at least 0")
         if weights is None:
-            raise UsageError(
-                f"ttm-{release} ships without weights; fetch them with `hf download {HUB[release]} --local-dir FOLDER` (other sizes: its "
-                f"branches: --revision {BRANCHES[release]}) and type -M ttm-{release}:weights=FOLDER, one such folder or a folder of them"
-            )
+            try:
+                weights = weights_folder("", source=f"hf:{HUB[release]}", model=f"ttm-{release}")
+            except Unavailable as error:
+                sizes = f"Other sizes are its branches: `hf download {HUB[release]} --revision {BRANCHES[release]} --local-dir FOLDER`"
+                raise Unavailable(f"{error} {sizes}; a folder of such folders will do", error.fetch) from None
         self.members = _members(Path(weights).expanduser(), context_length)
         self.padding, self.in_sample, self.device = padding, in_sample, device
         self.notes: dict[str, Any] = {}

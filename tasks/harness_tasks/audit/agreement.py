@@ -8,8 +8,9 @@ of its kind, has next to no innovation, and series that only share a season disa
   that was filled): the stretches that agree have `RUN` values in the mean, so that counts which are often equal by chance are no copies.
 - A rounded copy: within `ROUGH`, for `SHARE` of all values that both have, at least `ROUGH_RUN`.
 
-Either must hold `BITS` of information: how many values of that resolution the innovations could have taken, log2 summed over the values that
-agree, and never more than the entropy of the values. Counts that are mostly 0 and lines hold too little, and are not reported.
+Either must hold `BITS` of information, a copy in one stretch: how many values of that resolution the innovations could have taken, log2
+summed over the values that agree, and never more than the entropy of the values. Counts that are mostly 0 and lines hold too little, and
+are not reported.
 Values that are not finite in one of the two count neither way; single runs shorter than `PIECE` do not count.
 
 Axes: n values that both have.
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from harness.forecast import F64, I64
 
-__all__ = ["BITS", "CLOSE", "ROUGH", "RUN", "Agreement", "agreement", "innovation"]
+__all__ = ["BITS", "CLOSE", "ROUGH", "RUN", "Agreement", "agreement", "enough", "innovation"]
 
 CLOSE, RUN = 0.02, 24
 ROUGH, ROUGH_RUN, SHARE = 0.25, 48, 0.9
@@ -86,21 +87,42 @@ def agreement(test: F64, corpus: F64, near: int) -> Agreement | None:
         if not rounded and (longest < RUN or n < RUN * len(runs)):
             continue
         resolution = max(float(np.quantile(np.abs(error[inside]), 0.99)), _floor(x))
-        bits = _information(x[looked][inside[looked]], surprise[inside[looked]], resolution)
-        if bits >= BITS:
+        seen = x[looked], surprise, resolution
+        bits = _information(*seen, inside[looked])
+        if bits >= BITS and (rounded or _in_one(seen, runs - looked.start) >= BITS):
             spans = np.stack([there[runs[:, 0]], there[runs[:, 1] - 1] + 1], axis=1)
             return Agreement(spans, n, scale, offset, resolution / unit if unit else 0.0, rounded, bits)
     return None
 
 
+def enough(x: F64) -> bool:
+    """Whether values would be told from others, if they were found."""
+    x = x[np.isfinite(x)]
+    spread = float(x.std()) if len(x) >= RUN else 0.0
+    if not 0 < spread < np.inf:
+        return False
+    surprise = innovation((x - x.mean()) / spread) * spread
+    return _information(x, surprise, _floor(x)) >= BITS
+
+
+def _in_one(seen: tuple[F64, F64, float], runs: I64) -> float:
+    """Bits in the one of some runs that holds most."""
+    best = 0.0
+    for low, high in np.clip(runs, 0, len(seen[0])).tolist():
+        if high - low >= RUN and best < BITS:
+            part = slice(low, high)
+            best = max(best, _information(seen[0][part], seen[1][part], seen[2]))
+    return best
+
+
 def _floor(x: F64) -> float:
-    """What float32 cannot tell apart at these values."""
-    return SINGLE * float(np.abs(x).max())
+    """What float32 cannot tell apart at the larger of these values."""
+    return SINGLE * float(np.quantile(np.abs(x), 0.99))
 
 
 def _fit(x: F64, y: F64, at: int, tolerance: float) -> tuple[float, float, F64, NDArray[np.bool_]] | None:
     """(scale, offset, errors [n], which agree [n]) of x = scale · y + offset, fitted around `at` and then ever further from it."""
-    floor = _floor(x)
+    floor = np.maximum(_floor(x), SINGLE * np.abs(x))
     low, high = max(0, at), min(len(x), at + 18)
     chosen = np.arange(low, high)
     scale = offset = 0.0
@@ -119,7 +141,7 @@ def _fit(x: F64, y: F64, at: int, tolerance: float) -> tuple[float, float, F64, 
         if scale == 0:
             return None
         error = x - scale * y - offset
-        agree = np.abs(error) <= max(tolerance, floor, SINGLE * abs(scale) * float(np.abs(py).max()))
+        agree = np.abs(error) <= np.maximum(floor, max(tolerance, SINGLE * abs(scale) * float(np.abs(py).max())))
         begin, end = max(0, low - reach), min(len(x), high + reach)
         chosen = np.flatnonzero(agree[begin:end]) + begin
     assert error is not None and agree is not None
@@ -133,18 +155,22 @@ def _runs(agree: NDArray[np.bool_], least: int) -> I64:
     return kept
 
 
-def _information(x: F64, surprise: F64, resolution: float) -> float:
-    """Bits that values hold beyond what their past foretells, at a resolution."""
-    values, count = np.unique(x, return_counts=True)
-    share = count / len(x)
-    entropy = -float((share * np.log2(share)).sum()) * len(x)
+def _information(x: F64, surprise: F64, resolution: float, where: NDArray[np.bool_] | None = None) -> float:
+    """Bits that values (some of them, where that is given) hold beyond what their past foretells, at a resolution."""
+    if where is not None and not where.any():
+        return 0.0
+    values, count = np.unique(x if where is None else x[where], return_counts=True)
+    share = count / count.sum()
+    entropy = -float((share * np.log2(share)).sum()) * float(count.sum())
     grid = float(np.diff(values).min()) if len(values) > 1 else 0.0
     if grid > 20 * resolution:  # whole numbers, or others on a grid: an error of less than half a step foretells the value
         bits = np.log2(1 + 2 * np.abs(np.rint(surprise / grid)))
     else:
-        ratio = surprise / resolution
+        ratio = surprise / resolution if resolution > 0 else np.zeros(len(x))
         bits = np.where(ratio > 4, np.log2(np.maximum(ratio, 1)), 0.0)
-    return min(float(bits.sum()), entropy)
+    # A series that rests goes on resting: nights without sun are alike everywhere.
+    bits[2:][(x[2:] == x[1:-1]) & (x[1:-1] == x[:-2])] = 0.0
+    return min(float((bits if where is None else bits[where]).sum()), entropy)
 
 
 def innovation(x: F64) -> F64:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
+PATH = click.Path(path_type=Path)
 EVERY = 30.0
 """Seconds between two lines of progress where stderr is no terminal."""
 
@@ -28,15 +29,15 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--corpus", "corpora", type=click.Path(path_type=Path), multiple=True, required=True, help="Folder or file of a training corpus.")
-@click.option("-s", "--suite", default="quick", help="Suites whose series are looked for: gift-eval,quick.")
+@click.option("--corpus", "corpora", type=PATH, multiple=True, required=True, help="Folder or file of a training corpus.")
+@click.option("-s", "--suite", "--suites", multiple=True, default=["quick"], metavar="LIST", help="Suites: gift-eval,quick.")
 @click.option("-t", "--tasks", multiple=True, metavar="GLOBS", help="Only these tasks: 'm4_*,ett1/*/short'.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="HARNESS_DATA", help="Folder that holds the suite's data.")
+@click.option("--data", type=PATH, help="Folder of the suite's data; gift-eval also reads GIFT_EVAL.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object: what was looked at, tasks and matches.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV file to write: a row for each match and task.")
+@click.option("-o", "--output", type=PATH, help="CSV file to write: a row for each match and task.")
 def contamination(
     corpora: tuple[Path, ...],
-    suite: str,
+    suite: tuple[str, ...],
     tasks: tuple[str, ...],
     data: Path | None,
     as_json: bool,
@@ -74,7 +75,7 @@ def contamination(
     return GATE_FAILED if matches else 0
 
 
-def _open(suite: str, globs: Sequence[str], data: Path | None) -> list[TaskData]:
+def _open(suite: Sequence[str], globs: Sequence[str], data: Path | None) -> list[TaskData]:
     """The tasks whose data is here.
 
     Raises:
@@ -96,7 +97,8 @@ def _open(suite: str, globs: Sequence[str], data: Path | None) -> list[TaskData]
         first: HarnessError = absent[0][1]
         click.echo(f"{len(absent)} of {len(chosen)} tasks are not looked for, as their data is not here: {first}", err=True)
     if not opened:
-        raise NothingMatched(f"the data of none of {len(chosen)} tasks is here. Name its folder with --data, or fetch it: harness data pull")
+        fix = "Name its folder with --data, or fetch it: harness data pull"
+        raise NothingMatched(f"the data of none of {len(chosen)} tasks is here. {fix}")
     return opened
 
 
@@ -125,13 +127,11 @@ class _Progress:
 def _print(rows: Sequence[dict[str, Any]], matches: Sequence[Match], seen: Seen, hidden: int) -> None:
     from harness.cli.output import print_table
 
-    shown = [
-        {**row, "labels": f"{100 * row['label_share']:.1f}%" if row["found"] else "", "where": _short(row["where"])} for row in rows
-    ]
+    shown = [{**row, "labels": f"{100 * row['label_share']:.1f}%" if row["found"] else "", "where": _short(row["where"])} for row in rows]
     found = {match.channel for match in matches}
     notes = [
         f"{len(found)} different test series were found among {seen.series:,} series of {seen.files} files.",
-        "found: series in a corpus; with_labels: those of which labels are there, not only contexts; labels: share of all labels of the task.",
+        "found: series in a corpus; with_labels: those of which labels are there, not only contexts; labels: share of all of the task.",
     ]
     if hidden:
         notes.append(f"checkable: the other {hidden} series hold too little to be told from others, and cannot be found.")

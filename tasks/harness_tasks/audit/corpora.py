@@ -1,14 +1,13 @@
 """Training corpora as streams of series, whatever they are stored in; at no time more than one piece of a file is in memory.
 
 Read are: `.arrow` and `.feather` (Arrow streams and files, as HuggingFace `datasets` writes them), `.parquet`, `.csv` and `.csv.gz`, `.tsf`
-(the Monash archive's), `.npy` and `.npz`. In a table each row of a column of lists of numbers is a series, each row of a list of lists several; a table without such a
-column has a series in each column of numbers. In an array the last axis is time. A CSV file, an array in `.npz`, and one column of a Parquet
-file are read whole. Values keep the precision they are stored in; nulls are NaN.
+(the Monash archive's), `.npy` and `.npz`. In a table each row of a column of lists of numbers is a series, each row of a list of lists
+several; a table without such a column has a series in each column of numbers. In an array the last axis is time. A CSV file, an array in
+`.npz`, and one column of a Parquet file are read whole. Values keep the precision they are stored in; nulls are NaN.
 """
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -81,8 +80,9 @@ def read_corpus(path: Path) -> Iterator[Rows]:
         for rows in read(path):
             any_series = True
             yield rows
-    except (pa.ArrowException, OSError, ValueError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as {kind} ({' '.join(str(error).split())}). Mend it, or move it out of the corpus") from error
+    except (pa.ArrowException, OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as {kind} ({why}). Mend it, or move it out of the corpus") from error
     if not any_series:
         raise DataError(f"{path}: got no column of numbers or of lists of numbers; wanted at least one. Move it out of the corpus")
 

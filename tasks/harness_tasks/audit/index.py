@@ -25,7 +25,7 @@ PER_SERIES, PER_HASH = 2, 16
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """hashes uint64 [K] sorted; channel int32 [K] and at int64 [K]: where each is; `seen` bool, by a hash's first bits: whether it may be."""
+    """hashes uint64 [K] sorted; channel int32 [K] and at int64 [K], where each is; `seen`, by a hash's first bits: may it be here."""
 
     hashes: U64
     channel: NDArray[np.int32]

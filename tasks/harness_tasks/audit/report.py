@@ -22,8 +22,8 @@ from harness_tasks.audit.search import Match, merged
 __all__ = ["Datasets", "match_rows", "task_rows", "to_csv"]
 
 CSV = (
-    "suite", "task", "item_id", "variate", "begin", "end", "values", "labels", "kind", "closeness", "bits", "scale", "offset", "shift", "file",
-    "series",
+    "suite", "task", "item_id", "variate", "begin", "end", "values", "labels", "kind", "closeness", "bits", "scale", "offset", "shift",
+    "file", "series",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from harness.forecast import F64, I64
 from harness.series import Channels
-from harness_tasks.audit.agreement import agreement
+from harness_tasks.audit.agreement import agreement, enough
 from harness_tasks.audit.corpora import Rows, read_corpus
 from harness_tasks.audit.fingerprints import SPAN, fingerprints, of_rests
 from harness_tasks.audit.index import Index, blocks_of, separated
@@ -71,8 +71,7 @@ def index_of(tests: Channels) -> Index:
         for most in ENOUGH:
             begin = max(0, at - most // 2)
             part = tests[channel][begin : begin + most].astype(np.float64)
-            if not told[channel]:
-                told[channel] = agreement(part, part, at - begin) is not None
+            told[channel] = told[channel] or enough(part)
     return index.only(told)
 
 
@@ -159,7 +158,8 @@ def _chosen(channel: I64, piece: I64, shift: I64) -> I64:
     same = np.stack([channel[middle[best]], piece[middle[best]]])
     new = np.r_[True, (same[:, 1:] != same[:, :-1]).any(axis=0)]
     place = np.arange(len(best)) - np.maximum.accumulate(np.where(new, np.arange(len(best)), 0))
-    return middle[best[place < SHIFTS]]
+    chosen: I64 = middle[best[place < SHIFTS]]
+    return chosen
 
 
 def _alike(tests: Channels, channel: I64, test_at: I64, flat: F64, at: I64) -> NDArray[np.bool_]:

@@ -1,0 +1,102 @@
+"""Models made of other models' kept forecasts: how members are named, and that their cells are finished first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness import ModelInfo, PluginError, Unsupported, UsageError
+from harness.identity import label
+from harness.jobs import Jobs
+from harness.plugins import load
+from harness.selection import select_models, split_list
+from harness.uses import members, split_member
+
+
+@pytest.mark.parametrize("name", ["ttm (fine)", "ttm@", "ttm@nothing", "ttm (few-shot)", "ttm (few-shot:2)"])
+def test_a_mode_that_does_not_exist_is_refused(name: str) -> None:
+    if name == "ttm@":
+        assert split_member(name) == ("ttm@", "zero-shot", "")  # no mode is named: a name like any other
+        return
+    with pytest.raises(UsageError, match="wanted zero-shot, finetune, full, ttt or few-shot:SHARE"):
+        split_member(name)
+
+
+def uses(answer: Any) -> Any:
+    def factory() -> None: ...
+
+    def method(**_: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    factory.uses = method  # type: ignore[attr-defined]
+    return SimpleNamespace(info=ModelInfo("of"), factory=factory)
+
+
+def test_what_uses_returns_is_checked() -> None:
+    assert members(uses(["a", "b[c=1]"]), {}) == ["a", "b[c=1]"]
+    assert members(load().model("naive"), {}) is None
+    for answer, kind, message in (
+        ([], PluginError, "wanted names of models"),
+        ([1], PluginError, "wanted names of models"),
+        (["a", "a"], UsageError, "names 'a' twice"),
+        (KeyError("x"), PluginError, "KeyError"),
+        (Unsupported("none"), Unsupported, "none"),
+    ):
+        with pytest.raises(kind, match=message):
+            members(uses(answer), {"k": 1})
+
+
+def test_a_name_with_brackets_in_a_parameter_reads_back() -> None:
+    for value in ("ttm[context=512]+naive", "a[b=1,c=2]+d", "a,b", "a]b[", "[a", "a[b{c}]", 'a["b"]', "x[y=z[w=1]]"):
+        name = label("window_average", {"window_size": value})
+        assert split_list(f"naive,{name},drift") == ["naive", name, "drift"]
+        ((_, params),) = select_models(load(), name)
+        assert params == {"window_size": value}
+    assert label("m", {"of": "ttm[context=512]+naive"}) == "m[of=ttm[context=512]+naive]"
+
+
+def cell(model: str, number: int) -> Any:
+    return SimpleNamespace(id=f"{model}{number}", model=model)
+
+
+def test_cells_of_greater_depth_wait_until_the_others_are_finished() -> None:
+    cells = [cell("late", 0), cell("first", 0), cell("first", 1), cell("last", 0)]
+    jobs = Jobs(cells, {"late": 1, "last": 2})
+    assert jobs.model() == "first"
+    done = [jobs.take("first"), jobs.take("first"), jobs.take("first")]
+    assert done == [*cells[1:3], None]
+    jobs.release("first")
+    got: list[str | None] = []
+    thread = threading.Thread(target=lambda: got.append(jobs.model()))
+    thread.start()
+    jobs.finished(cells[1])
+    time.sleep(0.3)
+    assert got == []  # one of them is still being scored
+    jobs.finished(cells[2])
+    thread.join(5)
+    assert got == ["late"]
+    assert jobs.take("late") == cells[0]
+    jobs.finished(cells[0])
+    jobs.finished(cell("strange", 1))
+    assert jobs.model() == "last"
+    assert jobs.take("last") == cells[3]
+    assert jobs.model() is None
+
+
+def test_nobody_waits_when_the_run_is_stopped() -> None:
+    stop = threading.Event()
+    jobs = Jobs([cell("first", 0), cell("late", 0)], {"late": 1}, stop.is_set)
+    jobs.model()
+    jobs.take("first")
+    got: list[str | None] = []
+    thread = threading.Thread(target=lambda: got.append(jobs.model()))
+    thread.start()
+    stop.set()
+    thread.join(5)
+    assert got == [None]
