@@ -1,8 +1,8 @@
 """Lag-Llama: forecasts through the harness beside the bare network, and our network beside the original's:
 `python benchmarks/lag_llama_overhead.py [--task us_births/M/short] [--samples 100] [--turns 3] [--clock cpu]`.
 
-Random weights of the published sizes, one thread, a task of the embedded suite. What is measured, in turns so that neighbours on the machine
-weigh on all alike:
+Random weights of the published sizes, one thread, a task of the embedded suite. What is measured, in turns so that neighbours on the
+machine weigh on all alike:
 
 - bare: `sample_paths` on tensors that are ready;
 - model: `LagLlama.predict` on a batch, with padding, time features and uniform numbers;
@@ -35,9 +35,9 @@ from harness_lag_llama.sampling import sample_paths
 from harness_lag_llama.weights import save
 
 import harness
+from harness import Batch
 from harness.batches import cut_batch
 from harness.plugins import load
-
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -82,37 +82,20 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network, clock, rng = Network(Shape()).eval(), CLOCKS[options.clock], np.random.default_rng(0)
+    network, clock = Network(Shape()).eval(), CLOCKS[options.clock]
     plugins = load()
     info, source = plugins.models["lag-llama"].info, plugins.suites["quick"].factory(None)
     task = next(t for t in source.tasks() if t.name == options.task)
     data = source.open(task)
-    batch, horizon = cut_batch(data, 0, len(data), info, 0), task.horizon
+    batch = cut_batch(data, 0, len(data), info, 0)
     print(
-        f"{task.name}: {len(batch)} windows of {horizon} steps, {options.samples} paths, torch {torch.__version__}, {options.clock} clock"
+        f"{task.name}: {len(batch)} windows of {task.horizon} steps, {options.samples} paths, torch {torch.__version__}, {options.clock} clock"
     )
     with tempfile.TemporaryDirectory() as folder:
         save(network, Path(folder))
         for cached in (False, True):
             model = LagLlama(folder, num_samples=options.samples, kv_cache=cached)
-            values, seen = (torch.from_numpy(a) for a in cleaned(*batch.padded(model.past, fill=0)))
-            calendar = torch.from_numpy(features(batch.starts, batch.freq, batch.contexts.lengths - 32, 32 + horizon))
-            uniform = torch.from_numpy(1 - rng.random((len(batch), horizon, options.samples, 2)))
-            theirs = original(model.network, cached, options.samples)
-
-            def bare(low: int, high: int) -> None:
-                for row in range(low, high):
-                    at = slice(row, row + 1)
-                    sample_paths(model.network, values[at], seen[at], calendar[at], uniform[at], 1.0, cached)
-
-            works: dict[str, Callable[[], object]] = {
-                "bare": lambda: bare(0, len(batch)),
-                "model": lambda: model.predict(batch),
-                "run": lambda: harness.evaluate(model, task, info=info),
-                "bare, one window": lambda: bare(0, 1),
-            }
-            if theirs is not None:
-                works["original, one window"] = lambda: theirs(values[:1], seen[:1], calendar[:1], horizon)
+            works = works_of(model, batch, lambda model=model: harness.evaluate(model, task, info=info))
             took: dict[str, list[float]] = {name: [] for name in works}
             for turn in range(options.turns + 1):
                 for name, work in works.items():
@@ -121,11 +104,30 @@ def main() -> None:
                     if turn:  # the first one warms up
                         took[name].append(clock() - begin)
             middle = {name: statistics.median(times) for name, times in took.items()}
-            print("cached" if cached else "plain", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in middle.items()))
+            print("cached:" if cached else "plain:", ", ".join(f"{name} {seconds:.2f} s" for name, seconds in middle.items()))
             line = f"  model / bare {middle['model'] / middle['bare']:.3f}, run / bare {middle['run'] / middle['bare']:.3f}"
-            if theirs is not None:
+            if "original, one window" in middle:
                 line += f", original / ours {middle['original, one window'] / middle['bare, one window']:.2f}"
             print(line, flush=True)
+
+
+def works_of(model: LagLlama, batch: Batch, run: Callable[[], object]) -> dict[str, Callable[[], object]]:
+    """What is timed, by name."""
+    horizon, cached = batch.horizon, model.kv_cache
+    values, seen = (torch.from_numpy(a) for a in cleaned(*batch.padded(model.past, fill=0)))
+    calendar = torch.from_numpy(features(batch.starts, batch.freq, batch.contexts.lengths - 32, 32 + horizon))
+    uniform = torch.from_numpy(1 - np.random.default_rng(0).random((len(batch), horizon, model.num_samples, 2)))
+
+    def bare(count: int) -> None:
+        for row in range(count):
+            at = slice(row, row + 1)
+            sample_paths(model.network, values[at], seen[at], calendar[at], uniform[at], 1.0, cached)
+
+    works = {"bare": lambda: bare(len(batch)), "model": lambda: model.predict(batch), "run": run, "bare, one window": lambda: bare(1)}
+    theirs = original(model.network, cached, model.num_samples)
+    if theirs is not None:
+        works["original, one window"] = lambda: theirs(values[:1], seen[:1], calendar[:1], horizon)
+    return works
 
 
 if __name__ == "__main__":

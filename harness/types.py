@@ -79,7 +79,7 @@ class ModelInfo:
     name: str
     version: str = ""  # "" = the version of the distribution that registers it
     summary: str = ""
-    model_type: str = "statistical"  # statistical | deep-learning | pretrained | zero-shot | fine-tuned | agentic
+    model_type: str = ""  # statistical | deep-learning | pretrained | zero-shot | fine-tuned | agentic; "" = not said
     org: str = ""
     url: str = ""
     license: str = ""  # of the code, SPDX

@@ -216,7 +216,9 @@ class Registration:
 
     @hookimpl
     def register_models(self, register: Any) -> None:
-        register(ModelInfo("made-ttm", summary="tiny random weights", license="Apache-2.0", max_context=300), PublishedTTM)
+        exceptions = {"horizon_prefix": "each horizon has a network of its own"}
+        info = ModelInfo("made-ttm", summary="tiny random weights", license="Apache-2.0", max_context=300, exceptions=exceptions)
+        register(info, PublishedTTM)
 
 
 @pytest.fixture(scope="module")

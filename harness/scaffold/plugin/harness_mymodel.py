@@ -53,6 +53,7 @@ def register_models(register: Callable[[ModelInfo, Callable[..., Any]], None]) -
     info = ModelInfo(
         "mymodel",
         summary="The last value, with normal quantiles from the steps of the context",
+        model_type="statistical",  # or pretrained, zero-shot, fine-tuned, deep-learning, agentic
         license="Apache-2.0",
         parameters=0,
         output="quantiles",

@@ -12,7 +12,6 @@ import numpy as np
 
 from harness import Batch, Forecast, Unsupported
 from harness.forecast import F32, F64
-from harness_ensemble.backtest import weights
 from harness_ensemble.names import ETA, check, read_members
 
 if TYPE_CHECKING:
@@ -88,8 +87,11 @@ class Ensemble:
             )
         places = self._stored.places(batch.window_ids)
         given = [self._stored.forecasts(name, places, batch.quantile_levels, batch.horizon) for name in self.members]
-        weight = weights(self._stored, self.members, places, batch, self.eta) if self.how == "backtest" else None  # [M, N]
-        if weight is not None:
+        weight = None
+        if self.how == "backtest":
+            from harness_ensemble.backtest import weights  # only here: it imports pyarrow, and listing models loads this module
+
+            weight = weights(self._stored, self.members, places, batch, self.eta)  # [M, N]
             self._note(weight)
         quantiles = self._together([each for each, _ in given], weight)
         mean = self._together([each for _, each in given], weight)

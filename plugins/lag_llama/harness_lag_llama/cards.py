@@ -59,6 +59,7 @@ INFO = ModelInfo(
     weights_license="Apache-2.0",
     weights=WEIGHTS,
     weights_files=("lag-llama.ckpt",),
+    weights_note="Their licence is known from third-party listings; see the page of the weights for the authors' own word",
     parameters=2_449_299,
     output="samples",
     max_context=LONGEST + max(LAGS),
@@ -67,5 +68,5 @@ INFO = ModelInfo(
     training_corpora=CORPORA,
     install="pip install harness-lag-llama",
     batch_size=64,
-    extra={"torch": library_version("torch"), "weights licence": "by third-party listings; the authors' page was not seen"},
+    extra={"torch": library_version("torch")},
 )

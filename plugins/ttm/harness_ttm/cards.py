@@ -29,6 +29,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
         "weights_digest": known["sha256"],
         "parameters": known["parameters"],
         "training_corpora": tuple(known["corpora"]),
+        "training_corpora_complete": True,
         "max_context": known["history_length"],
         "batch_size": 1024,
     }
@@ -49,6 +50,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
             "ttm-blend",
             version=version,
             summary="views of ttm, blended by back-test on each context",
+            exceptions={"horizon_prefix": "the back-test that weighs the views is as long as the horizon, up to 192 steps"},
             install=INSTALL,
             **{**shipped, "batch_size": 512},
         ),
@@ -69,6 +71,7 @@ def models() -> Iterator[tuple[ModelInfo, Callable[..., Any]]]:
                 training_corpora=("Monash",) if release == "r1" else ("Monash", "LibCity"),
                 modes=("zero-shot", "finetune", "few-shot", "full"),
                 devices=("cpu", "cuda"),
+                exceptions={"horizon_prefix": "of several published networks the one for the horizon forecasts"},
                 install=INSTALL_TORCH,
             ),
             _published(release),
