@@ -2,7 +2,7 @@
 
 The same weights and windows, in one process: `predict` of the plugin on a batch, and the bare call of the library on the list of the same
 contexts, all at once, as its documentation shows it. Random weights: tiny ones, where all time is the way to the network and back, and with
-`--full` those of the size of chronos-bolt-small (48 million parameters) and chronos-2 (120 million). T5 (tiny) is asked for 5 samples.
+`--full` those of the size of chronos-t5-small (46 million parameters), chronos-bolt-small (48) and chronos-2 (120). T5 draws 5 samples.
 
 Contexts of one length, and of many, where the library pads all to the longest and the plugin to widths; horizon 48. One thread, CPU time
 (neighbours on the machine hardly count), the two in turn, the best turn of each. A ratio above 1: the plugin is slower.
@@ -38,14 +38,15 @@ LEVELS = [0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99]
 Work = Callable[[], object]
 
 
-def t5(folder: Path) -> None:
-    """A tiny network of the kind of chronos-t5."""
-    config = T5Config(
-        vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0
-    )  # fmt: skip
+def t5(folder: Path, full: bool) -> None:
+    """A network of the kind of chronos-t5."""
+    size = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8}
+    tiny = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    tokens = 4096 if full else 64
+    config = T5Config(vocab_size=tokens, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, **(size if full else tiny))
     config.chronos_pipeline_class = "ChronosPipeline"
     config.chronos_config = {
-        "tokenizer_class": "MeanScaleUniformBins", "tokenizer_kwargs": {"low_limit": -15.0, "high_limit": 15.0}, "n_tokens": 64,
+        "tokenizer_class": "MeanScaleUniformBins", "tokenizer_kwargs": {"low_limit": -15.0, "high_limit": 15.0}, "n_tokens": tokens,
         "n_special_tokens": 2, "pad_token_id": 0, "eos_token_id": 1, "use_eos_token": True, "model_type": "seq2seq", "context_length": 512,
         "prediction_length": 64, "num_samples": 20, "temperature": 1.0, "top_k": 50, "top_p": 1.0,
     }  # fmt: skip
@@ -56,9 +57,7 @@ def bolt(folder: Path, full: bool) -> None:
     """A network of the kind of chronos-bolt."""
     size = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8}
     tiny = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
-    config = T5Config(
-        vocab_size=2, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, reg_token_id=1, **(size if full else tiny)
-    )  # fmt: skip
+    config = T5Config(vocab_size=2, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, reg_token_id=1, **(size if full else tiny))
     config.chronos_pipeline_class, config.architectures = "ChronosBoltPipeline", ["ChronosBoltModelForForecasting"]
     config.chronos_config = {
         "context_length": 2048, "input_patch_size": 16, "input_patch_stride": 16, "prediction_length": 64, "quantiles": DECILES,
@@ -113,14 +112,14 @@ def measure(what: str, model: str, folder: Path, lengths: str, contexts: list[np
     a, b = found["ours"], found["library"]
     count = sum(p.numel() for p in theirs.inner_model.parameters())
     print(
-        f"| {what} | {count / 1e6:.2g} M | {lengths} | {len(contexts)} | {a * 1e3:,.0f} | {b * 1e3:,.0f} | {a / b:.2f} | {apart} |",
+        f"| {what} | {count / 1e6:.2f} M | {lengths} | {len(contexts)} | {a * 1e3:,.0f} | {b * 1e3:,.0f} | {a / b:.2f} | {apart} |",
         flush=True,
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="also networks of the published sizes: about three minutes")
+    parser.add_argument("--full", action="store_true", help="also networks of the published sizes: three minutes of CPU")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--windows", type=int, default=64)
     options = parser.parse_args()
@@ -140,12 +139,10 @@ def main() -> None:
             folders = {name: Path(root) / f"{name}-{full}" for name in ("t5", "bolt", "2")}
             bolt(folders["bolt"], full)
             second(folders["2"], full)
-            n = options.windows // 2 if full else options.windows
             seconds = 0.0 if full else options.seconds
-            same, many = made(n, 512, 512), made(n, 64, 512)
-            if not full:
-                t5(folders["t5"])
-                measure("T5", "chronos-t5-tiny", folders["t5"], "512", same[:8], seconds)
+            same, many = made(options.windows, 512, 512), made(2 * options.windows, 64, 512)
+            t5(folders["t5"], full)
+            measure("T5", "chronos-t5-small", folders["t5"], "512", same[:2], seconds)
             for contexts, lengths in ((same, "512"), (many, "64 to 512"), (same[:1], "512")):
                 measure("Bolt", "chronos-bolt-small", folders["bolt"], lengths, contexts, seconds)
                 measure("Chronos-2", "chronos-2", folders["2"], lengths, contexts, seconds)

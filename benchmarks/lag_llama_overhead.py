@@ -15,6 +15,7 @@ Ratios are of medians; `cached` is with keys and values kept.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import sys
@@ -88,14 +89,12 @@ def main() -> None:
     task = next(t for t in source.tasks() if t.name == options.task)
     data = source.open(task)
     batch = cut_batch(data, 0, len(data), info, 0)
-    print(
-        f"{task.name}: {len(batch)} windows of {task.horizon} steps, {options.samples} paths, torch {torch.__version__}, {options.clock} clock"
-    )
+    print(f"{task.name}: {len(batch)} windows of {task.horizon} steps, {options.samples} paths, {options.clock} clock")
     with tempfile.TemporaryDirectory() as folder:
         save(network, Path(folder))
         for cached in (False, True):
             model = LagLlama(folder, num_samples=options.samples, kv_cache=cached)
-            works = works_of(model, batch, lambda model=model: harness.evaluate(model, task, info=info))
+            works = works_of(model, batch, functools.partial(harness.evaluate, model, task, info=info))
             took: dict[str, list[float]] = {name: [] for name in works}
             for turn in range(options.turns + 1):
                 for name, work in works.items():

@@ -286,7 +286,9 @@ def _trained(db: Path) -> Rows:
 
 @click.command()
 @db_option
-@click.option("--sentinels", is_flag=True, help="Run forecasters whose scores are known beforehand, one of which looks for labels: half a minute.")
+@click.option(
+    "--sentinels", is_flag=True, help="Run forecasters whose scores are known beforehand, one of which looks for labels: half a minute."
+)
 def doctor(db: Path, sentinels: bool) -> None:
     """Check this installation: versions, plugins, data, database, and a calculation whose answer is known.
 

@@ -38,7 +38,7 @@ def plugin() -> None:
 @click.option("-m", "--models", default="", metavar="LIST", shell_complete=comma_list("models"), help="Only these models of the plugin.")
 @click.option("-M", "--model-args", multiple=True, metavar="MODEL:KEY=VALUE", help="Parameters of a model, as for harness run.")
 @click.option("-c", "--checks", default="", metavar="LIST", help="Only these checks, and that the model can be made.")
-@click.option("--timeout", default="2m", metavar="TIME", help="What one check may take, in seconds or as 30m or 2h.")
+@click.option("--timeout", default="5m", metavar="TIME", help="What one check may take, in seconds or as 30m or 2h.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object when all is done.")
 def test(what: str, models: str, model_args: tuple[str, ...], checks: str, timeout: str, as_json: bool) -> int:
     """Run the conformance checks on a plugin's models, each model in a process of its own.
@@ -46,7 +46,7 @@ def test(what: str, models: str, model_args: tuple[str, ...], checks: str, timeo
     PATH is a plugin's folder, written with a slash (./my-model), which need not be installed. NAME is an installed plugin, its distribution
     or a model.
 
-    Ends with 0 when all checks hold, with 4 when one fails, with 3 when a model could not be tried because its weights or a package are not
+    Ends with 0 when all checks hold, with 4 when one fails, with 3 when a model could not be tried because weights or a package are not
     here. Declared exceptions and checks that are not for a model fail nothing.
     """
     from harness.cli.output import print_json
@@ -58,11 +58,12 @@ def test(what: str, models: str, model_args: tuple[str, ...], checks: str, timeo
     path = Path(what).expanduser()
     is_folder = os.sep in what or what in (".", "..") or what.startswith("~")
     folder = read_folder(path) if is_folder else None
-    with Trial(what, folder, limit or 120.0, only(checks)) as trial:
+    with Trial(what, folder, limit or 300.0, only(checks)) as trial:
         chosen = trial.models(models, model_args)
         tried = [(model, _tried(trial, model, quiet=as_json)) for model in chosen]
     states = Counter(result.state for _, results in tried for result in results)
-    code = GATE_FAILED if states["failed"] else Unavailable.exit_code if states["absent"] else 0
+    absent = states["absent"] or any(_is_untried(results) for _, results in tried)
+    code = GATE_FAILED if states["failed"] else Unavailable.exit_code if absent else 0
     if as_json:
         print_json({"plugin": what, "exit_code": code, "models": [_record(model, results) for model, results in tried]})
     elif len(tried) > 1:
@@ -84,8 +85,15 @@ def _tried(trial: Trial, model: Chosen, quiet: bool) -> list[Result]:
             for line in _lines(result):
                 click.echo(line)
     if not quiet:
-        click.echo(f"  {model.model}: {_counted(Counter(result.state for result in results))}\n")
+        nothing = "; nothing was checked, see why it skips" if _is_untried(results) else ""
+        click.echo(f"  {model.model}: {_counted(Counter(result.state for result in results))}{nothing}\n")
     return results
+
+
+def _is_untried(results: list[Result]) -> bool:
+    """Whether a model that can be made skipped every check of its forecasts: it needs weights or training for the first one, say."""
+    states = {result.state for result in results if result.check not in ("load", "light_import", "covariates")}
+    return states == {"skipped"}
 
 
 def _lines(result: Result) -> Iterator[str]:

@@ -85,6 +85,10 @@ def run(plugins: Plugins, request: dict[str, Any], say: Say) -> None:
 
     name, params, done, only = request["model"], request["params"], set(request["done"]), set(request["only"])
     usable = True
+    if (environment := plugins.model(name).environment) is not None:
+        text = f"it lives in an environment of its own, {environment.folder}; the checks need the whole harness beside it: install it here"
+        say({"check": LOAD, "state": "absent", "text": text, "seconds": 0.0})
+        return
     if LOAD not in done:
         usable = _step(say, LOAD, lambda: _made(Bench(name, params, plugins)))
     for check in checks(name, params, plugins):

@@ -22,8 +22,11 @@ UNITS = {"1024 times as large": (1024.0, 0.0), "1024 times as small": (1 / 1024,
 """Other units, by powers of two, that no value loses a bit in."""
 
 
-def check_difficult_contexts(bench: Bench) -> None:
-    """Finite forecasts, or `Unsupported`, for what real data holds: missing, constant, short, huge and tiny values."""
+def check_difficult_contexts(bench: Bench) -> str:
+    """Finite forecasts, or `Unsupported`, for what real data holds: missing, constant, short, huge and tiny values.
+
+    Reported: which of them are unsupported.
+    """
     nan = np.nan
     contexts: dict[str, Sequence[float] | np.ndarray[Any, Any]] = {
         "one value": [3.0],
@@ -41,14 +44,18 @@ def check_difficult_contexts(bench: Bench) -> None:
         "one spike": [0.0] * 39 + [1e9],
     }
     usual = bench.data().task
+    refused: dict[str, Unsupported] = {}
     for what, context in contexts.items():
         rows = [np.concatenate([context, np.ones(usual.horizon)])] * usual.variates
         try:
             bench.predict(bench.cut(data_of(rows, usual.horizon, variates=usual.variates)))
-        except Unsupported:
-            continue
+        except Unsupported as error:
+            refused[what] = error
         except Exception as error:
             raise AssertionError(f"a context that is {what}: {type(error).__name__}: {error}") from error
+    if len(refused) == len(contexts):
+        raise refused["constant"]
+    return f"unsupported: {', '.join(refused)}" if refused else ""
 
 
 def check_long_context(bench: Bench) -> str:

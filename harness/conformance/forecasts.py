@@ -73,19 +73,27 @@ def check_crossings(bench: Bench) -> None:
             )
 
 
-def check_horizons(bench: Bench) -> None:
-    """A horizon of 1, one longer than the context, and the longest that the model declares; beyond `max_horizon` a run does not ask."""
+def check_horizons(bench: Bench) -> str:
+    """A horizon of 1, one longer than the context, and the longest that the model declares; beyond `max_horizon` a run does not ask.
+
+    Reported: which of them are unsupported.
+    """
     most = bench.info.max_horizon
     wanted = {h for h in (1, 50, min(most or 1, FARTHEST)) if most is None or h <= most}
+    refused: dict[int, Unsupported] = {}
     for horizon in sorted(wanted):
         try:
             quantiles, mean = bench.predict(bench.batch(horizon=horizon))
         except Unsupported as error:
             if most is not None:
                 fail(f"ModelInfo.max_horizon is {most} and a horizon of {horizon} is unsupported: {error}")
+            refused[horizon] = error
             continue
         if not quantiles.shape[2] == horizon == mean.shape[1]:
             fail(f"asked for {horizon} steps, predict returned {quantiles.shape[2]}, and means of {mean.shape[1]}")
+    if len(refused) == len(wanted):
+        raise refused[min(refused)]
+    return f"unsupported: {', '.join(map(str, refused))} steps" if refused else ""
 
 
 def _longest(bench: Bench) -> tuple[Batch, F32]:

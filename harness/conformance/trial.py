@@ -65,7 +65,7 @@ class Trial:
 
     name: str
     folder: PluginFolder | None = None
-    limit: float = 120.0
+    limit: float = 300.0
     checks: Sequence[str] = ()
     _site: Any = field(default=None, repr=False)
     _path: list[str] = field(default_factory=list, repr=False)

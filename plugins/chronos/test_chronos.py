@@ -292,6 +292,18 @@ def test_the_unit_does_not_matter(name: str, folders: dict[str, str]) -> None:
         assert model.notes.pop("windows of huge or tiny values, rescaled") == 3
 
 
+@pytest.mark.parametrize("name", ["chronos-bolt-tiny", "chronos-2", "chronos-2-multivariate"])
+def test_the_place_among_other_rows_does_not_matter(name: str, folders: dict[str, str]) -> None:
+    """To the bit. An odd number of rows together would fail: their 21 levels of 16 steps do not fill whole pairs of vector registers."""
+    rng = np.random.default_rng(4)
+    rows = [100 * rng.normal(size=n).cumsum() for n in rng.integers(80, 96, 63)]
+    model, batch = make(name, folders), Batch.from_contexts(rows, 16)
+    found = model.predict(batch).values
+    for order in (np.arange(63)[::-1], *(rng.permutation(63)[:42] for _ in range(4))):
+        part = Batch.from_contexts([rows[k] for k in order], 16)
+        np.testing.assert_array_equal(model.predict(part).values, found[order])
+
+
 def test_rows_of_a_batch() -> None:
     ragged = Ragged.from_rows([[NAN, 1, 2, NAN, 9], [NAN, NAN, 5], [3, NAN, 1e30, 8], [NAN, NAN]])
     before = ragged.values.copy()
@@ -304,7 +316,7 @@ def test_rows_of_a_batch() -> None:
     planned = list(chunks(lengths))
     assert sorted(np.concatenate([index for index, _, _ in planned]).tolist()) == list(range(10))
     widths = {int(lengths[k]): (width, together) for index, width, together in planned for k in index}
-    wanted = {1: (64, 32), 64: (64, 32), 65: (96, 32), 96: (96, 32), 97: (128, 32), 128: (128, 32), 129: (192, 21)}
+    wanted = {1: (64, 32), 64: (64, 32), 65: (96, 32), 96: (96, 32), 97: (128, 32), 128: (128, 32), 129: (192, 16)}
     assert widths == {**wanted, 8192: (8192, 1), 5000: (6144, 1)}
     assert all(len(index) <= together == 2 for index, _, together in chunks(lengths, 2))
 
@@ -515,6 +527,7 @@ def test_what_cannot_be_trained_on(folders: dict[str, str]) -> None:
         ("chronos-t5-tiny", {"temperature": 0}, "temperature got 0"),
         ("chronos-t5-tiny", {"context": 513}, "context got 513; wanted a whole number from 1 to 512"),
         ("chronos-bolt-tiny", {"rows": 0}, "rows got 0"),
+        ("chronos-2", {"rows": 3}, "rows got 3; wanted a power of two"),
         ("chronos-bolt-tiny", {"context": True}, "context got True; wanted a whole number from 1 to 2048"),
         ("chronos-bolt-tiny", {"dtype": "int8"}, "dtype got 'int8'; wanted float32 or bfloat16"),
         ("chronos-bolt-tiny", {"device": "gpu"}, "device got 'gpu'; wanted cpu, cuda or cuda:0"),

@@ -147,6 +147,24 @@ def test_horizons_follow_the_declared_limit() -> None:
         in failures(with_predict(limited), replace(INFO, max_horizon=30))["horizons"]
     )
     assert failures(with_predict(limited)) == {}
+    assert one("horizons", with_predict(limited))() == "unsupported: 50 steps"
+
+
+def test_what_is_unsupported_throughout_is_skipped_and_not_ok() -> None:
+    def refuses(self: Fan, batch: Batch) -> Forecast:
+        raise Unsupported("train it first")
+
+    def wants_ten(self: Fan, batch: Batch) -> Forecast:
+        if (batch.contexts.lengths < 10).any():
+            raise Unsupported("too short")
+        return Fan.predict(self, batch)
+
+    for name in ("horizons", "difficult_contexts"):
+        with pytest.raises(unittest.SkipTest, match="mine: train it first"):
+            one(name, with_predict(refuses))()
+    unsupported = "unsupported: one value, two values, one missing value, shorter than the season"
+    assert one("difficult_contexts", with_predict(wants_ten))() == unsupported
+    assert one("difficult_contexts", Fan)() == ""
 
 
 def test_dependence_on_the_batch_is_found() -> None:

@@ -108,6 +108,9 @@ def test_what_is_not_here_says_what_to_type(lab: Lab) -> None:
     assert found["broken"]["load"] == ("failed", "RuntimeError: no idea")
     assert all(set(checks) == {"load", "light_import"} for checks in found.values())
     lab.run("plugin", "test", "remote", "-m", "far").expect(3, "not here load no weights here; type: harness weights pull far")
+    folder(lab, "untrained", {"untrained": "raise Unsupported('train it first')"})
+    done = lab.run("plugin", "test", "./untrained", "-c", "card,levels")
+    done.expect(3, "skipped levels untrained: train it first", "untrained: 1 ok, 2 skipped; nothing was checked, see why it skips")
 
 
 def test_names_of_what_is_installed(lab: Lab) -> None:

@@ -68,7 +68,7 @@ def test_plugin_block_makes_a_model_that_runs(tmp_path: Path, environment: dict[
     assert re.search(r"^ seasonal_naive .* own +1\.0+ +\S+ +\S+ +1\.0+ ", out, re.MULTILINE), out
     checks = "from harness.testing import checks\nfor check in checks('mymodel'):\n    if str(check) == 'mymodel-card': print(check())"
     done = subprocess.run(["python", "-c", checks], check=False, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "None\n"), done.stdout + done.stderr
+    assert (done.returncode, done.stdout) == (0, "\n"), done.stdout + done.stderr
 
 
 def test_python_block_prints_scores(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import UsageError
-from harness_chronos.settings import above_zero, whole
+from harness_chronos.settings import above_zero, power_of_two, whole
 from harness_chronos.training import training_of
 
 __all__ = ["any_kind", "bolt", "chronos2", "t5"]
@@ -31,7 +31,7 @@ def t5(name: str, source: str) -> Callable[..., Any]:
         top_p: float | None = None,
     ) -> Any:
         """Args: see the plugin's README."""
-        together = whole(name, "rows", rows, 1, MOST_ROWS, 1)
+        together = power_of_two(name, "rows", rows, MOST_ROWS, 1)
         sampling: dict[str, Any] = {
             "temperature": above_zero(name, "temperature", temperature),
             "top_k": None if top_k is None else whole(name, "top_k", top_k, 1, 10**6, 1),
@@ -53,7 +53,7 @@ def bolt(name: str, source: str) -> Callable[..., Any]:
 
     def make(weights: str = "", device: str = "cpu", dtype: str = "float32", context: int | None = None, rows: int | None = None) -> Any:
         """Args: see the plugin's README."""
-        together = whole(name, "rows", rows, 1, MOST_ROWS, 0)
+        together = power_of_two(name, "rows", rows, MOST_ROWS, 0)
         from harness_chronos.bolt import ChronosBolt
         from harness_chronos.load import load
 
@@ -79,7 +79,7 @@ def chronos2(name: str, source: str, joint: bool = False, cross: bool = False) -
         batch_size: int | None = None,
     ) -> Any:
         """Args: see the plugin's README."""
-        together = whole(name, "rows", rows, 1, MOST_ROWS, CROSS if cross else 0)
+        together = whole(name, "rows", rows, 1, MOST_ROWS, CROSS) if cross else power_of_two(name, "rows", rows, MOST_ROWS, 0)
         training = training_of(name, adapter, learning_rate, max_steps, batch_size)
         if not isinstance(covariates, bool):
             raise UsageError(f"{name}: covariates got {covariates!r}; wanted true or false")
@@ -120,7 +120,7 @@ def any_kind(name: str) -> Callable[..., Any]:
             raise UsageError(
                 f"{name} has no weights of its own; give a folder: -M {name}:weights=FOLDER. Published ones: harness ls models"
             )
-        together = whole(name, "rows", rows, 1, MOST_ROWS, 0)
+        together = power_of_two(name, "rows", rows, MOST_ROWS, 0)
         samples = whole(name, "num_samples", num_samples, 1, 10_000, 0)
         if not isinstance(covariates, bool):
             raise UsageError(f"{name}: covariates got {covariates!r}; wanted true or false")

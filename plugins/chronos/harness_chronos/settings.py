@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness import UsageError
 
-__all__ = ["above_zero", "beyond", "whole"]
+__all__ = ["above_zero", "beyond", "power_of_two", "whole"]
 
 ADVICE = "We recommend keeping prediction length"
 """How the library's warning begins where a horizon is longer than it was trained for. `beyond` puts it in the notes."""
@@ -27,6 +27,18 @@ def whole(model: str, name: str, value: object, low: int, high: int, default: in
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise UsageError(f"{model}: {name} got {value!r}; wanted a whole number from {low} to {high}")
     return value
+
+
+def power_of_two(model: str, name: str, value: object, high: int, default: int) -> int:
+    """A power of two of a parameter; None is the default.
+
+    Raises:
+        UsageError: anything else.
+    """
+    found = whole(model, name, value, 1, high, default)
+    if found & (found - 1):
+        raise UsageError(f"{model}: {name} got {value!r}; wanted a power of two, as in 8: others would make a forecast depend on its place")
+    return found
 
 
 def above_zero(model: str, name: str, value: object, high: float = math.inf) -> float | None:
