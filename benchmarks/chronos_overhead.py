@@ -119,7 +119,7 @@ def measure(what: str, model: str, folder: Path, lengths: str, contexts: list[np
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="also networks of the published sizes: three minutes of CPU")
+    parser.add_argument("--full", action="store_true", help="also networks of the published sizes: three to four minutes of CPU")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--windows", type=int, default=64)
     options = parser.parse_args()

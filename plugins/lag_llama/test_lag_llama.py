@@ -12,29 +12,17 @@ import pytest
 torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 from harness_lag_llama import LagLlama  # noqa: E402
-from harness_lag_llama.network import Network, Shape  # noqa: E402
 from harness_lag_llama.sampling import Scaling, student_t  # noqa: E402
 from harness_lag_llama.training import gained, log_likelihood  # noqa: E402
 from harness_lag_llama.weights import load, save  # noqa: E402
 from harness_lag_llama.windows import Series  # noqa: E402
+from tiny_lag_llama import TINY, made  # noqa: E402
 
 from harness import Batch, UsageError  # noqa: E402
 from harness.errors import Unavailable  # noqa: E402
 from harness.testing import checks, make_batch  # noqa: E402
 
-TINY = Shape(layers=1, heads=2, head_width=4, lags=(0, 1, 3, 7), context=8)
 PARAMS = {"context": 8, "num_samples": 5, "learning_rate": 0.01, "max_steps": 5}
-
-
-def made(shape: Shape, seed: int = 7) -> Network:
-    """A network with weights drawn by numpy, so that another torch draws the same."""
-    rng = np.random.default_rng(seed)
-    network = Network(shape)
-    size = {name: 1.0 if name.endswith(".scale") else 0.3 for name in network.state_dict()}
-    network.load_state_dict(
-        {n: torch.from_numpy(rng.normal(0, size[n], p.shape).astype(np.float32)) for n, p in network.state_dict().items()}
-    )
-    return network.eval()
 
 
 @pytest.fixture(scope="module")

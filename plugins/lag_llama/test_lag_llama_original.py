@@ -22,24 +22,13 @@ from harness_lag_llama.lags import LAGS  # noqa: E402
 from harness_lag_llama.network import Network, Shape  # noqa: E402
 from harness_lag_llama.sampling import Scaling, sample_paths, student_t, tokens  # noqa: E402
 from harness_lag_llama.weights import save  # noqa: E402
+from tiny_lag_llama import TINY, made  # noqa: E402
 
 from harness import Batch  # noqa: E402
 
 SMALL = Shape(layers=2, heads=3, head_width=4)
 """The published lags, so that all of a token is there, and 21 thousand weights."""
-TINY = Shape(layers=1, heads=2, head_width=4, lags=(0, 1, 3, 7), context=8)
 GOLDEN = Path(__file__).with_name("golden.json")
-
-
-def made(shape: Shape, seed: int = 7) -> Network:
-    """A network with weights drawn by numpy, so that another torch draws the same."""
-    rng = np.random.default_rng(seed)
-    network = Network(shape)
-    size = {name: 1.0 if name.endswith(".scale") else 0.3 for name in network.state_dict()}
-    network.load_state_dict(
-        {n: torch.from_numpy(rng.normal(0, size[n], p.shape).astype(np.float32)) for n, p in network.state_dict().items()}
-    )
-    return network.eval()
 
 
 def gluonts(module: str = "") -> Any:

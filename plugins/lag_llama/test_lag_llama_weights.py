@@ -27,18 +27,12 @@ from harness_lag_llama.checkpoint import Inert, read  # noqa: E402
 from harness_lag_llama.lags import LAGS  # noqa: E402
 from harness_lag_llama.network import Network, Shape  # noqa: E402
 from harness_lag_llama.weights import load, save  # noqa: E402
+from tiny_lag_llama import made  # noqa: E402
 
 from harness import UsageError  # noqa: E402
 from harness.testing import make_batch  # noqa: E402
 
 SHAPE = Shape(layers=2, heads=3, head_width=4)
-
-
-def made(shape: Shape = SHAPE, seed: int = 7) -> Network:
-    rng = np.random.default_rng(seed)
-    network = Network(shape)
-    network.load_state_dict({n: torch.from_numpy(rng.normal(0, 0.3, p.shape).astype(np.float32)) for n, p in network.state_dict().items()})
-    return network.eval()
 
 
 class Unknown(list[Any]):
@@ -92,7 +86,7 @@ def lightning(network: Network, **changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     file = tmp_path / "lag-llama.ckpt"
-    torch.save(lightning(made()), file)
+    torch.save(lightning(made(SHAPE)), file)
     return file
 
 
@@ -104,8 +98,8 @@ def same(a: Network, b: Network) -> bool:
 def test_a_lightning_checkpoint_is_read(checkpoint: Path) -> None:
     with pytest.raises(pickle.UnpicklingError):
         torch.load(checkpoint, weights_only=True)  # so it takes a reader of one's own
-    assert same(load(checkpoint), made())
-    assert same(load(checkpoint.parent), made())
+    assert same(load(checkpoint), made(SHAPE))
+    assert same(load(checkpoint.parent), made(SHAPE))
     found = read(checkpoint)
     assert found["epoch"] == 3
     assert isinstance(found["hyper_parameters"]["model_kwargs"]["distr_output"], Inert)
@@ -114,8 +108,8 @@ def test_a_lightning_checkpoint_is_read(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_every_protocol_of_pickle(protocol: int, tmp_path: Path) -> None:
-    torch.save(lightning(made()), tmp_path / "a.ckpt", pickle_protocol=protocol)
-    assert same(load(tmp_path), made())
+    torch.save(lightning(made(SHAPE)), tmp_path / "a.ckpt", pickle_protocol=protocol)
+    assert same(load(tmp_path), made(SHAPE))
 
 
 def test_sizes_are_those_of_the_tensors_and_the_published_one_needs_no_settings(tmp_path: Path) -> None:
@@ -125,7 +119,7 @@ def test_sizes_are_those_of_the_tensors_and_the_published_one_needs_no_settings(
     content["state_dict"]["model.transformer.wte.weight"] = content["state_dict"]["model.transformer.wte.weight"].t().contiguous().t()
     torch.save(content, tmp_path / "a.ckpt")
     assert same(load(tmp_path), network)
-    torch.save(lightning(made()) | {"hyper_parameters": {}}, tmp_path / "a.ckpt")
+    torch.save(lightning(made(SHAPE)) | {"hyper_parameters": {}}, tmp_path / "a.ckpt")
     with pytest.raises(UsageError, match="does not say how many heads its width of 12 has"):
         load(tmp_path)
 
@@ -218,7 +212,7 @@ def test_nothing_in_a_pickle_is_run(name: str, inside: bool, tmp_path: Path, che
     except UsageError as error:
         assert "evil.ckpt" in str(error)
     else:
-        assert inside and same(network, made())  # the tensors are fine, and what is beside them did nothing
+        assert inside and same(network, made(SHAPE))  # the tensors are fine, and what is beside them did nothing
     assert not trace.exists()
     assert "antigravity" not in set(sys.modules) - before
     assert collections.OrderedDict.__init__ is not os.system
@@ -296,7 +290,7 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
     archive(file, b"\x80\x02}.", compress=zipfile.ZIP_DEFLATED)
     with pytest.raises(UsageError, match="compressed"):
         load(file)
-    torch.save(lightning(made()), file, _use_new_zipfile_serialization=False)
+    torch.save(lightning(made(SHAPE)), file, _use_new_zipfile_serialization=False)
     with pytest.raises(UsageError, match=r"torch.save"):
         load(file)
 
@@ -313,13 +307,13 @@ def test_other_archives_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_other_networks_are_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    torch.save(lightning(made(), **changes), tmp_path / "a.ckpt")
+    torch.save(lightning(made(SHAPE), **changes), tmp_path / "a.ckpt")
     with pytest.raises(UsageError, match=said):
         load(tmp_path)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    network = made()
+    network = made(SHAPE)
     network.param_proj.proj[1].bias.data[:] = torch.nan
     torch.save(lightning(network), tmp_path / "a.ckpt")
     with pytest.raises(UsageError, match=r"param_proj.proj.1.bias holds values that are not finite"):
@@ -332,7 +326,7 @@ def test_folders_and_configurations_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UsageError, match=r"notes.txt is no file of weights"):
         load(tmp_path / "notes.txt")
-    save(made(), tmp_path)
+    save(made(SHAPE), tmp_path)
     config = tmp_path / "config.json"
     usual = json.loads(config.read_text())
     wrong: list[tuple[Any, str]] = [

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness_tabpfn_ts.releases import RELEASES
+from tiny_tabpfn import checkpoint
 
 from harness import Batch, Unavailable, Unsupported, UsageError
 from harness.forecast import Ragged
@@ -28,48 +29,7 @@ from harness.frequency import shift
 from harness.testing import checks, make_batch
 
 V2, V3, V35 = RELEASES
-SMALL = {"embed_dim": 16, "nlayers": 1, "dist_embed_num_blocks": 1, "dist_embed_num_heads": 2, "dist_embed_num_inducing_points": 8}
-SMALL |= {"feat_agg_num_blocks": 1, "feat_agg_num_heads": 2, "feat_agg_num_cls_tokens": 2, "icl_num_heads": 2, "decoder_head_dim": 8}
-SIZES: dict[str, dict[str, int]] = {
-    # 0 classes: a regressor. -1 would be taken for a number of classes.
-    "tabpfn_v2": {"max_num_classes": 0, "emsize": 24, "nlayers": 2, "nhead": 2},
-    "tabpfn_v3": {"max_num_classes": 0, "decoder_num_heads": 2, **SMALL},
-    "tabpfn_v3_5": {"max_num_classes": 10, "decoder_num_heads": 2, **SMALL},
-}
-BARS = 100
 LEVELS = [0.1, 0.5, 0.9]
-
-
-def checkpoint(architecture: str, path: Path) -> Path:
-    """A checkpoint with random weights and bars from -4 to 4 standard deviations, in the layout of its version."""
-    import harness_tabpfn_ts.network  # noqa: F401  (sets the library's environment before it is imported)
-    import torch
-    from tabpfn.architectures import ARCHITECTURES
-    from tabpfn.architectures.shared.bar_distribution import FullSupportBarDistribution
-    from tabpfn.checkpoint import save_as_safetensors
-    from tabpfn.constants import ModelVersion
-    from tabpfn.inference_config import InferenceConfig
-
-    kind = ARCHITECTURES[architecture]
-    config, unknown = kind.parse_config({**SIZES[architecture], "num_buckets": BARS})
-    assert not unknown
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = kind.get_architecture(config)
-        with torch.no_grad():  # as it begins, its blocks add nothing, and the answer would not depend on the table
-            for weight in network.parameters():
-                weight.add_(torch.randn_like(weight) * 0.05)
-    state = dict(network.state_dict())
-    borders = torch.cat([torch.tensor([-100.0]), torch.linspace(-4, 4, BARS - 1), torch.tensor([100.0])])
-    whole: dict[str, Any] = {"state_dict": state, "config": asdict(config)}
-    if architecture == "tabpfn_v2":
-        state |= {f"criterion.{k}": v for k, v in FullSupportBarDistribution(borders).state_dict().items()}
-    else:
-        state |= {k: borders for k in state if k.endswith("regression_borders")}
-        later = InferenceConfig.get_default("regression", ModelVersion.V2_5)
-        whole |= {"architecture_name": architecture, "inference_config": asdict(later)}
-    (save_as_safetensors if path.suffix == ".safetensors" else torch.save)(whole, path)
-    return path
 
 
 @pytest.fixture(scope="session")
