@@ -18,13 +18,11 @@ torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip in
 chronos: Any = pytest.importorskip("chronos", reason="chronos is not installed: pip install harness-chronos")
 transformers: Any = pytest.importorskip("transformers", reason="transformers is not installed: pip install 'transformers>=5,<6'")
 
-from chronos.chronos2 import Chronos2Model  # noqa: E402
-from chronos.chronos2.config import Chronos2CoreConfig  # noqa: E402
-from chronos.chronos_bolt import ChronosBoltModelForForecasting  # noqa: E402
 from harness_chronos import cards, tune  # noqa: E402
 from harness_chronos.contexts import chunks, rows_of  # noqa: E402
 from harness_chronos.items import parts_of, prepared  # noqa: E402
 from harness_chronos.t5 import Draws, own_draws, uniforms  # noqa: E402
+from tiny_chronos import LEVELS, bolt_folder, second_folder, t5_folder  # noqa: E402
 
 from harness import Batch, Ragged, Unavailable, Unsupported, UsageError  # noqa: E402
 from harness.forecast import F32  # noqa: E402
@@ -33,8 +31,6 @@ from harness.quantiles import to_quantiles  # noqa: E402
 from harness.testing import checks, make_batch  # noqa: E402
 
 NAN = np.nan
-DECILES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-LEVELS = [0.01, *(round(0.05 * k, 2) for k in range(1, 20)), 0.99]
 SMALL: dict[str, dict[str, Any]] = {
     "chronos-t5-tiny": {"num_samples": 2, "rows": 8},
     "chronos-bolt-tiny": {},
@@ -45,52 +41,6 @@ SMALL: dict[str, dict[str, Any]] = {
 SHOWN = ("light_import", "levels", "requested_levels", "horizons", "long_context", "affine", "memory")
 ELSEWHERE = {"chronos-2-multivariate": SHOWN, "chronos-2-cross": SHOWN}
 """Checks that chronos-2 has passed, and that the others could not fail by themselves: seconds each."""
-
-
-def grown(network: Any, folder: Path) -> Path:
-    """Weights far from a new network's, whose forecasts all look alike, in a folder that the library writes."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        for name, value in network.named_parameters():
-            torch.nn.init.normal_(value, std=0.3) if value.ndim > 1 else torch.nn.init.normal_(value, mean=float("norm" in name), std=0.1)
-    transformers.utils.logging.disable_progress_bar()
-    network.save_pretrained(folder)
-    return folder
-
-
-def t5_folder(folder: Path) -> Path:
-    options = {
-        "tokenizer_class": "MeanScaleUniformBins", "tokenizer_kwargs": {"low_limit": -15.0, "high_limit": 15.0}, "n_tokens": 64,
-        "n_special_tokens": 2, "pad_token_id": 0, "eos_token_id": 1, "use_eos_token": True, "model_type": "seq2seq", "context_length": 512,
-        "prediction_length": 64, "num_samples": 20, "temperature": 1.0, "top_k": 50, "top_p": 1.0,
-    }  # fmt: skip
-    config = transformers.T5Config(
-        vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_decoder_layers=1, num_heads=2, feed_forward_proj="relu",
-        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, tie_word_embeddings=True,
-    )  # fmt: skip
-    config.chronos_config, config.chronos_pipeline_class = options, "ChronosPipeline"
-    return grown(transformers.T5ForConditionalGeneration(config), folder)
-
-
-def bolt_folder(folder: Path) -> Path:
-    options = {"context_length": 2048, "prediction_length": 64, "quantiles": DECILES, "use_reg_token": True}
-    config = transformers.T5Config(
-        vocab_size=2, d_model=16, d_kv=4, d_ff=16, num_layers=2, num_decoder_layers=2, num_heads=4, feed_forward_proj="relu",
-        pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, reg_token_id=1,
-    )  # fmt: skip
-    config.chronos_config = options | {"input_patch_size": 16, "input_patch_stride": 16}
-    config.chronos_pipeline_class, config.architectures = "ChronosBoltPipeline", ["ChronosBoltModelForForecasting"]
-    return grown(ChronosBoltModelForForecasting(config), folder)
-
-
-def second_folder(folder: Path) -> Path:
-    config = Chronos2CoreConfig(d_model=16, d_kv=4, d_ff=16, num_layers=2, num_heads=4, reg_token_id=1)
-    config.chronos_config = {
-        "context_length": 8192, "input_patch_size": 16, "input_patch_stride": 16, "output_patch_size": 16, "max_output_patches": 64,
-        "quantiles": LEVELS, "time_encoding_scale": 8192, "use_arcsinh": True, "use_reg_token": True,
-    }  # fmt: skip
-    config.chronos_pipeline_class, config.architectures = "Chronos2Pipeline", ["Chronos2Model"]
-    return grown(Chronos2Model(config), folder)
 
 
 @pytest.fixture(scope="module")
@@ -316,8 +266,9 @@ def test_rows_of_a_batch() -> None:
     planned = list(chunks(lengths))
     assert sorted(np.concatenate([index for index, _, _ in planned]).tolist()) == list(range(10))
     widths = {int(lengths[k]): (width, together) for index, width, together in planned for k in index}
-    wanted = {1: (64, 32), 64: (64, 32), 65: (96, 32), 96: (96, 32), 97: (128, 32), 128: (128, 32), 129: (192, 16)}
+    wanted = {1: (64, 32), 64: (64, 32), 65: (96, 32), 96: (96, 32), 97: (128, 32), 128: (128, 32), 129: (192, 32)}
     assert widths == {**wanted, 8192: (8192, 1), 5000: (6144, 1)}
+    assert {together for _, _, together in chunks(lengths, device="cuda")} == {1024, 32}
     assert all(len(index) <= together == 2 for index, _, together in chunks(lengths, 2))
 
 

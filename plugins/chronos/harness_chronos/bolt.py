@@ -42,7 +42,7 @@ class ChronosBolt:
         levels = self.pipeline.quantiles
         values = np.zeros((len(batch), len(levels), batch.horizon), np.float32)
         observed = np.flatnonzero(rows.lengths)
-        for index, width, together in chunks(rows.lengths[observed], self.rows):
+        for index, width, together in chunks(rows.lengths[observed], self.rows, self.pipeline.model.device.type):
             some = observed[index]
             x = torch.from_numpy(filled(rows.cut(some, width), together))  # [r, T]
             with beyond(self.notes, batch.horizon, self.pipeline.model_prediction_length):

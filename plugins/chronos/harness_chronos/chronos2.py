@@ -32,9 +32,6 @@ from harness_chronos.training import Training
 
 __all__ = ["Chronos2"]
 
-STEPS = 2048
-"""Of all rows that run together: this network is large, and busy with fewer rows than Bolt."""
-
 
 class Chronos2:
     """Quantiles of a Chronos-2 network.
@@ -89,7 +86,7 @@ class Chronos2:
     def _single(self, parts: Parts, items: Sequence[Item], values: F32) -> None:
         """Fill in the forecasts of items of one row."""
         alone = np.array([item.windows[0] for item in items], np.int64)
-        for index, width, together in chunks(parts.target.lengths[alone], self.rows, STEPS):
+        for index, width, together in chunks(parts.target.lengths[alone], self.rows, self.pipeline.model.device.type):
             some = alone[index]
             x = torch.from_numpy(filled(parts.target.cut(some, width), together))  # [r, T]
             q = self.pipeline.predict(x[:, None], values.shape[2], batch_size=together)  # r of [1, Q, H]

@@ -23,9 +23,10 @@ __all__ = ["Rows", "chunks", "count", "filled", "rows_of", "unscaled"]
 
 ORDINARY = (2.0**-30, 2.0**40)
 """Between these the largest absolute value of a row may lie."""
-STEPS = 4096
-"""Steps of all rows that run together, by default: with more a CPU is hardly faster, and a window that is alone costs as much as all."""
-MOST_ROWS = 32
+STEPS = {"cpu": 8192, "cuda": 1 << 18}
+"""Steps of all rows that run together, by device: with more it is hardly faster, and a window that is alone costs as much as all."""
+NARROW = 256
+"""Steps that a row counts as at least: a narrow one has its share of the work, too."""
 NARROWEST = 64
 Kind = TypeVar("Kind", bound=np.generic)
 LARGEST = float(np.finfo(np.float32).max)
@@ -101,14 +102,14 @@ def count(rows: Rows, notes: MutableMapping[str, object]) -> None:
             notes[what] = number + (before if isinstance(before, int) else 0)
 
 
-def chunks(lengths: I64, rows: int = 0, steps: int = STEPS) -> Iterator[tuple[I64, int, int]]:
+def chunks(lengths: I64, rows: int = 0, device: str = "cpu") -> Iterator[tuple[I64, int, int]]:
     """Which rows run together: (their places, the width to cut them to, how many rows the network is given), by their lengths [n].
 
     The last two follow from a row's own length alone, so that its forecast is the same bits whatever runs beside it. Widths are 64, 96,
     128, 192, 256, ...: whole patches of 16 steps, at most half as long again as the row.
 
     Args:
-        rows: at a time; 0 is as many as make so many `steps`, 32 at most, and a power of two. So it must be: of numbers in no whole pairs
+        rows: at a time; 0 is as many as make the `STEPS` of the device, and a power of two. So it must be: of numbers in no whole pairs
             of vector registers the last ones are worked on one by one, and the last bits of an asinh or sinh then depend on the place.
     """
     widths = np.full(len(lengths), NARROWEST, np.int64)
@@ -118,7 +119,7 @@ def chunks(lengths: I64, rows: int = 0, steps: int = STEPS) -> Iterator[tuple[I6
         widths = np.where(short, grown, widths)
     for width in np.unique(widths).tolist():
         index = np.flatnonzero(widths == width)
-        together = rows or min(MOST_ROWS, 1 << (max(1, steps // width).bit_length() - 1))
+        together = rows or 1 << (max(1, STEPS[device] // max(width, NARROW)).bit_length() - 1)
         for low in range(0, len(index), together):
             yield index[low : low + together], width, together
 

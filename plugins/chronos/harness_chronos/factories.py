@@ -31,7 +31,7 @@ def t5(name: str, source: str) -> Callable[..., Any]:
         top_p: float | None = None,
     ) -> Any:
         """Args: see the plugin's README."""
-        together = power_of_two(name, "rows", rows, MOST_ROWS, 1)
+        together = power_of_two(name, "rows", rows, MOST_ROWS, 1 if device == "cpu" else 16)  # a CPU is busy with the samples of one window
         sampling: dict[str, Any] = {
             "temperature": above_zero(name, "temperature", temperature),
             "top_k": None if top_k is None else whole(name, "top_k", top_k, 1, 10**6, 1),

@@ -25,6 +25,10 @@ __all__ = ["ROWS", "Forecaster", "Trained"]
 
 ROWS = 32
 """Windows that go through a network together: always so many, filled up with copies, so that no rounding depends on their number."""
+def width(samples: int) -> int:
+    return 32
+
+
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -63,6 +67,7 @@ class Forecaster:
     def __init__(self, predictor: Any, trained: Trained) -> None:
         self.predictor, self.trained = predictor, trained
         self.notes: dict[str, Any] = dict(trained.facts)
+        self._alone = False
 
     @one_thread()
     def predict(self, batch: Batch) -> Forecast:
@@ -113,7 +118,28 @@ class Forecaster:
         return replace(batch, past_covariates=used["past"], known_covariates=used["known"])
 
     def _drawn(self, made: list[Entry], seeds: list[int]) -> list[Any]:
-        """Window by window: a network draws for all windows of a batch from one stream, in which each would depend on the others."""
+        """In chunks, each window's draws from its own seed; window by window a network whose draws cannot be told apart."""
+        from harness_gluonts.draws import Draws, Uncovered, samples_of
+
+        samples = samples_of(self.predictor.network)
+        if samples is None or self._alone:
+            return self._one_by_one(made, seeds)
+        size = width(samples)
+        self.predictor.batch_size = size
+        found: list[Any] = []
+        try:
+            for low in range(0, len(made), size):
+                some = made[low : low + size]
+                more = [dict(some[0]) for _ in range(size - len(some))]
+                with Draws(seeds[low : low + size], size, samples, self.predictor.device):
+                    found += list(self.predictor.predict(some + more))[: len(some)]
+        except Uncovered:
+            self._alone = True  # so it is for all of its windows: what a network draws from is not a matter of the data
+            return self._one_by_one(made, seeds)
+        return found
+
+    def _one_by_one(self, made: list[Entry], seeds: list[int]) -> list[Any]:
+        self.notes["one_by_one"] = self.notes.get("one_by_one", 0) + len(made)
         found = []
         for entry, seed in zip(made, seeds, strict=True):
             reseed(seed)
