@@ -12,16 +12,17 @@ import os
 import statistics
 import time
 
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 from typing import Any
 
 from harness.cells import Cell
+from harness.environments import Environment
 from harness.execute import forecast_cell
 from harness.plugins import Plugins
 from harness.specimens import make_data
 from harness.workers import ChildWorker, InProcessWorker
+
+# Before a model's library is imported; workers are told by their own count of threads.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 class Nowhere:
@@ -32,6 +33,16 @@ class Nowhere:
 
     def forecasts(self, index: Any, quantiles: Any, mean: Any) -> None:
         pass
+
+
+KINDS = ("in process", "child", "environment")
+
+
+def start(kind: str, plugins: Plugins, there: Environment) -> InProcessWorker | ChildWorker:
+    """A worker of this kind."""
+    if kind == "in process":
+        return InProcessWorker(plugins)
+    return ChildWorker(1, there if kind == "environment" else None)
 
 
 def main() -> None:
@@ -51,23 +62,19 @@ def main() -> None:
         plugins.settle("process")
         if there is None:
             raise SystemExit(f"there is no environment for {name}; type: harness env build {name}")
-        workers: dict[str, Any] = {
-            "in process": lambda: InProcessWorker(plugins),
-            "child": lambda: ChildWorker(1),
-            "environment": lambda: ChildWorker(1, there),
-        }
-        started, seconds = {}, {kind: [] for kind in workers}
-        ready = {}
-        for kind, make in workers.items():
+        ready: dict[str, Any] = {}
+        started: dict[str, float] = {}
+        for kind in KINDS:
             begin = time.perf_counter()
-            ready[kind] = make()
+            ready[kind] = start(kind, plugins, there)
             ready[kind].load(name, {}, None)
             started[kind] = time.perf_counter() - begin
+        seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
         cell = Cell("", data.task, name, name, {}, "zero-shot", "", 0, "", {})
         for turn in range(options.turns + 1):
             for kind, worker in ready.items():
                 begin = time.perf_counter()
-                outcome, facts, _ = forecast_cell(cell, data, here.info, worker, Nowhere(), metrics)()
+                outcome, _, _ = forecast_cell(cell, data, here.info, worker, Nowhere(), metrics)()
                 assert outcome.status == "ok", outcome.reason
                 if turn:  # the first one warms up
                     seconds[kind].append(time.perf_counter() - begin)
@@ -77,7 +84,8 @@ def main() -> None:
         for kind, times in seconds.items():
             middle = statistics.median(times)
             ratio = statistics.median(t / b for t, b in zip(times, seconds["in process"], strict=True))
-            print(f"{name:16} {kind:12} start {started[kind]:6.2f} s  run {middle:7.3f} s ({min(times):.3f}–{max(times):.3f})  ratio {ratio:.2f}")
+            spread = f"{min(times):.3f}–{max(times):.3f}"
+            print(f"{name:16} {kind:12} start {started[kind]:6.2f} s  run {middle:7.3f} s ({spread})  ratio {ratio:.2f}")
         extra = statistics.median(seconds["environment"]) - base
         print(f"{name:16} {'':12} environment − in process: {1e6 * extra / len(data):.1f} µs a window")
 

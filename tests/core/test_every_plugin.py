@@ -77,10 +77,8 @@ def test_every_library_runs_on_the_embedded_suite(home: Lab, weights: dict[str, 
 
 def test_those_that_are_trained_on_each_task(home: Lab) -> None:
     models = "patchtst,deepar,tft,dlinear,gluonts:gluonts.torch.SimpleFeedForwardEstimator"
-    trained = home.run(
-        "run", "-m", models, "--mode", "full", "--budget", "2steps", "-t", "us_births/W/short,hospital/M/short", "--limit", "1", "--threads", "1", "--json",
-        timeout=900,
-    )  # fmt: skip
+    part = ["-t", "us_births/W/short,hospital/M/short", "--limit", "1", "--threads", "1"]
+    trained = home.run("run", "-m", models, "--mode", "full", "--budget", "2steps", *part, "--json", timeout=900)
     assert {c["status"] for c in trained.expect(0).json()["cells"]} == {"ok"}
 
 

@@ -22,9 +22,9 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["Draws", "Uncovered", "samples_of"]
 
 ROWWISE: frozenset[Callable[..., Any]] = frozenset({torch.normal, torch._standard_gamma, torch.poisson, torch.multinomial})
-"""Functions that draw row by row of their tensors: all that Student's t, normal, negative binomial and discrete distributions need."""
-IN_PLACE: frozenset[Callable[..., Any]] = frozenset({torch.Tensor.uniform_})
-"""Those that fill a tensor: of Laplace's distribution."""
+"""Functions that draw for the rows of their tensors: of normal, gamma (of Student's t), negative binomial and discrete distributions."""
+IN_PLACE: frozenset[Callable[..., Any]] = frozenset({torch.Tensor.normal_, torch.Tensor.uniform_})
+"""Functions that fill a tensor: of Student's t and Laplace's distributions."""
 
 
 class Uncovered(Exception):

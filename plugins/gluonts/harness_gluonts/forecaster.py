@@ -24,11 +24,10 @@ from harness_gluonts.saved import write
 __all__ = ["ROWS", "Forecaster", "Trained"]
 
 ROWS = 32
-"""Windows that go through a network together: always so many, filled up with copies, so that no rounding depends on their number."""
-def width(samples: int) -> int:
-    return 32
+"""Windows that go through a network together: always so many, filled up with copies, so that no rounding depends on their number.
 
-
+No fewer: torch computes a sigmoid and its like in blocks of 16 or 32 numbers, and what is left over in another way, whose last bit may
+differ. With 32 windows nothing is left over, however many numbers each has; with 8 of 10 paths each, places in the batch were seen."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -118,23 +117,19 @@ class Forecaster:
         return replace(batch, past_covariates=used["past"], known_covariates=used["known"])
 
     def _drawn(self, made: list[Entry], seeds: list[int]) -> list[Any]:
-        """In chunks, each window's draws from its own seed; window by window a network whose draws cannot be told apart."""
+        """Together, each window's draws from its own seed; one by one for a network whose draws cannot be told apart."""
         from harness_gluonts.draws import Draws, Uncovered, samples_of
 
         samples = samples_of(self.predictor.network)
         if samples is None or self._alone:
             return self._one_by_one(made, seeds)
-        size = width(samples)
-        self.predictor.batch_size = size
         found: list[Any] = []
         try:
-            for low in range(0, len(made), size):
-                some = made[low : low + size]
-                more = [dict(some[0]) for _ in range(size - len(some))]
-                with Draws(seeds[low : low + size], size, samples, self.predictor.device):
-                    found += list(self.predictor.predict(some + more))[: len(some)]
+            for low in range(0, len(made), ROWS):
+                with Draws(seeds[low : low + ROWS], ROWS, samples, self.predictor.device):
+                    found += self._together(made[low : low + ROWS])
         except Uncovered:
-            self._alone = True  # so it is for all of its windows: what a network draws from is not a matter of the data
+            self._alone = True  # and so for all of its windows: how a network draws is no matter of the data
             return self._one_by_one(made, seeds)
         return found
 

@@ -106,7 +106,8 @@ class PublishedTTM:
 
     Args:
         weights: the folder of a network (config.json and model.safetensors), or a folder of such folders; None is what
-            `harness weights pull` has fetched. Of several, each window takes one whose horizon is long enough, with the longest context that the window fills, then the shortest horizon.
+            `harness weights pull` has fetched. Of several, each window takes one whose horizon is long enough, with the longest context
+            that the window fills, then the shortest horizon.
         release: r1 or r2; what is said when weights are missing.
         context_length: only networks with this context.
         padding: zero or mask; what short contexts are padded with.
