@@ -52,7 +52,7 @@ def timed(calls: dict[str, Callable[[], object]], repeat: int) -> dict[str, floa
 
 
 def main() -> None:
-    """Print milliseconds per window and the ratio for a predictor of samples, a network of distributions, and one that draws paths."""
+    """Print milliseconds per window and the ratio for a predictor of samples, a network of distributions, and those that draw paths."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=512)
     parser.add_argument("--context", type=int, default=512)
@@ -75,9 +75,11 @@ def main() -> None:
         ("simple-feedforward", {"batch_size": 32}, 32),
         ("deepar", deepar, 32),
         ("deepar", deepar, 1),
+        ("deepnpts", {"batch_size": 32}, 32),
+        ("wavenet", deepar, 32),
     ]
     for name, params, batch_size in turns:
-        count = args.windows if name != "deepar" else max(1, args.windows // 16)
+        count = args.windows if name in ("gluonts", "simple-feedforward") else max(1, args.windows // 16)  # paths take long
         part = windows(count, args.context)
         session = Session(load())
         session.load(name, dict(params))

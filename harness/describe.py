@@ -28,13 +28,16 @@ def describe_plugins(plugins: Plugins, distribution: str) -> dict[str, Any]:
     """All that a plan needs to know of a distribution's models without importing it."""
     from harness.environments.record import normal
 
-    mine = [m for m in plugins.models.values() if normal(m.distribution) == normal(distribution)]
+    own = [m for m in plugins.models.values() if normal(m.distribution) == normal(distribution)]
+    # Their factories are asked while a run is planned, in the harness's own environment.
+    mine = [m for m in own if not any(callable(getattr(m.factory, name, None)) for name in ("uses", "canonical_params"))]
+    left = [f"model '{m.info.name}' is planned by its own factory, so it runs only beside the harness" for m in own if m not in mine]
     names = {m.plugin for m in mine}
     wrappers = {name: module_digest(plugins.pm.get_plugin(name)) for name in plugins.wrappers()}
     modules = {name: plugins.pm.get_plugin(name) for name in sorted({*names, *wrappers})}
     return {
         "models": [_model(m) for m in mine],
-        "failures": [str(f) for f in plugins.failures.values()],
+        "failures": [*map(str, plugins.failures.values()), *left],
         "wrappers": wrappers,
         "sources": {name: module_digest(module) for name, module in modules.items()},
         "files": {path: facts for module in modules.values() for path, facts in stamps(module).items()},

@@ -126,10 +126,23 @@ def _target_file(info: ModelInfo, params: Mapping[str, Any]) -> dict[str, str]:
     return {PARAMETER: state.hexdigest()}
 
 
+@functools.lru_cache(maxsize=256)
+def _weights_digest_of(repository: str, patterns: tuple[str, ...], folder: Path) -> str:
+    return pulled_digest(ModelInfo("", weights=repository, weights_files=patterns), folder)
+
+
+def _weights_digest(info: ModelInfo, folder: Path) -> str:
+    """`pulled_digest`, once in a process: a run asks for each of its cells."""
+    try:
+        return _weights_digest_of(info.weights, info.weights_files, folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+
+
 def _published(info: ModelInfo) -> str:
     """A hash of the published weights that were fetched for a model; "" where there are none."""
     folder = pulled(info)
-    return "" if folder is None else pulled_digest(info, folder) or file_digest(str(folder))
+    return "" if folder is None else _weights_digest(info, folder)
 
 
 def file_digest(text: str) -> str:

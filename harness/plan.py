@@ -146,7 +146,7 @@ def make_plan(
     scope = scope_of(spec)
     if not spec.seeds or not all(0 <= seed < 2**63 for seed in spec.seeds):
         raise UsageError(f"got seeds {list(spec.seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in --seed 0 or --seed 0-4")
-    plugins.settle(spec.isolation, fresh=True)
+    plugins.settle(spec.isolation, asked=[text.partition("[")[0].partition(":")[0].strip() for text in split_list(spec.models)])
     models = select_models(plugins, spec.models, spec.model_args)
     if spec.isolation == "env" and (bare := sorted({m.distribution for m, _ in models if m.environment is None})):
         names = " ".join(bare)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import fnmatch
 import functools
 import hashlib
 import importlib.metadata
@@ -190,13 +191,14 @@ class Plugins:
 
         return register
 
-    def settle(self, isolation: str, fresh: bool = False) -> None:
+    def settle(self, isolation: str, asked: Sequence[str] = ()) -> None:
         """Decide for each model whether it is the one of this environment or of an environment of its plugin's own.
 
         Args:
             isolation: "env" = of its own wherever one is built; "auto" = of its own where the plugin cannot be imported here, or what it
                 requires is not installed here in the versions that it wants; anything else = of this environment.
-            fresh: ask a plugin again what it registers where its sources have changed since; one that cannot say is left out.
+            asked: names or globs of the models that are to be run. A plugin that has one of them, or may have since its sources were
+                changed, is asked again what it registers; one that cannot say is left out.
         """
         for name, here in self._moved.items():
             if here is None:
@@ -208,13 +210,15 @@ class Plugins:
             return
         from harness.environments.record import Elsewhere, info_of, latest, normal
 
-        for distribution, environment in latest().items():
-            if fresh:
+        built = latest()
+        known = {*self.models, *(m["info"]["name"] for environment in built.values() for m in environment.models)}
+        for distribution, environment in built.items():
+            if _concerns(asked, [m["info"]["name"] for m in environment.models], known):
                 from harness.environments.build import current
 
                 try:
                     environment = current(environment)
-                except PluginError as error:
+                except (PluginError, OSError) as error:
                     key = f"{distribution} (environment)"
                     self.failures[key] = Failure(distribution, environment.distribution, describe(error), "To see more: harness env check")
                     continue
@@ -345,6 +349,11 @@ def load() -> Plugins:
     plugins = Plugins()
     plugins.settle("auto")
     return plugins
+
+
+def _concerns(asked: Sequence[str], models: Sequence[str], known: set[str]) -> bool:
+    """Whether a plugin with these models may be meant: by a name or glob of theirs, or by a name that nobody is known to have."""
+    return any(fnmatch.filter(models, name) or not fnmatch.filter(known, name) for name in asked)
 
 
 def _built_with(model: str) -> str:

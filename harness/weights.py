@@ -24,7 +24,9 @@ __all__ = ["Source", "note_pulled", "parse_source", "pulled", "pulled_digest", "
 
 SCHEME = "hf:"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-NOTES = "weights.json"
+NOTES = "weights"
+"""Folder of notes in the cache, one file for each commit: two fetches at once do not lose each other's."""
+DIGESTS = "weights-digests.json"
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,31 @@ def _snapshot(source: Source | None, patterns: tuple[str, ...]) -> Path | None:
     if not NAME.fullmatch(commit):
         return None
     folder = source.folder / "snapshots" / commit
-    note = load_cached(NOTES).get(f"{source.repo}@{commit}")
-    if isinstance(note, Mapping):
-        files = note.get("files", {})
-        return folder if files and all(_size(folder / name) == facts[0] for name, facts in files.items()) else None
-    # Another tool has fetched it: what is wanted must be there.
-    try:
-        present = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-    except OSError:
-        return None
+    note = _note(source.repo, commit)
+    if note:  # what the harness has fetched must be whole; all else is another tool's, and taken to be
+        broken = [name for name, facts in note.items() if _size(folder / name) != facts[0]]
+        present = [name for name in note if name not in broken] + [name for name in _files(folder) if name not in note]
+        return folder if present and not broken and all(fnmatch.filter(present, pattern) for pattern in patterns) else None
+    present = _files(folder)
     return folder if present and all(fnmatch.filter(present, pattern) for pattern in patterns) else None
+
+
+def _files(folder: Path) -> list[str]:
+    """The files of a snapshot, by their names in the repository."""
+    try:
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    except OSError:
+        return []
+
+
+def _note(repo: str, commit: str) -> dict[str, list[Any]]:
+    """{name: [bytes, hash]} of what the harness has fetched of a commit and verified; nothing where it has not."""
+    found = load_cached(_note_name(repo, commit)).get("files", {})
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _note_name(repo: str, commit: str) -> str:
+    return f"{NOTES}/{repo.replace('/', '--')}@{commit}.json"
 
 
 def _size(path: Path) -> int | None:
@@ -135,16 +152,29 @@ def _size(path: Path) -> int | None:
 
 
 def pulled_digest(info: ModelInfo, folder: Path) -> str:
-    """A hash over a model's published weights in `folder`, by the hashes that were verified when the harness fetched them.
+    """A hash over a model's published weights in `folder`: the names and bytes of the files that it needs, whoever fetched them.
 
-    "" where another tool has fetched them: only their bytes tell then.
+    A file that was hashed before is not read again while its size and time of change are the same.
+
+    Raises:
+        OSError: a file cannot be read.
     """
-    source = parse_source(info.weights)
-    note = load_cached(NOTES).get(f"{source.repo}@{folder.name}") if source else None
-    if not isinstance(note, Mapping):
-        return ""
-    text = "\n".join(f"{name} {facts[1]}" for name, facts in sorted(note["files"].items()))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    names = [name for name in _files(folder) if not info.weights_files or any(fnmatch.fnmatchcase(name, p) for p in info.weights_files)]
+    known, state = load_cached(DIGESTS), hashlib.blake2b(digest_size=16)
+    fresh: dict[str, Any] = {}
+    for name in names:
+        path = (folder / name).resolve()
+        facts = path.stat()
+        stamp = [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+        entry = known.get(str(path))
+        if not (isinstance(entry, list) and len(entry) == 2 and entry[0] == stamp and isinstance(entry[1], str)):
+            with path.open("rb") as file:
+                entry = fresh[str(path)] = [stamp, hashlib.file_digest(file, "sha256").hexdigest()]
+        state.update(name.encode() + b"\0" + str(entry[1]).encode() + b"\0")
+    if fresh:
+        with contextlib.suppress(OSError):
+            store_cached(DIGESTS, {**known, **fresh})
+    return state.hexdigest()
 
 
 def note_pulled(source: Source, commit: str, files: Mapping[str, tuple[int, str]]) -> None:
@@ -153,8 +183,6 @@ def note_pulled(source: Source, commit: str, files: Mapping[str, tuple[int, str]
     Raises:
         OSError: the cache cannot be written.
     """
-    notes = load_cached(NOTES)
-    key = f"{source.repo}@{commit}"
-    before: Any = notes.get(key)
-    known = before.get("files", {}) if isinstance(before, Mapping) else {}
-    store_cached(NOTES, {**notes, key: {"files": {**known, **{name: list(facts) for name, facts in files.items()}}}})
+    store_cached(
+        _note_name(source.repo, commit), {"files": _note(source.repo, commit) | {name: list(facts) for name, facts in files.items()}}
+    )

@@ -96,8 +96,10 @@ class ChildWorker:
         own_path = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
         python = sys.executable
         if environment is not None:
+            from harness.environments.core import variables as of_environment
+
             python, own_path = str(environment.python), ["-P"]
-            variables = {**{k: v for k, v in variables.items() if k not in LEADING_HERE}, "PYTHONNOUSERSITE": "1"}
+            variables = {k: v for k, v in variables.items() if k not in LEADING_HERE} | of_environment()
         self._process = subprocess.Popen(
             [python, *own_path, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
             stdin=subprocess.DEVNULL,

@@ -111,16 +111,31 @@ def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
 
 @weights.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-def rm(models: tuple[str, ...]) -> None:
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where nobody can answer.")
+def rm(models: tuple[str, ...], yes: bool) -> None:
     """Remove the fetched weights of MODEL from the hub's cache, all their revisions. Other tools lose them too."""
+    from harness.cli.output import size_text
+
+    folders = {}
     for info in _chosen(models):
         source = _parse(info)
         assert source is not None
         if source.folder.is_dir():
-            shutil.rmtree(source.folder)
-            click.echo(f"{info.name}: removed {source.folder}", err=True)
+            folders[source.folder] = source
         else:
             click.echo(f"{info.name}: nothing of {source} is here", err=True)
+    for folder, source in folders.items():
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+        click.echo(f"{source}: {size_text(size)} in {folder}, which other tools may use too", err=True)
+    if not folders:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody can be asked here whether these folders are to be removed; if they are: -y")
+        click.confirm("remove them?", abort=True, err=True)
+    for folder in folders:
+        shutil.rmtree(folder)
+        click.echo(f"removed {folder}", err=True)
 
 
 def _parse(info: ModelInfo) -> Source | None:

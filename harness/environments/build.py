@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from harness.environments.core import core_digest, make_wheel, refresh
+from harness.environments.core import make_wheel, variables
 from harness.environments.installers import Installer, clean_environment
 from harness.environments.record import FORMAT, RECORD, Environment, environments_folder, normal, read
 from harness.environments.target import Target
@@ -24,6 +25,8 @@ from harness.receipt import now
 __all__ = ["build", "current", "examine", "remove"]
 
 LOG = "build.log"
+DESCRIBE_S = 120
+"""Seconds that a plugin may take to be imported and to register."""
 
 
 def build(
@@ -79,15 +82,23 @@ def _alone(family: Path) -> Iterator[None]:
 
 
 def _resolve(target: Target, installer: Installer, python: str, constraints: Sequence[Path], scratch: Path, log: Path) -> list[str]:
-    """The lock: all that goes in, pinned, but the plugin and the harness."""
+    """The lock: all that goes in, pinned, but the harness."""
     empty = scratch / "empty"
     installer.make(empty, python, log)
     wheel = make_wheel(scratch)
     limits = [*constraints, *([target.lock] if target.lock else [])]
     wanted = [target.resolve, f"ts-harness @ {wheel.as_uri()}"]
     lines = installer.resolve(empty / "bin" / "python", wanted, limits, scratch, log)
-    own = {normal(target.distribution), "ts-harness"}
-    return sorted((line for line in lines if normal(_name(line)) not in own), key=str.lower)
+    return sorted((_exact(line) for line in lines if normal(_name(line)) != "ts-harness"), key=str.lower)
+
+
+def _exact(line: str) -> str:
+    """A line of a lock that stands for the same bytes always: a file by its hash, too."""
+    path = Path(unquote(urlsplit(line.partition(" @ ")[2]).path)) if " @ file://" in line else Path()
+    if not path.is_file() or "#" in line:
+        return line
+    with path.open("rb") as file:
+        return f"{line}#sha256={hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _name(line: str) -> str:
@@ -108,21 +119,21 @@ def _key(target: Target, lock: Sequence[str], python: str) -> str:
 def _install(target: Target, installer: Installer, python: str, lock: Sequence[str], folder: Path, scratch: Path, log: Path) -> Environment:
     shutil.rmtree(folder, ignore_errors=True)  # one that was never finished
     pins = scratch / "lock.txt"
-    pins.write_text("\n".join([*lock, ""]), encoding="utf-8")
+    mine = normal(target.distribution)
+    # A folder is installed so that an edit counts at once; anything else as the lock has it.
+    wanted = [f"-e {target.folder.as_uri()}" if target.folder and normal(_name(line)) == mine else line for line in lock]
+    pins.write_text("\n".join([*wanted, ""]), encoding="utf-8")
     try:
         installer.make(folder, python, log)
         own = folder / "bin" / "python"
-        if lock:
-            installer.install(own, ["-r", str(pins)], log)
         installer.install(own, [str(make_wheel(scratch))], log)
-        installer.install(own, target.install, log)
-        shutil.copy(pins, folder / "lock.txt")
+        installer.install(own, ["-r", str(pins)], log)
+        (folder / "lock.txt").write_text("\n".join([*lock, ""]), encoding="utf-8")
         facts = {
             "format": FORMAT,
             "distribution": target.distribution,
             "requirement": target.requirement,
             "folder": str(target.folder or ""),
-            "core": core_digest(),
             "installer": installer.name,
             "built_at": now(),
         }
@@ -136,13 +147,11 @@ def _described(environment: Environment, installer: str) -> Environment:
     """Have the environment say what it registers, and write its record: with that it is finished."""
     finished = (environment.folder / RECORD).exists()
     try:
-        if environment.facts["core"] != core_digest():
-            refresh(site_packages(environment))
         found = _describe(environment)
         if not found["models"]:
             nothing = "it has no entry point in the group 'harness', or none that registers a model"
             raise PluginError(f"no model is registered there: {'; '.join(found['failures']) or nothing}")
-        facts = {**environment.facts, "description": found, "core": core_digest(), "installer": installer, "built_at": now()}
+        facts = {**environment.facts, "description": found, "installer": installer, "built_at": now()}
         return _written(Environment(environment.folder, facts))
     except BaseException:
         if not finished:
@@ -164,7 +173,19 @@ def _describe(environment: Environment) -> dict[str, Any]:
         PluginError: it says nothing of use.
     """
     command = [str(environment.python), "-P", "-m", "harness.describe", environment.distribution]
-    done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), cwd=environment.folder, check=False)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=variables(),
+            cwd=environment.folder,
+            timeout=DESCRIBE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PluginError(f"the plugin was not imported in its environment within {DESCRIBE_S} s; does it do more than register?") from None
     try:
         found: dict[str, Any] = json.loads(done.stdout)
         return {key: found[key] for key in ("models", "failures", "wrappers", "sources", "files", "versions", "python")}
@@ -173,46 +194,35 @@ def _describe(environment: Environment) -> dict[str, Any]:
         raise PluginError(f"the plugin cannot be looked at in its environment (exit code {done.returncode}):\n{said}") from None
 
 
-def site_packages(environment: Environment) -> Path:
-    """Where an environment keeps its packages.
-
-    Raises:
-        PluginError: it has none.
-    """
-    for path in sorted((environment.folder / "lib").glob("python3.*/site-packages")):
-        return path
-    raise PluginError(f"{environment.folder} has no site-packages; {again(environment)}")
-
-
 def again(environment: Environment) -> str:
     """What to type to have it anew."""
     return f"build it anew: harness env build {environment.requirement}"
 
 
 def current(environment: Environment) -> Environment:
-    """The environment as a run may use it: with this harness's worker, and described as its plugin is now.
-
-    Both cost nothing as long as neither has changed.
+    """The environment described as its plugin is now; costs a look at the plugin's files as long as these have not changed.
 
     Raises:
-        PluginError: it cannot be brought up to date.
+        PluginError: the plugin cannot be loaded any more.
     """
-    described = environment.facts["description"]
-    same = all(_stamp(Path(path)) == facts for path, facts in described["files"].items())
-    if same and environment.facts["core"] == core_digest():
+    if _unchanged(environment):
         return environment
     with _alone(environment.folder.parent):
+        environment = read(environment.folder) or environment  # another process may have done it meanwhile
+        if _unchanged(environment):
+            return environment
+        found = _describe(environment)
+        if not found["models"]:
+            said = "; ".join(found["failures"]) or "it registers no model any more"
+            raise PluginError(f"the environment of {environment.distribution}: {said}")
         try:
-            if environment.facts["core"] != core_digest():
-                refresh(site_packages(environment))
-            found = _describe(environment)
-            if not found["models"]:
-                said = "; ".join(found["failures"]) or "it registers no model any more"
-                raise PluginError(f"the environment of {environment.distribution}: {said}")
-            facts = {**environment.facts, "core": core_digest(), "description": found}
-            return _written(Environment(environment.folder, facts))
+            return _written(Environment(environment.folder, {**environment.facts, "description": found}))
         except OSError as error:
-            raise PluginError(f"{environment.folder} cannot be brought up to date ({error}); {again(environment)}") from None
+            raise PluginError(f"{environment.folder} cannot be written ({error}); {again(environment)}") from None
+
+
+def _unchanged(environment: Environment) -> bool:
+    return all(_stamp(Path(path)) == facts for path, facts in environment.facts["description"]["files"].items())
 
 
 def _stamp(path: Path) -> list[int] | None:

@@ -10,21 +10,24 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import os
 import shutil
 import zipfile
 from pathlib import Path
 
 import harness
+from harness.cache import cache_folder
+from harness.environments.record import LEADING_HERE
 from harness.files import temporary_name
 
-__all__ = ["MODULES", "core_digest", "make_wheel", "refresh"]
+__all__ = ["MODULES", "core_digest", "core_folder", "make_wheel", "variables"]
 
 NAME = "ts_harness"
 MODULES = (
     "__init__.py", "arithmetic.py", "arrow.py", "budget.py", "cache.py", "defaults.py", "describe.py", "environments/__init__.py",
     "environments/record.py", "errors.py", "files.py", "forecast.py", "frequency.py", "hookspecs.py", "interrupt.py", "mappings.py",
-    "plugins.py", "py.typed", "quantiles.py", "saved.py", "seasonal.py", "series.py", "threads.py", "types.py", "weights.py", "wire.py",
-    "worker.py",
+    "plugins.py", "py.typed", "quantiles.py", "saved.py", "seasonal.py", "series.py", "targets.py", "threads.py", "types.py", "weights.py",
+    "wire.py", "worker.py",
 )  # fmt: skip
 """Files of the package `harness` that an environment gets."""
 REQUIRES = ("numpy>=1.23.2", "pluggy>=1.5", "pyarrow>=14")
@@ -86,16 +89,33 @@ def _record(files: dict[str, bytes], info: str) -> bytes:
     return "\n".join([*lines, f"{info}/RECORD,,", ""]).encode()
 
 
-def refresh(site: Path) -> None:
-    """Put this harness's part in place of another version's in a site-packages folder.
+def core_folder() -> Path:
+    """A folder with this harness's part, for the path of a worker in an environment: named by its content, and never changed.
+
+    It comes before what the environment was built with, so that a newer harness needs nothing built anew, and two harnesses with one cache
+    do not disturb each other.
 
     Raises:
         OSError: it cannot be written.
     """
-    for old in (site / "harness", *site.glob(f"{NAME}-*.dist-info")):
-        shutil.rmtree(old, ignore_errors=True)
+    folder = cache_folder() / "core" / core_digest()
+    if folder.is_dir():
+        return folder
     files, info = _contents(), f"{NAME}-{harness.__version__}.dist-info"
+    temporary = temporary_name(folder)
     for name, content in {**files, f"{info}/RECORD": _record(files, info), f"{info}/INSTALLER": b"harness\n"}.items():
-        path = site / name
+        path = temporary / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    try:
+        temporary.rename(folder)
+    except OSError:  # another process was first
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not folder.is_dir():
+            raise
+    return folder
+
+
+def variables() -> dict[str, str]:
+    """The environment variables for a process of an environment: this harness's part on its path, and nothing that leads it back here."""
+    return {**{k: v for k, v in os.environ.items() if k not in LEADING_HERE}, "PYTHONNOUSERSITE": "1", "PYTHONPATH": str(core_folder())}

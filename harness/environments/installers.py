@@ -19,8 +19,8 @@ __all__ = ["INSTALLERS", "Installer", "choose", "clean_environment"]
 
 
 def clean_environment() -> dict[str, str]:
-    """The variables for a process of another environment: none that would lead it to the packages of this one."""
-    return {**{k: v for k, v in os.environ.items() if k not in LEADING_HERE}, "PYTHONNOUSERSITE": "1"}
+    """The variables for an installer: none that would lead it to the packages of this environment, or to another place."""
+    return {**{k: v for k, v in os.environ.items() if k not in (*LEADING_HERE, *ELSEWHERE)}, "PYTHONNOUSERSITE": "1"}
 
 
 def call(command: Sequence[str | Path], log: Path, doing: str) -> None:
@@ -41,6 +41,7 @@ def call(command: Sequence[str | Path], log: Path, doing: str) -> None:
         raise PluginError(f"{doing} failed:\n" + "\n".join(lines[-LINES:]))
 
 
+ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "UV_TARGET", "UV_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON")
 LINES = 25
 """Of what an installer said, that an error repeats; all of it is in the log."""
 

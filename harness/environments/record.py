@@ -96,7 +96,7 @@ def read(folder: Path) -> Environment | None:
     return found
 
 
-FORMAT = 1
+FORMAT = 2
 """Of environment.json: one that says another number is built anew."""
 
 

@@ -35,11 +35,6 @@ class Target:
     extras: str = ""  # "[torch]"
 
     @property
-    def install(self) -> list[str]:
-        """How pip and uv are told to install it, without what it requires."""
-        return ["-e", f"{self.folder}"] if self.folder else [self.requirement]
-
-    @property
     def resolve(self) -> str:
         """How pip and uv are told to find out what it requires."""
         return f"{self.distribution}{self.extras} @ {self.folder.as_uri()}" if self.folder else self.requirement

@@ -48,7 +48,11 @@ def test_data_that_changes_during_a_run_is_no_result(lab: Lab, tmp_path: Path) -
     rng = np.random.default_rng(0)
     folder = write_dataset(data / "m4_hourly", [rng.normal(50, 5, 700).astype(np.float32) for _ in range(40)], "H")
     process = lab.start("run", "-m", "slow", "-s", "gift-eval", "-t", "m4_hourly", "--data", str(data), "-b", "4", "--json")
-    time.sleep(1.5)
+    spool, start = lab.db.with_name(lab.db.name + ".spool"), time.monotonic()
+    while not list(spool.glob("running-*")):  # from here on the data is open
+        assert process.poll() is None and time.monotonic() - start < 60
+        time.sleep(0.02)
+    time.sleep(0.3)
     file = next(folder.glob("*.arrow"))
     with file.open("r+b") as handle:
         handle.seek(file.stat().st_size // 2)

@@ -247,15 +247,41 @@ def test_check_sees_what_was_damaged_and_rm_removes(home: Lab, built: Path, tmp_
     home.run("env", "list").expect(0, "there is no environment yet")
 
 
-def test_older_worker_parts_are_replaced(home: Lab, built: Path) -> None:
-    (folder,) = (p.parent for p in (built / "cache/environments/harness-old").glob("*/environment.json"))
-    record = folder / "environment.json"
-    facts = json.loads(record.read_text())
-    record.write_text(json.dumps({**facts, "core": "another"}))
-    (site,) = folder.glob("lib/*/site-packages")
-    (site / "harness" / "worker.py").write_text("raise SystemExit('an older worker')\n")
-    home.models("shift-old", tasks="us_births/M/short").expect(0)
-    assert json.loads(record.read_text())["core"] == facts["core"]
+def test_the_worker_is_this_harnesss_whatever_the_environment_was_built_with(home: Lab, built: Path) -> None:
+    (site,) = (built / "cache/environments/harness-old").glob("*/lib/*/site-packages")
+    worker = site / "harness" / "worker.py"
+    before = worker.read_text()
+    worker.write_text("raise SystemExit('an older worker')\n")
+    try:
+        home.models("shift-old", tasks="us_births/M/short").expect(0)
+    finally:
+        worker.write_text(before)
+
+
+def test_another_version_of_the_plugin_is_another_environment(home: Lab, tmp_path: Path) -> None:
+    """A requirement that stays the same text is resolved anew each time; what it leads to is part of the lock."""
+    home.env |= {"HARNESS_CACHE": str(tmp_path / "own-cache"), "PIP_FIND_LINKS": str(tmp_path / "wheels")}
+    own = write_plugin(tmp_path / "own", "own", {"pluggy": "1.5.0"})
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path / "wheels"), str(own)]
+    for version in ("0.3.0", "0.4.0"):
+        file = own / "pyproject.toml"
+        file.write_text(file.read_text().replace("0.3.0", version))
+        subprocess.run(wheel, check=True)
+        home.run("env", "build", "harness-own>=0.1", "--with", "pip", timeout=200).expect(0, "installing")
+    rows = home.run("env", "list", "--json").expect(0).json()
+    assert [(row["version"], row["state"]) for row in rows] == [("0.4.0", "used"), ("0.3.0", "older")]
+    home.run("env", "rm", "--old", "all").expect(0, "removed")
+    assert len(home.run("env", "list", "--json").json()) == 1
+
+
+def test_a_plugin_that_hangs_there_stops_only_its_own_runs(home: Lab, built: Path) -> None:
+    file = built / "new" / "harness_new.py"
+    before = file.read_text()
+    try:
+        file.write_text("import time\ntime.sleep(1000)\n")
+        home.run("run", "-m", "naive", "-t", "us_births/M/short", timeout=60).expect(0)
+    finally:
+        file.write_text(before)
 
 
 def test_broken_records_are_no_environments(lab: Lab) -> None:

@@ -70,12 +70,11 @@ def test_in_this_process_the_labels_are_found(walks: TaskData) -> None:
     """So the search can find something, and the verdict can be bad."""
     found = run_sentinels(load(), walks, isolation="inprocess", names=("naive", "peeking"))
     assert found["peeking"].notes["found"] == "16"
-    assert {"memory", "arrays"} <= set(found["peeking"].notes["where"].split(", "))
+    assert "memory" in found["peeking"].notes["where"].split(", ")
     assert (found["peeking"].mase, found["peeking"].crps) == (0.0, 0.0)
     said = bad(walks, found)
     assert set(said) == {"peeking"}
-    assert "WRONG: it found labels in: arrays, memory" in said["peeking"].replace("arrays, files, memory", "arrays, memory")
-    assert "WRONG: its forecasts differ from those of naive" in said["peeking"]
+    assert "found the labels of 16 windows; WRONG: it found labels in: " in said["peeking"]
 
 
 def test_a_wrong_sign_in_the_scorer_is_found(walks: TaskData, monkeypatch: pytest.MonkeyPatch) -> None:

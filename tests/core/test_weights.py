@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from support import Done, Lab
 
 from harness.errors import Unavailable, UsageError
 from harness.types import ModelInfo
-from harness.weights import parse_source, pulled, weights_folder
+from harness.weights import note_pulled, parse_source, pulled, pulled_digest, weights_folder
 
 COMMIT = "c0ffee" + "0" * 34
 WEIGHTS = bytes(range(256)) * 4000  # 1 MB
@@ -178,7 +179,8 @@ def test_pull_shows_fetches_verifies_and_fetches_once(home: Lab, hub: Hub) -> No
 def test_other_weights_make_other_results(home: Lab, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     home.run("weights", "pull", "free").expect(0)
     home.models("free").expect(0)
-    home.run("weights", "rm", "free").expect(0, "removed")
+    home.run("weights", "rm", "free").expect(2, "1.0 MB", "-y")
+    home.run("weights", "rm", "free", "-y").expect(0, "removed")
     home.models("free").expect(3, "are not on this machine")
     monkeypatch.setitem(FILES, "model.safetensors", WEIGHTS + b"more")
     hub.commit = "beef" + "0" * 36
@@ -258,6 +260,32 @@ def test_half_a_download_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert weights_folder("", source="hf:a/b@v1", model="m") == snapshot
     (folder / "refs" / "v1").write_text("../../..")
     assert pulled(info) is None
+
+
+def test_the_same_bytes_are_the_same_weights_whoever_fetched_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    info, other = (ModelInfo(name, weights="hf:a/b", weights_files=(f"{name}.bin",)) for name in ("one", "two"))
+    folder = tmp_path / "hub" / "models--a--b"
+    snapshot = folder / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    (snapshot / "one.bin").write_bytes(b"weights")
+    first = pulled_digest(info, snapshot)
+    (snapshot / "README.md").write_text("beside it")
+    assert pulled_digest(info, snapshot) == first
+    source = parse_source("hf:a/b")
+    assert source is not None
+    note_pulled(source, "abc", {"one.bin": (7, "0f")})
+    assert pulled(info) == snapshot and pulled_digest(info, snapshot) == first
+    assert pulled(other) is None  # another file of the same repository
+    (snapshot / "two.bin").write_bytes(b"more")
+    assert pulled(other) == snapshot and pulled_digest(other, snapshot) != first == pulled_digest(info, snapshot)
+    (snapshot / "one.bin").write_bytes(b"other weights")
+    assert pulled(info) is None  # not what was fetched
+    shutil.rmtree(tmp_path / "cache")
+    assert pulled(info) == snapshot and pulled_digest(info, snapshot) != first
 
 
 def test_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

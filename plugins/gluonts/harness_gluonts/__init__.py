@@ -6,12 +6,13 @@
 Notable choices:
 
 - The library trains, draws windows and forecasts; what is ours is defaults from the data, budgets, seeds, and what becomes of a forecast.
-- A forecast of samples is drawn window by window from the window's own seed, and a network runs on a fixed number of rows at a time: a
-  window's forecast is the same bits in any batch. Of a stranger's Predictor nobody knows that, so the adapter says `batch_dependent`.
+- The paths of a forecast are drawn from its window's own seed, and a network runs on a fixed number of windows at a time: a window's
+  forecast is the same bits in any batch. Of a stranger's Predictor nobody knows that, so the adapter says `batch_dependent`.
 - Weights are read from a folder that `save` has written, whose JSON is looked through first: the library would import what it names.
 
 `cards` lists the models and their parameters, `data` makes entries of a batch, `settings` has the defaults, `training` makes and trains
-an estimator, `convert` reads its forecasts, `forecaster` is a trained model, `saved` keeps it, `adapter` takes other people's classes.
+an estimator, `convert` reads its forecasts, `forecaster` is a trained model, `draws` its random draws, `saved` keeps it, `adapter` takes
+other people's classes.
 This module only registers: gluonts and torch are imported when a model is made.
 """
 

@@ -27,7 +27,7 @@ ROWS = 32
 """Windows that go through a network together: always so many, filled up with copies, so that no rounding depends on their number.
 
 No fewer: torch computes a sigmoid and its like in blocks of 16 or 32 numbers, and what is left over in another way, whose last bit may
-differ. With 32 windows nothing is left over, however many numbers each has; with 8 of 10 paths each, places in the batch were seen."""
+differ. With 32 windows nothing is left over, however many numbers each has; with 8 of 10 paths each, a forecast depended on its place."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
