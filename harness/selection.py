@@ -121,8 +121,13 @@ def _canonical(model: Registered[ModelInfo], params: dict[str, Any]) -> dict[str
         return params
     try:
         return dict(method(**params))
+    except HarnessError:
+        raise
     except (TypeError, ValueError) as error:
         raise UsageError(f"model '{model.info.name}' got parameters of no use: {error}") from error
+    except Exception as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in params.items())
+        raise PluginError(f"{model.info.name}: canonical_params({given}) raised {describe(error)}") from error
 
 
 def _check_params(model: Registered[ModelInfo], params: dict[str, Any]) -> None:

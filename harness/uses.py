@@ -38,6 +38,8 @@ ROWS = """
 SELECT * FROM main.cells
 WHERE source = 'own' AND superseded_by IS NULL AND status = 'ok' AND model = $1 AND mode = $2
 """
+DEEPEST = 20
+"""Models that use one another in a row."""
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,26 @@ class Uses:
         task = cell.task
         self._planned.setdefault((task.suite, task.name, cell.model, cell.mode, cell.seed, cell.scope), []).append(cell)
 
-    def depth(self, model: Registered[ModelInfo], params: Mapping[str, Any]) -> int:
+    def depth(self, model: Registered[ModelInfo], params: Mapping[str, Any], above: tuple[str, ...] = ()) -> int:
         """0 for a model that uses nothing, 1 for one that uses such, and so on.
+
+        Args:
+            above: the models that use this one, outermost first.
 
         Raises:
             Unsupported, HarnessError: as `members`.
+            UsageError: a model uses itself, by way of others perhaps, or there is no end of models that use others.
         """
         names = members(model, params)
         if names is None:
             return 0
+        path = (*above, label(model.info.name, params))
+        if path[-1] in above:
+            raise UsageError(f"{path[-1]} uses {' and that uses '.join(path[above.index(path[-1]) + 1 :])}; wanted models without a circle")
+        if len(path) > DEEPEST:
+            raise UsageError(f"{path[0]} uses {path[1]}, and so on over {DEEPEST} models; wanted fewer")
         chosen = [self.choice(split_member(name)[0]) for name in names]
-        return 1 + max((self.depth(*each) for each in chosen if each is not None), default=0)
+        return 1 + max((self.depth(*each, path) for each in chosen if each is not None), default=0)
 
     def _choice(self, text: str) -> ModelChoice | None:
         """The model and parameters of a member's name; None where it is not installed here, and may be stored all the same."""
@@ -157,6 +168,7 @@ class Uses:
             Unsupported, HarnessError: as `members`.
         """
         names = members(model, params)
+        self.depth(model, params)  # refuses a circle, which what follows would not leave
         return None if names is None else [self._member(name, task, fingerprint, seed, scope) for name in names]
 
     def _member(self, name: str, task: Task, fingerprint: str, seed: int, scope: str) -> Used:

@@ -12,13 +12,14 @@ What the model prints goes to stderr. Answers are lines of JSON on what was stdo
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import json
 import os
 import re
 import sys
 import time
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from harness.errors import HarnessError, PluginError, Unavailable, Unsupported, UsageError, describe, suggest
@@ -90,7 +91,8 @@ def run(plugins: Plugins, request: dict[str, Any], say: Say) -> None:
         say({"check": LOAD, "state": "absent", "text": text, "seconds": 0.0})
         return
     if LOAD not in done:
-        usable = _step(say, LOAD, lambda: _made(Bench(name, params, plugins)))
+        needs = _required(plugins.model(name).factory, params)
+        usable = _step(say, LOAD, lambda: _made(Bench(name, params, plugins), needs))
     for check in checks(name, params, plugins):
         if check.name in done or (only and check.name not in only) or not (usable or check.name == "light_import"):
             continue  # a model that cannot be made fails every check but that of its import, for one reason
@@ -100,7 +102,19 @@ def run(plugins: Plugins, request: dict[str, Any], say: Say) -> None:
             _step(say, check.name, check)
 
 
-def _made(bench: Any) -> str:
+def _required(factory: Callable[..., Any], params: Collection[str]) -> list[str]:
+    """Parameters of a factory that have no default and are not given."""
+    try:
+        takes = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in takes if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in params]
+
+
+def _made(bench: Any, needs: list[str]) -> str:
+    if needs:
+        said = " ".join(f"-M {bench.name}:{name}=VALUE" for name in needs)
+        raise Unavailable(f"{bench.name} must be given {', '.join(needs)}: {said}")
     bench.session  # noqa: B018 - the model is made when it is first asked for
     return f"made in {bench.load_s:.2g} s"
 
@@ -129,8 +143,11 @@ def _step(say: Say, name: str, call: Callable[[], str | None]) -> bool:
 
 
 def _is_absent(error: BaseException) -> bool:
-    """Whether a model lacks something that the user can get or name: weights, a package, a parameter."""
-    return isinstance(error, Unavailable | UsageError | ModuleNotFoundError) or isinstance(error.__cause__, ModuleNotFoundError)
+    """Whether a model lacks something that the user can get or name: weights, a package, a parameter without a default.
+
+    A `UsageError` is none: at its own defaults a model must be made, or say by `Unavailable` or `Unsupported` why not.
+    """
+    return isinstance(error, Unavailable | ModuleNotFoundError) or isinstance(error.__cause__, ModuleNotFoundError)
 
 
 def main(arguments: list[str]) -> None:

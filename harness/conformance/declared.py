@@ -17,6 +17,8 @@ __all__ = ["check_card", "check_light_import"]
 
 HEAVY = ("torch", "tensorflow", "jax", "transformers", "gluonts", "statsforecast", "datasets", "pandas", "sklearn")
 """What registering a model must not import."""
+LONGEST = 120.0
+"""Seconds that it may take."""
 
 
 def check_card(bench: Bench) -> None:
@@ -38,8 +40,8 @@ def check_card(bench: Bench) -> None:
         except UsageError:
             fail(f"ModelInfo.modes holds {mode!r}; wanted zero-shot, finetune, full, ttt, few-shot, or few-shot:SHARE as in few-shot:0.1")
     for kind in info.covariates:
-        if kind not in ("past", "known", "static"):
-            fail(f"ModelInfo.covariates holds {kind!r}; wanted past, known or static")
+        if kind not in ("past", "known"):
+            fail(f"ModelInfo.covariates holds {kind!r}; wanted past or known")
     if info.output not in ("quantiles", "samples", "points"):
         fail(f"ModelInfo.output is {info.output!r}; wanted 'quantiles', 'samples' or 'points'")
     if (kind := bench.forecast(bench.batch(items=2, windows=1)).kind) != info.output:
@@ -70,7 +72,10 @@ def check_light_import(bench: Bench) -> str:
         raise Unsupported(f"plugin '{registered.plugin}' was registered by hand, from no module that could be imported by itself")
     wanted = {"entry": registered.plugin, "distribution": registered.distribution, "module": name}
     command = [sys.executable, "-c", IMPORT, json.dumps(wanted), json.dumps(HEAVY), json.dumps(sys.path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        fail(f"importing and registering plugin '{registered.plugin}' took longer than {LONGEST:g} s and was ended; do the work in __init__")
     if done.returncode:
         fail(f"plugin '{registered.plugin}' cannot be imported and registered by itself:\n{done.stderr}")
     found = json.loads(done.stdout.splitlines()[-1])

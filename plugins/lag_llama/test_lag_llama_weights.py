@@ -281,6 +281,18 @@ def test_broken_checkpoints_are_refused(program: bytes, said: str, tmp_path: Pat
         np.testing.assert_array_equal(read(good)["state_dict"]["model.x"], [0, 1, 2, 3])
 
 
+def test_the_values_of_all_tensors_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors may share what is stored: a small file can ask for much memory."""
+    shared = torch.arange(40.0)
+    file = tmp_path / "a.ckpt"
+    torch.save({"state_dict": {f"x{n}": shared[:30] for n in range(3)}, "alone": shared[:10]}, file)
+    monkeypatch.setattr(checkpoint_module, "MOST_VALUES", 100)
+    assert len(read(file)["state_dict"]) == 3
+    monkeypatch.setattr(checkpoint_module, "MOST_VALUES", 99)
+    with pytest.raises(UsageError, match="its tensors have 100 values together, more than 99"):
+        read(file)
+
+
 def test_other_archives_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.ckpt"
     for content in (b"", b"\x80\x02}.", b"PK\x03\x04"):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import Batch, Forecast, ModelInfo, hookimpl
+from harness import Batch, Forecast, ModelInfo, UsageError, hookimpl
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -28,7 +28,7 @@ class MyModel:
 
     def __init__(self, width: float = 1.0) -> None:
         if width < 0:
-            raise ValueError(f"width got {width}; wanted a number of at least 0")
+            raise UsageError(f"width got {width}; wanted a number of at least 0")
         self.width = width
         self.notes: dict[str, int] = {}  # kept in the receipt of each result
 

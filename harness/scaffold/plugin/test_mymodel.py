@@ -23,5 +23,5 @@ def test_the_last_value_and_the_steps_around_it() -> None:
 
 
 def test_a_bad_width_says_what_was_wanted() -> None:
-    with pytest.raises(ValueError, match="width got -1; wanted a number of at least 0"):
+    with pytest.raises(UsageError, match="width got -1; wanted a number of at least 0"):
         MyModel(width=-1)

@@ -1,6 +1,6 @@
 """A pipeline of the library from a folder on this machine. Imports chronos, torch and transformers.
 
-A folder holds `config.json`, which names the class of the pipeline, and `model.safetensors` (or several, `model-*.safetensors`). It is read
+A folder holds `config.json`, which names the class of the pipeline, and `model.safetensors` (or several, and an index of them). It is read
 by the library itself, under its absolute path, so that it is never taken for the name of a repository. What the library would do silently
 is refused: to follow the name of a base model in `adapter_config.json`, to run code that `config.json` names, to read a pickle, to put
 random numbers in the place of missing tensors.
@@ -83,7 +83,9 @@ def kind_of(folder: Path, model: str) -> str:
             f"{model}: {folder} holds adapter_config.json: factors beside weights that lie elsewhere, and are looked for on the hub; "
             f"wanted merged weights: load it once by the library with its base model at hand, and save_pretrained the merged model"
         )
-    if not (folder / "config.json").is_file() or not list(folder.glob("model*.safetensors")):
+    # Where the library finds neither of these two, it goes on to look for a pickle.
+    named = any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json"))
+    if not (folder / "config.json").is_file() or not named:
         inside = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise UsageError(f"{model}: {folder} holds {inside}; {wanted}")
     try:

@@ -49,7 +49,7 @@ class Adapter:
         library()
         self.kind = load_target(target)
         self.notes: dict[str, Any] = {}
-        self._made: dict[tuple[int, str], Any] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
         self._check()
         self.loaded: Foreign | None = None
         if weights:
@@ -148,19 +148,20 @@ class Adapter:
         return Foreign(predictor, Trained(self.name, train.freq, train.horizon, self.parameters, None, facts=noted))
 
     def _make(self, batch: Batch, seed: int) -> Any:
-        """The Predictor or Estimator for a horizon and a frequency."""
+        """The Predictor or Estimator for a horizon, a frequency, and what else its constructor is given; each is made once."""
         from harness_gluonts.data import offset_alias
         from harness_gluonts.training import build, parameters_of
 
         if not callable(self.kind) or (not isinstance(self.kind, type) and (_trains(self.kind) or _predicts(self.kind))):
             return self.kind
-        key = (batch.horizon, batch.freq)
+        takes = parameters_of(self.kind)
+        offered = {"prediction_length": batch.horizon, "freq": offset_alias(batch.freq), "seed": seed}
+        arguments = {name: value for name, value in offered.items() if name in takes}
+        if "season_length" in takes and takes["season_length"].default is inspect.Parameter.empty:
+            arguments["season_length"] = batch.season_length
+        # All that the constructor is given; and what a predictor is asked for later, which it may keep something for.
+        key = (batch.horizon, batch.freq, *arguments.items())
         if key not in self._made:
-            takes = parameters_of(self.kind)
-            offered = {"prediction_length": batch.horizon, "freq": offset_alias(batch.freq), "seed": seed}
-            arguments = {name: value for name, value in offered.items() if name in takes}
-            if "season_length" in takes and takes["season_length"].default is inspect.Parameter.empty:
-                arguments["season_length"] = batch.season_length
             made = build(self.kind, self.name, arguments | self.parameters)
             if not (_trains(made) or _predicts(made)):
                 raise UsageError(

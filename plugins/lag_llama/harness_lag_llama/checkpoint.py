@@ -124,11 +124,15 @@ def read(file: Path) -> dict[str, Any]:
             found = _Reader(io.BytesIO(_bytes(archive, names["data.pkl"], MOST_PICKLE))).load()
             if not isinstance(found, dict):
                 raise ValueError(f"it holds a {type(found).__name__}, not a dictionary")
-            made: dict[str, Any] = {}
-            for key, value in found.items():
-                inside = isinstance(value, dict) and any(isinstance(x, Stored) for x in value.values())
-                made[str(key)] = {str(k): _made(archive, names, x) for k, x in value.items()} if inside else _made(archive, names, value)
-            return made
+            groups = {str(key): {str(k): x for k, x in value.items()} if _holds(value) else value for key, value in found.items()}
+            # Many tensors may share one storage, so the size of the file bounds nothing.
+            total = sum(_count(x) for value in groups.values() for x in (value.values() if isinstance(value, dict) else (value,)))
+            if total > MOST_VALUES:
+                raise ValueError(f"its tensors have {total} values together, more than {MOST_VALUES}")
+            return {
+                key: {k: _made(archive, names, x) for k, x in value.items()} if _holds(value) else _made(archive, names, value)
+                for key, value in groups.items()
+            }
     except (MemoryError, UsageError):
         raise
     except Exception as error:  # a broken pickle can raise anything
@@ -146,15 +150,31 @@ def _bytes(archive: zipfile.ZipFile, name: str, most: int = 16 * MOST_VALUES) ->
     return archive.read(info)
 
 
+def _holds(value: Any) -> bool:
+    """Whether it is a dictionary with tensors."""
+    return isinstance(value, dict) and any(isinstance(x, Stored) for x in value.values())
+
+
+def _count(value: Any) -> int:
+    """How many values a stored tensor has; 0 for anything else.
+
+    Raises:
+        ValueError: its shape is none.
+    """
+    if not isinstance(value, Stored):
+        return 0
+    numbers = [value.offset, *value.shape, *value.stride]
+    whole = isinstance(value.storage, Storage) and all(isinstance(n, int) and 0 <= n <= MOST_VALUES for n in numbers)
+    if not whole or len(value.shape) != len(value.stride):
+        raise ValueError("a tensor has no sensible shape")
+    return math.prod(value.shape)
+
+
 def _made(archive: zipfile.ZipFile, names: dict[str, str], value: Any) -> Any:
     """The array of a stored tensor; anything else as it is."""
     if not isinstance(value, Stored):
         return value
     storage, offset, shape, stride = value
-    numbers = [offset, *shape, *stride]
-    whole = isinstance(storage, Storage) and all(isinstance(n, int) and 0 <= n <= MOST_VALUES for n in numbers)
-    if not whole or len(shape) != len(stride) or math.prod(shape) > MOST_VALUES:
-        raise ValueError("a tensor has no sensible shape")
     data = _bytes(archive, names[f"data/{storage.key}"])
     if storage.kind == "BFloat16":
         flat = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")

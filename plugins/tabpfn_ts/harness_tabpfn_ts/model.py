@@ -31,7 +31,7 @@ def make(
     context: int | None = None,
     n_estimators: int | None = None,
     point: str = "median",
-    precision: str = "",
+    precision: str = "float32",
     device: str = "cpu",
 ) -> TabPFNTS:
     """The model of a release; the parameters are those of `TabPFNTS`."""
@@ -44,12 +44,11 @@ class TabPFNTS:
     Args:
         release: the published configuration.
         weights: a checkpoint of its architecture, or a folder with one; "" is the published one in the hub's cache.
-        context: rows of the table, the newest observed values; None is what the release has, or fewer on a CPU, where the library does
-            not take more of itself (1000 for v2, 5000 for later ones).
+        context: rows of the table, the newest observed values; None is what the library takes of itself on a CPU (1000 for v2, 5000 for
+            later ones), on a GPU too: a result does not say where it was computed.
         n_estimators: members of the library's ensemble, each a pass of the network; None is what the checkpoint or the library says, 8.
         point: what the mean of the forecast is: the "median", as in the pipeline, or the "mean" of the distribution.
-        precision: "float32", or "auto", the library's choice: float16 on a GPU, bfloat16 on some CPUs, float32 on others. "" is auto on a
-            GPU, as published, and float32 on a CPU, so that all of them forecast alike.
+        precision: "float32", on every device, or "auto", the library's choice: float16 on a GPU, bfloat16 on some CPUs, float32 on others.
         device: cpu, cuda, cuda:1.
 
     Raises:
@@ -64,7 +63,7 @@ class TabPFNTS:
         context: int | None = None,
         n_estimators: int | None = None,
         point: str = "median",
-        precision: str = "",
+        precision: str = "float32",
         device: str = "cpu",
     ) -> None:
         self.release, self.point = release, point
@@ -75,20 +74,19 @@ class TabPFNTS:
                 self._refuse(name, value, f"a whole number from {least} to {most}")
         if point not in ("median", "mean"):
             self._refuse("point", point, "median or mean")
-        if precision not in ("", "float32", "auto"):
+        if precision not in ("float32", "auto"):
             self._refuse("precision", precision, "float32 or auto")
         if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device):
             self._refuse("device", device, "cpu, cuda or cuda:0")
         from harness_tabpfn_ts import network  # here: torch and tabpfn
 
-        precision = precision or ("float32" if device == "cpu" else "auto")
         self.network = network.load(release, weights, device, precision)
         self.n_estimators = n_estimators or "auto"
-        self.context = context or release.context
+        # The device is not in a result's identity, so it decides neither the context nor the precision.
+        self.context = context or min(release.context, self.network.most_on_cpu)
         self._first: dict[str, int] = {"context": self.context}
-        if context is None and device == "cpu" and self.network.most_on_cpu < self.context:
-            self.context = self.network.most_on_cpu
-            self._first = {"context": self.context, "context_as_published": release.context}
+        if context is None and self.context < release.context:
+            self._first["context_as_published"] = release.context
         self.notes: dict[str, int] = dict(self._first)
 
     @one_thread()

@@ -33,6 +33,8 @@ import torch
 __all__ = ["Network", "find", "load"]
 
 SUFFIXES = (".ckpt", ".safetensors")
+UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+"""With this in the environment, torch runs what a .ckpt holds: the library loads it with torch's usual settings."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,23 @@ def load(release: Release, weights: str, device: str, precision: str) -> Network
 
     Raises:
         Unavailable: it is not on this machine.
-        UsageError: it cannot be read, is not of the release's architecture, or torch does not have the device.
+        UsageError: it cannot be read, is not of the release's architecture, torch does not have the device, or it is a .ckpt and the
+            environment has torch run what it holds.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"{release.name}: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
     path = find(release, weights)
+    if path.suffix == ".ckpt" and os.environ.get(UNSAFE, "").lower() in ("1", "y", "yes", "true"):  # as torch reads it
+        raise UsageError(
+            f"{release.name}: the environment has {UNSAFE}={os.environ[UNSAFE]}, with which torch would run what {path} holds; wanted it "
+            f"to read tensors alone. Type: unset {UNSAFE}"
+        )
     try:
         with _named(path) as file:
             regressor = tabpfn.TabPFNRegressor(model_path=file, device=device)
             config = regressor.get_inference_config()  # reads the checkpoint
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:  # whatever the library, pickle, safetensors or torch make of a file that is none
         raise UsageError(f"{release.name}: the checkpoint {path} cannot be used: {type(error).__name__}: {error}") from error
     architecture = type(regressor.configs_[0]).__module__.rpartition(".")[2]

@@ -120,12 +120,16 @@ def load(path: Path, device: str = "cpu") -> Any:
         raise UsageError(f"timesfm-2.5: there is no file {file}; {wanted}")
     try:
         read = load_file(file)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
     except Exception as error:
         raise UsageError(f"timesfm-2.5: {file} cannot be read as safetensors: {error}; {wanted}") from None
     try:
         definition = definition_of({name: tuple(value.shape) for name, value in read.items()})
         # Memory of their own: what is read may lie anywhere in the file, and the bits of a product can depend on where its input begins.
         return fitted(definition, {name: value.to(torch.float32, copy=True) for name, value in read.items()}, device)
+    except torch.OutOfMemoryError:
+        raise
     except (KeyError, ValueError, RuntimeError) as error:
         has = ", ".join(sorted(read)[:3])
         lines = " ".join(str(error).split())[:400]
