@@ -15,7 +15,7 @@ from harness.errors import DataError, HarnessError, NothingMatched, PluginError,
 from harness.identity import make_cell
 from harness.plugins import Plugins, Registered
 from harness.saved import NO_METHOD
-from harness.selection import canonical_limit, learns, parse_limit, parse_modes, select_models, select_tasks, split_list
+from harness.selection import ModelChoice, canonical_limit, learns, parse_limit, parse_modes, select_models, select_tasks, split_list
 from harness.series import TaskData
 from harness.sink import forecast_folder
 from harness.store import Store
@@ -151,8 +151,7 @@ def make_plan(
     if spec.isolation == "env" and (bare := sorted({m.distribution for m, _ in models if m.environment is None})):
         names = " ".join(bare)
         raise UsageError(f"there is no environment of its own for {', '.join(bare)}; to build it: harness env build {names}")
-    for model, params in models:
-        _refuse_without_weights(model, params)
+    _refuse_without_weights(models)
     suites = open_suites(plugins, spec.suites, spec.data)
     try:
         tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
@@ -210,16 +209,32 @@ def make_plan(
     return plan
 
 
-def _refuse_without_weights(model: Registered[ModelInfo], params: Mapping[str, Any]) -> None:
-    """Stop before anything is computed where a model's published weights are wanted and are not here.
+def _refuse_without_weights(models: Sequence[ModelChoice]) -> None:
+    """Stop before anything is computed where models' published weights are wanted and are not here.
 
     Only for a plugin that keeps to the convention: it has the parameter `weights`, and none of its own are shipped.
     """
-    info = model.info
-    if params.get("weights") or info.weights_digest or "weights" not in (model.parameters or ()):
-        return
-    if parse_source(info.weights) is not None and pulled(info) is None:
-        raise missing(info.name, info.weights, info.weights_license, info.weights_note)
+    lacking = []
+    for model, params in models:
+        info = model.info
+        asked = params.get("weights") or info.weights_digest or "weights" not in (model.parameters or ())
+        if not asked and parse_source(info.weights) is not None and pulled(info) is None and info not in lacking:
+            lacking.append(info)
+    if len(lacking) == 1:
+        raise missing(lacking[0].name, lacking[0].weights, lacking[0].weights_license, lacking[0].weights_note)
+    if lacking:
+        lines = [f"  {i.name} ({i.weights}), {i.weights_license or 'licence not known'}. {i.weights_note}".rstrip(". ") for i in lacking]
+        command = f"harness weights pull {' '.join(i.name for i in lacking)}"
+        raise Unavailable(
+            "\n".join(
+                [
+                    f"the weights of {len(lacking)} models are not on this machine:",
+                    *lines,
+                    f"To fetch them: {command}. Or give files or folders: -M {lacking[0].name}:weights=PATH",
+                ]
+            ),
+            command,
+        )
 
 
 def _depth(lookup: Uses, model: Registered[ModelInfo], params: Mapping[str, Any]) -> int:

@@ -6,11 +6,11 @@ import fnmatch
 import inspect
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.errors import NothingMatched, UsageError, suggest
+from harness.errors import HarnessError, NothingMatched, PluginError, UsageError, describe, suggest
 from harness.plugins import Plugins, Registered
 from harness.targets import PARAMETER, check_target, split_name
 from harness.types import ModelInfo, Task
@@ -62,7 +62,7 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
     A factory that can be given one thing in several ways may have a static or class method `canonical_params(**params) -> dict`, which
     returns the parameters in one of them: they are part of a result's identity, and of the model's name there.
 
-    "NAME:TARGET" is NAME with the parameter `target`. A glob leaves models out that need one.
+    "NAME:TARGET" is NAME with the parameter `target`. A glob leaves models out that need one, or another parameter.
 
     Raises:
         UsageError: a name, a parameter or a spelling that does not exist.
@@ -79,7 +79,7 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
             params = _targeted(plugins.model(name), target, params)
         names = [name]
         if set(name) & set("*?"):
-            names = fnmatch.filter([n for n, m in plugins.models.items() if not m.info.target], name)
+            names = fnmatch.filter([n for n, m in plugins.models.items() if not m.info.target and not _lacking(m, params)], name)
             if not names:
                 raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models{plugins.broken()}")
         chosen += [(plugins.model(name), dict(params)) for name in names]
@@ -131,16 +131,27 @@ def _canonical(model: Registered[ModelInfo], params: dict[str, Any]) -> dict[str
 
 
 def _check_params(model: Registered[ModelInfo], params: dict[str, Any]) -> None:
-    try:
-        accepted = inspect.signature(model.factory).parameters
-    except (TypeError, ValueError):
+    accepted = model.parameters
+    if accepted is None:
         return
+    if lacking := _lacking(model, params):
+        name = model.info.name
+        raise UsageError(
+            f"model '{name}' needs a value for {', '.join(lacking)}, as in -M {name}:{lacking[0]}=VALUE. More: harness show {name}"
+        )
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values()):
         return
     for key in params:
         if key not in accepted:
             takes = f"it takes: {', '.join(accepted)}" if accepted else "it takes none"
             raise UsageError(f"model '{model.info.name}' has no parameter '{key}'.{suggest(key, accepted)} ({takes})")
+
+
+def _lacking(model: Registered[ModelInfo], params: Mapping[str, Any]) -> list[str]:
+    """Parameters without a value that the factory does not do without; `device` is the run's to give."""
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    wanted = [n for n, p in (model.parameters or {}).items() if p.default is p.empty and p.kind not in several]
+    return [name for name in wanted if name not in params and name not in ("device", PARAMETER)]
 
 
 def select_tasks(tasks: Sequence[Task], globs: Iterable[str] = (), exclude: Iterable[str] = (), where: str = "") -> list[Task]:

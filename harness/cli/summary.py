@@ -167,10 +167,11 @@ def summary(report: Report, data: Path | None, shown: Progress) -> None:
     for (status, model, reason), names in grouped.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         print(f"{status}: {model} on {names[0]}{more}: {printable(reason, 1000)}", file=sys.stderr)
-    if any(o.status == "failed" for _, o in bad):
-        print(
-            "why, with the log: harness show CELL-OR-TASK; to try failed cells again: the same command with --rerun failed", file=sys.stderr
-        )
+    if any(o.failure == "usage" for _, o in bad):
+        print("what a model refused of what was typed is not stored; change that, and repeat the command", file=sys.stderr)
+    if any(o.status == "failed" and o.failure != "usage" for _, o in bad):
+        again = "to try failed cells again: the same command with --rerun failed"
+        print(f"why, with the log: harness show CELL-OR-TASK; {again}", file=sys.stderr)
     print(report.said(), file=sys.stderr)
     if report.problem:
         print(f"harness: {report.problem}", file=sys.stderr)

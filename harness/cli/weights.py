@@ -90,14 +90,16 @@ def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
         if here := pulled(info):
             click.echo(f"{info.name}: all of {source} is in {here}", err=True)
             continue
+        # What is known without the hub comes first: whoever cannot agree need not ask it.
+        click.echo(f"{info.name}: {source}, licence of the weights: {info.weights_license or 'not known to the plugin'}", err=True)
+        if info.weights_note:
+            click.echo(f"  read this first: {info.weights_note}", err=True)
         wanted = _look(info, source)
         click.echo(f"{info.name}: {source} at commit {wanted.commit[:12]}, {len(wanted.files)} files, {size_text(wanted.size)}", err=True)
         for path, (size, *_) in wanted.files.items():
             click.echo(f"  {path}  {size_text(size)}", err=True)
-        told = info.weights_license or "not known to the plugin"
-        click.echo(f"  licence of the weights: {told}" + (f" (the hub says: {wanted.license})" if wanted.license else ""), err=True)
-        if info.weights_note:
-            click.echo(f"  read this first: {info.weights_note}", err=True)
+        if wanted.license:
+            click.echo(f"  licence of the weights, the hub says: {wanted.license}", err=True)
         if dry_run:
             continue
         if not yes:

@@ -75,7 +75,9 @@ def check_light_import(bench: Bench) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
     except subprocess.TimeoutExpired:
-        fail(f"importing and registering plugin '{registered.plugin}' took longer than {LONGEST:g} s and was ended; do the work in __init__")
+        fail(
+            f"importing and registering plugin '{registered.plugin}' took longer than {LONGEST:g} s and was ended; do the work in __init__"
+        )
     if done.returncode:
         fail(f"plugin '{registered.plugin}' cannot be imported and registered by itself:\n{done.stderr}")
     found = json.loads(done.stdout.splitlines()[-1])

@@ -64,7 +64,11 @@ def build(
                 found = _install(target, installer, python, lock, folder, scratch, log)
             else:
                 note(f"{folder} has these versions already")
-            return _described(found, installer.name)
+            made = _described(found, installer.name)
+            for left in family.iterdir():  # of an older harness, or never finished
+                if left.is_dir() and left != scratch and read(left) is None:
+                    shutil.rmtree(left, ignore_errors=True)
+            return made
         except PluginError as error:
             raise PluginError(f"{target.requirement}: {error}\nAll that was said: {log}") from None
         finally:
@@ -89,7 +93,22 @@ def _resolve(target: Target, installer: Installer, python: str, constraints: Seq
     limits = [*constraints, *([target.lock] if target.lock else [])]
     wanted = [target.resolve, f"ts-harness @ {wheel.as_uri()}"]
     lines = installer.resolve(empty / "bin" / "python", wanted, limits, scratch, log)
+    versions = {normal(_name(line)): line.partition("==")[2] for line in lines}
+    if versions.get("numpy", "").startswith("1.") and _major(versions.get("pyarrow", "")) >= NUMPY_2:
+        # pyarrow does not say so: it is found out when it is imported.
+        limit = scratch / "numpy-1.txt"
+        limit.write_text(f"pyarrow<{NUMPY_2}\n", encoding="utf-8")
+        lines = installer.resolve(empty / "bin" / "python", wanted, [*limits, limit], scratch, log)
     return sorted((_exact(line) for line in lines if normal(_name(line)) != "ts-harness"), key=str.lower)
+
+
+NUMPY_2 = 26
+"""The first pyarrow that asks for numpy 2 when it is imported."""
+
+
+def _major(version: str) -> int:
+    head = version.partition(".")[0]
+    return int(head) if head.isdecimal() else 0
 
 
 def _exact(line: str) -> str:

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("gluonts", reason="gluonts is not installed: pip install harness-gluonts")
 
-from harness import Batch  # noqa: E402
-from harness.plugins import load  # noqa: E402
+from harness import Batch
+from harness.plugins import load
 
 SEASONAL = "gluonts.model.seasonal_naive.SeasonalNaivePredictor"
 

@@ -23,6 +23,7 @@ import pytest
 torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip install torch")
 
 from harness_lag_llama import LagLlama  # noqa: E402
+from harness_lag_llama import checkpoint as checkpoint_module  # noqa: E402
 from harness_lag_llama.checkpoint import Inert, read  # noqa: E402
 from harness_lag_llama.lags import LAGS  # noqa: E402
 from harness_lag_llama.network import Network, Shape  # noqa: E402

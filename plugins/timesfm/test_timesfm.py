@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_weights_of_half_precision(weights: Path, tmp_path: Path) -> None:
     assert np.isfinite(ours(model, [wave(50)], 8)).all()
 
 
-def test_weights_that_are_of_something_else(weights: Path, tmp_path: Path) -> None:
+def test_weights_that_are_of_something_else(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_file(weights / "model.safetensors")
     for change, said in (
         (lambda s: s.pop("tokenizer.hidden_layer.weight"), "KeyError: 'tokenizer.hidden_layer.weight'"),
@@ -239,6 +240,11 @@ def test_weights_that_are_of_something_else(weights: Path, tmp_path: Path) -> No
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(UsageError, match="cannot be read as safetensors"):
         TimesFM25(str(tmp_path))
+    for error in (MemoryError, torch.OutOfMemoryError):  # no fault of the file
+        with monkeypatch.context() as patch:
+            patch.setattr("harness_timesfm.weights25.load_file", Mock(side_effect=error("full")))
+            with pytest.raises(error, match="full"):
+                TimesFM25(str(tmp_path))
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UsageError, match="there is no file"):
         TimesFM25(str(tmp_path))

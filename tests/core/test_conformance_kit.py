@@ -545,6 +545,7 @@ def test_saving_is_checked() -> None:
         (replace(INFO, modes=()), "ModelInfo.modes is empty"),
         (replace(INFO, modes=("zero-shot", "zeroshot")), "ModelInfo.modes holds 'zeroshot'; wanted zero-shot, finetune"),
         (replace(INFO, modes=("zero-shot", "few-shot:2")), "ModelInfo.modes holds 'few-shot:2'"),
+        (replace(INFO, covariates=("past", "static")), "ModelInfo.covariates holds 'static'; wanted past or known"),
         (replace(INFO, output="numbers"), "ModelInfo.output is 'numbers'; wanted 'quantiles'"),
         (replace(INFO, output="points"), "ModelInfo.output is 'points' and predict returned quantiles"),
     ],
@@ -609,6 +610,12 @@ class Plugin:
 plugin = Plugin()
 print("noise")
 """
+ENDLESS = """
+register_models = hookimpl(lambda register: register(ModelInfo("mine"), object))
+import sys, time
+if sys.argv[0] == "-c" and len(sys.argv) == 4:  # as the check starts it
+    time.sleep(60)
+"""
 
 
 @pytest.mark.parametrize("heavy", ["", "import pandas\n"])
@@ -628,6 +635,15 @@ def test_light_import_of_a_package(lab: Lab, heavy: str) -> None:
     (inner / "__init__.py").write_text("")
     (inner / "plugin.py").write_text(HEADER + "@hookimpl\ndef register_models(register):\n    register(ModelInfo('mine'), object)\n")
     assert lab.python(LIGHT).expect(0).out.startswith("failed: registering mine imports pandas" if heavy else "passed")
+
+
+def test_an_import_without_an_end_is_ended(lab: Lab) -> None:
+    lab.plugin("endless", MODEL.replace('print("noise")', ""))
+    (lab.site / "endless.py").write_text((lab.site / "endless.py").read_text() + ENDLESS)
+    out = (
+        lab.python(LIGHT.replace("try:", "import harness.conformance.declared as declared; declared.LONGEST = 2.0\ntry:", 1)).expect(0).out
+    )
+    assert out.strip() == "failed: importing and registering plugin 'endless' took longer than 2 s and was ended; do the work in __init__"
 
 
 @pytest.mark.parametrize("module", [*MODULES, harness.specimens, harness.testing], ids=lambda module: module.__name__)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import GOOD, Lab
 
-from harness import UsageError, identity
+from harness import ModelInfo, PluginError, UsageError, identity
 from harness.identity import file_digest, label
 from harness.plugins import load
-from harness.selection import select_models, split_list
+from harness.selection import _canonical, select_models, split_list
 
 
 def test_a_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,3 +129,23 @@ def test_a_label_says_one_thing_and_reads_back() -> None:
         ((_, params),) = select_models(load(), text)
         assert params == {"season_length": value}
         assert type(params["season_length"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (ValueError("no"), UsageError, "model 'own' got parameters of no use: no"),
+        (KeyError("x"), PluginError, r"own: canonical_params\(width=2\) raised KeyError: 'x'"),
+        (UsageError("width got 2"), UsageError, "^width got 2$"),
+    ],
+)
+def test_what_canonical_params_raises_is_no_traceback(error: Exception, kind: type[Exception], said: str) -> None:
+    class Own:
+        def __init__(self, width: int = 1) -> None: ...
+
+        @staticmethod
+        def canonical_params(**_: Any) -> dict[str, Any]:
+            raise error
+
+    with pytest.raises(kind, match=said):
+        _canonical(SimpleNamespace(info=ModelInfo("own"), factory=Own), {"width": 2})  # type: ignore[arg-type]

@@ -183,3 +183,25 @@ def test_a_run_finds_the_class_in_the_working_folder(lab: Lab) -> None:
     assert {c["cached"] for c in cells.values()} == {False}
     lab.models("wrap:mine.Mini").expect(3, "mine.py has no 'Mini'. Did you mean 'Mine'?")
     lab.models("wrap:mini.Mine").expect(2, "there is no module 'mini'")
+
+
+NEEDY = """
+class Needy:
+    def __init__(self, size: int, device: str = "cpu") -> None:
+        self.size = size
+
+    def predict(self, batch):
+        return Forecast.from_points(last(batch))
+
+@hookimpl
+def register_models(register):
+    register(ModelInfo("needy"), Needy)
+"""
+
+
+def test_a_parameter_without_a_default_is_asked_for_before_the_run(lab: Lab) -> None:
+    lab.plugin("needy", NEEDY)
+    lab.models("needy").expect(2, "model 'needy' needs a value for size, as in -M needy:size=VALUE")
+    lab.models("need*").expect(5, "no model matches 'need*'")
+    lab.models("needy[size=1]").expect(0)
+    lab.models("need*", "-M", "size=1").expect(5)

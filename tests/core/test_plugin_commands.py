@@ -91,13 +91,15 @@ def test_a_model_that_ends_its_process_costs_one_check(lab: Lab) -> None:
 
 def test_what_is_not_here_says_what_to_type(lab: Lab) -> None:
     source = """
-        from harness.errors import Unavailable
+        from harness.errors import Unavailable, UsageError
         def absent(): raise Unavailable("no weights here", fetch="harness weights pull far")
         def lacks(): import nowhere_to_be_found
         def broken(): raise RuntimeError("no idea")
+        def named(target): raise RuntimeError("never called")
+        def picky(width=-1): raise UsageError("width got -1")
         @hookimpl
         def register_models(register):
-            for name, make in (("far", absent), ("lacks", lacks), ("broken", broken)):
+            for name, make in (("far", absent), ("lacks", lacks), ("broken", broken), ("named", named), ("picky", picky)):
                 register(ModelInfo(name, license="MIT", summary="x", install="pip install it"), make)
     """
     lab.plugin("remote", source)
@@ -106,6 +108,8 @@ def test_what_is_not_here_says_what_to_type(lab: Lab) -> None:
     assert found["lacks"]["load"][0] == "absent"
     assert "Type: pip install it" in found["lacks"]["load"][1]
     assert found["broken"]["load"] == ("failed", "RuntimeError: no idea")
+    assert found["named"]["load"] == ("absent", "named must be given target: -M named:target=VALUE")
+    assert found["picky"]["load"] == ("failed", "width got -1")  # at its own defaults
     assert all(set(checks) == {"load", "light_import"} for checks in found.values())
     lab.run("plugin", "test", "remote", "-m", "far").expect(3, "not here load no weights here; type: harness weights pull far")
     folder(lab, "untrained", {"untrained": "raise Unsupported('train it first')"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.identity import label
 from harness.jobs import Jobs
 from harness.plugins import load
 from harness.selection import select_models, split_list
-from harness.uses import members, split_member
+from harness.uses import Uses, members, split_member
 
 
 @pytest.mark.parametrize("name", ["ttm (fine)", "ttm@", "ttm@nothing", "ttm (few-shot)", "ttm (few-shot:2)"])
@@ -50,6 +51,47 @@ def test_what_uses_returns_is_checked() -> None:
     ):
         with pytest.raises(kind, match=message):
             members(uses(answer), {"k": 1})
+
+
+class Others:
+    """Stands for what is installed: {model: whom it uses}."""
+
+    def __init__(self, **models: list[str] | None) -> None:
+        self.models = {name: self._registered(name, names) for name, names in models.items()}
+
+    @staticmethod
+    def _registered(name: str, names: list[str] | None) -> Any:
+        factory: Any = (lambda **_: None) if names is None else uses(names).factory
+        return SimpleNamespace(info=ModelInfo(name), factory=factory, parameters=None)
+
+
+def depths(models: Others, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    monkeypatch.setattr("harness.uses.select_models", lambda _, names: [(models.models[names[0]], {})])
+    lookup = Uses(models, None)  # type: ignore[arg-type]
+    return lambda name: lookup.depth(models.models[name], {})
+
+
+def test_models_that_use_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = depths(Others(a=["b"], b=["d", "c (finetune)"], c=["b"], d=None, alone=["alone"], twice=["d", "e"], e=["d"]), monkeypatch)
+    assert [depth(name) for name in ("d", "e", "twice")] == [0, 1, 2]
+    for name, said in (("a", "b uses c and that uses b"), ("c", "c uses b and that uses c"), ("alone", "alone uses alone")):
+        with pytest.raises(UsageError, match=f"^{said}; wanted models without a circle"):
+            depth(name)
+
+
+def test_a_row_of_models_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {f"m{n}": [f"m{n + 1}"] for n in range(40)}
+    depth = depths(Others(**row, m40=None), monkeypatch)
+    assert depth("m25") == 15
+    with pytest.raises(UsageError, match="m0 uses m1, and so on over 20 models; wanted fewer"):
+        depth("m0")
+
+
+def test_a_circle_is_refused_where_members_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Others(a=["b"], b=["a"])
+    monkeypatch.setattr("harness.uses.select_models", lambda _, names: [(models.models[names[0]], {})])
+    with pytest.raises(UsageError, match="a uses b and that uses a; wanted"):
+        Uses(models, None).find(models.models["a"], {}, SimpleNamespace(), "", 0, "")  # type: ignore[arg-type]
 
 
 def test_a_name_with_brackets_in_a_parameter_reads_back() -> None:

@@ -156,13 +156,14 @@ def test_a_run_without_weights_stops_and_says_what_to_type(home: Lab, hub: Hub) 
     done.expect(3, "the weights of free (hf:org/free) are not on this machine", "Their licence: MIT", "harness weights pull free")
     done.expect(3, "-M free:weights=PATH")
     home.models("gated").expect(3, "Non-commercial use only")
+    home.models("gated,free").expect(3, "the weights of 2 models", "harness weights pull gated free", "Non-commercial use only")
     assert hub.asked == []
     assert not home.db.exists() or home.query("SELECT count(*) FROM cells") == [(0,)]
 
 
 def test_pull_shows_fetches_verifies_and_fetches_once(home: Lab, hub: Hub) -> None:
     dry = home.run("weights", "pull", "free", "--dry-run").expect(0, "hf:org/free at commit c0ffee000000", "2 files, 1.0 MB", "MIT")
-    assert "the hub says: mit" in dry.err
+    assert "the hub says: mit" in dry.err and "licence of the weights: MIT" in dry.err
     assert files(hub) == []
     home.run("weights", "pull", "free").expect(0, "fetched and verified, in")
     assert sorted(set(files(hub))) == ["main/config.json", "main/model.safetensors"]

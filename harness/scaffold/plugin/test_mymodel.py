@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from harness_mymodel import MyModel
 
-from harness import Batch
+from harness import Batch, UsageError
 from harness.testing import Check, checks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness import UsageError
+from harness import Unavailable, UsageError
 from harness_chronos.settings import above_zero, power_of_two, whole
 from harness_chronos.training import training_of
 
@@ -107,7 +107,7 @@ def any_kind(name: str) -> Callable[..., Any]:
     """The factory for a folder of any kind; what it makes returns quantiles."""
 
     def make(
-        weights: str = "",
+        weights: str,
         device: str = "cpu",
         dtype: str = "float32",
         context: int | None = None,
@@ -117,9 +117,7 @@ def any_kind(name: str) -> Callable[..., Any]:
     ) -> Any:
         """Args: see the plugin's README."""
         if not weights:
-            raise UsageError(
-                f"{name} has no weights of its own; give a folder: -M {name}:weights=FOLDER. Published ones: harness ls models"
-            )
+            raise Unavailable(f"{name} has no weights of its own; give a folder: -M {name}:weights=FOLDER. Others: harness weights list")
         together = power_of_two(name, "rows", rows, MOST_ROWS, 0)
         samples = whole(name, "num_samples", num_samples, 1, 10_000, 0)
         if not isinstance(covariates, bool):
