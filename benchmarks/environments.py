@@ -11,7 +11,6 @@ import argparse
 import os
 import statistics
 import time
-
 from typing import Any
 
 from harness.cells import Cell
