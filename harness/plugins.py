@@ -261,7 +261,9 @@ class Plugins:
                 raise PluginError(f"{what} '{name}' is not here, and {failure}")
         if what == "model" and (found := _built_with(name)):
             raise UsageError(f"model '{name}' is only in an environment of its own ({found}); for that: --isolation auto, or env")
-        raise UsageError(f"there is no {what} '{name}'.{suggest(name, table)} To see all: {listing}{self.broken()}")
+        several = sorted(known for known in table if known.startswith(name)) if len(name) > 2 else []
+        near = f" Is it {', '.join(several[:-1])} or {several[-1]}?" if len(several) > 1 else suggest(name, table)
+        raise UsageError(f"there is no {what} '{name}'.{near} To see all: {listing}{self.broken()}")
 
     def broken(self) -> str:
         """For the end of a message that something is not here: lines on the plugins that may have had it, three at most; "" for none."""

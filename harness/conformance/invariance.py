@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.batches import cut_batch, ranges
-from harness.conformance.kit import arrays_of, fail, members, same
+from harness.conformance.kit import REMEDY, arrays_of, fail, members, same
 from harness.forecast import Ragged
 from harness.series import Channels
 from harness.specimens import Bench, rows_of
@@ -30,15 +30,15 @@ def check_batch_invariance(bench: Bench) -> None:
     for groups in ([0], [5, 3], list(range(count // 2, count))):
         part = members(batch, groups)
         quantiles, mean = bench.predict(rows_of(batch, part))
-        same(quantiles, whole[part], f"windows {part} alone and in a batch of {len(batch)}")
-        same(mean, means[part], f"the means of windows {part} alone and in a batch of {len(batch)}")
+        same(quantiles, whole[part], f"windows {part} alone and in a batch of {len(batch)}", REMEDY)
+        same(mean, means[part], f"the means of windows {part} alone and in a batch of {len(batch)}", REMEDY)
 
 
 def check_order_invariance(bench: Bench) -> None:
     """A window's forecast does not depend on its place in the batch, bit for bit."""
     batch = bench.batch()
     order = members(batch, range(len(np.unique(batch.group)))[::-1])
-    same(bench.predict(rows_of(batch, order))[0], bench.predict(batch)[0][order], "the same batch forwards and backwards")
+    same(bench.predict(rows_of(batch, order))[0], bench.predict(batch)[0][order], "the same batch forwards and backwards", REMEDY)
 
 
 def check_determinism(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from harness.forecast import F32, F64, Batch
 from harness.specimens import Bench
 
-__all__ = ["Verdict", "arrays_of", "fail", "gap", "members", "percent", "same", "spread"]
+__all__ = ["REMEDY", "Verdict", "arrays_of", "fail", "gap", "members", "percent", "same", "spread"]
 
 Verdict = Callable[[Bench], "str | None"]
 """A check: it raises AssertionError with what is wrong, `Unsupported` where it does not apply, and may return what it found out."""
@@ -21,11 +21,14 @@ def fail(message: str) -> NoReturn:
     raise AssertionError(message)
 
 
-def same(a: F32, b: F32, what: str) -> None:
-    """Fail where two forecasts are not the same bits."""
+REMEDY = "what draws is to draw from batch.seeds, and what cannot be made independent of the batch declares batch_dependent=True"
+
+
+def same(a: F32, b: F32, what: str, remedy: str = "") -> None:
+    """Fail where two forecasts are not the same bits; `remedy` says what to do about it."""
     if not np.array_equal(a, b):
         worst = np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)))
-        fail(f"{what} give forecasts that differ by up to {worst:.3g}; wanted the same bits")
+        fail(f"{what} give forecasts that differ by up to {worst:.3g}; wanted the same bits" + (f": {remedy}" if remedy else ""))
 
 
 def spread(batch: Batch) -> F64:
