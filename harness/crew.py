@@ -123,7 +123,11 @@ class Crew:
             local = InProcessWorker(self.plugins)
             return local, local.load(cell.model_name, params, None)
         with self._lock:
-            child = self.early.pop() if self.early and environment is None else ChildWorker(self.threads, environment)
+            try:
+                child = self.early.pop() if self.early and environment is None else ChildWorker(self.threads, environment)
+            except OSError as error:
+                again = f"; build its environment anew: harness env build {environment.requirement}" if environment else ""
+                raise WorkerFailed("load", f"no worker could be started: {error.strerror or error}{again}") from None
             self._workers.add(child)
         try:
             if self.stop.is_set():  # too late for `kill` to have seen it

@@ -1,10 +1,10 @@
 """What decides a number, hashed: two cells with one id give the same result, and a result whose id no longer holds is stale.
 
-A parameter that names weights counts by their content too. The rule: every text in the parameters, alone or in a list, that is the path of
-an existing file (also without "/", from the working folder, or with "~") counts with the file's bytes; one that is the path of a folder
-counts where weights or their description lie in it (a file that ends as one of `WEIGHTS`), with the names and bytes of its files down to
-`DEPTH` levels, hidden ones left out. The root, the home and the working folder never count. Of a class that a model is made of
-(`harness.targets`) the Python file counts, or all those of its package.
+A parameter that names weights counts by their content too, a file of weights with the .json files beside it. The rule: every text in the
+parameters, alone or in a list, that is the path of an existing file (also without "/", from the working folder, or with "~") counts with
+the file's bytes; one that is the path of a folder counts where weights or their description lie in it (a file that ends as one of
+`WEIGHTS`), with the names and bytes of its files down to `DEPTH` levels, hidden ones left out. The root, the home and the working folder
+never count. Of a class that a model is made of (`harness.targets`) the Python file counts, or all those of its package.
 """
 
 from __future__ import annotations
@@ -107,6 +107,8 @@ def _files(name: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         if found := file_digest(value):
             yield name, found
+            if beside := _beside(value):
+                yield f"{name} beside", beside
     elif isinstance(value, list | tuple):
         for index, each in enumerate(value):
             yield from _files(f"{name}.{index}", each)
@@ -137,6 +139,15 @@ def _weights_digest(info: ModelInfo, folder: Path) -> str:
         return _weights_digest_of(info.weights, info.weights_files, folder)
     except OSError as error:
         raise _unreadable(folder, error) from None
+
+
+def _beside(text: str) -> str:
+    """A hash of the descriptions (.json) that lie beside a file of weights, which loaders read with it; "" for anything else."""
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's raises where there is no home
+    if not path.name.endswith(WEIGHTS) or path.name.endswith(".json") or not path.is_file():
+        return ""
+    found = sorted(p for p in path.parent.glob("*.json") if p.is_file())[:MOST_FILES]
+    return digest([[p.name, _digest_of(p)] for p in found]) if found else ""
 
 
 def _published(info: ModelInfo) -> str:

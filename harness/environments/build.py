@@ -266,7 +266,7 @@ def examine(environment: Environment, installer: Installer) -> list[str]:
         present: dict[str, str] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         return [f"its Python does not run ({str(error).splitlines()[0]}); {again(environment)}"]
-    problems = []
+    problems = [] if environment.lock() else ["its lock.txt cannot be read"]
     for line in environment.lock():
         name, pinned, version = line.partition("==")
         found = present.get(normal(_name(line)))

@@ -78,8 +78,11 @@ class Environment:
         return str(self.facts["description"]["sources"].get(plugin, ""))
 
     def lock(self) -> list[str]:
-        """The pinned requirements it was built from, a line each."""
-        return (self.folder / "lock.txt").read_text(encoding="utf-8").splitlines()
+        """The pinned requirements it was built from, a line each; none where they cannot be read."""
+        try:
+            return (self.folder / "lock.txt").read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return []
 
 
 def read(folder: Path) -> Environment | None:
@@ -91,6 +94,9 @@ def read(folder: Path) -> Environment | None:
             return None
         for model in found.models:
             info_of(model)
+        described = facts["description"]
+        if not all(isinstance(described[key], dict) for key in ("wrappers", "sources", "files", "versions")):
+            return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return found

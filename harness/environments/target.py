@@ -21,6 +21,7 @@ __all__ = ["Target", "find_target"]
 REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[A-Za-z0-9._, -]*\])?\s*(?P<rest>(?:[<>=!~@]).*)?"
 )
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 LOCK = "harness-lock.txt"
 """A file beside a plugin's pyproject.toml with pinned versions, which its environments are then built with."""
 
@@ -90,12 +91,15 @@ def _project_name(folder: Path) -> str:
         raise UsageError(f"{folder} has no pyproject.toml, so it is no plugin; to make one: harness new plugin NAME") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from None
-    name = project.get("name")
+    name, entries = (project.get("name"), project.get("entry-points")) if isinstance(project, dict) else (None, None)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UsageError(
+            f"{file} has the name {name!r} under [project]; wanted letters, digits and - _ . between them, as in harness-mymodel"
+        )
     if name == BUILT_IN:
         raise UsageError(f"{folder} is the harness itself; an environment gets the worker's part of it anyway. Name a plugin's folder")
-    if not isinstance(name, str) or not name:
-        raise UsageError(f"{file} has no name under [project]")
-    if not project.get("entry-points", {}).get("harness"):
+    mine = entries.get("harness") if isinstance(entries, dict) else None
+    if not isinstance(mine, dict) or not mine or not all(isinstance(value, str) for value in mine.values()):
         raise UsageError(f'{file} has no [project.entry-points.harness], so the harness would not find it; add one: NAME = "MODULE"')
     return name
 

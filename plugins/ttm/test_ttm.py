@@ -355,3 +355,15 @@ def test_modes_that_start_from_the_weights_leave_the_files_alone(folder: Path) -
     train = Batch.from_contexts([np.sin(np.arange(200) / 3) for _ in range(4)], 16, freq="H", season_length=24)
     TTM(weights=str(folder), learning_rate=0.001).finetune(train, "5steps", 0, "finetune").predict(train)
     assert state() == before
+
+
+@pytest.mark.parametrize("at", [-1, -2, -40])
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_value_is_a_missing_one_in_every_view(at: int, value: float) -> None:
+    y = 10 + np.sin(np.arange(200) / 4)
+    gone, infinite = y.copy(), y.copy()
+    gone[at], infinite[at] = np.nan, value
+    model = TTMBlend()
+    np.testing.assert_array_equal(
+        model.predict(Batch.from_contexts([infinite], 6)).values, model.predict(Batch.from_contexts([gone], 6)).values
+    )

@@ -149,3 +149,16 @@ def test_what_canonical_params_raises_is_no_traceback(error: Exception, kind: ty
 
     with pytest.raises(kind, match=said):
         _canonical(SimpleNamespace(info=ModelInfo("own"), factory=Own), {"width": 2})  # type: ignore[arg-type]
+
+
+def test_a_file_of_weights_counts_with_its_description(tmp_path: Path) -> None:
+    from harness.identity import _files
+
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+    assert list(dict(_files("weights", str(weights)))) == ["weights"]
+    (tmp_path / "config.json").write_text("{}")
+    first = dict(_files("weights", str(weights)))
+    (tmp_path / "config.json").write_text('{"layers": 2}')
+    second = dict(_files("weights", str(weights)))
+    assert first["weights"] == second["weights"] and first["weights beside"] != second["weights beside"]

@@ -51,6 +51,8 @@ def load(weights: str, source: str, model: str, wanted: tuple[str, ...], device:
     if not isinstance(weights, str):
         raise UsageError(f"{model}: weights got {weights!r}; wanted the path of a folder")
     path = weights_folder(weights, source=source, model=model).absolute()
+    if path.is_file() and path.name != "model.safetensors":
+        raise UsageError(f"{model}: weights got the file {path}; wanted the folder that holds config.json and model.safetensors")
     folder = path.parent if path.is_file() else path
     found = kind_of(folder, model)
     if found not in wanted:

@@ -63,7 +63,8 @@ class BlendForecaster:
     def predict(self, batch: Batch) -> Forecast:
         """Forecast a batch: quantiles [N, Q, H]."""
         levels = self.forecaster.levels
-        contexts = [np.asarray(c) for c in batch]
+        # Infinite is missing, in every view: one that averages steps would spread it.
+        contexts = [np.where(np.isfinite(c), c, np.float32(np.nan)) for c in batch]
         horizon = batch.horizon
         periods = calendar_periods(batch.freq, batch.season_length)
         test = min(horizon, LONGEST_TEST)
