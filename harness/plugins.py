@@ -224,11 +224,16 @@ class Plugins:
                     continue
             for model in environment.models:
                 info = info_of(model)
-                if info.name in self._moved:
-                    continue  # the first of two environments keeps a name
                 here = self.models.get(info.name)
-                if here is not None and (normal(here.distribution) != distribution or (isolation == "auto" and is_satisfied(distribution))):
-                    continue  # a name that another plugin has taken stays with it
+                if here is not None and normal(here.distribution) != distribution:
+                    # A name stays with the plugin that has it; the other one is told at every run.
+                    what = f"the environment of {environment.distribution} has a model '{info.name}', which {here.distribution} has already"
+                    remove = f"To remove it: harness env rm {environment.distribution}"
+                    key = f"{distribution} ({info.name})"
+                    self.failures[key] = Failure(distribution, environment.distribution, what, remove)
+                    continue
+                if here is not None and isolation == "auto" and is_satisfied(distribution):
+                    continue
                 self._moved[info.name] = here
                 origin = (model["plugin"], environment.distribution, model["version"])
                 self.models[info.name] = Registered(info, Elsewhere(model, environment), *origin, environment)

@@ -279,7 +279,7 @@ def examine(environment: Environment, installer: Installer) -> list[str]:
     if said := installer.check(environment.python):
         problems += said.splitlines()
     try:
-        problems += current(environment).facts["description"]["failures"]
+        problems += _describe(environment)["failures"]
     except PluginError as error:
         problems.append(str(error))
     return [*problems, again(environment)] if problems else []

@@ -99,8 +99,9 @@ def core_folder() -> Path:
         OSError: it cannot be written.
     """
     folder = cache_folder() / "core" / core_digest()
-    if folder.is_dir():
+    if all((folder / "harness" / name).is_file() for name in MODULES):
         return folder
+    shutil.rmtree(folder, ignore_errors=True)  # damaged
     files, info = _contents(), f"{NAME}-{harness.__version__}.dist-info"
     temporary = temporary_name(folder)
     for name, content in {**files, f"{info}/RECORD": _record(files, info), f"{info}/INSTALLER": b"harness\n"}.items():

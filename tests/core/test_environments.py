@@ -353,3 +353,19 @@ def test_uv_builds_one_too(home: Lab, tmp_path: Path) -> None:
     home.run("env", "build", str(own), "--with", "uv", timeout=200).expect(0, "with uv", "shift-own")
     home.run("env", "check", "--with", "uv").expect(0, "ok")
     assert home.models("shift-own").expect(0).cells()["shift-own", "us_births/M/short"]["status"] == "ok"
+
+
+def test_a_name_stays_with_the_plugin_that_has_it_and_the_other_is_told(home: Lab, built: Path) -> None:
+    (record,) = (built / "cache/environments/harness-old").glob("*/environment.json")
+    facts = json.loads(record.read_text())
+    clashing = json.loads(record.read_text())
+    clashing["description"]["models"][0]["info"]["name"] = "naive"
+    record.write_text(json.dumps(clashing))
+    try:
+        done = home.run("run", "-m", "naive", "-t", "us_births/M/short").expect(
+            0, "harness-old has a model 'naive', which harness-baselines has"
+        )
+        assert "harness env rm harness-old" in done.err
+        assert home.query("SELECT isolation, plugin FROM cells") == [("process", "harness-baselines")]
+    finally:
+        record.write_text(json.dumps(facts))
