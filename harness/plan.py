@@ -143,23 +143,51 @@ def make_plan(
     if spec.rerun not in RERUN:
         raise UsageError(f"got --rerun {spec.rerun}; wanted one of failed, stale, all")
     modes = parse_modes(spec.modes)
-    scope = scope_of(spec)
     if not spec.seeds or not all(0 <= seed < 2**63 for seed in spec.seeds):
         raise UsageError(f"got seeds {list(spec.seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in --seed 0 or --seed 0-4")
-    plugins.settle(spec.isolation, asked=[text.partition("[")[0].partition(":")[0].strip() for text in split_list(spec.models)])
-    models = select_models(plugins, spec.models, spec.model_args)
-    if spec.isolation == "env" and (bare := sorted({m.distribution for m, _ in models if m.environment is None})):
-        names = " ".join(bare)
-        raise UsageError(f"there is no environment of its own for {', '.join(bare)}; to build it: harness env build {names}")
-    _refuse_without_weights(models)
+    models = _models(plugins, spec)
     suites = open_suites(plugins, spec.suites, spec.data)
     try:
         tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
     except NothingMatched as error:
         raise NothingMatched(f"{error}{elsewhere(plugins, list(suites), spec.tasks)}") from None
     plan = Plan()
-    broken: dict[tuple[str, str], str] = {}
     note(f"opening {len(tasks)} tasks")
+    broken = _open(plan, tasks, suites, spec)
+    kept = kept or store
+    lookup = Uses(plugins, kept)
+    plan.kept = None if kept is None else forecast_folder(kept)
+    here = [task for task in tasks if (task.suite, task.name) not in plan.unavailable]
+    for depth, model, params in sorted(((_depth(lookup, *each), *each) for each in models), key=lambda each: each[0]):
+        for mode in modes:
+            for seed in dict.fromkeys(spec.seeds):
+                for task in here:
+                    _add(plan, plugins, spec, lookup, (model, params), depth, mode, seed, task, broken)
+    good = _reuse(plan, spec, store)
+    _settle(plan, spec, kept, good)
+    plan.todo = [c for c in plan.cells if c.id not in plan.done]
+    return plan
+
+
+def _models(plugins: Plugins, spec: RunSpec) -> list[ModelChoice]:
+    """The models of a run, each where it is to run, with what they cannot do without.
+
+    Raises:
+        UsageError, NothingMatched, PluginError: no such model, or none there.
+        Unavailable: published weights are not here.
+    """
+    plugins.settle(spec.isolation, asked=[text.partition("[")[0].partition(":")[0].strip() for text in split_list(spec.models)])
+    models = select_models(plugins, spec.models, spec.model_args)
+    if spec.isolation == "env" and (bare := sorted({m.distribution for m, _ in models if m.environment is None})):
+        names = " ".join(bare)
+        raise UsageError(f"there is no environment of its own for {', '.join(bare)}; to build it: harness env build {names}")
+    _refuse_without_weights(models)
+    return models
+
+
+def _open(plan: Plan, tasks: Sequence[Task], suites: Mapping[str, Suite], spec: RunSpec) -> dict[tuple[str, str], str]:
+    """Open the data of the tasks into the plan; return {(suite, task): what is wrong} of data that is broken."""
+    broken: dict[tuple[str, str], str] = {}
     for task in tasks:
         key = (task.suite, task.name)
         try:
@@ -168,45 +196,48 @@ def make_plan(
             plan.unavailable[key] = error
         except DataError as error:
             broken[key] = str(error)
-    kept = kept or store
-    lookup = Uses(plugins, kept)
-    plan.kept = None if kept is None else forecast_folder(kept)
-    for depth, model, params in sorted(((_depth(lookup, *each), *each) for each in models), key=lambda each: each[0]):
-        for mode in modes:
-            for seed in dict.fromkeys(spec.seeds):
-                for task in tasks:
-                    key = (task.suite, task.name)
-                    if key in plan.unavailable:
-                        continue
-                    opened = plan.data.get(key)
-                    fingerprint = opened.series.fingerprint if opened else ""
-                    used, reason = _used(lookup, model, params, task, fingerprint, seed, scope) if depth else (None, "")
-                    cell = make_cell(
-                        plugins,
-                        task,
-                        fingerprint,
-                        model,
-                        params,
-                        mode=mode,
-                        budget="" if mode == "zero-shot" else spec.budget,  # it forecasts alike whatever a training may take
-                        seed=seed,
-                        scope=scope,
-                        batch_size=spec.batch_size,
-                        uses=None if used is None else ids(used),
-                    )
-                    plan.cells.append(cell)
-                    lookup.add(cell)
-                    if used is not None:
-                        plan.uses[cell.id], plan.depth[cell.model] = used, depth
-                    reason = unsupported_reason(model.info, task, mode) or reason
-                    if key in broken:
-                        plan.done[cell.id] = Outcome("failed", broken[key], "data")
-                    elif reason:
-                        plan.done[cell.id] = Outcome("skipped", reason, "unsupported")
-    good = _reuse(plan, spec, store)
-    _settle(plan, spec, kept, good)
-    plan.todo = [c for c in plan.cells if c.id not in plan.done]
-    return plan
+    return broken
+
+
+def _add(
+    plan: Plan,
+    plugins: Plugins,
+    spec: RunSpec,
+    lookup: Uses,
+    choice: ModelChoice,
+    depth: int,
+    mode: str,
+    seed: int,
+    task: Task,
+    broken: Mapping[tuple[str, str], str],
+) -> None:
+    """Add a cell to the plan, and what is known of its end already."""
+    (model, params), key, scope = choice, (task.suite, task.name), scope_of(spec)
+    opened = plan.data.get(key)
+    fingerprint = opened.series.fingerprint if opened else ""
+    used, reason = _used(lookup, model, params, task, fingerprint, seed, scope) if depth else (None, "")
+    cell = make_cell(
+        plugins,
+        task,
+        fingerprint,
+        model,
+        params,
+        mode=mode,
+        budget="" if mode == "zero-shot" else spec.budget,  # it forecasts alike whatever a training may take
+        seed=seed,
+        scope=scope,
+        batch_size=spec.batch_size,
+        uses=None if used is None else ids(used),
+    )
+    plan.cells.append(cell)
+    lookup.add(cell)
+    if used is not None:
+        plan.uses[cell.id], plan.depth[cell.model] = used, depth
+    reason = unsupported_reason(model.info, task, mode) or reason
+    if key in broken:
+        plan.done[cell.id] = Outcome("failed", broken[key], "data")
+    elif reason:
+        plan.done[cell.id] = Outcome("skipped", reason, "unsupported")
 
 
 def _refuse_without_weights(models: Sequence[ModelChoice]) -> None:

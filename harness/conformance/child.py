@@ -22,6 +22,7 @@ import unittest
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from harness.environments.record import normal
 from harness.errors import HarnessError, PluginError, Unavailable, Unsupported, UsageError, describe, suggest
 from harness.plugins import Plugins, load
 
@@ -58,11 +59,11 @@ def choices(plugins: Plugins, request: dict[str, Any]) -> Iterator[dict[str, Any
 
 def _models_of(plugins: Plugins, entries: list[str] | None, text: str) -> list[str] | None:
     """Names of the models of a plugin, of some entry points where those are given; None where the text is no plugin's name."""
-    folded = _folded(text)
+    folded = normal(text)
     wanted = set(entries or ())
     if entries is None:
         known = {e.name: e.dist.name if e.dist else "" for e in importlib.metadata.entry_points(group="harness")}
-        wanted = {name for name, distribution in known.items() if text == name or _folded(distribution) == folded}
+        wanted = {name for name, distribution in known.items() if text == name or normal(distribution) == folded}
         if not wanted and re.sub(r"\[.*", "", text, flags=re.DOTALL).strip() not in plugins.models and not set(text) & set("*?,["):
             near = suggest(text, [*plugins.models, *known, *filter(None, known.values())])
             raise UsageError(
@@ -73,10 +74,6 @@ def _models_of(plugins: Plugins, entries: list[str] | None, text: str) -> list[s
     if broken:
         raise PluginError("\n".join(map(str, broken)))
     return sorted(name for name, entry in plugins.models.items() if entry.plugin in wanted) if wanted else None
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def run(plugins: Plugins, request: dict[str, Any], say: Say) -> None:

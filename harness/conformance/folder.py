@@ -7,16 +7,15 @@ on the path of the processes that are to find the plugin.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UsageError, describe
+from harness.errors import UsageError
+from harness.project import GROUP, read_project
 
 __all__ = ["PluginFolder", "lay_out", "read_folder"]
 
-GROUP = "harness"
 PLACES = ("", "src", "lib")
 """Where a distribution's modules lie in its folder."""
 
@@ -39,25 +38,9 @@ def read_folder(path: Path) -> PluginFolder:
     Raises:
         UsageError: there is no pyproject.toml, or none that names a plugin of the harness, or the module that it names is not there.
     """
-    file = path / "pyproject.toml"
-    if not file.is_file():
-        raise UsageError(f"there is no {file}; wanted the folder of a plugin. To make one: harness new plugin NAME")
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-        project = content["project"]
-        name, entries = project["name"], project.get("entry-points", {}).get(GROUP, {})
-        version, requires = str(project.get("version", "0")), tuple(map(str, project.get("dependencies", ())))
-        named = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name)
-        if not named or not all(isinstance(e, str) for e in entries.values()):
-            raise ValueError("wanted [project] with a name, and entry points that are text")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{file} cannot be read as that of a plugin: {describe(error)}") from None
-    if not entries:
-        raise UsageError(
-            f'{file} names no plugin; wanted a table [project.entry-points.{GROUP}] with a line such as mymodel = "harness_mymodel"'
-        )
-    places = [_place_of(path, entry, file) for entry in entries.values()]
-    return PluginFolder(path, name, version, dict(entries), tuple(dict.fromkeys(places)), requires)
+    project = read_project(path)
+    places = [_place_of(path, entry, project.file) for entry in project.entries.values()]
+    return PluginFolder(path, project.distribution, project.version, project.entries, tuple(dict.fromkeys(places)), project.requires)
 
 
 def _place_of(path: Path, entry: str, file: Path) -> Path:

@@ -253,8 +253,8 @@ def _stamp(path: Path) -> list[int] | None:
 
 
 INSTALLED = """
-import importlib.metadata, json, re
-print(json.dumps({re.sub("[-_.]+", "-", d.name).lower(): d.version for d in importlib.metadata.distributions()}))
+import importlib.metadata, json
+print(json.dumps({d.name: d.version for d in importlib.metadata.distributions()}))
 """
 
 
@@ -263,7 +263,7 @@ def examine(environment: Environment, installer: Installer) -> list[str]:
     try:
         command = [str(environment.python), "-P", "-c", INSTALLED]
         done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=True)
-        present: dict[str, str] = json.loads(done.stdout)
+        present = {normal(name): version for name, version in json.loads(done.stdout).items()}
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         return [f"its Python does not run ({str(error).splitlines()[0]}); {again(environment)}"]
     problems = [] if environment.lock() else ["its lock.txt cannot be read"]

@@ -6,7 +6,6 @@ import contextlib
 import importlib.metadata
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from urllib.parse import unquote, urlsplit
 from harness.environments.record import all_environments, normal
 from harness.errors import UsageError, suggest
 from harness.plugins import BUILT_IN, Plugins
+from harness.project import read_project
 
 __all__ = ["Target", "find_target"]
 
 REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[A-Za-z0-9._, -]*\])?\s*(?P<rest>(?:[<>=!~@]).*)?"
 )
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 LOCK = "harness-lock.txt"
 """A file beside a plugin's pyproject.toml with pinned versions, which its environments are then built with."""
 
@@ -84,23 +83,9 @@ def _split_extras(text: str) -> tuple[str, str]:
 
 
 def _project_name(folder: Path) -> str:
-    file = folder / "pyproject.toml"
-    try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    except FileNotFoundError:
-        raise UsageError(f"{folder} has no pyproject.toml, so it is no plugin; to make one: harness new plugin NAME") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from None
-    name, entries = (project.get("name"), project.get("entry-points")) if isinstance(project, dict) else (None, None)
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UsageError(
-            f"{file} has the name {name!r} under [project]; wanted letters, digits and - _ . between them, as in harness-mymodel"
-        )
+    name = read_project(folder).distribution
     if name == BUILT_IN:
         raise UsageError(f"{folder} is the harness itself; an environment gets the worker's part of it anyway. Name a plugin's folder")
-    mine = entries.get("harness") if isinstance(entries, dict) else None
-    if not isinstance(mine, dict) or not mine or not all(isinstance(value, str) for value in mine.values()):
-        raise UsageError(f'{file} has no [project.entry-points.harness], so the harness would not find it; add one: NAME = "MODULE"')
     return name
 
 

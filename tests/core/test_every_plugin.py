@@ -32,7 +32,7 @@ for release in RELEASES:
 """
 
 ZERO_SHOT = [
-    "naive", "seasonal_naive", "auto_theta", "ttm", "timesfm-2.5[weights={timesfm25}]", "timesfm-3[weights={timesfm3}]",
+    "naive", "seasonal_naive", "holt", "ttm", "timesfm-2.5[weights={timesfm25}]", "timesfm-3[weights={timesfm3}]",
     "chronos-t5-tiny[weights={t5},num_samples=2]", "chronos-bolt-tiny[weights={bolt}]", "chronos-2[weights={second}]",
     "chronos-2-multivariate[weights={second}]", "chronos[weights={bolt}]", "lag-llama[weights={lag_llama},num_samples=4]",
     "tabpfn-ts-v2[weights={v2},n_estimators=1,context=60]", "tabpfn-ts-v3.5[weights={v35},n_estimators=1,context=60]",
