@@ -26,7 +26,7 @@ from harness.types import Task
 from harness_tasks.arrow_folder import read_folder
 from harness_tasks.audit import search as searching
 from harness_tasks.audit.agreement import BITS, agreement, enough, innovation
-from harness_tasks.audit.corpora import corpus_files, read_corpus
+from harness_tasks.audit.corpora import corpus_files, other_kinds, read_corpus
 from harness_tasks.audit.fingerprints import SPAN, fingerprints
 from harness_tasks.audit.index import Index, blocks_of, joined, separated
 from harness_tasks.audit.report import Datasets, labels_within, match_rows, task_rows, to_csv
@@ -313,6 +313,7 @@ def test_every_kind_of_file_is_read(write: Callable[..., Path], tmp_path: Path) 
         ("a.npz", b"PK no zip", "cannot be read as .npz"),
         ("a.csv", b"a,b\n1\n1,2,3\n", "cannot be read as .csv"),
         ("a.csv", b"name\nx\n", "no column of numbers"),
+        ("a.csv", b"a\n1\n2\n3\nfour\n5\n", "column a is mostly numbers, and holds 'four'"),
         ("a.csv.gz", b"no gzip", "cannot be read as .csv.gz"),
         ("a.tsf", b"@relation x\n", "no line @data"),
         ("a.tsf", b"@data\na:1,2,x\n", "cannot be read as .tsf"),
@@ -324,6 +325,41 @@ def test_broken_files_are_named(name: str, content: bytes, said: str, tmp_path: 
     with pytest.raises(DataError, match=said) as error:
         list(read_corpus(file))
     assert str(file) in str(error.value) and "out of the corpus" in str(error.value)
+
+
+def test_other_shapes_of_series_are_read_or_refused(tmp_path: Path) -> None:
+    """Nothing that may hold series is passed over without a word."""
+    row = np.arange(30.0) ** 2
+    for kind in (pa.list_view(pa.float64()), pa.large_list_view(pa.float32()), pa.list_(pa.float64(), 30)):
+        table = pa.table({"other": [1, 2], "v": pa.array([row.tolist()] * 2, kind)})
+        with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+            out.write_table(table)
+        (part,) = read_corpus(tmp_path / "a.arrow")
+        assert len(part.offsets) == 3 and np.array_equal(part.values[:30], row.astype(part.values.dtype))
+    hidden = pa.table({"x": [1.0], "series": [{"name": "a", "target": row.tolist()}]})
+    pq.write_table(hidden, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"column series is struct<.*> *, which is not read"):
+        list(read_corpus(tmp_path / "a.parquet"))
+    pq.write_table(pa.table({"x": row, "about": [{"id": 1, "tags": ["a"]}] * 30}), tmp_path / "b.parquet")
+    assert [len(part.values) for part in read_corpus(tmp_path / "b.parquet")] == [30]
+    np.save(tmp_path / "a.npy", row[:, None])
+    assert [part.offsets.tolist() for part in read_corpus(tmp_path / "a.npy")] == [[0, 30]]
+    (tmp_path / "a.csv").write_text("a,a,b\n1,2,x\n?,4,y\n-,6,z\n")
+    values = [part.values for part in read_corpus(tmp_path / "a.csv")]
+    np.testing.assert_array_equal(values, [[1, np.nan, np.nan], [2, 4, 6]])
+
+
+def test_links_are_followed_once_and_other_kinds_are_named(tmp_path: Path) -> None:
+    real, corpus = tmp_path / "real", tmp_path / "corpus"
+    real.mkdir()
+    corpus.mkdir()
+    np.save(real / "a.npy", np.arange(9.0))
+    (real / "b.json.gz").write_bytes(b"")
+    (real / "README.md").write_text("about")
+    (corpus / "link").symlink_to(real)
+    (real / "back").symlink_to(corpus)
+    assert [file.name for file in corpus_files(corpus)] == ["a.npy"]
+    assert other_kinds(corpus) == {".json.gz": 1}
 
 
 def test_objects_are_not_unpickled(tmp_path: Path) -> None:

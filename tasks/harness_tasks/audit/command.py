@@ -51,7 +51,7 @@ def contamination(
     Ends with exit code 4 when a series was found, with 0 when none was.
     """
     from harness.files import write_whole
-    from harness_tasks.audit.corpora import corpus_files
+    from harness_tasks.audit.corpora import corpus_files, other_kinds
     from harness_tasks.audit.report import Datasets, match_rows, task_rows, to_csv
     from harness_tasks.audit.search import Seen, index_of, search, unite
 
@@ -59,6 +59,10 @@ def contamination(
     opened = _open(suite, tasks, data)
     datasets = Datasets.of(opened)
     click.echo(f"{len(opened)} tasks with {len(datasets.series)} series; {len(files)} files of corpora", err=True)
+    for corpus in corpora:
+        if others := other_kinds(corpus.expanduser()):
+            told = ", ".join(f"{count} {kind}" for kind, count in others.items())
+            click.echo(f"not looked at in {corpus}, as these kinds of files are not read: {told}", err=True)
     index = index_of(datasets.series)
     seen = Seen()
     progress = _Progress(len(files), seen)

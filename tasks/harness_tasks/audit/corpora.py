@@ -1,13 +1,15 @@
 """Training corpora as streams of series, whatever they are stored in; at no time more than one piece of a file is in memory.
 
-Read are: `.arrow` and `.feather` (Arrow streams and files, as HuggingFace `datasets` writes them), `.parquet`, `.csv` and `.csv.gz`, `.tsf`
-(the Monash archive's), `.npy` and `.npz`. In a table each row of a column of lists of numbers is a series, each row of a list of lists
-several; a table without such a column has a series in each column of numbers. In an array the last axis is time. A CSV file, an array in
-`.npz`, and one column of a Parquet file are read whole. Values keep the precision they are stored in; nulls are NaN.
+Read are: `.arrow` and `.feather` (Arrow streams and files, as HuggingFace `datasets` writes them), `.parquet`, `.csv` and `.csv.gz`,
+`.tsf` (the Monash archive's), `.npy` and `.npz`. In a table each row of a column of lists of numbers is a series, each row of a list of
+lists several; a table without such a column has a series in each column of numbers. In an array the last axis is time, or the one before
+it where the last has one place. A CSV file, an array in `.npz`, and one column of a Parquet file are read whole. Values keep the
+precision they are stored in; nulls are NaN.
 """
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,9 +24,11 @@ from harness.arrow import to_numpy
 from harness.errors import DataError, UsageError
 from harness.forecast import I64
 
-__all__ = ["KINDS", "Rows", "corpus_files", "read_corpus"]
+__all__ = ["KINDS", "Rows", "corpus_files", "other_kinds", "read_corpus"]
 
 KINDS = (".arrow", ".feather", ".parquet", ".csv", ".csv.gz", ".tsf", ".npy", ".npz")
+DESCRIPTIONS = (".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".bib", ".pdf", ".py", "")
+"""Files that hold no series, but what is said of them."""
 ROWS = 512
 """Rows of a Parquet file that are decoded at one time."""
 
@@ -53,13 +57,37 @@ def corpus_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UsageError(f"there is no file or folder {path}; give one that exists: --corpus DIR")
-    found = [file for file in path.rglob("*") if kind_of(file) in KINDS and file.is_file()]
-    listed = {state.parent for state in path.rglob("state.json") if state.is_file() and b"_data_files" in state.read_bytes()}
+    every = list(_below(path))
+    found = [file for file in every if kind_of(file) in KINDS]
+    listed = {file.parent for file in every if file.name == "state.json" and b"_data_files" in file.read_bytes()}
     shards = {file for folder in listed for file in shard_files(folder)}
     files = sorted({file for file in found if file.parent not in listed or kind_of(file) != ".arrow"} | shards)
     if not files:
         raise UsageError(f"{path} holds no file of a kind that is read: {', '.join(KINDS)}")
     return files
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """The files of a folder and of those below it, also through links, each folder once."""
+    seen: set[str] = set()
+    for folder, names, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        names.sort()
+        yield from (file for name in sorted(files) if (file := Path(folder, name)).is_file())
+
+
+def other_kinds(path: Path) -> dict[str, int]:
+    """{kind: how many files of a corpus's folder are of it and are not read}; descriptions (.md, .txt, .json, .yaml, licences) are none."""
+    counts: dict[str, int] = {}
+    for file in _below(path) if path.is_dir() else ():
+        kind = kind_of(file)
+        if kind not in (*KINDS, *DESCRIPTIONS) and not file.name.startswith("."):
+            counts[kind or file.name] = counts.get(kind or file.name, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def kind_of(path: Path) -> str:
@@ -92,7 +120,11 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) or _is_view(kind))
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
 
 
 def _depth(kind: pa.DataType) -> int | None:
@@ -103,11 +135,29 @@ def _depth(kind: pa.DataType) -> int | None:
     return depth if _is_number(kind) else None
 
 
-def _wanted(schema: pa.Schema) -> tuple[list[str], list[str]]:
-    """(columns of lists of numbers, columns of numbers where there are none of lists)."""
-    depths = {field.name: _depth(field.type) for field in schema}
-    lists = [name for name, depth in depths.items() if depth]
-    return lists, [] if lists else [name for name, depth in depths.items() if depth == 0]
+def _wanted(schema: pa.Schema) -> tuple[list[int], list[int]]:
+    """(columns of lists of numbers, columns of numbers where there are none of lists), by their places.
+
+    Raises:
+        ValueError: a column may hold series in a way that is not read: what is left out would count as looked at.
+    """
+    for field in schema:
+        if _depth(field.type) is None and _hides_series(field.type):
+            raise ValueError(f"column {field.name} is {field.type}, which is not read; wanted lists of numbers, or numbers")
+    depths = [_depth(field.type) for field in schema]
+    lists = [place for place, depth in enumerate(depths) if depth]
+    return lists, [] if lists else [place for place, depth in enumerate(depths) if depth == 0]
+
+
+def _hides_series(kind: pa.DataType, inside: bool = False) -> bool:
+    """Whether there are lists of numbers somewhere inside a nested type."""
+    if pa.types.is_struct(kind) or pa.types.is_map(kind):
+        return any(_hides_series(kind.field(k).type, inside or pa.types.is_map(kind)) for k in range(kind.num_fields))
+    return _hides_series(kind.value_type, True) if _is_list(kind) else inside and _is_number(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _arrow(path: Path) -> Iterator[Rows]:
@@ -121,12 +171,16 @@ def _parquet(path: Path) -> Iterator[Rows]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        lists, numbers = _wanted(file.schema_arrow)
+        schema = file.schema_arrow
+        lists, numbers = _wanted(schema)
+        if twice := {name for name in schema.names if schema.names.count(name) > 1}:
+            raise ValueError(f"two columns are called {sorted(twice)[0]}")
         if lists:
-            yield from _table(file.schema_arrow, lambda: file.iter_batches(batch_size=ROWS, columns=lists))
-        for name in numbers:
-            chunks = [_values(batch.column(0)) for batch in file.iter_batches(columns=[name])]
-            yield _whole(np.concatenate(chunks) if chunks else np.empty(0), f"column {name}")
+            some = [schema.names[place] for place in lists]
+            yield from _table(pa.schema([schema.field(place) for place in lists]), lambda: file.iter_batches(batch_size=ROWS, columns=some))
+        for place in numbers:
+            chunks = [_values(batch.column(0)) for batch in file.iter_batches(columns=[schema.names[place]])]
+            yield _whole(np.concatenate(chunks) if chunks else np.empty(0), f"column {schema.names[place]}")
 
 
 def _table(schema: pa.Schema, batches: Callable[[], Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
@@ -134,16 +188,16 @@ def _table(schema: pa.Schema, batches: Callable[[], Iterable[pa.RecordBatch]]) -
     lists, numbers = _wanted(schema)
     if not lists and not numbers:
         return
-    held: dict[str, list[NDArray[Any]]] = {name: [np.empty(0)] for name in numbers}
+    held: dict[int, list[NDArray[Any]]] = {place: [np.empty(0)] for place in numbers}
     row = 0
     for batch in batches():
-        for name in lists:
-            yield from _rows(batch.column(batch.schema.get_field_index(name)), f"column {name}", row)
-        for name in numbers:
-            held[name].append(_values(batch.column(batch.schema.get_field_index(name))))
+        for place in lists:
+            yield from _rows(batch.column(place), f"column {schema.names[place]}", row)
+        for place in numbers:
+            held[place].append(_values(batch.column(place)))
         row += batch.num_rows
-    for name in numbers:
-        yield _whole(np.concatenate(held.pop(name)), f"column {name}")
+    for place in numbers:
+        yield _whole(np.concatenate(held.pop(place)), f"column {schema.names[place]}")
 
 
 def _rows(array: pa.Array, where: str, first: int) -> Iterator[Rows]:
@@ -168,6 +222,9 @@ def _flat(array: pa.Array) -> tuple[I64, pa.Array]:
     """(offsets, child) of a list array; a null is an empty list."""
     if pa.types.is_fixed_size_list(array.type):
         array = array.cast(pa.list_(array.type.value_type))
+    elif _is_view(array.type):
+        sizes = np.where(np.asarray(array.is_null()), 0, to_numpy(array.sizes))
+        return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]), array.flatten()
     offsets = to_numpy(array.offsets).astype(np.int64)
     return offsets - offsets[0], array.values[int(offsets[0]) : int(offsets[-1])]
 
@@ -188,10 +245,25 @@ def _whole(values: NDArray[Any], where: str) -> Rows:
 def _csv(path: Path) -> Iterator[Rows]:
     import pyarrow.csv
 
-    table = pyarrow.csv.read_csv(path)  # which sees by the name that it is compressed
-    for name in table.column_names:
-        if _is_number(table.schema.field(name).type):
-            yield _whole(_values(table[name].combine_chunks()), f"column {name}")
+    missing = pyarrow.csv.ConvertOptions(null_values=[*pyarrow.csv.ConvertOptions().null_values, "?", "-", "."])
+    table = pyarrow.csv.read_csv(path, convert_options=missing)  # which sees by the name that it is compressed
+    for name, field, column in zip(table.column_names, table.schema, table.columns, strict=True):
+        if _is_number(field.type):
+            yield _whole(_values(column.combine_chunks()), f"column {name}")
+        elif _is_text(field.type) and (words := _words_among_numbers(column)):
+            said = ", ".join(map(repr, words))
+            raise ValueError(f"column {name} is mostly numbers, and holds {said}; where a value is missing write nothing, ? or NaN")
+
+
+def _words_among_numbers(column: pa.ChunkedArray) -> list[str]:
+    """The first texts of a column that are no numbers, where more than half of it are numbers; none for another column."""
+    words, numbers = [], 0
+    for text in column.to_pylist():
+        try:
+            numbers += text is not None and bool(float(text) or True)
+        except ValueError:
+            words.append(text)
+    return words[:3] if numbers > len(words) else []
 
 
 def _tsf(path: Path) -> Iterator[Rows]:
@@ -220,6 +292,8 @@ def _array(array: NDArray[Any], where: str) -> Iterator[Rows]:
     """An array whose last axis is time; one of no numbers is left out."""
     if array.dtype.kind not in "fiu" or array.ndim == 0 or array.size == 0:
         return
+    if array.ndim > 1 and array.shape[-1] == 1:  # values of one variate
+        array = array[..., 0]
     rows = array.reshape(-1, array.shape[-1])
     some = max(1, (1 << 22) // rows.shape[1])
     for low in range(0, len(rows), some):
