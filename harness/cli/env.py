@@ -90,9 +90,10 @@ def list_(as_json: bool) -> None:
     """Show all environments: whose they are, what runs there, what they take on the disk."""
     from harness.cli.output import print_json, print_table, size_text
     from harness.environments import all_environments, latest
+    from harness.environments.record import damaged
 
     newest = {e.folder for e in latest().values()}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for each in all_environments():
         size = _bytes(each.folder)
         rows.append(
@@ -110,6 +111,10 @@ def list_(as_json: bool) -> None:
                 "folder": str(each.folder),
             }
         )
+    for folder in damaged():
+        size = _bytes(folder)
+        about = {"plugin": folder.parent.name, "state": "damaged", "key": folder.name, "folder": str(folder)}
+        rows.append({**dict.fromkeys(NAMES), **about, "size": size if as_json else size_text(size)})
     if as_json:
         print_json(rows)
     elif rows:
@@ -131,6 +136,11 @@ def check(plugins: tuple[str, ...], installer: str) -> int:
     from harness.environments.installers import choose
 
     using, bad = choose(installer), 0
+    for folder in _damaged(plugins):
+        bad += 1
+        click.echo(
+            f"bad  {folder.parent.name}  {folder.name}  it is being built, or is damaged; to remove it: harness env rm {folder.name}"
+        )
     for each in _chosen(plugins):
         problems = examine(each, using)
         bad += bool(problems)
@@ -144,16 +154,25 @@ def check(plugins: tuple[str, ...], installer: str) -> int:
 @click.argument("plugins", nargs=-1, required=True, metavar="PLUGIN...")
 @click.option("--old", is_flag=True, help="Only those that a newer one has replaced.")
 def rm(plugins: tuple[str, ...], old: bool) -> None:
-    """Remove the environments of PLUGIN (a distribution, a model, a key, or all)."""
+    """Remove the environments of PLUGIN (a distribution, a model, a key, or all), damaged ones too."""
     from harness.environments import latest
     from harness.environments.build import remove
 
+    names = () if plugins == ("all",) else plugins
     newest = {e.folder for e in latest().values()}
-    for each in _chosen(() if plugins == ("all",) else plugins):
-        if old and each.folder in newest:
-            continue
-        remove(each)
-        click.echo(f"removed {each.folder}", err=True)
+    for folder in [*_damaged(names), *(each.folder for each in _chosen(names) if not (old and each.folder in newest))]:
+        remove(folder)
+        click.echo(f"removed {folder}", err=True)
+
+
+NAMES = ("plugin", "version", "models", "python", "packages", "size", "built_at", "state", "key", "requirement", "folder")
+
+
+def _damaged(names: tuple[str, ...]) -> list[Path]:
+    """Folders of these names, all for none, that are no environments (any more)."""
+    from harness.environments.record import damaged, normal
+
+    return [folder for folder in damaged() if not names or {folder.name, folder.parent.name} & {*names, *map(normal, names)}]
 
 
 def _chosen(names: tuple[str, ...]) -> list[Environment]:
@@ -168,7 +187,7 @@ def _chosen(names: tuple[str, ...]) -> list[Environment]:
     every, chosen = all_environments(), []
     for name in names:
         found = [e for e in every if name == e.key or normal(name) in e.names]
-        if not found:
+        if not found and not _damaged((name,)):
             known = sorted({word for e in every for word in (e.distribution, *e.names)})
             raise NothingMatched(f"there is no environment of '{name}'.{suggest(name, known)} To see all: harness env list")
         chosen += [e for e in found if e not in chosen]

@@ -285,12 +285,12 @@ def examine(environment: Environment, installer: Installer) -> list[str]:
     return [*problems, again(environment)] if problems else []
 
 
-def remove(environment: Environment) -> None:
-    """Remove an environment; a run that uses it now will fail.
+def remove(folder: Path) -> None:
+    """Remove the folder of an environment; a run that uses it now will fail.
 
     Raises:
         OSError: it cannot be removed.
     """
-    with _alone(environment.folder.parent):
-        (environment.folder / RECORD).unlink(missing_ok=True)  # from here on it is none, however far the rest gets
-        shutil.rmtree(environment.folder)
+    with _alone(folder.parent):
+        (folder / RECORD).unlink(missing_ok=True)  # from here on it is none, however far the rest gets
+        shutil.rmtree(folder)

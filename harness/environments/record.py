@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from harness.cache import cache_folder
 from harness.types import ModelInfo
 
-__all__ = ["RECORD", "Environment", "all_environments", "environments_folder", "latest", "normal"]
+__all__ = ["RECORD", "Environment", "all_environments", "damaged", "environments_folder", "latest", "normal"]
 
 RECORD = "environment.json"
 LEADING_HERE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
@@ -115,6 +115,15 @@ def all_environments() -> list[Environment]:
     found = [e for folder in folders if folder.is_dir() and (e := read(folder)) is not None]
     found.sort(key=lambda e: str(e.facts["built_at"]), reverse=True)
     return sorted(found, key=lambda e: normal(e.distribution))
+
+
+def damaged() -> list[Path]:
+    """Folders that are no environment, or none any more: being built, never finished, changed since, or of an older harness."""
+    try:
+        folders = [key for name in environments_folder().iterdir() if name.is_dir() for key in name.iterdir() if key.is_dir()]
+    except OSError:
+        return []
+    return sorted(folder for folder in folders if folder.suffix != ".tmp" and read(folder) is None)
 
 
 def latest() -> dict[str, Environment]:

@@ -284,15 +284,21 @@ def test_a_plugin_that_hangs_there_stops_only_its_own_runs(home: Lab, built: Pat
         file.write_text(before)
 
 
-def test_broken_records_are_no_environments(lab: Lab) -> None:
+def test_broken_records_are_no_environments_and_can_be_removed(lab: Lab) -> None:
     family = lab.folder / "cache" / "environments" / "harness-x"
-    for name, text in {"a": "", "b": "[]", "c": "{}", "d": '{"format": 1, "description": {"models": [{}]}}', "e": "\0"}.items():
+    for name, text in {"a": "", "b": "[]", "c": "{}", "d": '{"format": 2, "description": {"models": [{}]}}', "e": "\0"}.items():
         (family / name / "bin").mkdir(parents=True)
         (family / name / "bin" / "python").write_text("")
         (family / name / "environment.json").write_text(text)
     (family / "f").write_text("a file")
-    lab.run("env", "list").expect(0, "there is no environment yet")
+    rows = lab.run("env", "list", "--json").expect(0).json()
+    assert [(row["plugin"], row["key"], row["state"]) for row in rows] == [("harness-x", key, "damaged") for key in "abcde"]
     lab.run("ls", "models").expect(0, "seasonal_naive")
+    lab.run("env", "check").expect(4, "bad", "harness-x", "to remove it: harness env rm a")
+    lab.run("env", "rm", "a").expect(0, "removed")
+    lab.run("env", "rm", "harness_x").expect(0, "removed")
+    assert sorted(path.name for path in family.iterdir()) == [".lock", "f"]
+    lab.run("env", "list").expect(0, "there is no environment yet")
 
 
 @pytest.mark.parametrize(
