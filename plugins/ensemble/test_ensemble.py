@@ -352,3 +352,9 @@ def test_small_pieces() -> None:
     exact = np.repeat(labels[:, None], 2, axis=1)
     assert mean_losses(labels, exact, np.array([0.1, 0.9])).tolist() == [0.0] * 4
     assert mean_losses(np.full((2, 3), np.nan, np.float32), exact[:2], np.array([0.1, 0.9])).tolist() == [0.0, 0.0]
+
+
+def test_a_member_in_two_spellings_is_one() -> None:
+    assert Ensemble.canonical_params(of="ttm@finetune+naive@zero-shot") == {"of": "naive+ttm (finetune)"}
+    with pytest.raises(UsageError, match="with naive twice"):
+        Ensemble(of="naive (zero-shot)+naive+drift")

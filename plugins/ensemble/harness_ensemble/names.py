@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +21,15 @@ def read_members(of: Any) -> list[str]:
 
     >>> read_members("ttm[context=512]+naive"), read_members("[ttm (finetune), naive]"), read_members(["b", "a"])
     (['naive', 'ttm[context=512]'], ['naive', 'ttm (finetune)'], ['a', 'b'])
+    >>> read_members("ttm@finetune+naive (zero-shot)+drift@zero-shot")
+    ['drift', 'naive', 'ttm (finetune)']
 
     Raises:
         UsageError: one name only, a name twice, the ensemble itself, or no names at all.
     """
     if not isinstance(of, str) and not (isinstance(of, Sequence) and all(isinstance(name, str) for name in of)):
         raise UsageError(f"got of={of!r}; wanted names of models, as in of=ttm+seasonal_naive")
-    names = sorted(name for text in ([of] if isinstance(of, str) else of) for name in _split(text))
+    names = sorted(_one_spelling(name) for text in ([of] if isinstance(of, str) else of) for name in _split(text))
     if twice := [a for a, b in zip(names[:-1], names[1:], strict=True) if a == b]:
         raise UsageError(f"got of={'+'.join(names)}, with {twice[0]} twice; wanted each model once")
     if "ensemble" in names:
@@ -34,6 +37,12 @@ def read_members(of: Any) -> list[str]:
     if len(names) == 1:
         raise UsageError(f"got of={names[0]}, one model; wanted two or more, as in of={names[0]}+seasonal_naive")
     return names
+
+
+def _one_spelling(name: str) -> str:
+    """A member as the leaderboard writes it: "ttm@finetune" is "ttm (finetune)", and zero-shot, which is usual, is not said."""
+    name = re.sub(r"@([^@\[\]()]+)$", r" (\1)", name)
+    return re.sub(r"\s*\(zero-shot\)$", "", name)
 
 
 def _split(text: str) -> list[str]:
