@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.cells import Cell
+from harness.dialects import own_dialect
 from harness.errors import ForecastError, HarnessError, NothingMatched, StoreError, Unsupported, UsageError
 from harness.execute import forecast_cell
 from harness.forecast import Batch, Forecast
@@ -117,7 +118,7 @@ class _Memory:
     def write(self, rows: pa.RecordBatch) -> None:
         self.rows.append(rows)
 
-    def forecasts(self, index: Any, quantiles: Any, mean: Any) -> None:
+    def forecasts(self, index: Any, quantiles: Any, mean: Any, probability: Any = None) -> None:
         """Forecasts are not kept."""
 
 
@@ -200,7 +201,8 @@ def evaluate(
     cell = Cell("", wanted, info.name, info.name, {}, "zero-shot", "", seed, "", {})
     sink = _Memory()
     metrics = [m.info for m in plugins.metrics.values()]
-    result = _failing(lambda: forecast_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size))
+    own = own_dialect(wanted, plugins)
+    result = _failing(lambda: forecast_cell(cell, windows, info, worker, sink, metrics, batch_size=batch_size, dialect=own))
     outcome, _, totals = result()
     if outcome.status != "ok":
         raise HarnessError(outcome.reason)

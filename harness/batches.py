@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.forecast import I64, U64, Batch, Ragged
+from harness.events import threshold
+from harness.forecast import F64, I64, U64, Batch, Ragged
 from harness.frequency import shift
-from harness.series import TaskData
-from harness.types import ModelInfo
+from harness.series import Channels, TaskData
+from harness.types import Event, ModelInfo
 
-__all__ = ["cut_batch", "edges", "ids_of", "ranges", "training_batch"]
+__all__ = ["cut_batch", "edges", "fill_gaps", "ids_of", "longest", "ranges", "thresholds", "training_batch"]
 
 CONTEXT_BYTES = 8 << 20
 """What the contexts of one batch may take with `-b auto`: fits beside everything else, and amortises a call."""
@@ -53,10 +55,16 @@ def edges(data: TaskData, info: ModelInfo) -> I64:
     return np.concatenate([[0], np.flatnonzero(np.diff(item)) + 1, [n]]).astype(np.int64)
 
 
-def ranges(data: TaskData, info: ModelInfo, batch_size: int | None) -> Iterator[tuple[int, int]]:
-    """Cut the windows into ranges of `batch_size`, or of what fits the memory budgets and the model's wish."""
+def ranges(data: TaskData, info: ModelInfo, batch_size: int | None, fold: int | None = None) -> Iterator[tuple[int, int]]:
+    """Cut the windows into ranges of `batch_size`, or of what fits the memory budgets and the model's wish; with `fold`, those of one fold."""
+    if fold is not None and data.fold is not None:
+        mine = np.flatnonzero(np.diff(np.concatenate([[0], data.fold == fold, [0]])))  # where runs of the fold's windows begin and end
+        for low, high in mine.reshape(-1, 2).tolist():
+            yield from ((low + a, low + b) for a, b in ranges(data.take(np.arange(low, high)), info, batch_size))
+        return
     ends = edges(data, info)
-    length = data.cut if info.max_context is None else np.minimum(data.cut, info.max_context)
+    most = longest(data, info)
+    length = data.cut if most is None else np.minimum(data.cut, most)
     streams = 1 + (data.series.past_count if "past" in info.covariates else 0)
     streams += data.series.known_count if "known" in info.covariates else 0
     load = np.concatenate([[0], np.cumsum(length * (4 * streams))])  # bytes of the contexts before each window
@@ -74,57 +82,117 @@ def ranges(data: TaskData, info: ModelInfo, batch_size: int | None) -> Iterator[
 
 def cut_batch(data: TaskData, low: int, high: int, info: ModelInfo, seed: int) -> Batch:
     """The windows [low, high) as the model may see them."""
+    cut, most = data.cut[low:high], longest(data, info)
+    begin = np.zeros_like(cut) if most is None else np.maximum(cut - most, 0)
+    channel = data.channel[low:high]
+    group = (channel // data.series.variates).astype(np.int64) * max(data.windows, 1) + data.slot[low:high]
+    return _batch(data, channel, begin, cut, group, window_ids(data, low, high), info, seed)
+
+
+def longest(data: TaskData, info: ModelInfo) -> int | None:
+    """Steps of context that a model is sent at most; None = all there are."""
+    limits = [limit for limit in (info.max_context, data.task.context or None) if limit is not None]
+    return min(limits, default=None)
+
+
+def _batch(
+    data: TaskData, channel: NDArray[np.int32], begin: I64, cut: I64, group: I64, ids: U64, info: ModelInfo, seed: int
+) -> Batch:
+    """`[begin, cut)` of each channel [N], with what belongs to it."""
     task, series = data.task, data.series
-    channel, cut = data.channel[low:high], data.cut[low:high]
-    begin = np.zeros_like(cut) if info.max_context is None else np.maximum(cut - info.max_context, 0)
-    item = channel // series.variates
+    item = (channel // series.variates).astype(np.int64)
     past = []
     if "past" in info.covariates and series.past is not None:
         count = series.past_count
-        past = [series.past.cut(item.astype(np.int64) * count + k, begin, cut) for k in range(count)]
+        past = [series.past.cut(item * count + k, begin, cut) for k in range(count)]
     known = []
     if "known" in info.covariates and series.known is not None:
         count = series.known_count
-        known = [series.known.cut(item.astype(np.int64) * count + k, begin, cut + task.horizon) for k in range(count)]
-    ids = window_ids(data, low, high)
+        known = [series.known.cut(item * count + k, begin, cut + task.horizon) for k in range(count)]
     starts = series.starts[item]
+    contexts = series.target.cut(channel, begin, cut)
     return Batch(
-        contexts=series.target.cut(channel, begin, cut),
+        contexts=fill_gaps(contexts, task.fill_gaps) if task.fill_gaps else contexts,
         starts=shift(starts, series.freq, begin) if begin.any() else starts,
         freq=series.freq,
         horizon=task.horizon,
         quantile_levels=np.asarray(task.quantile_levels, np.float64),
         season_length=task.season_length,
-        group=item.astype(np.int64) * max(data.windows, 1) + data.slot[low:high],
+        group=group,
         window_ids=ids,
         seeds=_mix(ids ^ _mix(np.array([seed], np.uint64))),
         past_covariates=tuple(past),
         known_covariates=tuple(known),
+        event=task.event,
+        thresholds=None if task.event is None else thresholds(task.event, series.target, channel, cut),
     )
 
 
-def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int) -> Batch:
-    """Each series up to its first cutoff, whole; for mode "few-shot:p" the newest share p of that, for "ttt" no series at all.
+def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int, fold: int = 0) -> Batch:
+    """What the protocol gives a fold to learn from, whole; for mode "few-shot:p" the newest share p of each part, for "ttt" no series at all.
 
-    Test labels are all at or after the first cutoff, so none is in here.
+    Where the data has no folds, that is each series up to its first cutoff. No label of the fold's windows is in here: `TaskData` checks it.
     """
-    first = np.flatnonzero(data.slot == 0)
+    if data.training:
+        part = data.training[fold]
+        channel, begin, end = part.channel, part.begin, part.end
+        if data.series.known_count and "known" in info.covariates:  # rows of known covariates are longer by a horizon
+            end = np.minimum(end, data.series.target.length[channel] - data.task.horizon)
+        there = end > begin
+        channel, begin, end = channel[there], begin[there], end[there]
+        ids = ids_of(f"{data.task.name} training {fold}", np.arange(len(channel)))
+    else:
+        first = np.flatnonzero(data.slot == 0)
+        channel, end = data.channel[first], data.cut[first]
+        begin, ids = np.zeros_like(end), ids_of(data.task.name, data.index[first])
     if mode == "ttt":
-        first = first[:0]
-    whole = replace(data, channel=data.channel[first], cut=data.cut[first], slot=data.slot[first], index=data.index[first])
-    batch = cut_batch(whole, 0, len(whole), ModelInfo(info.name, covariates=info.covariates), seed)
-    if not mode.startswith("few-shot:"):
-        return batch
-    share = float(mode.partition(":")[2])
-    begin = whole.cut - np.maximum(1, np.ceil(whole.cut * share).astype(np.int64))
+        channel, begin, end, ids = channel[:0], begin[:0], end[:0], ids[:0]
+    if mode.startswith("few-shot:"):
+        share = float(mode.partition(":")[2])
+        begin = end - np.maximum(1, np.ceil((end - begin) * share).astype(np.int64))
+    parts = np.stack([channel // data.series.variates, begin, end], axis=1)  # [K, 3]: the same of each variate of an item belong together
+    group = np.unique(parts, axis=0, return_inverse=True)[1].reshape(-1) if len(parts) else end
+    return _batch(data, channel, begin, end, group, ids, info, seed)
 
-    def newest(rows: Ragged) -> Ragged:
-        return Ragged.from_rows([row[b:] for row, b in zip(rows, begin, strict=True)])
 
-    return replace(
-        batch,
-        contexts=newest(batch.contexts),
-        past_covariates=tuple(map(newest, batch.past_covariates)),
-        known_covariates=tuple(map(newest, batch.known_covariates)),
-        starts=shift(batch.starts, batch.freq, begin),
-    )
+def thresholds(event: Event, series: Channels, channel: NDArray[np.integer[Any]], cut: I64) -> F64:
+    """What the value must exceed for the event to happen, float64 [N]; NaN where it depends on a context that has no value."""
+    return threshold(event, _last(series, channel, cut) if event.relative else np.zeros(len(cut)))
+
+
+def _last(series: Channels, channel: NDArray[np.integer[Any]], cut: I64) -> F64:
+    """The last finite value before each cut [N], NaN where there is none."""
+    found, open_, back = np.full(len(cut), np.nan), np.arange(len(cut)), np.zeros(len(cut), np.int64)
+    while len(open_):
+        value = series.gather(channel[open_], cut[open_] - 1 - back[open_], 1)[:, 0]
+        found[open_] = np.where(np.isfinite(value), value, np.nan)
+        back[open_] += 1
+        open_ = open_[~np.isfinite(value) & (back[open_] < cut[open_])]
+    return found
+
+
+def fill_gaps(rows: Ragged, most: int) -> Ragged:
+    """Fill runs of at most `most` missing values that lie between two values of the same row, on the straight line between them.
+
+    >>> fill_gaps(Ragged.from_rows([[np.nan, 1, np.nan, 3, np.nan, np.nan, np.nan, 5, np.nan]]), 2).values.tolist()
+    [nan, 1.0, 2.0, 3.0, nan, nan, nan, 5.0, nan]
+    """
+    missing = np.isnan(rows.values)
+    if not missing.any():
+        return rows
+    seen = np.flatnonzero(~missing)
+    if len(seen) < 2:
+        return rows
+    at = np.flatnonzero(missing)
+    right = np.searchsorted(seen, at)  # the next value's place among those seen
+    inner = (right > 0) & (right < len(seen))
+    at, right = at[inner], right[inner]
+    low, high = seen[right - 1], seen[right]
+    row = np.searchsorted(rows.offsets, at, side="right")  # rows of no length have no place of their own
+    same = (low >= rows.offsets[row - 1]) & (high < rows.offsets[row])
+    fill = same & (high - low <= most + 1)
+    at, low, high = at[fill], low[fill], high[fill]
+    values = rows.values.copy()
+    a, b = values[low].astype(np.float64), values[high].astype(np.float64)
+    values[at] = a + (b - a) * ((at - low) / (high - low))
+    return Ragged(values, rows.offsets)

@@ -199,18 +199,18 @@ def _or_unsupported(bench: DialectBench, forecasts: Forecasts, what: str) -> Non
 
 def _cut(whole: Forecasts, order: I64, size: int) -> Forecasts:
     """The same forecasts, read in this order of windows and in blocks of this size."""
-    ((_, quantiles, mean),) = whole.parts()
+    ((_, quantiles, mean, _),) = whole.parts()
 
-    def parts() -> Iterator[tuple[I64, F32, F32]]:
+    def parts() -> Iterator[tuple[I64, F32, F32, F64 | None]]:
         for a in range(0, len(order), size):
             rows = order[a : a + size]
-            yield rows, quantiles[rows], mean[rows]
+            yield rows, quantiles[rows], mean[rows], None
 
     return replace(whole, parts=parts)
 
 
 def _copies(made: Forecasts) -> dict[str, Any]:
-    ((_, quantiles, mean),) = made.parts()
+    ((_, quantiles, mean, _),) = made.parts()
     channels = {f"series {c}": np.array(made.series[c]) for c in range(len(made.series))}
     arrays = {"channel": made.channel, "cut": made.cut, "slot": made.slot, "levels": made.levels, "quantiles": quantiles, "mean": mean}
     return channels | {name: np.array(values) for name, values in arrays.items()}

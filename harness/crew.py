@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from harness import spool
 from harness.cells import Cell, Outcome, Run
+from harness.dialects import Dialect, own_dialect
 from harness.errors import DataError, StoreError, describe
 from harness.execute import Facts, forecast_cell
 from harness.jobs import InOrder, Jobs
@@ -65,6 +66,7 @@ class Crew:
         self.threads = threads_of(spec)
         self._workers: set[ChildWorker] = set()
         self._lock = threading.Lock()
+        self._dialects: dict[str, Dialect | None] = {}
         self._said: set[tuple[str, str]] = set()  # (model, why what it learnt is not kept)
         self._used: dict[str, dict[str, Any] | None] = {u.cell_id: None for found in plan.uses.values() for u in found}
         """Rows of `cells`, once they are finished, of the cells that others use."""
@@ -155,14 +157,18 @@ class Crew:
         info = self.plugins.model(cell.model_name).info
         sink = SpoolSink(self.store, self.spec.save_forecasts)
         more = {"started_at": now(), "load_s": loaded.get("load_s", 0.0), "versions": loaded.get("versions", {})}
-        clock, log, lost, recorded = time.perf_counter(), "", False, False
-        wanted = self.spec.save_models and learns(cell.mode)
-        save = model_folder(self.store).absolute() / trained_id(cell.id, self.run.id) if wanted else None
+        clock, log, lost = time.perf_counter(), "", False
+        saving: Path | None = None  # where weights are being saved that are not recorded yet
 
-        def trained(begun: Mapping[str, Any]) -> None:
-            nonlocal recorded
-            self._trained(cell, begun, save, loaded)
-            recorded = True
+        def save(fold: int) -> str:
+            nonlocal saving
+            saving = model_folder(self.store).absolute() / trained_id(cell.id, self.run.id, fold) if self.spec.save_models else None
+            return "" if saving is None else str(saving)
+
+        def trained(begun: Mapping[str, Any], fold: int) -> None:
+            nonlocal saving
+            self._trained(cell, begun, saving, loaded, fold)
+            saving = None
 
         try:
             result = forecast_cell(
@@ -176,17 +182,17 @@ class Crew:
                 timeout=self.spec.timeout,
                 advance=lambda n: self.progress.advance(slot, n),
                 later=later,
-                save="" if save is None else str(save),
+                save=save,
                 trained=trained,
                 stored=self._stored(cell, data),
+                dialect=self._dialect(cell),
             )
         except WorkerFailed as error:
             status = "skipped" if error.kind == "unsupported" else "failed"
             outcome, log, lost = Outcome(status, error.reason, error.kind), error.log, error.lost
-            if lost and save is not None:
-                spool.sweep(save.parent, folders=True)  # it may have been saving
-                if not recorded:
-                    shutil.rmtree(save, ignore_errors=True)  # it had saved, and could not say so
+            if lost and saving is not None:
+                spool.sweep(saving.parent, folders=True)  # it may have been saving
+                shutil.rmtree(saving, ignore_errors=True)  # it had saved, and could not say so
         except StoreError:
             self._dropped(sink, later)
             raise
@@ -227,11 +233,19 @@ class Crew:
             files[used.name] = KeptFile.of(self.plan.kept or forecast_folder(self.store), row)
         return Stored(cell.task.name, files, data.index, data.channel, data.cut)
 
-    def _trained(self, cell: Cell, begun: Mapping[str, Any], save: Path | None, loaded: Mapping[str, Any]) -> None:
-        """Record what was learnt for a cell at once: it holds whatever becomes of the cell."""
+    def _dialect(self, cell: Cell) -> Dialect | None:
+        """That of the cell's task; raises as `harness.dialects.own_dialect`."""
+        name = cell.task.dialect
+        with self._lock:
+            if name not in self._dialects:
+                self._dialects[name] = own_dialect(cell.task, self.plugins)
+            return self._dialects[name]
+
+    def _trained(self, cell: Cell, begun: Mapping[str, Any], save: Path | None, loaded: Mapping[str, Any], fold: int) -> None:
+        """Record what was learnt for a fold of a cell at once: it holds whatever becomes of the cell."""
         environment = {"versions": loaded.get("versions", {}), **self._where(cell)}
         try:
-            spool.write_trained(self.store.spool, of_cell(self.store, cell, self.run.id, begun, save, environment))
+            spool.write_trained(self.store.spool, of_cell(self.store, cell, self.run.id, begun, save, environment, fold))
         except BaseException:
             if save is not None:
                 shutil.rmtree(save, ignore_errors=True)  # weights that no record names would lie there for ever

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from harness import scoring
 from harness.batches import cut_batch, edges, ranges, training_batch
 from harness.cells import Cell, Outcome
+from harness.dialects import Dialect
+from harness.dialects.scoring import TaskTally
 from harness.errors import HarnessError, PluginError
 from harness.forecast import F32, F64, Forecast
 from harness.frequency import shift
@@ -41,7 +43,7 @@ class Sink(Protocol):
     """Where a cell's window rows (and its forecasts, if they are kept) go while it runs."""
 
     def write(self, rows: pa.RecordBatch) -> None: ...
-    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32) -> None: ...
+    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32, probability: F64 | None = None) -> None: ...
 
 
 @dataclass
@@ -85,6 +87,7 @@ class Filling:
         self.crossings: NDArray[np.int32] = np.empty(n, np.int32)
         self.missing = n
         self._interval: F64 | None = None  # [n, 2, H], NaN where a batch brought none
+        self.probability: F64 | None = None  # [n], of the task's event
 
     def put(self, to: slice, of: slice, quantiles: F32, mean: F32, facts: Mapping[str, Any]) -> None:
         """Copy the windows `of` a batch to the windows `to` of the block."""
@@ -95,6 +98,10 @@ class Filling:
             if self._interval is None:
                 self._interval = np.full((len(self.mean), 2, self.mean.shape[1]), np.nan)
             self._interval[to] = facts["interval"][of]
+        if facts.get("probability") is not None:
+            if self.probability is None:
+                self.probability = np.full(len(self.mean), np.nan)
+            self.probability[to] = facts["probability"][of]
         self.missing -= to.stop - to.start
 
     def bounds(self, levels: F64) -> F64 | None:
@@ -110,10 +117,14 @@ class Scorer:
     """Collects forecasts into blocks and has each block scored when it is whole and its turn has come.
 
     What goes wrong in scoring is kept in `error`, since it may happen in another thread; nothing is scored after it.
+    The task's own dialect, if it has another than the metrics here, is shown each block too.
     """
 
-    def __init__(self, data: TaskData, metrics: Sequence[Metric], sink: Sink, facts: Facts, later: Later) -> None:
+    def __init__(
+        self, data: TaskData, metrics: Sequence[Metric], sink: Sink, facts: Facts, later: Later, dialect: Dialect | None = None
+    ) -> None:
         self.data, self.sink, self.facts, self.later = data, sink, facts, later
+        self.tally = None if dialect is None else TaskTally(dialect, data)
         self.error: BaseException | None = None
         self.totals = scoring.Totals(data.task.quantile_levels)
         self._own = [m for m in metrics if m.statistics is not None]
@@ -159,6 +170,8 @@ class Scorer:
         block = scoring.Block(labels, whole.quantiles, whole.mean, levels, error, whole.bounds(levels))
         scores = self._statistics(block)
         self.totals.add(scores)
+        if self.tally is not None:
+            self.tally.add(np.arange(low, high), labels, whole.quantiles, whole.mean, whole.probability)
         item = channel // series.variates
         self.sink.write(
             window_batch(
@@ -176,7 +189,7 @@ class Scorer:
             )
         )
         self.facts.score_s += time.perf_counter() - start
-        self.sink.forecasts(data.index[low:high], whole.quantiles, whole.mean)
+        self.sink.forecasts(data.index[low:high], whole.quantiles, whole.mean, whole.probability)
 
     def _statistics(self, block: scoring.Block) -> scoring.Scores:
         try:
@@ -205,18 +218,20 @@ def forecast_cell(
     timeout: float | None = None,
     advance: Callable[[int], None] = lambda _: None,
     later: Later = at_once,
-    save: str = "",
-    trained: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    save: Callable[[int], str] = lambda _: "",
+    trained: Callable[[Mapping[str, Any], int], None] = lambda _begun, _fold: None,
     stored: Stored | None = None,
+    dialect: Dialect | None = None,
 ) -> Callable[[], tuple[Outcome, Facts, scoring.Totals]]:
     """Forecast every window of a cell, hand blocks of forecasts to `later` for scoring, and return what gives the result after that.
 
     The worker is free when this returns. What is returned raises StoreError and PluginError as below.
 
     Args:
-        save: the folder for the weights of a model that is trained here; "" = they are not kept.
-        trained: gets what `harness.worker.Session.begin` answered, once a model was trained on the task's own data.
+        save: gives the folder for the weights of the model that is trained for a fold; "" = they are not kept.
+        trained: gets what `harness.worker.Session.begin` answered, and for which fold, once a model was trained on the task's own data.
         stored: what other models forecast, for a model that is made of it.
+        dialect: the task's own, where that is another than the metrics.
 
     Raises:
         StoreError: the sink could not be written.
@@ -226,19 +241,36 @@ def forecast_cell(
     """
     data.series.check()
     facts = Facts()
-    scorer = Scorer(data, metrics, sink, facts, later)
+    scorer = Scorer(data, metrics, sink, facts, later, dialect)
     deadline = None if timeout is None else time.monotonic() + timeout
-    train = None if cell.mode == "zero-shot" else training_batch(data, info, cell.mode, cell.seed)
-    begun = worker.begin(cell.budget, cell.seed, train, deadline, cell.mode, save, stored)
-    facts.fit_s = begun["fit_s"]
-    if learns(cell.mode):
-        trained(begun)
-    queue = collections.deque(ranges(data, info, batch_size))
-    flying: collections.deque[tuple[int, int]] = collections.deque()
+    learnt = learns(cell.mode)
+    for fold in data.folds.tolist() if learnt and data.training else [None]:
+        train = None if cell.mode == "zero-shot" else training_batch(data, info, cell.mode, cell.seed, fold or 0)
+        begun = worker.begin(cell.budget, cell.seed, train, deadline, cell.mode, save(fold or 0) if learnt else "", stored)
+        facts.fit_s += begun["fit_s"]
+        if learnt:
+            trained(begun, fold or 0)
+        queue = collections.deque(ranges(data, info, batch_size, fold))
+        _forecast(data, info, worker, queue, cell.seed, deadline, scorer, advance)
+    return functools.partial(_result, cell, data, metrics, scorer)
+
+
+def _forecast(
+    data: TaskData,
+    info: ModelInfo,
+    worker: Worker,
+    queue: Queue,
+    seed: int,
+    deadline: float | None,
+    scorer: Scorer,
+    advance: Callable[[int], None],
+) -> None:
+    """Send these ranges of windows to the worker and hand on what comes back. Raises as `forecast_cell` does."""
+    flying: Queue = collections.deque()
     while queue or flying:
         while queue and worker.pending < worker.depth:
             low, high = queue.popleft()
-            worker.submit(cut_batch(data, low, high, info, cell.seed))
+            worker.submit(cut_batch(data, low, high, info, seed))
             flying.append((low, high))
         low, high = flying.popleft()
         try:
@@ -248,11 +280,10 @@ def forecast_cell(
                 raise
             queue = _halved(data, info, low, high, queue)
             continue
-        facts.add(answer, high - low)
+        scorer.facts.add(answer, high - low)
         scorer.add(low, quantiles, mean, answer)
         scorer.check()
         advance(high - low)
-    return functools.partial(_result, cell, data, metrics, scorer)
 
 
 def _result(cell: Cell, data: TaskData, metrics: Sequence[Metric], scorer: Scorer) -> tuple[Outcome, Facts, scoring.Totals]:
@@ -262,7 +293,8 @@ def _result(cell: Cell, data: TaskData, metrics: Sequence[Metric], scorer: Score
     if not scorer.totals.windows or not scorer.totals.sums["n"]:
         reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"
         return Outcome("failed", reason, "data"), facts, scorer.totals
-    return Outcome("ok", scores=_scores(scorer.totals.sums, metrics)), facts, scorer.totals
+    own = {} if scorer.tally is None else scorer.tally.scores()
+    return Outcome("ok", scores={**_scores(scorer.totals.sums, metrics), **own}), facts, scorer.totals
 
 
 def _scores(sums: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, float]:

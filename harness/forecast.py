@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import ForecastError, UsageError
+
+if TYPE_CHECKING:
+    from harness.types import Event
 
 __all__ = ["F32", "F64", "I64", "U64", "Batch", "Forecast", "Ragged"]
 
@@ -94,6 +98,9 @@ class Batch:
         past_covariates: one Ragged of N rows for each covariate known up to the cutoff; empty unless the model declares "past".
         known_covariates: one Ragged of N rows for each covariate known beforehand, each row H steps longer than its context: what a
             calendar or a plan says of the horizon too; empty unless the model declares "known".
+        event: what is asked for the probability of, on a task of events; None elsewhere. Forecasts of values are turned into it by the
+            rule of `harness.events`; a model made for events returns `Forecast.from_probabilities`.
+        thresholds: float64 [N], what the value at the event's step must exceed; NaN where no context has a value. None without an event.
     """
 
     contexts: Ragged
@@ -107,6 +114,8 @@ class Batch:
     seeds: U64
     past_covariates: tuple[Ragged, ...] = ()
     known_covariates: tuple[Ragged, ...] = ()
+    event: Event | None = None
+    thresholds: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -157,10 +166,10 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """A forecast for N windows in one of three kinds.
+    """A forecast for N windows in one of four kinds.
 
     `values` is float32 [N, Q, H] for kind "quantiles" (with `levels` float64 [Q], rising), [N, S, H] for "samples",
-    [N, 1, H] for "points". `mean` float32 [N, H] is optional; metrics on the mean use it, else the samples' mean or the median.
+    [N, 1, H] for "points", [N, 1, 1] for "probabilities", which only a task of events asks for. `mean` float32 [N, H] is optional; metrics on the mean use it, else the samples' mean or the median.
     """
 
     kind: str
@@ -195,6 +204,15 @@ class Forecast:
         """Point forecasts [N, H]; every quantile level becomes the point."""
         array = _float32(points, 2, "from_points", "[N, H]")
         return cls("points", array[:, None, :], None, array)
+
+    @classmethod
+    def from_probabilities(cls, probabilities: ArrayLike) -> Forecast:
+        """The probability of `Batch.event` in each window, [N] between 0 and 1; nothing is said of values."""
+        array = _float32(probabilities, 1, "from_probabilities", "[N]")
+        if not np.all((array >= 0) & (array <= 1)):
+            wrong = array[~((array >= 0) & (array <= 1))]
+            raise ForecastError(f"from_probabilities got {wrong[0]:g} ({len(wrong)} of {len(array)} like it); wanted numbers from 0 to 1")
+        return cls("probabilities", array[:, None, None])
 
     def __len__(self) -> int:
         return len(self.values)

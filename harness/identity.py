@@ -32,6 +32,10 @@ __all__ = ["file_digest", "label", "make_cell", "source_digest"]
 
 WEIGHTS = (".safetensors", ".pt", ".ckpt", ".bin", ".onnx", ".json")
 """How files end that make a folder one of weights."""
+UNDECIDED = ("sources",)
+"""Fields of a task that decide no number."""
+LATER = ("context", "fill_gaps", "event")
+"""Fields that came later: a task that leaves them empty is what it was."""
 DEPTH = 3
 MOST_FILES = 2000
 """More in one folder is a mistake: a folder of weights holds tens."""
@@ -68,7 +72,7 @@ def make_cell(
     # What wraps calls here takes no part in another environment.
     wrappers = where.wrappers if where else {name: source_digest(plugins, name) for name in plugins.wrappers()}
     identity: dict[str, Any] = {
-        "task": {name: value for name, value in asdict(task).items() if name != "sources"},  # they decide no number
+        "task": {name: value for name, value in asdict(task).items() if name not in UNDECIDED and (value or name not in LATER)},
         "data": fingerprint,
         "model": info.name,
         "version": info.version or model.version,

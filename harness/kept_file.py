@@ -21,13 +21,15 @@ import pyarrow.parquet as pq
 
 from harness.arrow import to_numpy
 from harness.errors import StoreError
-from harness.forecast import F32, I64
+from harness.forecast import F32, F64, I64
 
-__all__ = ["CELL_ID", "RESULT_ID", "KeptError", "KeptFile", "Pieces"]
+__all__ = ["CELL_ID", "PROBABILITY", "RESULT_ID", "KeptError", "KeptFile", "Pieces"]
 
 RESULT_ID, CELL_ID = b"harness.result_id", b"harness.cell_id"
 """Keys of the file's metadata: `cells.result_id` and `cells.cell_id` of the result whose forecasts it holds."""
 
+PROBABILITY = "probability"
+"""The column of an event's probabilities."""
 VALUES = 1 << 21  # quantile values of a block
 
 
@@ -65,8 +67,9 @@ class KeptFile:
         """Whether there is such a file; a name that no file can have is none."""
         return os.path.isfile(self.path)  # noqa: PTH113 - Path.is_file() raises for a name that is too long
 
-    def blocks(self, index: I64) -> Iterator[tuple[I64, F32, F32]]:
-        """All forecasts: positions in `index` [n], quantiles [n, Q, H], means [n, H]; each window comes once.
+    def blocks(self, index: I64) -> Iterator[tuple[I64, F32, F32, F64 | None]]:
+        """All forecasts: positions in `index` [n], quantiles [n, Q, H], means [n, H], probabilities [n] of the task's event or None; each
+        window comes once. Quantiles and means are NaN where a model gave probabilities alone.
 
         Args:
             index: int64 [N], the cell's windows, rising.
@@ -78,13 +81,13 @@ class KeptFile:
         with self._opened() as file:
             if (count := file.metadata.num_rows) != len(index):
                 raise KeptError(f"{self.path} holds {count} windows, the results database {len(index)}")
-            for window, quantiles, mean in self._batches(file, range(file.num_row_groups)):
+            for window, quantiles, mean, chance in self._batches(file, range(file.num_row_groups)):
                 at = np.searchsorted(index, window)
                 known = np.minimum(at, max(len(index) - 1, 0))
                 if (index[known] != window).any() or len(np.unique(at)) != len(at) or seen[at].any():
                     raise KeptError(f"{self.path} holds other windows than the results database")
                 seen[at] = True
-                yield at, quantiles, mean
+                yield at, quantiles, mean, chance
         if not seen.all():
             raise KeptError(f"{self.path} holds {seen.sum()} of {len(seen)} windows")
 
@@ -92,7 +95,7 @@ class KeptFile:
         """All forecasts in the order of `index`: quantiles [N, Q, H], means [N, H]; raises as `blocks` does."""
         values: F32 = np.empty((0, len(self.levels), 0), np.float32)
         means: F32 = np.empty((0, 0), np.float32)
-        for at, quantiles, mean in self.blocks(index):
+        for at, quantiles, mean, _ in self.blocks(index):
             if not values.size:  # not before the file has been looked at: a database may give any horizon
                 values = np.empty((len(index), *quantiles.shape[1:]), np.float32)
                 means = np.empty((len(index), *mean.shape[1:]), np.float32)
@@ -111,7 +114,7 @@ class KeptFile:
         windows: list[I64] = []
         parts: list[F32] = []
         with self._opened() as file:
-            for window, quantiles, _ in self._batches(file, [g for g in range(file.num_row_groups) if _may_hold(file, g, index)]):
+            for window, quantiles, _, _ in self._batches(file, [g for g in range(file.num_row_groups) if _may_hold(file, g, index)]):
                 wanted = np.isin(window, index)
                 windows.append(window[wanted])
                 parts.append(quantiles[wanted])
@@ -142,26 +145,36 @@ class KeptFile:
         q, h = len(self.levels), self.horizon
         sizes = {"window": 0, "quantiles": q * h, "mean": h}
         kinds: dict[str, Any] = {name: schema.field(at).type if (at := schema.get_field_index(name)) >= 0 else None for name in sizes}
+        at = schema.get_field_index(PROBABILITY)
+        if at >= 0 and schema.field(at).type != pa.float64():
+            raise KeptError(f"{self.path} holds {PROBABILITY}: {str(schema.field(at).type)[:80]}; wanted double")
         if not all(_is(kind, sizes[name]) for name, kind in kinds.items()):
             got = ", ".join(f"{name}: {str(kind)[:80]}" for name, kind in kinds.items())
             raise KeptError(f"{self.path} holds {got}; wanted window: int64, quantiles: lists of {q * h} float, mean: lists of {h} float")
 
-    def _batches(self, file: pq.ParquetFile, groups: range | list[int]) -> Iterator[tuple[I64, F32, F32]]:
-        """Windows [n], quantiles [n, Q, H] and means [n, H] of these row groups."""
+    def _batches(self, file: pq.ParquetFile, groups: range | list[int]) -> Iterator[tuple[I64, F32, F32, F64 | None]]:
+        """Windows [n], quantiles [n, Q, H], means [n, H] and perhaps probabilities [n] of these row groups."""
         q, h = len(self.levels), self.horizon
-        for batch in file.iter_batches(max(1, VALUES // (q * h)), row_groups=list(groups), columns=["window", "quantiles", "mean"]):
+        columns = [name for name in ("window", "quantiles", "mean", PROBABILITY) if name in file.schema_arrow.names]
+        for batch in file.iter_batches(max(1, VALUES // (q * h)), row_groups=list(groups), columns=columns):
             if batch["window"].null_count:
                 raise KeptError(f"{self.path} holds other windows than the results database")
-            n = len(batch)
-            quantiles = self._values(batch["quantiles"], n * q * h).reshape(n, q, h)  # [n·Q·H] -> [n, Q, H]
+            n, alone = len(batch), False
+            chance: F64 | None = None
+            if PROBABILITY in columns:
+                chance = to_numpy(batch[PROBABILITY])
+                if not ((chance >= 0) & (chance <= 1)).all():
+                    raise KeptError(f"{self.path} holds probabilities that are not between 0 and 1")
+                alone = bool(np.isnan(to_numpy(batch["quantiles"].flatten())).all())
+            quantiles = self._values(batch["quantiles"], n * q * h, alone).reshape(n, q, h)  # [n·Q·H] -> [n, Q, H]
             if (quantiles[:, 1:] < quantiles[:, :-1]).any():
                 raise KeptError(f"{self.path} holds quantiles that do not rise with their levels")
-            yield to_numpy(batch["window"]), quantiles, self._values(batch["mean"], n * h).reshape(n, h)
+            yield to_numpy(batch["window"]), quantiles, self._values(batch["mean"], n * h, alone).reshape(n, h), chance
 
-    def _values(self, column: pa.Array, count: int) -> F32:
+    def _values(self, column: pa.Array, count: int, missing: bool = False) -> F32:
         flat = column.flatten()
         values: F32 = to_numpy(flat) if not column.null_count and not flat.null_count else np.full(1, np.nan, np.float32)
-        if len(values) != count or not np.isfinite(values).all():
+        if len(values) != count or not (missing or np.isfinite(values).all()):
             raise KeptError(f"{self.path} holds values that are missing or not finite")
         return values
 
@@ -208,7 +221,7 @@ class Pieces:
         parts = self._decoded.pop(group, None)
         if parts is None:
             read = list(self.file._batches(opened, [group]))
-            windows, quantiles, means = zip(*read, strict=True)
+            windows, quantiles, means, _ = zip(*read, strict=True)
             parts = np.concatenate(windows), np.concatenate(quantiles), np.concatenate(means)
         self._decoded[group] = parts
         while len(self._decoded) > self.AT_HAND:

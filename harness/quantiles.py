@@ -84,6 +84,10 @@ def check(forecast: object, n: int, horizon: int) -> Forecast:
             f"predict returned {type(forecast).__name__}; wanted a Forecast. Return Forecast.from_quantiles(values [N, Q, H], levels), "
             f"Forecast.from_samples(samples [N, S, H]) or Forecast.from_points(points [N, H])."
         )
+    if forecast.kind == "probabilities":
+        if forecast.values.shape != (n, 1, 1):
+            raise ForecastError(f"predict returned {len(forecast.values)} probabilities; wanted {n}, one for each window of the batch")
+        return forecast
     if forecast.kind not in ("quantiles", "samples", "points"):
         raise ForecastError(f"predict returned a forecast of kind {forecast.kind!r}; wanted 'quantiles', 'samples' or 'points'")
     values = forecast.values

@@ -7,7 +7,6 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from harness.errors import HarnessError, NothingMatched, PluginError, UsageError, describe, suggest
@@ -184,7 +183,7 @@ def _where(tasks: list[Task], condition: str) -> list[Task]:
     import duckdb
     import pyarrow as pa
 
-    rows = [{**asdict(t), "position": i} for i, t in enumerate(tasks)]
+    rows = [{**t.row(), "position": i} for i, t in enumerate(tasks)]
     columns = [c for c in rows[0] if c not in ("position", "quantile_levels")]
     with duckdb.connect(":memory:") as connection:
         connection.register("tasks", pa.Table.from_pylist(rows))
@@ -212,10 +211,10 @@ def _where(tasks: list[Task], condition: str) -> list[Task]:
 
 def _values(tasks: Sequence[Task], condition: str) -> str:
     """What the columns of a condition hold, so that a misspelt value is seen; domain, freq and term where it names none."""
-    columns = [c for c in asdict(tasks[0]) if c != "quantile_levels" and re.search(rf"\b{c}\b", condition)]
+    columns = [c for c in tasks[0].row() if c != "quantile_levels" and re.search(rf"\b{c}\b", condition)]
     parts = []
     for column in columns or ["domain", "freq", "term"]:
-        values = sorted({getattr(task, column) for task in tasks})
+        values = sorted({task.row()[column] for task in tasks})
         shown = ", ".join(map(repr, values[:15])) + (f" and {len(values) - 15} more" if len(values) > 15 else "")
         parts.append(f"{column} is {shown}")
     return f"There, {'; '.join(parts)}."

@@ -20,7 +20,7 @@ from harness.errors import DataError
 from harness.forecast import F32, I64, Ragged
 from harness.types import Task
 
-__all__ = ["Channels", "SeriesSet", "TaskData", "rolling"]
+__all__ = ["Channels", "SeriesSet", "TaskData", "Training", "rolling"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +124,21 @@ class SeriesSet:
 
 
 @dataclass(frozen=True, eq=False)
+class Training:
+    """What the model of one fold learns from: K parts of series, `[begin, end)` of each named channel.
+
+    channel int32 [K]; begin, end int64 [K], begin < end.
+    """
+
+    channel: NDArray[np.int32]
+    begin: I64
+    end: I64
+
+    def __len__(self) -> int:
+        return len(self.channel)
+
+
+@dataclass(frozen=True, eq=False)
 class TaskData:
     """A task with its data: N windows, ordered by item, variate, cutoff.
 
@@ -132,6 +147,8 @@ class TaskData:
         cut: int64 [N], the position of the first label in its channel; the context is everything before it.
         slot: int32 [N], which of its series' windows this is, 0 the earliest.
         index: int64 [N], the window's number in the whole task; differs from its position when the task is limited.
+        training: what is learnt from, for each fold; empty = there is one fold, which learns from each series up to its first cutoff.
+        fold: int32 [N], the fold of each window, whose model alone forecasts it; None = all windows are of fold 0.
     """
 
     task: Task
@@ -140,6 +157,8 @@ class TaskData:
     cut: I64
     slot: NDArray[np.int32]
     index: I64
+    training: tuple[Training, ...] = ()
+    fold: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         length = self.series.target.length[self.channel]
@@ -164,6 +183,37 @@ class TaskData:
                     f"{self.task.suite}:{self.task.name}: known covariate {row % count} of series {self.series.item_ids[row // count]} has "
                     f"{known.length[row]} values and its target {target[row]}; a known covariate must be as long as its target."
                 )
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        """No model may learn from what it is to forecast: parts of an item end where the first labels of its fold begin.
+
+        Raises:
+            DataError: there is no such fold or part, or one holds labels.
+        """
+        fold = np.zeros(len(self), np.int32) if self.fold is None else self.fold
+        name = f"{self.task.suite}:{self.task.name}"
+        if fold.min(initial=0) < 0 or fold.max(initial=0) >= max(1, len(self.training)):
+            raise DataError(f"{name}: windows of fold {fold.max(initial=0)}, and training for {len(self.training)}; wanted one for each fold")
+        item, items = self.channel // self.series.variates, self.series.items
+        for number, part in enumerate(self.training):
+            first = np.full(items, np.iinfo(np.int64).max)
+            np.minimum.at(first, item[fold == number], self.cut[fold == number])
+            wrong = (part.begin < 0) | (part.begin >= part.end) | (part.end > self.series.target.length[part.channel])
+            if wrong.any():
+                row = int(np.flatnonzero(wrong)[0])
+                raise DataError(f"{name}: fold {number} learns from [{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}: none")
+            late = np.flatnonzero(part.end > first[part.channel // self.series.variates])
+            if len(late):
+                row = int(late[0])
+                series = self.series.item_ids[int(part.channel[row]) // self.series.variates]
+                raise DataError(f"{name}: fold {number} would learn from series {series} up to {part.end[row]}, beyond its own first cutoff")
+
+    @property
+    def folds(self) -> NDArray[np.int32]:
+        """The folds that have windows here, rising."""
+        found: NDArray[np.int32] = np.zeros(min(1, len(self)), np.int32) if self.fold is None else np.unique(self.fold)
+        return found
 
     def __len__(self) -> int:
         return len(self.cut)
@@ -176,7 +226,12 @@ class TaskData:
     def limited(self, items: NDArray[np.int64]) -> TaskData:
         """Only the windows of these items."""
         keep = np.isin(self.channel // self.series.variates, items)
-        return replace(self, channel=self.channel[keep], cut=self.cut[keep], slot=self.slot[keep], index=self.index[keep])
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> TaskData:
+        """Only these windows; what is learnt from stays."""
+        fold = None if self.fold is None else self.fold[rows]
+        return replace(self, channel=self.channel[rows], cut=self.cut[rows], slot=self.slot[rows], index=self.index[rows], fold=fold)
 
 
 def rolling(task: Task, series: SeriesSet, windows: int) -> TaskData:

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from harness import spool
 from harness.arrow import from_numpy, rows
 from harness.files import publish, temporary_name
-from harness.forecast import F32
-from harness.kept_file import CELL_ID, RESULT_ID
+from harness.forecast import F32, F64
+from harness.kept_file import CELL_ID, PROBABILITY, RESULT_ID
 from harness.rows import window_schema
 from harness.store import Store
 
@@ -48,12 +48,14 @@ class SpoolSink:
             self._writer = spool.CellWriter(self._store.spool, self.result_id, rows.schema)
         self._writer.write(rows)
 
-    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32) -> None:
-        """Keep the forecasts of a block, if they are to be kept."""
+    def forecasts(self, index: np.ndarray[Any, Any], quantiles: F32, mean: F32, probability: F64 | None = None) -> None:
+        """Keep the forecasts of a block, if they are to be kept, with the probabilities [N] of the task's event, where it has one."""
         if not self._keep:
             return
-        columns = [from_numpy(index), rows(quantiles), rows(mean)]  # [N], [N, Q·H], [N, H]
-        batch = pa.RecordBatch.from_arrays(columns, names=["window", "quantiles", "mean"])
+        columns = {"window": from_numpy(index), "quantiles": rows(quantiles), "mean": rows(mean)}  # [N], [N, Q·H], [N, H]
+        if probability is not None:
+            columns[PROBABILITY] = from_numpy(probability)
+        batch = pa.RecordBatch.from_arrays([*columns.values()], names=[*columns])
         with spool.storing(self._path):
             if self._forecasts is None:
                 self._folder.mkdir(exist_ok=True)

@@ -124,6 +124,7 @@ def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
         seeds=batch.seeds[index],
         past_covariates=tuple(_take(past, rows) for past in batch.past_covariates),
         known_covariates=tuple(_take(known, rows) for known in batch.known_covariates),
+        thresholds=None if batch.thresholds is None else batch.thresholds[index],
     )
 
 

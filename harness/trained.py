@@ -60,9 +60,9 @@ class TrainedModel:
     run_id: str = ""
 
 
-def trained_id(cell_id: str, run_id: str) -> str:
-    """The id of a model that a run trained for a cell: 32 hexadecimal digits."""
-    return digest({"cell": cell_id, "run": run_id})
+def trained_id(cell_id: str, run_id: str, fold: int = 0) -> str:
+    """The id of a model that a run trained for a fold of a cell: 32 hexadecimal digits."""
+    return digest({"cell": cell_id, "run": run_id, **({"fold": fold} if fold else {})})
 
 
 def register(db: Store | str | Path, trained: TrainedModel) -> str:
@@ -92,9 +92,9 @@ def register(db: Store | str | Path, trained: TrainedModel) -> str:
 
 
 def of_cell(
-    store: Store, cell: Cell, run_id: str, begun: Mapping[str, Any], path: Path | None, environment: Mapping[str, Any]
+    store: Store, cell: Cell, run_id: str, begun: Mapping[str, Any], path: Path | None, environment: Mapping[str, Any], fold: int = 0
 ) -> dict[str, Any]:
-    """The row of a model that was trained for a cell.
+    """The row of a model that was trained for a fold of a cell.
 
     Args:
         begun: what `harness.worker.Session.begin` answered.
@@ -102,7 +102,7 @@ def of_cell(
     """
     identity = cell.identity
     task = " ".join(filter(None, (cell.task.name, cell.scope, identity["data"])))
-    metrics = {**{k: v for k, v in begun["noted"].items() if k != "unsaved"}, "fit_s": begun["fit_s"]}
+    metrics = {**{k: v for k, v in begun["noted"].items() if k != "unsaved"}, "fit_s": begun["fit_s"], **({"fold": fold} if fold else {})}
     if begun["unsaved"]:
         metrics["unsaved"] = begun["unsaved"]
     trained = TrainedModel(
@@ -117,13 +117,13 @@ def of_cell(
         budget=cell.budget,
         seed=cell.seed,
         data=task,
-        configuration=digest({name: identity[name] for name in LEARNT_FROM}),
+        configuration=digest({**{name: identity[name] for name in LEARNT_FROM}, **({"fold": fold} if fold else {})}),
         metrics=metrics,
         environment=environment,
         cell_id=cell.id,
         run_id=run_id,
     )
-    return {**_row(store, trained), "id": trained_id(cell.id, run_id)}
+    return {**_row(store, trained), "id": trained_id(cell.id, run_id, fold)}
 
 
 def _start(cell: Cell) -> str:

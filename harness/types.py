@@ -15,10 +15,21 @@ if TYPE_CHECKING:
     from harness.forecast import Batch, Forecast
     from harness.series import TaskData
 
-__all__ = ["DECILES", "DialectInfo", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
+__all__ = ["DECILES", "DialectInfo", "Event", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The quantile levels that GIFT-Eval asks for."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """That the value at one step of the horizon lies above a threshold; `harness.events` has the rule for its probability."""
+
+    name: str  # "up", "touch"
+    step: int = 1  # of the horizon, the first is 1
+    above: float = 0.0  # the threshold itself, or what it differs by from the last value of the context:
+    relative: str = ""  # "" = the threshold itself | "ratio": last · (1 + above) | "difference": last + above
+    inclusive: bool = False  # whether a value at the threshold is the event too
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,13 @@ class Task:
     quantile_levels: tuple[float, ...] = DECILES
     protocol: str = "gift-eval/1"  # changes when the same name would give other windows or scores
     sources: tuple[str, ...] = ()  # datasets and corpora that the series come from, as models' authors name them: ("M4", "m4_hourly")
+    context: int = 0  # steps of context that a model may see at most; 0 = all there are
+    fill_gaps: int = 0  # gaps of up to so many steps between two values of a context are filled in linearly before a model sees it
+    event: Event | None = None  # what the task asks the probability of, for one of kind "event"
+
+    def row(self) -> dict[str, Any]:
+        """The fields as the columns of a table: of the event, its name, "" where there is none."""
+        return {**vars(self), "event": "" if self.event is None else self.event.name}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import socket
 import struct
 import tempfile
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from harness.arrow import from_numpy, rows, to_numpy
 from harness.forecast import F32, F64, Batch, Ragged
+from harness.types import Event
 
 if TYPE_CHECKING:
     from harness.stored import Stored
@@ -178,6 +180,7 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "seed": from_numpy(batch.seeds),
         **{f"past_{k}": _list(past) for k, past in enumerate(batch.past_covariates)},
         **{f"known_{k}": _list(known) for k, known in enumerate(batch.known_covariates)},
+        **({} if batch.thresholds is None else {"threshold": from_numpy(batch.thresholds)}),
     }
     size = _write(region, pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
     return {
@@ -188,6 +191,7 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "season_length": batch.season_length,
         "past": len(batch.past_covariates),
         "known": len(batch.known_covariates),
+        "event": None if batch.event is None else asdict(batch.event),
     }
 
 
@@ -206,6 +210,8 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
         seeds=to_numpy(columns.column("seed")).copy(),
         past_covariates=tuple(_ragged(columns.column(f"past_{k}")) for k in range(header["past"])),
         known_covariates=tuple(_ragged(columns.column(f"known_{k}")) for k in range(header["known"])),
+        event=None if header["event"] is None else Event(**header["event"]),
+        thresholds=None if header["event"] is None else to_numpy(columns.column("threshold")).copy(),
     )
 
 
@@ -222,8 +228,12 @@ def read_stored(region: Region, header: dict[str, Any]) -> Stored:
     return Stored.read(header, _read(region, header["size"]))
 
 
-def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32], interval: F64 | None) -> dict[str, Any]:
-    """Put quantiles [N, Q, H], means [N, H], crossings [N] and perhaps interval [N, 2, H] into the region; return the header."""
+def write_forecast(
+    region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32], interval: F64 | None, probability: F64 | None
+) -> dict[str, Any]:
+    """Put quantiles [N, Q, H], means [N, H], crossings [N], perhaps interval [N, 2, H] and the event's probability [N] into the region;
+    return the header.
+    """
     n, q, h = quantiles.shape
     columns = [
         rows(quantiles),  # [N, Q·H]
@@ -234,12 +244,15 @@ def write_forecast(region: Region, quantiles: F32, mean: F32, crossings: NDArray
     if interval is not None:
         columns.append(rows(interval))  # [N, 2·H]
         names.append("interval")
+    if probability is not None:
+        columns.append(from_numpy(probability))
+        names.append("probability")
     return {"size": _write(region, pa.RecordBatch.from_arrays(columns, names=names)), "shape": [n, q, h]}
 
 
 def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, dict[str, Any]]:
-    """Quantiles [N, Q, H], means [N, H] and {"crossings": [N], "interval": [N, 2, H] or None}: views of the region, valid until it is
-    written again.
+    """Quantiles [N, Q, H], means [N, H] and {"crossings": [N], "interval": [N, 2, H] or None, "probability": [N] or None}: views of the
+    region, valid until it is written again.
     """
     n, q, h = header["shape"]
     columns = _read(region, header["size"])
@@ -247,4 +260,5 @@ def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, dic
     mean = to_numpy(columns.column("mean").values).reshape(n, h)  # [N, H]
     sent = "interval" in columns.schema.names
     interval = to_numpy(columns.column("interval").values).reshape(n, 2, h) if sent else None  # [N, 2, H]
-    return quantiles, mean, {"crossings": to_numpy(columns.column("crossings")), "interval": interval}
+    chance = to_numpy(columns.column("probability")) if "probability" in columns.schema.names else None
+    return quantiles, mean, {"crossings": to_numpy(columns.column("crossings")), "interval": interval, "probability": chance}

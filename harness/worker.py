@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import ForecastError, PluginError, Unsupported, UsageError, describe
-from harness.forecast import F32, Batch
+from harness.events import probabilities
+from harness.forecast import F32, F64, Batch, Forecast
 from harness.plugins import Plugins, install_line
 from harness.quantiles import check, sort_crossings, with_interval
 from harness.wire import DEPTH, Closed, Link, Region, read_batch, read_stored, write_forecast
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "failure", "main"]
 
+ARRAYS = ("crossings", "interval", "probability")
+"""What `Session.predict` says of a batch in arrays."""
 LONGEST_NOTE = 10_000
 """Characters, or numbers, that are kept of one thing that a model noted in training."""
 
@@ -110,11 +114,31 @@ class Session:
             raise PluginError(str(error)) from error
         seconds = time.perf_counter() - start
         check(forecast, len(batch), batch.horizon)
+        quantiles, mean, interval, crossings = _values(forecast, batch)
+        notes = getattr(self.model, "notes", None)
+        chance = None
+        if batch.event is not None and batch.thresholds is not None:
+            chance = probabilities(forecast, batch.event, batch.thresholds)
+        facts = {"predict_s": seconds, "crossings": crossings, "interval": interval, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
+        facts["probability"] = chance
+        return quantiles, mean, {**facts, "notes": {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}}
+
+
+def _values(forecast: Forecast, batch: Batch) -> tuple[F32, F32, F64 | None, NDArray[np.int32]]:
+    """Quantiles [N, Q, H], means [N, H], interval [N, 2, H] or None, crossings [N]; probabilities say nothing of values: NaN.
+
+    Raises:
+        ForecastError: probabilities where no event is asked for.
+    """
+    n, horizon = len(batch), batch.horizon
+    if forecast.kind != "probabilities":
         quantiles, mean, interval = with_interval(forecast, batch.quantile_levels)
         quantiles, crossings = sort_crossings(quantiles)
-        notes = getattr(self.model, "notes", None)
-        facts = {"predict_s": seconds, "crossings": crossings, "interval": interval, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
-        return quantiles, mean, {**facts, "notes": {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}}
+        return quantiles, mean, interval, crossings
+    if batch.event is None:
+        raise ForecastError("predict returned probabilities on a task of values; wanted quantiles, samples or points. Raise Unsupported there")
+    nothing = np.full((n, len(batch.quantile_levels), horizon), np.nan, np.float32)
+    return nothing, nothing[:, 0], None, np.zeros(n, np.int32)
 
 
 def plain(value: Any) -> Any:
@@ -221,7 +245,7 @@ def serve(link: Link, inward: list[Region], outward: list[Region]) -> None:
                 case "predict":
                     assert session is not None
                     quantiles, mean, facts = session.predict(read_batch(inward[slot], message))
-                    answer = {**write_forecast(outward[slot], quantiles, mean, facts.pop("crossings"), facts.pop("interval")), **facts}
+                    answer = {**write_forecast(outward[slot], quantiles, mean, *map(facts.pop, ARRAYS)), **facts}
                 case _:
                     return
         except BaseException as error:  # whatever a stranger's model raises is an answer

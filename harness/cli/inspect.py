@@ -173,7 +173,7 @@ def tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
             click.echo(str(error), err=True)
             continue
         for task in listed:
-            row: dict[str, Any] = {**asdict(task), "available": True, "reason": "", "fetch": "", "windows": None, "n_windows": None}
+            row: dict[str, Any] = {**task.row(), "available": True, "reason": "", "fetch": "", "windows": None, "n_windows": None}
             try:
                 found = opened.open(task)
                 row |= {"windows": found.windows, "n_windows": len(found)}

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.dialects.contract import Aggregate, Block, Board, Dialect, Forecasts, Tally
-    from harness.dialects.registered import dialect
+    from harness.dialects.registered import dialect, own_dialect
     from harness.dialects.scoring import score
 
-__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "dialect", "score"]
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "dialect", "own_dialect", "score"]
 
-_OTHERS = {"dialect": "registered", "score": "scoring"}
+_OTHERS = {"dialect": "registered", "own_dialect": "registered", "score": "scoring"}
 
 
 def __getattr__(name: str) -> Any:

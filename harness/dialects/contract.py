@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from harness.errors import ForecastError
 from harness.forecast import F32, F64, I64, Ragged
 from harness.quantiles import rule
-from harness.series import Channels
+from harness.series import Channels, TaskData
 from harness.types import DialectInfo
 
 __all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Parts", "Tally"]
@@ -32,13 +32,18 @@ ROWS = 512
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """n windows: `rows` int64 [n], their positions in the cell's arrays, labels [n, H], quantiles [n, Q, H], mean [n, H], float32."""
+    """n windows: `rows` int64 [n], their positions in the cell's arrays, labels [n, H], quantiles [n, Q, H], mean [n, H], float32.
+
+    `probability` float64 [n] is that of the task's event, None where it has none; of a model that says nothing else, quantiles and mean
+    are NaN.
+    """
 
     rows: I64
     labels: F32
     quantiles: F32
     mean: F32
     levels: F64
+    probability: F64 | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,8 +60,8 @@ class Block:
         return middle
 
 
-Parts = Callable[[], Iterator[tuple[I64, F32, F32]]]
-"""Begins to read: yields positions [n], quantiles [n, Q, H] and means [n, H], together each of the N windows once."""
+Parts = Callable[[], Iterator[tuple[I64, F32, F32, F64 | None]]]
+"""Begins to read: yields positions [n], quantiles [n, Q, H], means [n, H] and, of an event, probabilities [n], each of N windows once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,8 @@ class Forecasts:
         freq: pandas' old alias: "H", "15T", "W".
         variates: V.
         parts: begins to read the forecasts.
+        data: the task with its windows (those above, in this order), what its items are called and when they begin; None for forecasts
+            made by hand.
     """
 
     series: Channels
@@ -85,15 +92,28 @@ class Forecasts:
     freq: str
     variates: int
     parts: Parts = field(repr=False)
+    data: TaskData | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.cut)
 
     def blocks(self) -> Iterator[Block]:
         """Read the forecasts, each block with its labels."""
-        for rows, quantiles, mean in self.parts():
+        for rows, quantiles, mean, probability in self.parts():
             labels = self.series.gather(self.channel[rows], self.cut[rows], self.horizon)
-            yield Block(rows, _locked(labels), _locked(quantiles), _locked(mean), self.levels)
+            yield self.block(rows, labels, quantiles, mean, probability)
+
+    def block(self, rows: I64, labels: F32, quantiles: F32, mean: F32, probability: F64 | None = None) -> Block:
+        """These forecasts beside their labels, not to be written to."""
+        chance = None if probability is None else _locked(probability)
+        return Block(rows, _locked(labels), _locked(quantiles), _locked(mean), self.levels, chance)
+
+    @classmethod
+    def of(cls, data: TaskData, levels: F64, parts: Parts) -> Forecasts:
+        """The forecasts of all windows of a task's data."""
+        task, series = data.task, data.series
+        shape = (task.horizon, task.season_length, task.freq, series.variates)
+        return cls(series.target, data.channel, data.cut, data.slot, levels, *shape, parts, data)
 
     @classmethod
     def from_arrays(
@@ -119,9 +139,9 @@ class Forecasts:
         else:
             middle = np.asarray(mean, np.float32)
 
-        def parts() -> Iterator[tuple[I64, F32, F32]]:
+        def parts() -> Iterator[tuple[I64, F32, F32, F64 | None]]:
             for a in range(0, len(owner), block):
-                yield np.arange(a, min(a + block, len(owner))), values[a : a + block], middle[a : a + block]
+                yield np.arange(a, min(a + block, len(owner))), values[a : a + block], middle[a : a + block], None
 
         channels = Channels.from_ragged(Ragged.from_rows(list(series)))
         return cls(channels, owner, end, slot, given, values.shape[2], season_length, freq, variates, parts)
@@ -190,7 +210,7 @@ class Dialect:
         return score([self], forecasts)[self.name]
 
 
-def _locked(values: F32) -> F32:
+def _locked(values: NDArray[Any]) -> NDArray[Any]:
     """The same values, not to be written to: all dialects see them."""
     view = values.view()
     view.flags.writeable = False

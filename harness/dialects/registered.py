@@ -8,14 +8,19 @@ from harness.dialects.contract import Dialect
 from harness.dialects.scoring import blame
 from harness.errors import PluginError, UsageError
 from harness.plugins import Plugins, Registered, load
-from harness.types import DialectInfo
+from harness.types import DialectInfo, Task
 
-__all__ = ["dialect", "find", "make"]
+__all__ = ["dialect", "find", "make", "own_dialect"]
 
 
 def dialect(text: str, plugins: Plugins | None = None) -> Dialect:
     """The dialect of "fev" or "fev@0.10"; raises as `find` and `make` do."""
     return make(find(text, plugins))
+
+
+def own_dialect(task: Task, plugins: Plugins | None = None) -> Dialect | None:
+    """The dialect that a task names; None where that is the one whose scores are the metrics themselves. Raises as `find` and `make` do."""
+    return None if task.dialect == Task.dialect else dialect(task.dialect, plugins)
 
 
 def find(text: str, plugins: Plugins | None = None) -> Registered[DialectInfo]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.dialects.contract import Board, Dialect, Forecasts, Tally
 from harness.errors import HarnessError, PluginError, describe, suggest
+from harness.forecast import F32, F64, I64
+from harness.series import TaskData
 from harness.types import DialectInfo
 
-__all__ = ["aggregate", "blame", "score", "score_each"]
+__all__ = ["TaskTally", "aggregate", "blame", "score", "score_each"]
 
 
 def score(dialects: Sequence[Dialect], forecasts: Forecasts) -> dict[str, dict[str, float]]:
@@ -58,6 +60,35 @@ def score_each(dialects: Sequence[Dialect], forecasts: Forecasts) -> tuple[dict[
             with costs_only(dialect):
                 found[dialect.name] = _declared(dialect.info, tallies[dialect.name].metrics())
     return found, broken
+
+
+class TaskTally:
+    """What a run adds up of a cell in its task's own dialect, while its forecasts come in.
+
+    Raises:
+        PluginError: the dialect raised something.
+    """
+
+    def __init__(self, dialect: Dialect, data: TaskData) -> None:
+        self._dialect = dialect
+        self._of = Forecasts.of(data, np.asarray(data.task.quantile_levels, np.float64), lambda: iter(()))
+        self._tally: Tally = self._try(lambda: dialect.tally(self._of))
+
+    def add(self, rows: I64, labels: F32, quantiles: F32, mean: F32, probability: F64 | None) -> None:
+        """Take in the windows at these positions."""
+        self._try(lambda: self._tally.add(self._of.block(rows, labels, quantiles, mean, probability)))
+
+    def scores(self) -> dict[str, float]:
+        """{"dialect:metric": score, NaN where undefined}; raises as `Dialect.score` does."""
+        found = self._try(lambda: _declared(self._dialect.info, self._tally.metrics()))
+        return {f"{self._dialect.name}:{metric}": value for metric, value in found.items()}
+
+    def _try(self, call: Callable[[], Any]) -> Any:
+        try:
+            with np.errstate(all="ignore"):
+                return call()
+        except Exception as error:
+            raise blame(self._dialect.name, "scoring", error) from error
 
 
 def _declared(info: DialectInfo, given: Any) -> dict[str, float]:

@@ -25,7 +25,7 @@ __all__ = ["MODULES", "core_digest", "core_folder", "make_wheel", "variables"]
 NAME = "ts_harness"
 MODULES = (
     "__init__.py", "arithmetic.py", "arrow.py", "budget.py", "cache.py", "defaults.py", "describe.py", "environments/__init__.py",
-    "environments/record.py", "errors.py", "files.py", "forecast.py", "frequency.py", "hookspecs.py", "interrupt.py", "mappings.py",
+    "environments/record.py", "errors.py", "events.py", "files.py", "forecast.py", "frequency.py", "hookspecs.py", "interrupt.py", "mappings.py",
     "plugins.py", "py.typed", "quantiles.py", "saved.py", "seasonal.py", "series.py", "targets.py", "threads.py", "types.py", "weights.py",
     "wire.py", "worker.py",
 )  # fmt: skip

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Kept:
     def write(self, rows: Any) -> None:
         """Rows of windows are not looked at: the scores follow from the same sums."""
 
-    def forecasts(self, index: Any, quantiles: F32, mean: F32) -> None:
+    def forecasts(self, index: Any, quantiles: F32, mean: F32, probability: F64 | None = None) -> None:
         """Keep a block; blocks come in order."""
         del index, mean
         self.parts.append(quantiles.copy())
@@ -94,7 +94,7 @@ def quick_task(plugins: Plugins) -> TaskData:
     task = next(task for task in opened.tasks() if task.name == name)
     data: TaskData = opened.open(task).limited(np.arange(ITEMS))
     last = data.slot == data.windows - 1
-    return replace(data, channel=data.channel[last], cut=data.cut[last], slot=data.slot[last], index=data.index[last])
+    return data.take(np.flatnonzero(last))
 
 
 def run_sentinels(plugins: Plugins, data: TaskData, isolation: str = "process", names: Sequence[str] = NAMES) -> dict[str, Seen]:

@@ -260,7 +260,7 @@ def test_many_windows_take_the_memory_of_a_block() -> None:
     def parts() -> Any:
         for a in range(0, n, 512):
             rows = every[a : a + 512]
-            yield rows, few[: len(rows)], few[: len(rows), 4]
+            yield rows, few[: len(rows)], few[: len(rows), 4], None
 
     made = Forecasts(series, every, none + 9, none, levels, horizon, 1, "D", 1, parts)
     tracemalloc.start()

@@ -249,16 +249,4 @@ def read_forecasts(store: Store, row: Row, data: TaskData) -> Forecasts:
     found = data.index[np.minimum(position, len(data) - 1)] if len(data) else np.empty(0, np.int64)
     if not np.array_equal(found, index) or not np.array_equal(data.cut[position], to_numpy(stored["context_length"].combine_chunks())):
         raise DataError(f"the windows of {task.suite}:{task.name} are not those that were forecast")
-
-    return Forecasts(
-        data.series.target,
-        data.channel[position],
-        data.cut[position],
-        data.slot[position],
-        np.asarray(file.levels, np.float64),
-        task.horizon,
-        task.season_length,
-        task.freq,
-        data.series.variates,
-        partial(file.blocks, index),
-    )
+    return Forecasts.of(data.take(position), np.asarray(file.levels, np.float64), partial(file.blocks, index))
