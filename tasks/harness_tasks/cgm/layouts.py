@@ -1,0 +1,207 @@
+"""The layouts of glucose tables that are known by their columns; XML and the wide rows of BrisT1D have files of their own.
+
+| layout | columns | where they were established |
+|---|---|---|
+| iglu | id, time, gl | the R package iglu's example data |
+| hall | id, time, gl, diagnosis; meals beside it: id, meal, mealtime | Hall et al. 2018, as the R package iglu hands it out |
+| shanghai | id, time, gl, ids such as T1DM_1001_0_20210730 | ShanghaiT1DM/T2DM as one long table |
+| glucobench | id, time, gl and what is known of the person | IrinaStatsLab/GlucoBench config/*.yaml, raw_data/Dubosson_*.csv |
+| jaeb | PtID, DeviceDtTmDaysFromEnroll, DeviceTm, RecordType, GlucoseValue, between bars | HDeviceCGM.txt of REPLACE-BG (Aleppo 2017) |
+| clarity | Timestamp (YYYY-MM-DDThh:mm:ss), Event Type, Glucose Value (mg/dL or mmol/L) | Dexcom Clarity's export, English |
+| libreview | Device Timestamp, Record Type, Historic Glucose mg/dL or mmol/L | Abbott LibreView's export, English |
+| long | any table whose columns are named as usual, or by the caller | |
+
+Columns that GlucoBench adds are left aside, fast_insulin and slow_insulin too: there a dose is drawn out as a line that falls to zero, so
+summing the rows would count it many times, and in its Hall table `insulin` is a fasting blood value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+
+from harness.arrow import constant
+from harness.errors import DataError
+from harness_tasks.cgm import brist1d, exports
+from harness_tasks.cgm.columns import Table
+from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, keep_kind, unit_of, valid
+from harness_tasks.cgm.readings import Times
+
+__all__ = ["LAYOUTS", "ROLES", "Layout", "sniff"]
+
+ROLES = ("id", "date", "time", "glucose", "basal", "bolus", "insulin", "carbs", "meal")
+ENROLMENT = np.datetime64("2000-01-01", "s")  # stands for a day that the source does not tell
+
+NAMES = {
+    "id": "id subject subject_id subjectid patient patient_id patientid participant participant_id pt_id ptid person_id deidentid p_num",
+    "time": "time timestamp datetime date_time ts device_timestamp datadttm devicedttm",
+    "glucose": "gl glucose glucose_value glucosevalue glucose_level bg cgm cbg sgv sensor_glucose",
+    "basal": "basal basal_dose basal_insulin",
+    "bolus": "bolus bolus_dose bolus_insulin bolus_volume_delivered",
+    "insulin": "insulin insulin_dose",
+    "carbs": "carbs carb carbohydrates carb_input",
+    "meal": "meal",
+}
+UNIT_SUFFIX = re.compile(r"(_?\(.*\)|_(mg_?/?dl|mmol(_?/?l)?|u|units?|g|grams?))$")
+RECORDING = re.compile(r"^(T[12]DM_\d+)_\d+_\d{8}$")
+JAEB = ("PtID", "DeviceDtTmDaysFromEnroll", "DeviceTm", "RecordType", "GlucoseValue")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout: whether a header and the first row have it, how it is read, and whose recording a subject is."""
+
+    name: str
+    fits: Callable[[Sequence[str], Mapping[str, str]], bool]
+    read: Callable[[Table, Options], Raw]
+    patient: Callable[[str], str] = lambda name: name
+
+
+def sniff(table: Table) -> Layout:
+    """The layout of a table.
+
+    Raises:
+        DataError: none fits, or two do.
+    """
+    found = [layout for layout in LAYOUTS.values() if layout.name != "long" and layout.fits(table.names, table.first)]
+    if len(found) > 1:
+        raise DataError(
+            f"{table.path}: has the columns of two layouts, {' and '.join(one.name for one in found)}; wanted one. "
+            f"Pass layout='{found[0].name}' or another of them"
+        )
+    if found:
+        return found[0]
+    if _long_fits(table.names, table.first):
+        return LAYOUTS["long"]
+    raise DataError(
+        f"{table.path}: has the columns {', '.join(table.names)}; wanted those of a known layout ({', '.join(LAYOUTS)}). "
+        "Say which they are: columns={'id': …, 'time': …, 'glucose': …}, an id '' for a file of one person"
+    )
+
+
+def _role(name: str) -> str:
+    """The role that a column's name is usual for, or ""."""
+    plain = UNIT_SUFFIX.sub("", re.sub(r"[\s.\-]+", "_", name.strip().lower()))
+    return next((role for role, names in NAMES.items() if plain in names.split()), "")
+
+
+def _long_fits(names: Sequence[str], _first: Mapping[str, str]) -> bool:
+    return {"id", "time", "glucose"} <= {_role(name) for name in names}
+
+
+def _usual(table: Table) -> dict[str, str]:
+    """{role: column} by the usual names."""
+    roles: dict[str, str] = {}
+    for name in table.names:
+        role = _role(name)
+        if role and role in roles:
+            said = f"{{'{role}': '{roles[role]}'}}"
+            raise DataError(f"{table.path}: both {roles[role]!r} and {name!r} may be the {role}; wanted one. Say which: columns={said}")
+        if role:
+            roles[role] = name
+    return roles
+
+
+def read_long(table: Table, options: Options) -> Raw:
+    """A row a reading, covariates beside it: units of insulin and grams of carbohydrate that were given at the row's time."""
+    unknown = sorted(set(options.columns) - set(ROLES))
+    if unknown:
+        raise ValueError(f"columns names {', '.join(unknown)}; wanted some of {', '.join(ROLES)}")
+    roles = dict(options.columns) if {"time", "glucose"} <= set(options.columns) else {**_usual(table), **options.columns}
+    missing = [role for role in ("id", "time", "glucose") if role not in roles]
+    if missing:
+        raise DataError(
+            f"{table.path}: no column is known for {' and '.join(missing)} of {', '.join(table.names)}. Say which: columns={{…}}"
+        )
+    return _rows(table, roles, "long", options.dates)
+
+
+def _rows(table: Table, roles: Mapping[str, str], layout: str, dates: str = "ymd") -> Raw:
+    rows = table.read([name for name in roles.values() if name])
+    subject = rows.text(roles["id"]) if roles["id"] else constant(table.stem, rows.count)
+    if "date" in roles:
+        both = pc.binary_join_element_wise(rows.text(roles["date"]), rows.text(roles["time"]), " ")
+        rows.columns["date and time"] = both
+        time, notes = rows.times("date and time", dates)
+    else:
+        time, notes = rows.times(roles["time"], dates)
+    raw = Raw(layout, str(table.path), subject, time, rows.numbers(roles["glucose"], limits=True), *unit_of(roles["glucose"]), notes=notes)
+    for name in ("basal", "bolus", "insulin"):
+        if name in roles:
+            raw.events[name] = given(subject, time, amounts_of(rows, roles[name]))
+    if "carbs" in roles or "meal" in roles:
+        grams = amounts_of(rows, roles["carbs"]) if "carbs" in roles else np.full(rows.count, np.nan)
+        eaten = valid(rows.text(roles["meal"])) if "meal" in roles else None
+        raw.events["meals"] = given(subject, time, grams, eaten)
+    rest = [name for name in table.names if name and name not in roles.values()]
+    raw.notes += [f"columns left aside: {', '.join(rest)}"] if rest else []
+    return raw
+
+
+def _read_as(layout: str) -> Callable[[Table, Options], Raw]:
+    return lambda table, options: _rows(table, {"id": "id", "time": "time", "glucose": "gl"}, layout, options.dates)
+
+
+def read_jaeb(table: Table, _options: Options) -> Raw:
+    """Days from enrolment and a time of day; RecordType CGM is a reading, Calibration is not. The unit is mg/dL."""
+    name = {known.lower(): known for known in table.names}
+    rows = table.read([name[key.lower()] for key in JAEB])
+    patient, day, clock, kind, value = (name[key.lower()] for key in JAEB)
+    days, seconds = rows.numbers(day), rows.clock(clock)
+    sure = ~np.isnan(days) & (seconds >= 0)
+    if (np.abs(days[sure]) > 36525).any() or (days[sure] % 1 != 0).any():
+        bad = sure & ((np.abs(days) > 36525) | (days % 1 != 0))
+        raise rows.fail(int(np.flatnonzero(bad)[0]), f"{day} is {days[bad][0]:g}", "whole days of one study")
+    time = ENROLMENT + np.where(sure, days, 0).astype(np.int64) * 86400 + np.where(sure, seconds, 0)
+    time[~sure] = np.datetime64("NaT")
+    note = f"days are counted from enrolment, which is put at {ENROLMENT.astype('datetime64[D]')}: dates and weekdays are made up"
+    raw = Raw("jaeb", str(table.path), rows.text(patient), time, rows.numbers(value, limits=True), "mg/dL", "the layout", notes=[note])
+    return keep_kind(raw, rows.text(kind), "CGM", kind)
+
+
+def read_meals(table: Table, options: Options) -> RawEvents:
+    """A table of meals: id, mealtime (or time), and perhaps grams of carbohydrate."""
+    when = next((name for name in ("mealtime", "time") if name in table.names), "mealtime")
+    grams = next((name for name in table.names if _role(name) == "carbs"), "")
+    rows = table.read(["id", when, *([grams] if grams else [])])
+    time: Times = rows.times(when, options.dates)[0]
+    amount = amounts_of(rows, grams) if grams else np.full(rows.count, np.nan)
+    return given(rows.text("id"), time, amount, np.ones(rows.count, np.bool_))
+
+
+def _has(*columns: str) -> Callable[[Sequence[str], Mapping[str, str]], bool]:
+    return lambda names, _: set(columns) <= set(names)
+
+
+def _plain(names: Sequence[str]) -> set[str]:
+    return {name for name in names if name}
+
+
+def _recording(first: Mapping[str, str]) -> bool:
+    return bool(RECORDING.fullmatch(first.get("id", "")))
+
+
+IGLU = {"id", "time", "gl"}
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout("iglu", lambda names, first: _plain(names) == IGLU and not _recording(first), _read_as("iglu")),
+        Layout("hall", lambda names, _: _plain(names) == IGLU | {"diagnosis"}, _read_as("hall")),
+        Layout(
+            "shanghai",
+            lambda names, first: _plain(names) == IGLU and _recording(first),
+            _read_as("shanghai"),
+            lambda name: RECORDING.sub(r"\1", name),
+        ),
+        Layout("glucobench", lambda names, _: _plain(names) > IGLU and _plain(names) != IGLU | {"diagnosis"}, _read_as("glucobench")),
+        Layout("jaeb", lambda names, _: {key.lower() for key in JAEB} <= {name.lower() for name in names}, read_jaeb),
+        Layout("clarity", _has(*exports.CLARITY), exports.read_clarity),
+        Layout("libreview", _has(*exports.LIBRE), exports.read_libreview),
+        Layout("brist1d", _has("p_num", "time", "bg-0:00", "bg-5:55"), brist1d.read),
+        Layout("long", _long_fits, read_long),
+    )
+}

@@ -1,0 +1,1 @@
+"""Daily prices of one instrument: direction, touch and threshold events on them, and walk-forward folds."""

@@ -1,0 +1,166 @@
+"""Daily prices of one instrument, adjusted for dividends and splits and checked, before anything is computed from them.
+
+Axis: T sessions, oldest first. Prices and volumes are float64: what models see is made of them as float32 (`harness_tasks.spy.targets`).
+
+All four prices of a day are on one adjustment, or the high of a day would not compare with the close before it. In this order:
+
+* a factor file (Lean's, see `harness_tasks.spy.factors`): all by price factor × split factor, volume divided by the split factor;
+* else a column of adjusted closes: all by adjusted close / close; the volume stays, as one cannot tell splits from dividends;
+* else as they are: right for an index, or a file that somebody has adjusted (a vendor's "auto adjust").
+
+A day without any price (a vendor's row of "null") is no session and is left out, which `notes` says. What cannot be: dates that do not
+rise; a high below, or a low above, open or close; prices that are not positive; and a close that differs from the one before by more than
+a log return of 0.4 (of indices, none ever did; an unadjusted split of 3:2 does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.forecast import F64
+from harness_tasks.spy.factors import read_factors
+from harness_tasks.spy.price_files import PriceColumns, read_price_columns
+from harness_tasks.spy.sessions import weekend_days
+from harness_tasks.spy.text_rows import Dates
+
+__all__ = ["JUMP", "Prices", "read_prices"]
+
+JUMP = 0.4
+"""Largest believable |log return| from close to close."""
+TOLERANCE = 1e-4
+"""By what share a high may lie below open or close: vendors round adjusted prices."""
+FOUR = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """T sessions.
+
+    Attributes:
+        date: datetime64[D] [T], rising.
+        open, high, low, close: float64 [T], positive, on one adjustment.
+        volume: float64 [T], NaN where unknown.
+        adjustment: "factors", "adjusted close" or "none": how they were adjusted.
+        notes: what the reader should be told: days left out, sessions on weekends.
+    """
+
+    date: Dates
+    open: F64
+    high: F64
+    low: F64
+    close: F64
+    volume: F64
+    adjustment: str = "none"
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.date)
+
+    def between(self, begin: str, end: str) -> Prices:
+        """The sessions from `begin` to `end`, both included: ISO dates, or the beginnings of such ("1999", "2018-12")."""
+        last = np.datetime64(end) + 1  # of the unit that `end` is written in
+        keep = (self.date >= np.datetime64(begin)) & (self.date < last)
+        columns = {name: getattr(self, name)[keep] for name in ("date", *FOUR, "volume")}
+        return replace(self, **columns)
+
+
+def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
+    """Read, adjust and check a file of daily prices; `factors` is Lean's factor file for unadjusted ones.
+
+    Raises:
+        DataError: a file cannot be read, or a price in it cannot be; with its line or date, and what to do.
+    """
+    place = Path(path)
+    columns, notes = _sessions(place, read_price_columns(place))
+    _check_dates(place, columns)
+    _check_bars(place, columns)
+    odd = weekend_days(columns.date)
+    if len(odd):
+        notes.append(f"{len(odd)} sessions are on weekends, the first on {odd[0]}: fine where trade goes on, else the dates are shifted")
+    scale, split, adjustment = np.ones(len(columns.date)), np.ones(len(columns.date)), "none"
+    if factors is not None:
+        found = read_factors(Path(factors))
+        found.check(columns.date, columns.close)
+        dividends, split = found.at(columns.date)
+        scale, adjustment = dividends * split, "factors"
+        if columns.adjusted is not None:
+            notes.append("the file's adjusted closes are left alone, as a factor file is given")
+    elif columns.adjusted is not None:
+        scale, adjustment = columns.adjusted / columns.close, "adjusted close"
+        _refuse(place, columns, ~((scale > 0) & np.isfinite(scale)), "the adjusted close is missing or not positive")
+    bar = [getattr(columns, name) * scale for name in FOUR]
+    prices = Prices(columns.date, bar[0], bar[1], bar[2], bar[3], columns.volume / split, adjustment, tuple(notes))
+    _check_jumps(place, prices, columns)
+    return prices
+
+
+def _sessions(path: Path, columns: PriceColumns) -> tuple[PriceColumns, list[str]]:
+    """Without the rows that have no price at all; a row that lacks some is an error."""
+    missing = np.stack([np.isnan(getattr(columns, name)) for name in FOUR])  # [4, T]
+    none = missing.all(axis=0)
+    some = missing.any(axis=0) & ~none
+    if some.any():
+        row = int(np.flatnonzero(some)[0])
+        lacking = ", ".join(name for name, gone in zip(FOUR, missing[:, row], strict=True) if gone)
+        raise DataError(f"{path}:{columns.line[row]}: {columns.date[row]} has no {lacking}; wanted all four prices, or none")
+    if none.all():
+        raise DataError(f"{path}: no row has prices")
+    if not none.any():
+        return columns, []
+    kept: dict[str, Any] = {name: column if column is None else column[~none] for name, column in vars(columns).items()}
+    return replace(columns, **kept), [f"{int(none.sum())} rows without any price are left out, the first on {columns.date[none][0]}"]
+
+
+def _refuse(path: Path, columns: PriceColumns, wrong: NDArray[np.bool_], what: str) -> None:
+    """Raise for the first wrong row [T]."""
+    if not wrong.any():
+        return
+    row = int(np.flatnonzero(wrong)[0])
+    bar = ", ".join(f"{name} {getattr(columns, name)[row]:g}" for name in (*FOUR, "volume"))
+    more = int(wrong.sum()) - 1
+    rest = f" (and {more} more)" if more else ""
+    raise DataError(f"{path}:{columns.line[row]}: {columns.date[row]}: {what}{rest}: {bar}")
+
+
+def _check_dates(path: Path, columns: PriceColumns) -> None:
+    back = np.flatnonzero(np.diff(columns.date) <= np.timedelta64(0, "D"))
+    if not len(back):
+        return
+    row = int(back[0]) + 1
+    day, before, place = columns.date[row], columns.date[row - 1], f"{path}:{columns.line[row]}"
+    if day == before:
+        raise DataError(f"{place}: a second row for {day}; wanted one a day")
+    raise DataError(f"{place}: {day} after {before}; wanted the oldest day first: sort the file by date")
+
+
+def _check_bars(path: Path, columns: PriceColumns) -> None:
+    four = np.stack([getattr(columns, name) for name in FOUR])  # [4, T]
+    _refuse(path, columns, ~((four > 0) & np.isfinite(four)).all(axis=0), "a price is not a positive number")
+    top, bottom = np.maximum(columns.open, columns.close), np.minimum(columns.open, columns.close)
+    _refuse(path, columns, columns.high < top * (1 - TOLERANCE), "the high is below open or close")
+    _refuse(path, columns, columns.low > bottom * (1 + TOLERANCE), "the low is above open or close")
+    _refuse(path, columns, (columns.volume < 0) | np.isinf(columns.volume), "the volume is below zero or infinite")
+
+
+def _check_jumps(path: Path, prices: Prices, columns: PriceColumns) -> None:
+    moves = np.diff(np.log(prices.close))
+    wild = np.flatnonzero(np.abs(moves) > JUMP)
+    if not len(wild):
+        return
+    row = int(wild[0]) + 1
+    ratio = float(np.exp(moves[wild[0]]))
+    hint = (
+        "is this a split? Give the instrument's factor file with --factors, or a file with adjusted prices"
+        if prices.adjustment == "none"
+        else f"though adjusted by {prices.adjustment}: the file lacks a split, or the price is wrong"
+    )
+    raise DataError(
+        f"{path}:{columns.line[row]}: {prices.date[row]}: the close is {ratio:.4g} times that of {prices.date[row - 1]}, "
+        f"a log return of {moves[wild[0]]:.2f}; {hint}"
+    )

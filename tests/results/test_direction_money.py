@@ -1,0 +1,227 @@
+"""Trading rules beside plain loops, Sharpe ratios beside their formulae, and the sentence that sums a task up."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from harness_results.direction import sharpe as s
+from harness_results.direction import trading as t
+from harness_results.direction import verdict as v
+from harness_results.direction.resampling import Interval, indices
+
+F64 = NDArray[np.float64]
+
+
+def market(n: int, seed: int = 0) -> tuple[F64, F64]:
+    rng = np.random.default_rng(seed)
+    return rng.random(n), rng.normal(0.0004, 0.012, n)
+
+
+def loop(position: F64, returns: F64, cost: float) -> tuple[list[float], float, float]:
+    """(net returns, wealth at the end, largest drawdown), a period at a time."""
+    before, worth, peak, worst, out = 0.0, 1.0, 1.0, 0.0, []
+    for i, (held, earned) in enumerate(zip(position, returns, strict=True)):
+        net = held * earned - abs(held - before) * cost / 10_000
+        if i == len(position) - 1:
+            net -= abs(held) * cost / 10_000
+        out.append(net)
+        before, worth = held, worth * (1 + net)
+        peak = max(peak, worth)
+        worst = max(worst, 1 - worth / peak)
+    return out, worth, worst
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("cost", [0.0, 2.0, 50.0])
+def test_an_account_beside_a_loop(short: bool, cost: float) -> None:
+    p, returns = market(300)
+    position = t.positions(p, 0.4, short=short)
+    net, worth, worst = loop(position, returns, cost)
+    found = t.account(position, returns, cost=cost, resamples=20)
+    np.testing.assert_allclose(t.net_returns(position, returns, cost), net, atol=1e-15)
+    assert found.net_return == pytest.approx(worth - 1)
+    assert found.annual_return == pytest.approx(worth ** (252 / 300) - 1)
+    assert found.annual_volatility == pytest.approx(np.std(net, ddof=1) * math.sqrt(252))
+    assert found.sharpe.value == pytest.approx(np.mean(net) / np.std(net, ddof=1) * math.sqrt(252))
+    assert found.max_drawdown == pytest.approx(worst)
+    traded = abs(position[0]) + abs(position[-1]) + sum(abs(a - b) for a, b in zip(position[1:], position[:-1], strict=True))
+    assert found.turnover == pytest.approx(traded * 252 / 300)
+    assert found.exposure == pytest.approx(np.abs(position).mean())
+
+
+def test_holding_buys_and_sells_once() -> None:
+    _, returns = market(100)
+    found = t.hold(returns, cost=10, resamples=10)
+    first, last = returns[0] - 0.001, returns[-1] - 0.001
+    assert found.net_return == pytest.approx((1 + first) * np.prod(1 + returns[1:-1]) * (1 + last) - 1)
+    assert found.turnover == pytest.approx(2 * 252 / 100)
+    assert found.exposure == 1.0
+
+
+def test_a_rule_that_never_trades_earns_and_knows_nothing() -> None:
+    _, returns = market(50)
+    found = t.account(np.zeros(50), returns, resamples=10)
+    assert (found.net_return, found.max_drawdown, found.turnover) == (0, 0, 0)
+    assert np.isnan(found.sharpe).all()
+    assert np.isnan(found.sharpe_blocks).all()
+
+
+def test_periods_without_a_return_are_left_out() -> None:
+    p, returns = market(60)
+    holes = returns.copy()
+    holes[[3, 20]] = np.nan
+    kept = ~np.isnan(holes)
+    position = t.positions(p)
+    assert t.account(position, holes, resamples=10) == t.account(position[kept], returns[kept], resamples=10)
+    assert t.account([], []).periods == 0
+    assert t.account([1.0], [0.1]).net_return == pytest.approx(0.1 - 0.0004)
+
+
+def test_ruin_is_ruin() -> None:
+    found = t.account([2.0, 2.0], [-0.9, 0.5], cost=0, resamples=5)
+    assert (found.net_return, found.max_drawdown) == (-1.0, 1.0)
+
+
+def test_overlapping_windows_are_thinned() -> None:
+    assert t.every(np.arange(11), 5).tolist() == [0, 5, 10]
+    with pytest.raises(ValueError, match="horizon is 0"):
+        t.every([1.0], 0)
+
+
+def test_resampled_ratios_are_ratios_of_the_resamples() -> None:
+    _, returns = market(80)
+    found = s.bootstrap_sharpe(returns, 252, 5, 25, 3)
+    drawn = np.concatenate(list(indices(80, 25, 5, 3)))
+    np.testing.assert_allclose(found, [s.sharpe(returns[at], 252) for at in drawn])
+
+
+def test_los_error_is_that_of_simulated_ratios() -> None:
+    rng = np.random.default_rng(0)
+    many = rng.normal(0.1, 1.0, (4000, 250))
+    ratios = many.mean(axis=1) / many.std(axis=1, ddof=1)
+    low, high = s.lo_interval(many[0], 1.0)[1:]
+    one = s.sharpe(many[0], 1.0)
+    assert (high - low) / 2 == pytest.approx(1.959964 * math.sqrt((1 + one**2 / 2) / 250))
+    assert ratios.std() == pytest.approx(math.sqrt((1 + 0.1**2 / 2) / 250), rel=0.05)
+
+
+def test_expected_maximum_is_that_of_simulated_trials() -> None:
+    rng = np.random.default_rng(1)
+    best = rng.normal(0.0, 0.3, (20_000, 50)).max(axis=1).mean()
+    assert s.expected_maximum(0.09, 50) == pytest.approx(best, rel=0.02)
+    assert s.expected_maximum(0.09, 1) == 0
+    with pytest.raises(ValueError, match="0 trials"):
+        s.expected_maximum(0.09, 0)
+
+
+def test_deflated_ratio_beside_its_formula() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed: pip install scipy")
+    _, returns = market(500, 4)
+    one, least = s.sharpe(returns, 1.0), s.expected_maximum(1 / 500, 20)
+    spread = 1 - stats.skew(returns) * one + (stats.kurtosis(returns, fisher=False) - 1) / 4 * one**2
+    wanted = stats.norm.cdf((one - least) * math.sqrt(499) / math.sqrt(spread))
+    assert s.deflated_sharpe(returns, 20) == pytest.approx(wanted)
+    assert np.isnan(s.deflated_sharpe(np.zeros(5), 2))
+
+
+@pytest.mark.parametrize(
+    ("position", "returns", "cost", "said"),
+    [
+        ([1.0], [0.1, 0.2], 2.0, "positions of shape"),
+        ([np.nan], [0.1], 2.0, "a position is NaN"),
+        ([1.0], [-1.5], 2.0, "below −1"),
+        ([1.0], [np.inf], 2.0, "infinite"),
+        ([1.0], [0.1], -1.0, "cost is -1"),
+    ],
+)
+def test_bad_money_is_refused(position: list[float], returns: list[float], cost: float, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        t.account(position, returns, cost=cost)
+
+
+def test_bad_probabilities_are_refused() -> None:
+    with pytest.raises(ValueError, match="window 1 is NaN"):
+        t.positions([0.1, np.nan])
+
+
+def test_holm_beside_statsmodels() -> None:
+    multi = pytest.importorskip("statsmodels.stats.multitest", reason="statsmodels is not installed: pip install statsmodels")
+    p = np.random.default_rng(0).random(20) ** 3
+    np.testing.assert_allclose(v.holm(p), multi.multipletests(p, method="holm")[1])
+    assert np.isnan(v.holm([np.nan, 0.2])[0])
+    assert v.holm([np.nan, 0.2])[1] == 0.2
+
+
+def no_skill(n: int, seed: int) -> tuple[F64, F64]:
+    """Probabilities of three models that know nothing, one constant within folds, and outcomes."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < 0.53).astype(np.float64)
+    learnt = np.repeat([0.52, 0.54], n // 2)
+    return np.stack([0.53 + 0.001 * rng.normal(size=n), 0.53 + 0.001 * np.sin(np.arange(n) / 9), learnt]), y
+
+
+def test_models_that_know_nothing_are_not_told_from_the_base_rate() -> None:
+    p, y = no_skill(1000, 0)
+    fold = np.repeat([0, 1], 500)
+    found = v.evidence(["white", "slow", "learnt"], p, y, p[2], fold=fold, resamples=200)
+    said = v.sentence("direction/1d", found)
+    assert "no model is distinguishable from the base rate at 5 %" in said
+    assert "(3 models, 1000 windows" in said
+    assert (found[2].auc.value, found[2].p_auc, found[2].loss, found[2].p_loss) == (0.5, 1.0, 0.0, 1.0)
+
+
+def test_models_that_know_something_are_named() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.beta(2, 6, 1500)
+    y = (rng.random(1500) < truth).astype(np.float64)
+    rows = np.stack([truth, 1 - truth, np.where(truth > 0.3, 1.0, 0.0), np.full(1500, 0.25)])
+    found = v.evidence(["knows", "upside down", "point", "base"], rows, y, 0.25, resamples=200)
+    said = v.sentence("touch/1d", found)
+    assert "better than the base rate: knows (AUC " in said
+    assert "; worse: upside down (AUC " in said
+    assert "better in one and worse in the other: point (AUC " in said
+    assert "base (" not in said
+    assert v.evidence(["knows"], truth[None], y, 0.25, resamples=200)[0] == found[0]  # the others change nothing
+
+
+def test_what_only_costs_more_is_worse_and_nothing_is_better() -> None:
+    rng = np.random.default_rng(2)
+    y = (rng.random(2000) < 0.5).astype(np.float64)
+    found = v.evidence(["noise"], [np.clip(0.5 + 0.3 * rng.normal(size=2000), 0.01, 0.99)], y, 0.5, resamples=100)
+    said = v.sentence("direction/1d", found)
+    assert "no model is better than the base rate at 5 %; worse: noise (log-loss +" in said
+
+
+def test_overlapping_windows_are_no_evidence_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    naive, fair = 0, 0
+    for _ in range(40):
+        moves = rng.normal(size=520)
+        y = (np.convolve(moves, np.ones(21), "valid")[:500] > 0).astype(np.float64)
+        slow = 0.5 + 0.01 * np.convolve(rng.normal(size=520), np.ones(21), "valid")[:500]
+        slow = np.clip(slow, 0.01, 0.99)
+        naive += v.evidence(["m"], [slow], y, 0.5, mean_block=1, resamples=60)[0].p_auc < 0.05
+        fair += v.evidence(["m"], [slow], y, 0.5, horizon=21, resamples=60)[0].p_auc < 0.05
+    assert naive > 15
+    assert fair < 10
+
+
+@pytest.mark.parametrize("y", [[], [np.nan] * 5, [1.0] * 50, [1.0] * 50 + [0.0] * 3])
+def test_too_little_for_a_verdict(y: list[float]) -> None:
+    found = v.evidence(["m"], [np.linspace(0.4, 0.6, len(y))], y, 0.5, resamples=10)
+    assert "no verdict" in v.sentence("x", found)
+    assert v.sentence("x", []) == "x: no model has been run."
+
+
+def test_a_sentence_where_no_test_has_an_answer() -> None:
+    lost = v.Evidence("m", Interval(0.5, np.nan, np.nan), np.nan, 0.0, np.nan, 100, 50)
+    assert v.sentence("x", [lost]).endswith("(1 model, 100 windows, base rate .500, Holm).")
+
+
+def test_wrong_numbers_of_models_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 models and probabilities of 1"):
+        v.evidence(["a", "b"], [[0.5, 0.5]], [0, 1], 0.5)
