@@ -9,8 +9,11 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-# Twice quiet: errors only.
-PIP = $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+# Its errors, and of what it tells the lines on what takes time: a package that is fetched with its size, the beginning of the installation.
+PIP = PIP_PROGRESS_BAR=off $(BIN)/python -m pip --disable-pip-version-check
+SHOWN = sed -un -e 's/^ *Downloading \([^ ]*\) \((.*)\)$$/  fetching \1 \2/p' -e 's/^ *Using cached \([^ ]*\) .*/  taking \1 from the cache/p' -e 's/^Installing collected packages:.*/  installing them (the longest part)/p'
+# The exit code is pip's, not that of `sed`.
+install = { $(PIP) install -c constraints.txt $(1) || touch $@.failed; } | $(SHOWN); rm $@.failed 2> /dev/null && exit 1; touch $@
 PACKAGES := harness tasks/harness_tasks results/harness_results leaderboard/harness_leaderboard
 PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
 # What tests and training need beyond forecasting; torch comes in by its version in constraints.txt.
@@ -65,16 +68,14 @@ $(STAMP)/venv:
 
 # The core with the simple models and TTM on onnxruntime: no torch, no compiler.
 $(STAMP)/core: pyproject.toml constraints.txt plugins/baselines/pyproject.toml plugins/ttm/pyproject.toml | $(STAMP)/venv
-	@echo "installing the harness, plugins/baselines and plugins/ttm"
-	@$(PIP) install -c constraints.txt -e '.[page]' -e plugins/baselines -e plugins/ttm
-	@touch $@
+	@echo "installing the harness, plugins/baselines and plugins/ttm into $(VENV), once: a minute or two, about 150 MB to fetch"
+	@$(call install,-e '.[page]' -e plugins/baselines -e plugins/ttm)
 
 $(STAMP)/all: $(PROJECTS) constraints.txt | $(STAMP)/venv
-	@echo "installing the harness and $(PLUGINS)"
-	@$(PIP) install -c constraints.txt -e '.[page]' $(foreach plugin,$(PLUGINS),-e '$(plugin)$(EXTRAS_$(plugin))')
-	@touch $@ $(STAMP)/core
+	@echo "installing the harness and $(PLUGINS) into $(VENV), once: some minutes, 4 GB on the disk"
+	@$(call install,-e '.[page]' $(foreach plugin,$(PLUGINS),-e '$(plugin)$(EXTRAS_$(plugin))'))
+	@touch $(STAMP)/core
 
 $(STAMP)/test $(STAMP)/lint $(STAMP)/docs: $(STAMP)/%: pyproject.toml constraints.txt | $(STAMP)/venv
 	@echo "installing what '$*' needs"
-	@$(PIP) install -c constraints.txt -e '.[$*]'
-	@touch $@
+	@$(call install,-e '.[$*]')

@@ -56,9 +56,7 @@ def main() -> None:
     print(f"{len(data)} windows of 24 steps; medians of {options.turns} turns")
     for name in options.models:
         here = plugins.models[name]
-        plugins.settle("env")
-        there = plugins.models[name].environment
-        plugins.settle("process")
+        there = plugins.settled("env").models[name].environment
         if there is None:
             raise SystemExit(f"there is no environment for {name}; type: harness env build {name}")
         ready: dict[str, Any] = {}

@@ -66,7 +66,7 @@ def run(
     store.check()
     store.ingest()
     plan = make_plan(plugins, spec, store)
-    return Results(store, plugins, execute(plugins, spec, plan, store, shown, sys.argv), spec)
+    return Results(store, plan.plugins, execute(plan.plugins, spec, plan, store, shown, sys.argv), spec)
 
 
 def _warn(plugins: Plugins) -> None:

@@ -9,9 +9,9 @@ Run in a plugin's own environment, for a harness elsewhere that cannot import th
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
+import os
 import platform
 import sys
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.plugins import Plugins, Registered, iterate_sources, module_digest
 from harness.types import ModelInfo
-from harness.worker import versions
+from harness.worker import take_stdout, versions
 
 __all__ = ["describe_plugins", "stamps"]
 
@@ -69,9 +69,11 @@ def _parameter(parameter: inspect.Parameter) -> dict[str, Any]:
 
 def main(distribution: str) -> None:
     """Print the description; whatever a plugin prints goes to stderr."""
-    with contextlib.redirect_stdout(sys.stderr):
-        described = describe_plugins(Plugins(), distribution)
-    print(json.dumps(described, default=str))
+    answers = take_stdout()
+    print(json.dumps(describe_plugins(Plugins(), distribution), default=str), file=answers, flush=True)
+    sys.stderr.flush()
+    # Leave at once: threads that a plugin started while it was imported must not hold the process.
+    os._exit(0)
 
 
 if __name__ == "__main__":

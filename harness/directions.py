@@ -83,7 +83,7 @@ def declared_directions(store: Store, suite: str) -> dict[str, str]:
     for row in store.query(_STORED, [suite]).to_pylist():
         try:
             said = json.loads(row["said"] or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         for metric, direction in said.items() if isinstance(said, dict) else ():
             if direction in ("min", "max"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, PluginError
-from harness.plugins import Plugins, load
+from harness.plugins import INSTALL_SIMPLEST, Plugins, load
 
 __all__ = ["Line", "examine"]
 
@@ -48,7 +48,7 @@ def examine(db: Path, sentinels: bool = False) -> Iterator[Line]:
 def _plugins(plugins: Plugins) -> Iterator[Line]:
     yield Line(
         "ok" if plugins.models else "note",
-        f"{len(plugins.models)} models: {', '.join(sorted(plugins.models)) or 'none; pip install harness-baselines'}",
+        f"{len(plugins.models)} models: {', '.join(sorted(plugins.models)) or f'none; the simplest ones: {INSTALL_SIMPLEST}'}",
     )
     yield Line("ok" if plugins.suites else "bad", f"{len(plugins.suites)} suites: {', '.join(sorted(plugins.suites))}")
     for failure in plugins.failures.values():
@@ -89,7 +89,8 @@ def _known_answer(plugins: Plugins) -> Iterator[Line]:
 
     suite, task, model, metric, wanted = KNOWN
     if model not in plugins.models or suite not in plugins.suites:
-        yield Line("note", f"no self-test: it needs model {model} and suite {suite}")
+        hint = "" if model in plugins.models else f"; to have the model: {INSTALL_SIMPLEST}"
+        yield Line("note", f"no self-test: it needs model {model} and suite {suite}{hint}")
         return
     try:
         with warnings.catch_warnings():

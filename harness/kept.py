@@ -44,8 +44,7 @@ def read_forecasts(plugins: Plugins, store: Store, model: str, task: str, suite:
         file = KeptFile.of(forecast_folder(store), row)
         quantiles, mean = file.read(index)  # [N, Q, H], [N, H]
     except KeptError as error:
-        where = "forecasts lie in a folder beside the database. To make them anew: rerun='all'"
-        raise StoreError(f"the kept forecasts of {model} on {task} cannot be read: {error}; {where}") from error
+        raise StoreError(f"the kept forecasts of {model} on {task} cannot be read: {error}. To make them anew: rerun='all'") from error
     n, horizon, levels = len(index), file.horizon, file.levels
     each = np.repeat(np.arange(n), horizon)  # [N·H], the window of each row
     columns = {name: windows[name].combine_chunks().take(pa.array(each)) for name in ("window", "item_id", "variate", "cutoff")}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,13 @@ from harness.arrow import to_numpy
 from harness.errors import StoreError
 from harness.forecast import F32, F64, I64
 
-__all__ = ["CELL_ID", "PROBABILITY", "RESULT_ID", "KeptError", "KeptFile", "Pieces"]
+__all__ = ["CELL_ID", "FORECASTS", "PROBABILITY", "RESULT_ID", "KeptError", "KeptFile", "Pieces"]
 
 RESULT_ID, CELL_ID = b"harness.result_id", b"harness.cell_id"
 """Keys of the file's metadata: `cells.result_id` and `cells.cell_id` of the result whose forecasts it holds."""
+
+FORECASTS = ".forecasts"
+"""What a database's name is followed by in the name of the folder beside it that has its kept forecasts."""
 
 PROBABILITY = "probability"
 """The column of an event's probabilities."""
@@ -66,6 +70,24 @@ class KeptFile:
     def there(self) -> bool:
         """Whether there is such a file; a name that no file can have is none."""
         return os.path.isfile(self.path)  # noqa: PTH113 - Path.is_file() raises for a name that is too long
+
+    @property
+    def gone(self) -> str:
+        """What to say where there is no such file."""
+        return ", as ".join(filter(None, (f"there is no file {str(self.path)[:300]}", self.moved)))
+
+    @property
+    def moved(self) -> str:
+        """That there is no folder for the file, and what became of it perhaps, alike for all files of a database; "" where it is there."""
+        folder = self.path.parent
+        if folder.is_dir():
+            return ""
+        said = f"there is no folder {folder}, where the forecasts of this database are kept"
+        with contextlib.suppress(OSError):  # a folder that may not be listed, a name that no file can have
+            for other in sorted(folder.parent.glob(f"*{FORECASTS}")):
+                if os.path.isfile(other / self.path.name):  # noqa: PTH113 - as in `there`
+                    return f"{said}; they are in {other}. If the database was renamed: {shlex.join(['mv', str(other), str(folder)])}"
+        return f"{said}. If the database was moved or renamed, move or rename its folder along with it"
 
     def blocks(self, index: I64) -> Iterator[tuple[I64, F32, F32, F64 | None]]:
         """All forecasts: positions in `index` [n], quantiles [n, Q, H], means [n, H], probabilities [n] of the task's event or None; each
@@ -129,7 +151,7 @@ class KeptFile:
     def _opened(self) -> Iterator[pq.ParquetFile]:
         """The file, if it is of this result; what is wrong while it is read becomes a KeptError."""
         if not self.there:
-            raise KeptError(f"there is no file {str(self.path)[:300]}")
+            raise KeptError(self.gone)
         try:
             with pq.ParquetFile(self.path) as file:
                 self._check_schema(file.schema_arrow)

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.cells import Cell, Outcome
 from harness.errors import DataError, HarnessError, NothingMatched, PluginError, Unavailable, Unsupported, UsageError
-from harness.identity import make_cell
+from harness.identity import label, make_cell
 from harness.plugins import Plugins, Registered
 from harness.saved import NO_METHOD
 from harness.selection import ModelChoice, canonical_limit, learns, parse_limit, parse_modes, select_models, select_tasks, split_list
@@ -58,6 +58,7 @@ class RunSpec:
 class Plan:
     """The cells of a run, in order, and what is known of them before it starts."""
 
+    plugins: Plugins  # each model where it is to run: what the cells name is found in these
     cells: list[Cell] = field(default_factory=list)
     data: dict[tuple[str, str], TaskData] = field(default_factory=dict)  # by (suite, task)
     todo: list[Cell] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Plan:
     uses: dict[str, list[Used]] = field(default_factory=dict)  # by cell id, of models made of other models' kept forecasts
     depth: dict[str, int] = field(default_factory=dict)  # by `Cell.model`, of those: after which others its cells are to be done
     kept: Path | None = None  # the folder of the forecasts that `uses` found in a store
+    as_is: dict[str, list[str]] = field(default_factory=dict)  # models with nothing to train -> the asked modes that they lack
 
 
 class GuardedSuite:
@@ -145,21 +147,24 @@ def make_plan(
     modes = parse_modes(spec.modes)
     if not spec.seeds or not all(0 <= seed < 2**63 for seed in spec.seeds):
         raise UsageError(f"got seeds {list(spec.seeds)}; wanted whole numbers from 0 to 2**63 - 1, as in --seed 0 or --seed 0-4")
+    plugins = plugins.settled(spec.isolation, asked=[text.partition("[")[0].partition(":")[0].strip() for text in split_list(spec.models)])
     models = _models(plugins, spec)
     suites = open_suites(plugins, spec.suites, spec.data)
     try:
         tasks = select_tasks([t for s in suites.values() for t in s.tasks()], spec.tasks, spec.exclude, spec.where)
     except NothingMatched as error:
         raise NothingMatched(f"{error}{elsewhere(plugins, list(suites), spec.tasks)}") from None
-    plan = Plan()
+    plan = Plan(plugins)
     note(f"opening {len(tasks)} tasks")
     broken = _open(plan, tasks, suites, spec)
     kept = kept or store
     lookup = Uses(plugins, kept)
     plan.kept = None if kept is None else forecast_folder(kept)
     here = [task for task in tasks if (task.suite, task.name) not in plan.unavailable]
+    for model, params in models:
+        lookup.check(model, params)
     for depth, model, params in sorted(((_depth(lookup, *each), *each) for each in models), key=lambda each: each[0]):
-        for mode in modes:
+        for mode in _own_modes(plan, model.info, params, modes):
             for seed in dict.fromkeys(spec.seeds):
                 for task in here:
                     _add(plan, plugins, spec, lookup, (model, params), depth, mode, seed, task, broken)
@@ -170,13 +175,12 @@ def make_plan(
 
 
 def _models(plugins: Plugins, spec: RunSpec) -> list[ModelChoice]:
-    """The models of a run, each where it is to run, with what they cannot do without.
+    """The models of a run, with what they cannot do without.
 
     Raises:
         UsageError, NothingMatched, PluginError: no such model, or none there.
         Unavailable: published weights are not here.
     """
-    plugins.settle(spec.isolation, asked=[text.partition("[")[0].partition(":")[0].strip() for text in split_list(spec.models)])
     models = select_models(plugins, spec.models, spec.model_args)
     if spec.isolation == "env" and (bare := sorted({m.distribution for m, _ in models if m.environment is None})):
         names = " ".join(bare)
@@ -266,6 +270,24 @@ def _refuse_without_weights(models: Sequence[ModelChoice]) -> None:
             ),
             command,
         )
+
+
+def _own_modes(plan: Plan, info: ModelInfo, params: Mapping[str, Any], modes: Sequence[str]) -> list[str]:
+    """The modes that a model is run in: zero-shot, once, in place of those that train what has nothing to train; noted in the plan."""
+    if not untrainable(info):
+        return list(modes)
+    if other := [mode for mode in modes if mode != "zero-shot"]:
+        plan.as_is[label(info.name, params)] = other
+    return ["zero-shot"]
+
+
+def untrainable(info: ModelInfo) -> bool:
+    """Whether a model has nothing that training could change: a baseline, an ensemble. It says so: no parameters, or a statistical model.
+
+    >>> untrainable(ModelInfo("drift", parameters=0)), untrainable(ModelInfo("net", parameters=9)), untrainable(ModelInfo("unknown"))
+    (True, False, False)
+    """
+    return set(info.modes) == {"zero-shot"} and (info.parameters == 0 or info.model_type == "statistical")
 
 
 def _depth(lookup: Uses, model: Registered[ModelInfo], params: Mapping[str, Any]) -> int:

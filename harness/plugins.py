@@ -7,6 +7,7 @@ The built-in suites, metrics, dialects, store and commands come through the same
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import fnmatch
 import functools
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "Plugins", "Registered", "iterate_sources", "load", "module_digest"]
 
 Info = TypeVar("Info")
+
+SIMPLEST = ("naive", "seasonal_naive", "drift", "mean", "window_average")
+INSTALL_SIMPLEST = "pip install harness-baselines"
+"""The models that everything else is compared with come as a plugin of their own, which an installation may lack."""
 
 BUILT_IN = "ts-harness"
 """The distribution whose plugins are loaded first: the names that they register are taken when a stranger's plugin comes."""
@@ -90,7 +95,7 @@ class Plugins:
         self.suites: dict[str, Registered[SuiteInfo]] = {}
         self.metrics: dict[str, Registered[Metric]] = {}
         self.dialects: dict[str, Registered[DialectInfo]] = {}
-        self._moved: dict[str, Registered[ModelInfo] | None] = {}  # models that `settle` put elsewhere, as they are here
+        self._replaced: dict[str, Registered[ModelInfo]] = {}  # models that `settled` put elsewhere, as they are here
         if os.environ.get("HARNESS_TRACE_HOOKS", "") not in ("", "0"):
             self.pm.add_hookcall_monitoring(_trace_before, _trace_after)
         for entry in sorted(importlib.metadata.entry_points(group="harness"), key=_turn):
@@ -191,23 +196,25 @@ class Plugins:
 
         return register
 
-    def settle(self, isolation: str, asked: Sequence[str] = ()) -> None:
-        """Decide for each model whether it is the one of this environment or of an environment of its plugin's own.
+    def settled(self, isolation: str, asked: Sequence[str] = ()) -> Plugins:
+        """The same plugins, with each model either of this environment or of an environment of its plugin's own; these stay as they are.
 
         Args:
             isolation: "env" = of its own wherever one is built; "auto" = of its own where the plugin cannot be imported here, or what it
                 requires is not installed here in the versions that it wants; anything else = of this environment.
             asked: names or globs of the models that are to be run. A plugin that has one of them, or may have since its sources were
-                changed, is asked again what it registers; one that cannot say is left out.
+                changed, is asked again what it registers; one that cannot say is left out, with its reason among the failures.
         """
-        for name, here in self._moved.items():
-            if here is None:
-                self.models.pop(name, None)
-            else:
-                self.models[name] = here
-        self._moved = {}
-        if isolation not in ("auto", "env"):
-            return
+        made = copy.copy(self)  # the same hooks, and tables of its own
+        made.models = {n: r for n, r in self.models.items() if r.environment is None} | self._replaced
+        made.suites, made.metrics, made.dialects = dict(self.suites), dict(self.metrics), dict(self.dialects)
+        made.failures, made.origins, made.complaints, made._replaced = dict(self.failures), dict(self.origins), set(), {}
+        if isolation in ("auto", "env"):
+            made._move(isolation, asked)
+        return made
+
+    def _move(self, isolation: str, asked: Sequence[str]) -> None:
+        """Put the models of environments in their places."""
         from harness.environments.record import Elsewhere, info_of, latest, normal
 
         built = latest()
@@ -234,7 +241,8 @@ class Plugins:
                     continue
                 if here is not None and isolation == "auto" and is_satisfied(distribution):
                     continue
-                self._moved[info.name] = here
+                if here is not None:
+                    self._replaced[info.name] = here
                 origin = (model["plugin"], environment.distribution, model["version"])
                 self.models[info.name] = Registered(info, Elsewhere(model, environment), *origin, environment)
 
@@ -268,7 +276,14 @@ class Plugins:
             raise UsageError(f"model '{name}' is only in an environment of its own ({found}); for that: --isolation auto, or env")
         several = sorted(known for known in table if known.startswith(name)) if len(name) > 2 else []
         near = f" Is it {', '.join(several[:-1])} or {several[-1]}?" if len(several) > 1 else suggest(name, table)
-        raise UsageError(f"there is no {what} '{name}'.{near} To see all: {listing}{self.broken()}")
+        lacks = self.lacking(name) if what == "model" else self.broken()
+        raise UsageError(f"there is no {what} '{name}'.{near} To see all: {listing}{lacks}")
+
+    def lacking(self, name: str = "") -> str:
+        """For the end of a message that a model is not here: the line that installs the simplest ones, where it is one or none is here at
+        all, and `broken`."""
+        hint = "" if self.models and name not in SIMPLEST else f"\nThe simplest models ({', '.join(SIMPLEST)}): {INSTALL_SIMPLEST}"
+        return hint + self.broken()
 
     def broken(self) -> str:
         """For the end of a message that something is not here: lines on the plugins that may have had it, three at most; "" for none."""
@@ -353,9 +368,7 @@ def _check_fields(info: object, plugin: str) -> None:
 @functools.cache
 def load() -> Plugins:
     """The plugins of this environment, loaded once, and the models of environments whose plugins cannot be used here."""
-    plugins = Plugins()
-    plugins.settle("auto")
-    return plugins
+    return Plugins().settled("auto")
 
 
 def _concerns(asked: Sequence[str], models: Sequence[str], known: set[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any, TextIO
 from harness.cells import Cell, Outcome
 from harness.errors import UsageError
 
-__all__ = ["Progress", "describe", "make_progress", "progress_kind"]
+__all__ = ["Progress", "describe", "likeness", "make_progress", "progress_kind"]
 
 
 def describe(cell: Cell, outcome: Outcome) -> str:
@@ -20,14 +21,31 @@ def describe(cell: Cell, outcome: Outcome) -> str:
     return f"{outcome.status}: {cell.model} on {cell.task.suite}:{cell.task.name}: {reason}"
 
 
+def likeness(cell: Cell, outcome: Outcome) -> tuple[str, str, str]:
+    """What cells share that ended alike: status, model with its mode, and the reason, whichever task it names."""
+    model = cell.model if cell.mode == "zero-shot" else f"{cell.model} ({cell.mode})"
+    return outcome.status, model, re.sub(rf"(?<![\w/]){re.escape(cell.task.name)}(?![\w/])", "*", outcome.reason)
+
+
 class Progress:
     """Silence, and the interface of the others. Called from several threads.
 
-    `told` has the ids of cells whose failure was shown with its reason: who sums up need not say it again.
+    `told` has the ids of cells whose failure was shown with its reason: who sums up need not say it again. Of cells that ended alike only
+    the first is shown.
     """
 
     def __init__(self) -> None:
         self.told: set[str] = set()
+        self._seen: set[tuple[str, str, str]] = set()
+
+    def _is_new(self, cell: Cell, outcome: Outcome) -> bool:
+        """Whether no cell that ended like this one was shown; it is to be shown then."""
+        alike = likeness(cell, outcome)
+        new = alike not in self._seen
+        self._seen.add(alike)
+        if new:
+            self.told.add(cell.id)
+        return new
 
     def begin(self, cells: int, windows: int) -> None:
         """A run starts with so many cells and windows to do."""
@@ -49,7 +67,7 @@ class Progress:
 
 
 class PlainProgress(Progress):
-    """A line every few seconds, and one for each failure: for logs."""
+    """A line every few seconds, and one for each kind of failure: for logs."""
 
     def __init__(self, stream: TextIO, every: float = 5.0) -> None:
         super().__init__()
@@ -75,8 +93,8 @@ class PlainProgress(Progress):
             self._done += 1
             if outcome.status != "ok":
                 self._bad[outcome.status] += 1
-                self._print(describe(cell, outcome))
-                self.told.add(cell.id)
+                if self._is_new(cell, outcome):
+                    self._print(describe(cell, outcome))
             self._tell()
 
     def _tell(self) -> None:
@@ -146,8 +164,8 @@ class RichProgress(Progress):
             self._bars.update(self._all, advance=1)
             if outcome.status == "failed":
                 self._failed += 1
-                self._console.print(describe(cell, outcome), markup=False, style="red")
-                self.told.add(cell.id)
+                if self._is_new(cell, outcome):
+                    self._console.print(describe(cell, outcome), markup=False, style="red")
 
     def message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)

@@ -19,6 +19,7 @@ class Report:
     plan: Plan
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # by cell id
     problem: str = ""
+    abandoned: bool = False  # a model in this process did not stop when the run was interrupted, and still computes
 
     @property
     def counts(self) -> dict[str, int]:

@@ -122,6 +122,7 @@ def _carry_out(plugins: Plugins, spec: RunSpec, plan: Plan, store: Store, progre
             if thread.ident is not None:
                 # A worker process is gone by now; code in this process cannot be stopped, so it is not waited for long.
                 thread.join(3 if spec.isolation == "inprocess" else 30)
+        report.abandoned = any(thread.is_alive() for thread in threads)
         progress.close()
     try:
         _close(plugins, store, progress, report, todo)

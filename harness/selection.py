@@ -80,7 +80,7 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
         if set(name) & set("*?"):
             names = fnmatch.filter([n for n, m in plugins.models.items() if not m.info.target and not _lacking(m, params)], name)
             if not names:
-                raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models{plugins.broken()}")
+                raise NothingMatched(f"no model matches {match[1]!r}. To see all: harness ls models{plugins.lacking()}")
         chosen += [(plugins.model(name), dict(params)) for name in names]
     if not chosen:
         raise UsageError(

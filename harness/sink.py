@@ -18,7 +18,7 @@ from harness import spool
 from harness.arrow import from_numpy, rows
 from harness.files import publish, temporary_name
 from harness.forecast import F32, F64
-from harness.kept_file import CELL_ID, PROBABILITY, RESULT_ID
+from harness.kept_file import CELL_ID, FORECASTS, PROBABILITY, RESULT_ID
 from harness.rows import window_schema
 from harness.store import Store
 
@@ -27,7 +27,7 @@ __all__ = ["SpoolSink", "forecast_folder"]
 
 def forecast_folder(store: Store) -> Path:
     """Where the forecasts of a store's cells are kept."""
-    return store.path.with_name(store.path.name + ".forecasts")
+    return store.path.with_name(store.path.name + FORECASTS)
 
 
 class SpoolSink:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.uses import Uses, ids
 __all__ = ["changes", "stale_results", "why"]
 
 COLUMNS = (
-    "cell_id, suite, task, model_name, params, mode, budget, seed, scope, identity, "
+    "cell_id, suite, task, model_name, params, mode, budget, seed, scope, isolation, identity, "
     "json_extract_string(receipt, '$.data_folder') AS data_folder"
 )
 
@@ -29,7 +29,8 @@ COLUMNS = (
 def stale_results(plugins: Plugins, store: Store, suite: str = "", data: Path | None = None) -> dict[str, list[str]]:
     """The own current results that would not be made again today: {cell id: what changed, as words of the identity}.
 
-    What cannot be looked at is taken as unchanged: a model or suite that is not installed or raises, data that is not here.
+    A result of an environment of its plugin's own is compared with what that environment would make, one of this environment with what this
+    one would. What cannot be looked at is taken as unchanged: a model or suite that is not installed or raises, data that is not here.
 
     Args:
         suite: only results of this suite; "" = of all.
@@ -44,29 +45,34 @@ def stale_results(plugins: Plugins, store: Store, suite: str = "", data: Path | 
         "WHERE source = 'own' AND superseded_by IS NULL AND status <> 'skipped' AND ($1 = '' OR suite = $1)",
         [suite],
     ).to_pylist()
-    return _changed(plugins, store, rows, data)
+    models = sorted({row["model_name"] for row in rows})  # an environment of theirs is asked again where its plugin's files have changed
+    here = plugins.settled("auto", asked=models)
+    there = plugins.settled("env", asked=models) if any(row["isolation"] == "env" for row in rows) else here
+    return _changed(here, there, store, rows, data)
 
 
 def why(plugins: Plugins, store: Store, older: Mapping[str, str], data: Path | None = None) -> dict[str, str]:
     """What has changed since the stored results that a plan would replace: {new cell id: words of the identity, comma-separated}.
 
     Args:
+        plugins: those of the plan.
         older: {new cell id: id of the stored result of the same key}, as `harness.plan.Plan.stale`.
         data: as for `stale_results`.
     """
     wanted = sorted(set(older.values()))
     rows = store.query(f"SELECT {COLUMNS} FROM main.cells WHERE cell_id IN (SELECT unnest($1::VARCHAR[]))", [wanted]).to_pylist()
-    found = _changed(plugins, store, rows, data)
+    found = _changed(plugins, plugins, store, rows, data)
     return {new: ", ".join(found[old]) for new, old in older.items() if old in found}
 
 
-def _changed(plugins: Plugins, store: Store, rows: Iterable[Mapping[str, Any]], data: Path | None) -> dict[str, list[str]]:
-    """{cell id: what changed} of those of these cells where something has."""
-    places = _Places(plugins)
+def _changed(here: Plugins, there: Plugins, store: Store, rows: Sequence[Mapping[str, Any]], data: Path | None) -> dict[str, list[str]]:
+    """{cell id: what changed} of those of these cells where something has; `there` are the plugins of results of environments."""
+    places = _Places(here)
     found: dict[str, list[str]] = {}
-    lookup = Uses(plugins, store)
-    rows = list(rows)
+    lookups = {"": Uses(here, store), "env": Uses(there, store)}
     for row in rows:
+        where = "env" if row["isolation"] == "env" else ""
+        plugins = there if where else here
         folder = str(data) if data is not None else row["data_folder"] or ""
         place = places.suite(row["suite"], folder)
         if place is None or row["model_name"] not in plugins.models:
@@ -75,7 +81,7 @@ def _changed(plugins: Plugins, store: Store, rows: Iterable[Mapping[str, Any]], 
             found[row["cell_id"]] = ["task"]
             continue
         with contextlib.suppress(HarnessError):
-            what = changes(plugins, row, place[1][row["task"]], places.fingerprint(row["suite"], folder, row["task"]), lookup)
+            what = changes(plugins, row, place[1][row["task"]], places.fingerprint(row["suite"], folder, row["task"]), lookups[where])
             if what:
                 found[row["cell_id"]] = what
     return found | _of_stale(rows, found)

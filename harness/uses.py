@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.again import run_command
 from harness.cells import Cell, Outcome
-from harness.errors import HarnessError, PluginError, UsageError, describe
+from harness.errors import HarnessError, PluginError, Unsupported, UsageError, describe
 from harness.identity import label, make_cell
 from harness.kept_file import KeptError, KeptFile
 from harness.mappings import mapping
@@ -36,7 +36,7 @@ __all__ = ["Used", "Uses", "ids", "members", "settle", "split_member"]
 
 ROWS = """
 SELECT * FROM main.cells
-WHERE source = 'own' AND superseded_by IS NULL AND status = 'ok' AND model = $1 AND mode = $2
+WHERE source = 'own' AND superseded_by IS NULL AND status = $3 AND model = $1 AND mode = $2
 """
 DEEPEST = 20
 """Models that use one another in a row."""
@@ -53,6 +53,7 @@ class Used:
     cell_id: str = ""  # of the member's cell; "" = there is none
     row: Mapping[str, Any] | None = None  # its row of `cells`; None = there is none yet
     problem: str = ""  # why there is no such cell
+    again: str = ""  # which --rerun makes one, "" = none is needed
 
 
 def split_member(name: str) -> tuple[str, str, str]:
@@ -111,6 +112,7 @@ class Uses:
         self._plugins, self._store = plugins, store
         self._planned: dict[tuple[str, str, str, str, int, str], list[Cell]] = {}
         self._rows = functools.cache(self._query)
+        self._there = functools.cache(lambda: plugins.settled("env"))  # with the models of environments wherever there are such
         self.choice = functools.cache(self._choice)  # of a member's name
 
     def add(self, cell: Cell) -> None:
@@ -139,6 +141,37 @@ class Uses:
         chosen = [self.choice(split_member(name)[0]) for name in names]
         return 1 + max((self.depth(*each, path) for each in chosen if each is not None), default=0)
 
+    def check(self, model: Registered[ModelInfo], params: Mapping[str, Any]) -> None:
+        """Refuse a member that is no model here and has no result in the store either: a name that is misspelt, most often.
+
+        Raises:
+            UsageError: there is no such model; names a near one.
+            PluginError: it belongs to a plugin that could not be loaded.
+            HarnessError: as `members`, but for `Unsupported`.
+        """
+        try:
+            names = members(model, params) or []
+        except Unsupported:  # told for each of its cells
+            return
+        for name in names:
+            text = split_member(name)[0]
+            if (choice := self.choice(text)) is not None:
+                if label(model.info.name, params) != label(choice[0].info.name, choice[1]):  # a circle is refused by `depth`
+                    self.depth(*choice)
+                    self.check(*choice)
+            elif not self._stored(text):
+                try:
+                    select_models(self._plugins, [text])
+                except HarnessError as error:
+                    raise type(error)(f"{label(model.info.name, params)} is made of {name!r}, but {error}") from error
+
+    def _stored(self, model: str) -> bool:
+        """Whether the store has a result of this model, of whatever task and mode."""
+        if self._store is None or not self._store.path.exists():
+            return False
+        sql = "SELECT 1 FROM main.cells WHERE source = 'own' AND status = 'ok' AND model = $1 LIMIT 1"
+        return bool(self._store.query(sql, [model]).num_rows)
+
     def _choice(self, text: str) -> ModelChoice | None:
         """The model and parameters of a member's name; None where it is not installed here, and may be stored all the same."""
         try:
@@ -151,11 +184,11 @@ class Uses:
             raise UsageError(f"got member {text!r}, which names {len(chosen)} models; wanted one")
         return chosen[0]
 
-    def _query(self, model: str, mode: str) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-        """Good rows by (suite, task, scope)."""
+    def _query(self, model: str, mode: str, status: str = "ok") -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+        """Good rows, or those of another status, by (suite, task, scope)."""
         found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
         if self._store is not None and self._store.path.exists():
-            for row in self._store.query(ROWS, [model, mode]).to_pylist():
+            for row in self._store.query(ROWS, [model, mode, status]).to_pylist():
                 found.setdefault((row["suite"], row["task"], row["scope"] or ""), []).append(row)
         return found
 
@@ -166,10 +199,18 @@ class Uses:
 
         Raises:
             Unsupported, HarnessError: as `members`.
+            Unsupported: two members are one result.
         """
         names = members(model, params)
         self.depth(model, params)  # refuses a circle, which what follows would not leave
-        return None if names is None else [self._member(name, task, fingerprint, seed, scope) for name in names]
+        if names is None:
+            return None
+        found = [self._member(name, task, fingerprint, seed, scope) for name in names]
+        by_cell: dict[str, str] = {}
+        for used in found:
+            if used.cell_id and (other := by_cell.setdefault(used.cell_id, used.name)) != used.name:
+                raise Unsupported(f"its members {other} and {used.name} are one result on {task.suite}:{task.name}; wanted each model once")
+        return found
 
     def _member(self, name: str, task: Task, fingerprint: str, seed: int, scope: str) -> Used:
         text, mode, budget = split_member(name)
@@ -179,8 +220,16 @@ class Uses:
         planned = [c for c in self._planned.get((task.suite, task.name, model, mode, seed, scope), ()) if budget in ("", c.budget)]
         if planned:
             return used(cell_id=planned[-1].id)
-        rows = [r for r in self._rows(model, mode).get((task.suite, task.name, scope), ()) if budget in ("", r["budget"] or "")]
-        rows = [r for r in rows if r["seed"] == seed] or rows
+
+        def of_status(status: str) -> list[dict[str, Any]]:
+            there = self._rows(model, mode, status).get((task.suite, task.name, scope), ())
+            rows = [row for row in there if budget in ("", row["budget"] or "")]
+            return [row for row in rows if row["seed"] == seed] or rows
+
+        rows = of_status("ok")
+        if not rows and (failed := of_status("failed")):
+            # Without --rerun the command that makes it would take the failure for its result.
+            return used(problem=f"it failed there ({(failed[0]['reason'] or '').rstrip('.')})", again="failed")
         if not rows:
             return used(problem="it has no good result there")
         if len(rows) > 1:
@@ -197,11 +246,12 @@ class Uses:
         then = mapping(row["identity"])
         scope, seed = row["scope"] or "", row["seed"]
         found = self.find(*choice, task, fingerprint, seed, scope)
+        plugins = self._there() if row["isolation"] == "env" else self._plugins
         cell = make_cell(
-            self._plugins,
+            plugins,
             task,
             fingerprint or then.get("data", ""),
-            choice[0],
+            plugins.models.get(choice[0].info.name, choice[0]),
             choice[1],
             mode=row["mode"],
             budget=row["budget"] or "",
@@ -250,14 +300,17 @@ def settle(
         }
         rerun = next((word for word in ("all", "failed") if word in [again for _, _, again in those]), "")
         commands.append(run_command(row, save_forecasts=True, data=data, db=None if store is None else store.path, rerun=rerun))
-    said = "; ".join(f"{used.name}: {problem}" for used, problem, _ in problems)
+    alike: dict[str, list[str]] = {}
+    for used, problem, _ in problems:
+        alike.setdefault(problem, []).append(used.name)
+    said = "; ".join(f"{', '.join(names)}: {problem}" for problem, names in alike.items())
     return f"kept forecasts are missing. {said}. To make them: {' && '.join(commands)}" if problems else ""
 
 
 def _problem(used: Used, outcome: Callable[[str], Outcome | None], kept: bool, store: Store | None) -> tuple[str, str]:
     """Why a member's forecasts cannot be had, and which --rerun makes them."""
     if used.problem:
-        return used.problem, ""
+        return used.problem, used.again
     row = used.row
     if row is None:
         done = outcome(used.cell_id)
@@ -269,7 +322,9 @@ def _problem(used: Used, outcome: Callable[[str], Outcome | None], kept: bool, s
     if not row["forecasts"]:
         return "its forecasts there were not kept", ""
     try:
-        there = store is not None and KeptFile.of(forecast_folder(store), row).there
+        file = None if store is None else KeptFile.of(forecast_folder(store), row)
     except KeptError as error:
         return str(error), "all"
-    return ("", "") if there else ("the file of its forecasts there is gone", "all")
+    if file is None:
+        return "the file of its forecasts there is gone", "all"
+    return ("", "") if file.there else (file.moved or "the file of its forecasts there is gone", "all")

@@ -20,7 +20,7 @@ from harness.cache import load_cached, store_cached
 from harness.errors import Unavailable, UsageError
 from harness.types import ModelInfo
 
-__all__ = ["Source", "note_pulled", "parse_source", "pulled", "pulled_digest", "weights_folder"]
+__all__ = ["Source", "note_pulled", "noted", "parse_source", "pulled", "pulled_digest", "weights_folder"]
 
 SCHEME = "hf:"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -117,7 +117,7 @@ def _snapshot(source: Source | None, patterns: tuple[str, ...]) -> Path | None:
     if not NAME.fullmatch(commit):
         return None
     folder = source.folder / "snapshots" / commit
-    note = _note(source.repo, commit)
+    note = noted(source.repo, commit)
     if note:  # what the harness has fetched must be whole; all else is another tool's, and taken to be
         broken = [name for name, facts in note.items() if _size(folder / name) != facts[0]]
         present = [name for name in note if name not in broken] + [name for name in _files(folder) if name not in note]
@@ -134,7 +134,7 @@ def _files(folder: Path) -> list[str]:
         return []
 
 
-def _note(repo: str, commit: str) -> dict[str, list[Any]]:
+def noted(repo: str, commit: str) -> dict[str, list[Any]]:
     """{name: [bytes, hash]} of what the harness has fetched of a commit and verified; nothing where it has not."""
     found = load_cached(_note_name(repo, commit)).get("files", {})
     return dict(found) if isinstance(found, Mapping) else {}
@@ -184,5 +184,5 @@ def note_pulled(source: Source, commit: str, files: Mapping[str, tuple[int, str]
         OSError: the cache cannot be written.
     """
     store_cached(
-        _note_name(source.repo, commit), {"files": _note(source.repo, commit) | {name: list(facts) for name, facts in files.items()}}
+        _note_name(source.repo, commit), {"files": noted(source.repo, commit) | {name: list(facts) for name, facts in files.items()}}
     )

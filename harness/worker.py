@@ -21,7 +21,7 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ from harness.wire import DEPTH, Closed, Link, Region, read_batch, read_stored, w
 if TYPE_CHECKING:
     from harness.stored import Stored
 
-__all__ = ["Session", "failure", "main"]
+__all__ = ["Session", "failure", "main", "take_stdout"]
 
 ARRAYS = ("crossings", "interval", "probability")
 """What `Session.predict` says of a batch in arrays."""
@@ -192,6 +192,14 @@ def peak_rss_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def take_stdout() -> TextIO:
+    """What was stdout, for the answers of this process alone: from here on all that is printed, by C libraries too, goes to stderr."""
+    sys.stdout.flush()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
 
 
 def _die_with_parent(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ def build(plugins: tuple[str, ...], installer: str, python: str, constraints: tu
     """Build an environment for each PLUGIN, or take one that has the same lock.
 
     \b
-    PLUGIN is   a folder with a pyproject.toml                 ./my-plugin   ./my-plugin[extra]
+    PLUGIN is   a folder with a pyproject.toml, with a slash   ./my-plugin   ./my-plugin[extra]
                 a plugin, model or distribution that is here   timesfm   harness-timesfm
                 a requirement with a version or a place        harness-timesfm==1.0
 
@@ -58,6 +59,7 @@ def build(plugins: tuple[str, ...], installer: str, python: str, constraints: tu
     """
     import shutil
 
+    from harness.cli.output import printable
     from harness.environments.build import build as build_one
     from harness.environments.installers import choose
     from harness.environments.target import find_target
@@ -70,7 +72,7 @@ def build(plugins: tuple[str, ...], installer: str, python: str, constraints: tu
     targets = [find_target(load(), text) for text in plugins]
     using, failed = choose(installer), 0
     for target in targets:
-        click.echo(f"{target.distribution}: {target.requirement}", err=True)
+        click.echo(printable(f"{target.distribution}: {target.requirement}"), err=True)
         try:
             made = build_one(target, using, interpreter, constraints, note=lambda text: click.echo(f"  {text}", err=True))
         except HarnessError as error:
@@ -118,8 +120,12 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        columns = ["plugin", "version", "models", "python", "packages", "size", "built_at", "state", "key"]
-        print_table(rows, columns, drop=("built_at", "python", "packages"), all_with="--json")
+        for row in rows:
+            if len(names := row["models"] or []) > FEW:
+                row["models"] = [*names[:FEW], f"{len(names) - FEW} more"]
+        columns = ["plugin", "key", "state", "models", "size", "version", "python", "packages", "built_at"]
+        drop = ("packages", "python", "built_at", "version", "size")
+        print_table(rows, columns, drop=drop, all_with="all of it: harness env list --json", whole=("plugin", "key", "state"))
     else:
         click.echo("there is no environment yet; to build one: harness env build PLUGIN", err=True)
 
@@ -130,6 +136,7 @@ def list_(as_json: bool) -> None:
 def check(plugins: tuple[str, ...], installer: str) -> int:
     """Examine the environments of PLUGIN, or all: is everything of the lock there, does it fit together, does the plugin load?
 
+    PLUGIN is what was built (a folder, a name, a requirement), a distribution, a model, or a key of harness env list.
     Ends with exit code 4 when something is wrong.
     """
     from harness.environments.build import examine
@@ -154,7 +161,10 @@ def check(plugins: tuple[str, ...], installer: str) -> int:
 @click.argument("plugins", nargs=-1, required=True, metavar="PLUGIN...")
 @click.option("--old", is_flag=True, help="Only those that a newer one has replaced.")
 def rm(plugins: tuple[str, ...], old: bool) -> None:
-    """Remove the environments of PLUGIN (a distribution, a model, a key, or all), damaged ones too."""
+    """Remove the environments of PLUGIN, or of all of them with the word all, damaged ones too.
+
+    PLUGIN is what was built (a folder, a name, a requirement), a distribution, a model, or a key of harness env list.
+    """
     from harness.environments import latest
     from harness.environments.build import remove
 
@@ -165,14 +175,24 @@ def rm(plugins: tuple[str, ...], old: bool) -> None:
         click.echo(f"removed {folder}", err=True)
 
 
+FEW = 3
+"""Models of an environment that the table names."""
+
 NAMES = ("plugin", "version", "models", "python", "packages", "size", "built_at", "state", "key", "requirement", "folder")
 
 
 def _damaged(names: tuple[str, ...]) -> list[Path]:
     """Folders of these names, all for none, that are no environments (any more)."""
     from harness.environments.record import damaged, normal
+    from harness.errors import UsageError
+    from harness.project import named_folder, read_project
 
-    return [folder for folder in damaged() if not names or {folder.name, folder.parent.name} & {*names, *map(normal, names)}]
+    wanted = set(names)
+    for name in names:
+        named = named_folder(name)
+        with contextlib.suppress(UsageError):  # what cannot be read has no name, and its environment may be whole
+            wanted.add(normal(name if named is None else read_project(named[0]).distribution))
+    return [folder for folder in damaged() if not names or {folder.name, folder.parent.name} & wanted]
 
 
 def _chosen(names: tuple[str, ...]) -> list[Environment]:
@@ -186,12 +206,22 @@ def _chosen(names: tuple[str, ...]) -> list[Environment]:
 
     every, chosen = all_environments(), []
     for name in names:
-        found = [e for e in every if name == e.key or normal(name) in e.names]
+        found = [e for e in every if name in (e.key, e.requirement) or _is_of_folder(e, name) or normal(name) in e.names]
         if not found and not _damaged((name,)):
             known = sorted({word for e in every for word in (e.distribution, *e.names)})
             raise NothingMatched(f"there is no environment of '{name}'.{suggest(name, known)} To see all: harness env list")
         chosen += [e for e in found if e not in chosen]
     return chosen if names else every
+
+
+def _is_of_folder(environment: Environment, text: str) -> bool:
+    """Whether an environment was built from the folder that a text means, with the extras that it names, if any."""
+    from harness.project import named_folder
+
+    if (named := named_folder(text)) is None or not environment.facts.get("folder"):
+        return False
+    folder = str(named[0].resolve())
+    return environment.requirement == folder + named[1] if named[1] else environment.facts["folder"] == folder
 
 
 def _bytes(folder: Path) -> int:

@@ -32,6 +32,10 @@ DROPPED: dict[str, Sequence[str]] = {
 """What a table does without on a narrow terminal, the first first."""
 
 
+WHOLE: dict[str, Sequence[str]] = {"models": ("name",), "suites": ("name",), "plugins": ("name",)}
+"""Columns that are not wrapped on a narrow terminal."""
+
+
 class Kind(click.Choice[str]):
     """One of `KINDS`; the singular is understood."""
 
@@ -64,7 +68,7 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
     For cells PATTERN is a glob on model, task or status too, or the beginning of an id; for trained models on model, task or mode.
     """
     from harness.cli.output import print_json, print_table
-    from harness.plugins import load
+    from harness.plugins import INSTALL_SIMPLEST, load
     from harness.selection import split_list
 
     if what is None:
@@ -99,9 +103,10 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
         notes: list[str] = []
         if what == "tasks":
             columns, notes = _one_reason(rows, columns)
-        print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=f"all of it: harness ls {what} --json", notes=notes)
+        all_with = f"all of it: harness ls {what} --json"
+        print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=all_with, notes=notes, whole=WHOLE.get(what, ()))
     if what == "models" and not rows:
-        click.echo("no model is installed; the simplest ones: pip install harness-baselines", err=True)
+        click.echo(f"no model is installed; the simplest ones: {INSTALL_SIMPLEST}", err=True)
     if what in ("models", "suites", "dialects") and plugins.failures:
         for failure in plugins.failures.values():
             click.echo(f"plugin '{failure.plugin}' could not be loaded: {failure.reason}. {failure.install}", err=True)

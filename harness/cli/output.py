@@ -111,6 +111,7 @@ def print_table(
     drop: Sequence[str] = (),
     all_with: str = "",
     notes: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
     """Print these columns of records for people: ids are shortened to 12 characters, which every command understands.
 
@@ -118,13 +119,16 @@ def print_table(
         drop: columns to leave out where the terminal is too narrow, in this order; before them go those that are empty in all rows.
         all_with: the option that prints all columns, for the line that says which were left out.
         notes: lines below the table.
+        whole: columns of names to type, which stay on one line where any table fits; the text beside them gets what room there is.
     """
     cells = [[_short_id(row.get(name)) for name in columns] for row in rows]
     shaped = _shaped(columns, cells)
     for i, column in enumerate(shaped):
         empty = bool(cells) and all(row[i] in (None, "", [], ()) for row in cells)
-        if drop:
-            shaped[i] = replace(column, wish=24)
+        if column.name in whole:
+            shaped[i] = replace(column, one_line=True)
+        elif drop:
+            shaped[i] = replace(column, wish=40 if whole else 24)
         if column.name in drop or (drop and empty):
             shaped[i] = replace(shaped[i], drop=1 if empty else 2 + drop.index(column.name))
     print_grid(shaped, cells, title, notes, all_with=all_with)

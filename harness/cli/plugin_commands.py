@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.complete import comma_list
-from harness.errors import GATE_FAILED, Unavailable
+from harness.errors import GATE_FAILED, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from harness.conformance.trial import Chosen, Result, Trial
@@ -52,12 +52,16 @@ def test(what: str, models: str, model_args: tuple[str, ...], checks: str, timeo
     from harness.cli.output import print_json
     from harness.conformance.folder import read_folder
     from harness.conformance.trial import Trial, only
+    from harness.project import named_folder
     from harness.spec import make_spec
 
     limit = make_spec(models=["any"], timeout=timeout).timeout
-    path = Path(what).expanduser()
-    is_folder = os.sep in what or what in (".", "..") or what.startswith("~")
-    folder = read_folder(path) if is_folder else None
+    named = named_folder(what)
+    if named is not None and named[1]:
+        raise UsageError(
+            f"got {what}: extras such as {named[1]} say what to install, and nothing is installed here; wanted the folder alone"
+        )
+    folder = None if named is None else read_folder(named[0])
     with Trial(what, folder, limit or 300.0, only(checks)) as trial:
         chosen = trial.models(models, model_args)
         tried = [(model, _tried(trial, model, quiet=as_json)) for model in chosen]

@@ -97,7 +97,7 @@ def _again(old: dict[str, Any], data: Path | None, kept: Store) -> dict[str, Any
         store = plugins.store(Path(folder) / "replay.duckdb")
         store.check()
         plan = _plan(plugins, spec, old, kept)
-        report = execute(plugins, spec, plan, store, Progress(), ["replay"])
+        report = execute(plan.plugins, spec, plan, store, Progress(), ["replay"])
     if report.run.status == "interrupted":
         raise KeyboardInterrupt
     outcome = report.outcomes.get(plan.cells[0].id)

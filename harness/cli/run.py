@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from harness.cli.complete import comma_list, progress_kinds
-from harness.cli.summary import headline, nothing, print_report, say_broken, say_unavailable, show_plan, summary
+from harness.cli.summary import as_they_are, headline, nothing, print_report, say_broken, say_unavailable, show_plan, summary
 from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def _configured(context: click.Context, _: click.Parameter, path: Path | None) -
     except OSError as error:
         why = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be read: {error.strerror}"
         raise UsageError(f"-C {path}: {why}; wanted a YAML file with option: value lines, as in 'models: naive,seasonal_naive'") from None
+    except RecursionError:
+        raise UsageError(f"-C {path}: it nests too deep; wanted option: value lines, as in 'models: naive,seasonal_naive'") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"-C {path}: {error}") from None
     if not isinstance(values, dict):
@@ -205,7 +208,7 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
             store.check()
             store.ingest()
         made = make_plan(plugins, spec, store if db.exists() else None)
-        changed = why(plugins, store, made.stale, spec.data) if made.stale else {}
+        changed = why(made.plugins, store, made.stale, spec.data) if made.stale else {}
         return show_plan(made, as_json, spec.data, changed)
     with started_early(spec) as early:
         return _run_plan(plugins, spec, store, shown, early, as_json)
@@ -222,8 +225,9 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
         say_unavailable(made, spec.data)
         raise NothingMatched(nothing(made))
     if not as_json:
-        print(headline(made), file=sys.stderr)
-    report = execute(plugins, spec, made, store, shown, sys.argv, early)
+        for line in (headline(made), *as_they_are(made)):
+            print(line, file=sys.stderr)
+    report = execute(made.plugins, spec, made, store, shown, sys.argv, early)
     if as_json:
         print_report(report, spec.data)
     else:
@@ -232,7 +236,16 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
     if report.run.status == "interrupted":
         done = len(report.outcomes)
         print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
+    if report.abandoned:
+        _leave(report.exit_code)
     return report.exit_code
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once: Python's own end would wait for, or take the ground from under, a model that still computes in it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> None:

@@ -13,7 +13,9 @@ from harness.cli.run import db_option
 from harness.errors import NothingMatched, suggest
 
 if TYPE_CHECKING:
+    from harness.plugins import Registered
     from harness.results import Results
+    from harness.types import ModelInfo
 
 __all__ = ["show"]
 
@@ -40,9 +42,11 @@ def show(name: str, db: Path, as_json: bool) -> None:
         found += _stored(db, name)
     if not found:
         known = [*plugins.models, *plugins.suites, *plugins.metrics, *plugins.dialects]
+        absent = sorted({f.distribution for f in plugins.failures.values() if f.whole and f.distribution})
+        own = f"\nIn an environment of its own a plugin may be whole: harness env build {' '.join(absent)}" if absent else ""
         raise NothingMatched(
             f"there is no model, suite, task, metric, dialect, run or cell '{name}', and no trained model.{suggest(name, known)} "
-            "To see what there is: harness ls KIND"
+            f"To see what there is: harness ls KIND{plugins.lacking(name)}{own}"
         )
     if as_json:
         print_json(found)
@@ -61,10 +65,31 @@ def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for kind, listed in (("model", models), ("suite", suites), ("metric", metrics), ("dialect", dialects)):
         found += [{"kind": kind, **row} for row in listed(plugins)[0] if row["name"] == name]
+    if name in plugins.models:
+        found[0]["environment"] = _where(plugins.models[name])
     if "/" in name:
         rows = tasks(plugins, "", None)[0]
         found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
     return found
+
+
+def _where(model: Registered[ModelInfo]) -> str:
+    """Where a model runs, or what to type so that it can."""
+    from harness.environments import latest
+    from harness.environments.record import normal
+    from harness.plugins import is_satisfied
+
+    if model.environment is not None:
+        return f"one of its own, {model.environment.folder}"
+    own = latest().get(normal(model.distribution))
+    if own is not None and normal(model.info.name) in own.names:
+        return f"this one; with --isolation env its own, {own.folder}"
+    if not model.distribution or is_satisfied(model.distribution):
+        return "this one"
+    return (
+        f"this one, where what {model.distribution} requires is not installed, or not in the versions that it wants; "
+        f"for one of its own: harness env build {model.distribution}"
+    )
 
 
 def _stored(db: Path, name: str) -> list[dict[str, Any]]:
@@ -130,9 +155,8 @@ def _print_cells(cells: list[dict[str, Any]]) -> None:
 
 def _print(thing: dict[str, Any]) -> None:
     """Every fact of a thing, whole; what is not known is left out."""
-    import json
-
     from harness.cli.output import printable
+    from harness.mappings import mapping
 
     click.echo(f"{thing['kind']} {thing.get('name') or thing.get('cell_id') or thing.get('id')}")
     for key, value in thing.items():
@@ -144,8 +168,7 @@ def _print(thing: dict[str, Any]) -> None:
             click.echo("  log")
             for line in str(value).splitlines():
                 click.echo(f"    {printable(line)}")
-        elif isinstance(value, dict) or (isinstance(value, str) and value.startswith("{")):
-            inner = value if isinstance(value, dict) else json.loads(value)
+        elif (isinstance(value, dict) or (isinstance(value, str) and value.startswith("{"))) and (inner := mapping(value)):
             click.echo(f"  {key}")
             for k, v in inner.items():
                 click.echo(f"    {k:<32} {printable(v)}")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.progress import likeness
+
 if TYPE_CHECKING:
+    from harness.cells import Cell, Outcome
     from harness.errors import Unavailable
     from harness.plan import Plan
     from harness.plugins import Plugins
     from harness.progress import Progress
     from harness.runner import Report
 
-__all__ = ["count", "headline", "nothing", "print_report", "say_broken", "say_unavailable", "show_plan", "summary"]
+__all__ = ["as_they_are", "count", "headline", "nothing", "print_report", "say_broken", "say_unavailable", "show_plan", "summary"]
 
 
 def say_broken(plugins: Plugins) -> None:
@@ -43,7 +46,12 @@ def headline(made: Plan) -> str:
         "mode": {c.mode for c in made.cells},
         "seed": {c.seed for c in made.cells},
     }
+    pairs = len({(c.model, c.mode) for c in made.cells})
+    if pairs != len(factors["model"]) * len(factors["mode"]):  # not every model in every mode
+        del factors["mode"]
     shown = [count(len(values), word) for word, values in factors.items() if word in ("task", "model") or len(values) > 1]
+    if "mode" not in factors and pairs != len(factors["model"]):
+        shown[1] = f"{pairs} ({shown[1]} in their modes)"
     cached = sum(o.cached for o in made.done.values())
     failed = sum(o.cached and o.status == "failed" for o in made.done.values())
     parts = [f"{' × '.join(shown)} = {count(len(made.cells), 'cell')}", f"to run {len(made.todo)}"]
@@ -54,6 +62,17 @@ def headline(made: Plan) -> str:
     if made.unavailable:
         parts.append(f"unavailable {count(len(made.unavailable), 'task')}")
     return " · ".join(parts)
+
+
+def as_they_are(made: Plan) -> list[str]:
+    """A line for the models that have nothing to train and run without; none where there are none."""
+    together: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for model, modes in made.as_is.items():
+        together[tuple(modes)].append(model)
+    return [
+        f"{', '.join(models)}: nothing to train, so not in mode {' or '.join(modes)} but as {'it is' if len(models) == 1 else 'they are'}"
+        for modes, models in together.items()
+    ]
 
 
 OURS = "harness data pull "
@@ -118,10 +137,19 @@ def show_plan(made: Plan, as_json: bool, data: Path | None, changed: Mapping[str
         return 0
     print(headline(made) if rows else nothing(made))
     if rows:
+        for line in as_they_are(made):
+            print(line)
         columns = ["name", "model", "mode", "seed", "windows", "state", "reason"]
         print_table(rows, columns, drop=("windows", "seed", "mode"), all_with="all of it: --json")
     say_unavailable(made, data)
     return 0
+
+
+def _of_all(cell: Cell, outcome: Outcome, names: Sequence[str]) -> str:
+    """The reason of one cell as that of all of these tasks: a command in it that is to be typed is about all of them."""
+    name = shlex.quote(cell.task.name)
+    together = f" -t {shlex.quote(','.join(names))}" if len(names) <= FULL else ""
+    return outcome.reason.replace(f" -t {name}", together)
 
 
 def print_report(report: Report, data: Path | None) -> None:
@@ -153,20 +181,28 @@ def print_report(report: Report, data: Path | None) -> None:
     )
 
 
+FULL = 20
+"""Tasks that are named in a command; for more of them it is over the whole suite."""
+
+
 def summary(report: Report, data: Path | None, shown: Progress) -> None:
-    """Say how a run ended; a cell that the progress has named already is only counted."""
+    """Say how a run ended; what many cells have in common is said once, and a cell that the progress has named is only counted."""
     from harness.cli.output import printable
 
     say_unavailable(report.plan, data)
     bad = [(c, o) for c in report.plan.cells if (o := report.outcomes.get(c.id)) and o.status != "ok"]
-    grouped: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    grouped: dict[tuple[str, str, str], list[tuple[Cell, Outcome]]] = defaultdict(list)
     for cell, outcome in bad:
-        if cell.id in shown.told:
-            continue
-        grouped[outcome.status, cell.model, outcome.reason].append(cell.task.name)
-    for (status, model, reason), names in grouped.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        print(f"{status}: {model} on {names[0]}{more}: {printable(reason, 1000)}", file=sys.stderr)
+        grouped[likeness(cell, outcome)].append((cell, outcome))
+    for (status, model, _), alike in grouped.items():
+        cell, outcome = alike[0]
+        if len(alike) > 1:
+            names = list(dict.fromkeys(c.task.name for c, _ in alike))
+            more = f" and {len(names) - 3} more tasks" if len(names) > 3 else ""
+            named = f"{', '.join(names[:3])}{more}"
+            print(f"{status}: {model}: {printable(_of_all(cell, outcome, names), 1000)} ({len(alike)} cells: {named})", file=sys.stderr)
+        elif cell.id not in shown.told:
+            print(f"{status}: {model} on {cell.task.name}: {printable(outcome.reason, 1000)}", file=sys.stderr)
     if any(o.failure == "usage" for _, o in bad):
         print("what a model refused of what was typed is not stored; change that, and repeat the command", file=sys.stderr)
     if any(o.status == "failed" and o.failure != "usage" for _, o in bad):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from harness.weights import Source
 
 __all__ = ["weights"]
+
+DEAD = 3600.0
+"""Seconds after which a half-fetched file that does not grow is nobody's any more."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,12 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, ["model", "weights", "license", "here", "note"], drop=("note",), all_with="--json")
+        for row in rows:  # in few words, so that the names beside them stay whole
+            shipped = row["here"] == "with the plugin"
+            row["here"], row["folder"] = ("shipped", "") if shipped else ("yes" if row["here"] else "no", row["here"])
+        columns = ["model", "weights", "here", "license", "folder", "note"]
+        whole = ("model", "weights", "here")
+        print_table(rows, columns, drop=("note", "folder", "license"), all_with="all of it: harness weights list --json", whole=whole)
 
 
 @weights.command()
@@ -78,8 +88,8 @@ def list_(as_json: bool) -> None:
 def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     """Fetch the published weights of MODEL (a name or a glob) into the hub's cache, and verify every file by its hash.
 
-    Size and licence are shown first. The same command finishes what was interrupted. HF_ENDPOINT names another hub, HF_TOKEN is
-    needed for gated ones, HF_HOME or HF_HUB_CACHE says where the cache is.
+    Size and licence are shown first. The same command fetches the files that are not whole yet, and verifies anew those that are.
+    HF_ENDPOINT names another hub, HF_TOKEN is needed for gated ones, HF_HOME or HF_HUB_CACHE says where the cache is.
     """
     from harness.cli.output import size_text
     from harness.weights import hub_cache, pulled
@@ -88,8 +98,12 @@ def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
         source = _parse(info)
         assert source is not None
         if here := pulled(info):
-            click.echo(f"{info.name}: all of {source} is in {here}", err=True)
-            continue
+            known, doubtful = _verified(info, source, here)
+            if not doubtful:
+                said = f"and is what was verified when it was fetched ({known} files)" if known else "which the harness has not verified"
+                click.echo(f"{info.name}: all of {source} is in {here}, {said}", err=True)
+                continue
+            click.echo(f"{info.name}: in {here}, {', '.join(doubtful)} is not what was verified, or never was; on to the hub", err=True)
         # What is known without the hub comes first: whoever cannot agree need not ask it.
         click.echo(f"{info.name}: {source}, licence of the weights: {info.weights_license or 'not known to the plugin'}", err=True)
         if info.weights_note:
@@ -199,6 +213,29 @@ def _look(info: ModelInfo, source: Source) -> Wanted:
     return Wanted(source, str(found.sha), license_, dict(sorted(files.items())))
 
 
+def _verified(info: ModelInfo, source: Source, folder: Path) -> tuple[int, list[str]]:
+    """(how many of a model's files in `folder` the harness verified as it fetched them, files with other bytes or never verified).
+
+    Where it verified none, another tool has put them there, and all are taken as they are.
+    """
+    from harness.weights import noted
+
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = [name for name in names if not info.weights_files or any(fnmatch.fnmatchcase(name, p) for p in info.weights_files)]
+    known = {name: facts for name, facts in noted(source.repo, folder.name).items() if name in names}
+    kinds = {40: "sha1", 64: "sha256"}  # by the length of the hash
+    changed = {name for name, (size, digest) in known.items() if _problem(folder / name, size, digest, kinds.get(len(digest), "sha256"))}
+    return len(known), [name for name in names if known and (name in changed or name not in known)]
+
+
+def _clear(source: Source) -> None:
+    """Remove what is left of fetches that were killed: each begins a file of its own, and none goes on with another's."""
+    for path in (source.folder / "blobs").glob("*.incomplete"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > DEAD:
+                path.unlink()
+
+
 def _fetch(info: ModelInfo, wanted: Wanted) -> Path:
     """Fetch and verify all files; return their folder.
 
@@ -206,19 +243,35 @@ def _fetch(info: ModelInfo, wanted: Wanted) -> Path:
         Unavailable: the hub broke off, or a file is not what the hub says it is.
     """
     from harness.hub import endpoint, hub_errors
-    from harness.weights import note_pulled
 
     source, folder = wanted.source, Path()
     command = f"harness weights pull {info.name}"
-    with hub_errors(f"could not fetch {source.repo} from {endpoint()}", command, f"model {source.repo}"):
-        for path, facts in wanted.files.items():
-            folder = _file(source, path, *facts, command=command)
+    _clear(source)
+    what, elsewhere = f"could not fetch {source.repo} from {endpoint()}", f"name another folder: HF_HOME=FOLDER {command}"
+    problem = ""
+    with hub_errors(what, command, f"model {source.repo}", elsewhere):
+        for path, (size, digest, kind) in wanted.files.items():
+            folder = _file(source, path, size, digest, kind, command=command)
             for _ in Path(path).parts:
                 folder = folder.parent
             if folder.name != wanted.commit:
                 raise Unavailable(f"{source.repo} was changed on the hub while it was being fetched; start again: {command}", command)
-    note_pulled(source, wanted.commit, {path: (size, digest) for path, (size, digest, _) in wanted.files.items()})
+            problem = _note(wanted, path) or problem
+    if problem:  # the weights are there all the same, as if another tool had fetched them
+        click.echo(f"{info.name}: that they were verified could not be noted ({problem}); HARNESS_CACHE names another folder", err=True)
     return folder
+
+
+def _note(wanted: Wanted, path: str) -> str:
+    """Keep that a file was verified, each by itself: a pull that is killed loses no more than one; says why it cannot, "" where it can."""
+    from harness.cache import cache_folder
+    from harness.weights import note_pulled
+
+    try:
+        note_pulled(wanted.source, wanted.commit, {path: wanted.files[path][:2]})
+    except OSError as error:
+        return f"{error.strerror or error}: {error.filename or cache_folder()}"
+    return ""
 
 
 def _file(source: Source, path: str, size: int, digest: str, kind: str, command: str) -> Path:

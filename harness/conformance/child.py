@@ -68,7 +68,7 @@ def _models_of(plugins: Plugins, entries: list[str] | None, text: str) -> list[s
             near = suggest(text, [*plugins.models, *known, *filter(None, known.values())])
             raise UsageError(
                 f"there is no plugin or model '{text}'.{near} To see all: harness ls plugins, harness ls models. A folder is written with "
-                f"a slash: ./{text}{plugins.broken()}"
+                f"a slash: ./{text}{plugins.lacking(text)}"
             )
     broken = [f for f in plugins.failures.values() if f.whole and f.plugin in wanted]
     if broken:
@@ -149,12 +149,11 @@ def _is_absent(error: BaseException) -> bool:
 
 def main(arguments: list[str]) -> None:
     """Entry of the child process."""
-    from harness.worker import _die_with_parent
+    from harness.worker import _die_with_parent, take_stdout
 
     request = json.loads(arguments[0])
     _die_with_parent(request["parent"])
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    answers = take_stdout()
 
     def say(event: dict[str, Any]) -> None:
         print(json.dumps(event, default=str), file=answers, flush=True)

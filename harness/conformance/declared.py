@@ -78,31 +78,34 @@ def check_light_import(bench: Bench) -> str:
         fail(
             f"importing and registering plugin '{registered.plugin}' took longer than {LONGEST:g} s and was ended; do the work in __init__"
         )
-    if done.returncode:
+    if done.returncode or not done.stdout:
         fail(f"plugin '{registered.plugin}' cannot be imported and registered by itself:\n{done.stderr}")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.stdout)
     if heavy := found["heavy"]:
         fail(f"registering {bench.name} imports {' '.join(heavy)}; import it in the model's __init__ or predict")
     return f"registering takes {1000 * found['seconds']:.0f} ms and imports {found['modules']} modules beside the harness"
 
 
 IMPORT = """
-import contextlib, importlib, importlib.metadata, json, sys, time, types
+import importlib, importlib.metadata, json, os, sys, time, types
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 wanted, heavy, path = map(json.loads, sys.argv[1:])
 sys.path[:] = path
 import pluggy
 import harness
 from harness import hookspecs, Batch, Forecast
-with contextlib.redirect_stdout(sys.stderr):
-    entries = importlib.metadata.entry_points(group="harness", name=wanted["entry"])
-    mine = [e for e in entries if not wanted["distribution"] or e.dist and e.dist.name == wanted["distribution"]]
-    before, start = set(sys.modules), time.perf_counter()
-    plugin = mine[0].load() if mine else importlib.import_module(wanted["module"])
-    manager = pluggy.PluginManager("harness")
-    manager.add_hookspecs(hookspecs)
-    manager.register(plugin)
-    manager.hook.register_models(register=lambda info, factory: None)
-    seconds, modules = time.perf_counter() - start, len(set(sys.modules) - before)
-print(json.dumps({"heavy": [name for name in heavy if name in sys.modules], "seconds": seconds, "modules": modules}))
+entries = importlib.metadata.entry_points(group="harness", name=wanted["entry"])
+mine = [e for e in entries if not wanted["distribution"] or e.dist and e.dist.name == wanted["distribution"]]
+before, start = set(sys.modules), time.perf_counter()
+plugin = mine[0].load() if mine else importlib.import_module(wanted["module"])
+manager = pluggy.PluginManager("harness")
+manager.add_hookspecs(hookspecs)
+manager.register(plugin)
+manager.hook.register_models(register=lambda info, factory: None)
+seconds, modules = time.perf_counter() - start, len(set(sys.modules) - before)
+found = {"heavy": [name for name in heavy if name in sys.modules], "seconds": seconds, "modules": modules}
+print(json.dumps(found), file=answers, flush=True)
+os._exit(0)
 """
 """A program that loads one plugin as the harness does: a module, or an object in one ("module:plugin")."""

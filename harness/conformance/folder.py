@@ -6,6 +6,7 @@ on the path of the processes that are to find the plugin.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,10 +37,13 @@ def read_folder(path: Path) -> PluginFolder:
     """Read a plugin's folder.
 
     Raises:
-        UsageError: there is no pyproject.toml, or none that names a plugin of the harness, or the module that it names is not there.
+        UsageError: there is no pyproject.toml, or none that names a plugin of the harness, or the module that it names is not there, or
+            Python cannot be told of the folder.
     """
     project = read_project(path)
     places = [_place_of(path, entry, project.file) for entry in project.entries.values()]
+    if cut := next((place for place in places if os.pathsep in str(place)), None):
+        raise UsageError(f"{cut} has {os.pathsep!r} in its name, at which Python's search path is cut; rename or move the folder")
     return PluginFolder(path, project.distribution, project.version, project.entries, tuple(dict.fromkeys(places)), project.requires)
 
 

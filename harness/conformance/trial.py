@@ -26,7 +26,6 @@ __all__ = ["Chosen", "Result", "Trial", "only"]
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether a silent process still lives: what it started may hold the pipe open after its death."""
-LIST_S = 120.0
 TAIL = 4096
 
 
@@ -59,7 +58,7 @@ class Trial:
 
     Args:
         name: a plugin, its distribution or a model, where `folder` is None; else what to call the folder.
-        limit: seconds for each check.
+        limit: seconds for each check, and for the import of the plugins.
         checks: only these; empty = all.
     """
 
@@ -89,16 +88,21 @@ class Trial:
 
         Raises:
             UsageError: no such plugin or model, or a parameter that it does not have.
-            PluginError: the plugin could not be loaded.
+            PluginError: the plugin could not be loaded, or not within the limit.
         """
         entries = None if self.folder is None else sorted(self.folder.entries)
         request = {"do": "list", "name": self.name, "entries": entries, "models": models, "arguments": list(arguments)}
-        for event in _events(request, self._path, LIST_S):
+        for event in _events(request, self._path, self.limit):
             if "choices" in event:
                 return [Chosen(c["model"], c["params"], c["from"]) for c in event["choices"]]
             if "error" in event:
                 kind = next((k for k in (UsageError, PluginError) if k.exit_code == event["code"]), HarnessError)
                 raise kind(event["error"])
+            if "late" in event:
+                raise PluginError(
+                    f"the plugins were not imported within {self.limit:g} s, the limit of --timeout; does {self.name} do more than "
+                    "register? Do the work in the model's __init__, or allow more with --timeout"
+                )
             if "lost" in event:
                 raise PluginError(f"the plugins could not be listed: {event['lost']}")
         raise PluginError("the plugins could not be listed: the process ended without an answer")
@@ -147,7 +151,10 @@ def only(text: str) -> list[str]:
 
 
 def _events(request: Mapping[str, Any], path: Sequence[str], limit: float) -> Iterator[dict[str, Any]]:
-    """The answers of a process; the last is {"lost": why} where it did not come to its end. Each may take `limit` seconds."""
+    """The answers of a process; the last is {"lost": why} where it did not come to its end, with "late" where time was up.
+
+    Each may take `limit` seconds, the first together with the import of all plugins.
+    """
     found = os.pathsep.join([*path, *filter(None, [os.environ.get("PYTHONPATH")])])
     # As in a worker: a user's random.py in the working folder must not break a model.
     own_path = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
@@ -170,7 +177,7 @@ def _events(request: Mapping[str, Any], path: Sequence[str], limit: float) -> It
             if not ended:
                 yield {"lost": _end_of(process, log)}
         except TimeoutError:
-            yield {"lost": f"it took longer than {limit:g} s and was ended; allow more with --timeout"}
+            yield {"late": True, "lost": f"it took longer than {limit:g} s and was ended; allow more with --timeout"}
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from harness.environments import tether
 from harness.environments.core import make_wheel, variables
-from harness.environments.installers import Installer, clean_environment
+from harness.environments.installers import Installer, Log, clean_environment
 from harness.environments.record import FORMAT, RECORD, Environment, environments_folder, normal, read
 from harness.environments.target import Target
-from harness.errors import PluginError
+from harness.errors import PluginError, UsageError
 from harness.files import HOST, temporary_name
 from harness.receipt import now
 
@@ -45,14 +47,19 @@ def build(
         note: told what is being done.
 
     Raises:
+        UsageError: the installer cannot do with the name of the folder.
         PluginError: it cannot be built, or what was built registers no model. Nothing of it is left, but its log.
     """
+    if odd := next((letter for letter in installer.refuses if letter in str(target.folder or "")), None):
+        raise UsageError(
+            f"{installer.name} cannot install from {target.folder}, for the {odd!r} in its path; type --with pip, or rename it"
+        )
     family = environments_folder() / normal(target.distribution)
     family.mkdir(parents=True, exist_ok=True)
-    with _alone(family):
+    with _alone(family, lambda: note("another process is at work on it; waiting for it")) as held:
         scratch = temporary_name(family / "building")
-        log = family / LOG
-        log.unlink(missing_ok=True)
+        log = Log(family / LOG, held)
+        log.path.unlink(missing_ok=True)
         try:
             scratch.mkdir()
             note(f"finding versions that fit together, with {installer.name}")
@@ -64,28 +71,35 @@ def build(
                 found = _install(target, installer, python, lock, folder, scratch, log)
             else:
                 note(f"{folder} has these versions already")
-            made = _described(found, installer.name)
+            made = _described(found, installer.name, held)
             for left in family.iterdir():  # of an older harness, or never finished
                 if left.is_dir() and left != scratch and read(left) is None:
                     shutil.rmtree(left, ignore_errors=True)
             return made
         except PluginError as error:
-            raise PluginError(f"{target.requirement}: {error}\nAll that was said: {log}") from None
+            raise PluginError(f"{target.requirement}: {error}\nAll that was said: {log.path}") from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _alone(family: Path) -> Iterator[None]:
-    """Keep other builds of the same plugin out, and clear away what one that was killed has left."""
+def _alone(family: Path, waits: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Keep other builds of the same plugin out, and clear away what one that was killed has left.
+
+    Yields the lock as a file descriptor: a command that holds it too keeps others out until it has gone, whatever becomes of this process.
+    """
     with (family / ".lock").open("w") as mark:
-        fcntl.flock(mark, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(mark, fcntl.LOCK_EX)
         for left in family.glob(f"*.{HOST}.*.tmp"):
             shutil.rmtree(left, ignore_errors=True)
-        yield
+        yield mark.fileno()
 
 
-def _resolve(target: Target, installer: Installer, python: str, constraints: Sequence[Path], scratch: Path, log: Path) -> list[str]:
+def _resolve(target: Target, installer: Installer, python: str, constraints: Sequence[Path], scratch: Path, log: Log) -> list[str]:
     """The lock: all that goes in, pinned, but the harness."""
     empty = scratch / "empty"
     installer.make(empty, python, log)
@@ -135,7 +149,7 @@ def _key(target: Target, lock: Sequence[str], python: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _install(target: Target, installer: Installer, python: str, lock: Sequence[str], folder: Path, scratch: Path, log: Path) -> Environment:
+def _install(target: Target, installer: Installer, python: str, lock: Sequence[str], folder: Path, scratch: Path, log: Log) -> Environment:
     shutil.rmtree(folder, ignore_errors=True)  # one that was never finished
     pins = scratch / "lock.txt"
     mine = normal(target.distribution)
@@ -162,11 +176,11 @@ def _install(target: Target, installer: Installer, python: str, lock: Sequence[s
         raise
 
 
-def _described(environment: Environment, installer: str) -> Environment:
+def _described(environment: Environment, installer: str, held: int) -> Environment:
     """Have the environment say what it registers, and write its record: with that it is finished."""
     finished = (environment.folder / RECORD).exists()
     try:
-        found = _describe(environment)
+        found = _describe(environment, [held])
         if not found["models"]:
             nothing = "it has no entry point in the group 'harness', or none that registers a model"
             raise PluginError(f"no model is registered there: {'; '.join(found['failures']) or nothing}")
@@ -185,37 +199,29 @@ def _written(environment: Environment) -> Environment:
     return environment
 
 
-def _describe(environment: Environment) -> dict[str, Any]:
-    """What `harness.describe` says there.
+def _describe(environment: Environment, held: Sequence[int] = ()) -> dict[str, Any]:
+    """What `harness.describe` says there; `held` are locks that are held until it has gone.
 
     Raises:
         PluginError: it says nothing of use.
     """
     command = [str(environment.python), "-P", "-m", "harness.describe", environment.distribution]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=variables(),
-            cwd=environment.folder,
-            timeout=DESCRIBE_S,
-            check=False,
-        )
+        code, out, err = tether.run(command, held=held, timeout=DESCRIBE_S, env=variables(), cwd=environment.folder, **pipes)
     except subprocess.TimeoutExpired:
         raise PluginError(f"the plugin was not imported in its environment within {DESCRIBE_S} s; does it do more than register?") from None
     try:
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(out)
         return {key: found[key] for key in ("models", "failures", "wrappers", "sources", "files", "versions", "python")}
-    except (ValueError, KeyError, TypeError):
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
-        raise PluginError(f"the plugin cannot be looked at in its environment (exit code {done.returncode}):\n{said}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = "\n".join((err or out).strip().splitlines()[-10:])
+        raise PluginError(f"the plugin cannot be looked at in its environment (exit code {code}):\n{said}") from None
 
 
 def again(environment: Environment) -> str:
     """What to type to have it anew."""
-    return f"build it anew: harness env build {environment.requirement}"
+    return f"build it anew: harness env build {shlex.quote(environment.requirement)}"
 
 
 def current(environment: Environment) -> Environment:
@@ -226,11 +232,11 @@ def current(environment: Environment) -> Environment:
     """
     if _unchanged(environment):
         return environment
-    with _alone(environment.folder.parent):
+    with _alone(environment.folder.parent) as held:
         environment = read(environment.folder) or environment  # another process may have done it meanwhile
         if _unchanged(environment):
             return environment
-        found = _describe(environment)
+        found = _describe(environment, [held])
         if not found["models"]:
             said = "; ".join(found["failures"]) or "it registers no model any more"
             raise PluginError(f"the environment of {environment.distribution}: {said}")

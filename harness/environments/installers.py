@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.environments import tether
 from harness.environments.record import LEADING_HERE
 from harness.errors import PluginError, UsageError
 
-__all__ = ["INSTALLERS", "Installer", "choose", "clean_environment"]
+__all__ = ["INSTALLERS", "Installer", "Log", "choose", "clean_environment"]
 
 
 def clean_environment() -> dict[str, str]:
@@ -23,20 +26,28 @@ def clean_environment() -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k not in (*LEADING_HERE, *ELSEWHERE)}, "PYTHONNOUSERSITE": "1"}
 
 
-def call(command: Sequence[str | Path], log: Path, doing: str) -> None:
-    """Run a command with its output appended to the log.
+@dataclass(frozen=True)
+class Log:
+    """Where a build keeps what its commands say, and the lock of the build, which stays held until these have gone."""
+
+    path: Path
+    lock: int  # a file descriptor
+
+
+def call(command: Sequence[str | Path], log: Log, doing: str) -> None:
+    """Run a command with its output appended to the log; it ends with this process.
 
     Raises:
         PluginError: it failed; with the end of what it said.
     """
-    with log.open("a", encoding="utf-8") as out:
-        out.write(f"$ {' '.join(map(str, command))}\n")
+    with log.path.open("a", encoding="utf-8", errors="backslashreplace") as out:
+        out.write(f"$ {shlex.join(map(str, command))}\n")
         out.flush()
         start = out.tell()
         environment = {**clean_environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment, check=False)
-    if done.returncode:
-        said = log.read_bytes()[start:].decode("utf-8", "replace").strip()
+        code, _, _ = tether.run(command, held=[log.lock], stdout=out, stderr=subprocess.STDOUT, env=environment)
+    if code:
+        said = log.path.read_bytes()[start:].decode("utf-8", "replace").strip()
         lines = [line for line in said.splitlines() if line.strip()]
         raise PluginError(f"{doing} failed:\n" + "\n".join(lines[-LINES:]))
 
@@ -47,17 +58,18 @@ LINES = 25
 
 
 class Installer(Protocol):
-    """What a build asks of pip or uv."""
+    """What a build asks of pip or uv; `refuses` are characters in the path of a plugin's folder that it cannot do with."""
 
     name: str
+    refuses: str
 
-    def make(self, folder: Path, python: str, log: Path) -> None:
+    def make(self, folder: Path, python: str, log: Log) -> None:
         """Make an empty virtual environment."""
 
-    def resolve(self, python: Path, wanted: Sequence[str], constraints: Sequence[Path], scratch: Path, log: Path) -> list[str]:
+    def resolve(self, python: Path, wanted: Sequence[str], constraints: Sequence[Path], scratch: Path, log: Log) -> list[str]:
         """All distributions that are to be installed, pinned, one line each: "numpy==2.4.6" or "x @ git+https://…"."""
 
-    def install(self, python: Path, arguments: Sequence[str], log: Path) -> None:
+    def install(self, python: Path, arguments: Sequence[str], log: Log) -> None:
         """Install exactly what is named, nothing that it requires."""
 
     def check(self, python: Path) -> str:
@@ -67,7 +79,7 @@ class Installer(Protocol):
 class Pip:
     """The standard library's venv and this interpreter's pip, which follows the user's configuration of pip."""
 
-    name = "pip"
+    name, refuses = "pip", ""
 
     def __init__(self) -> None:
         if importlib.util.find_spec("pip") is None:
@@ -76,17 +88,17 @@ class Pip:
     def _pip(self, python: Path) -> list[str]:
         return [sys.executable, "-m", "pip", "--python", str(python)]
 
-    def make(self, folder: Path, python: str, log: Path) -> None:
+    def make(self, folder: Path, python: str, log: Log) -> None:
         call([python, "-m", "venv", "--without-pip", str(folder)], log, "making a virtual environment")
 
-    def resolve(self, python: Path, wanted: Sequence[str], constraints: Sequence[Path], scratch: Path, log: Path) -> list[str]:
+    def resolve(self, python: Path, wanted: Sequence[str], constraints: Sequence[Path], scratch: Path, log: Log) -> list[str]:
         report = scratch / "report.json"
         limits = [word for path in constraints for word in ("-c", str(path))]
         command = [*self._pip(python), "install", "--dry-run", "--ignore-installed", "--report", str(report), *limits, *wanted]
         call(command, log, "finding versions that fit together")
         return [_pinned(item) for item in json.loads(report.read_bytes())["install"]]
 
-    def install(self, python: Path, arguments: Sequence[str], log: Path) -> None:
+    def install(self, python: Path, arguments: Sequence[str], log: Log) -> None:
         call([*self._pip(python), "install", "--no-deps", *arguments], log, "installing")
 
     def check(self, python: Path) -> str:
@@ -108,7 +120,7 @@ def _pinned(item: Mapping[str, Any]) -> str:
 class Uv:
     """uv, which is faster, and has a configuration of its own: it does not read pip's."""
 
-    name = "uv"
+    name, refuses = "uv", "#"
 
     def __init__(self) -> None:
         found = shutil.which("uv")
@@ -116,10 +128,10 @@ class Uv:
             raise UsageError("there is no uv; type: pip install uv, or --with pip")
         self._uv = [found] if found else [sys.executable, "-m", "uv"]
 
-    def make(self, folder: Path, python: str, log: Path) -> None:
+    def make(self, folder: Path, python: str, log: Log) -> None:
         call([*self._uv, "venv", "--quiet", "--python", python, str(folder)], log, "making a virtual environment")
 
-    def resolve(self, python: Path, wanted: Sequence[str], constraints: Sequence[Path], scratch: Path, log: Path) -> list[str]:
+    def resolve(self, python: Path, wanted: Sequence[str], constraints: Sequence[Path], scratch: Path, log: Log) -> list[str]:
         asked, found = scratch / "requirements.in", scratch / "requirements.txt"
         asked.write_text("\n".join([*wanted, ""]), encoding="utf-8")
         limits = [word for path in constraints for word in ("-c", str(path))]
@@ -129,7 +141,7 @@ class Uv:
         lines = [line.strip() for line in found.read_text(encoding="utf-8").splitlines()]
         return [line for line in lines if line and not line.startswith(("#", "-"))]
 
-    def install(self, python: Path, arguments: Sequence[str], log: Path) -> None:
+    def install(self, python: Path, arguments: Sequence[str], log: Log) -> None:
         call([*self._uv, "pip", "install", "--python", str(python), "--no-deps", *arguments], log, "installing")
 
     def check(self, python: Path) -> str:

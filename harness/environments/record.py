@@ -97,7 +97,7 @@ def read(folder: Path) -> Environment | None:
         described = facts["description"]
         if not all(isinstance(described[key], dict) for key in ("wrappers", "sources", "files", "versions")):
             return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return found
 

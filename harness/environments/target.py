@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from harness.environments.record import all_environments, normal
 from harness.errors import UsageError, suggest
 from harness.plugins import BUILT_IN, Plugins
-from harness.project import read_project
+from harness.project import named_folder, read_project
 
 __all__ = ["Target", "find_target"]
 
@@ -56,13 +56,18 @@ def find_target(plugins: Plugins, text: str) -> Target:
     Raises:
         UsageError: none of these.
     """
-    path, extras = _split_extras(text)
-    if path and Path(path).expanduser().is_dir():
-        folder = Path(path).expanduser().resolve()
+    if (named := named_folder(text)) is not None:
+        folder, extras = named[0].resolve(), named[1]
+        path = str(folder)
+        if len(path.splitlines()) != 1 or path != path.encode("utf-8", "replace").decode():
+            # Python is told of the folder in a file of paths, one a line, in UTF-8.
+            raise UsageError(f"got the folder {path!r}; wanted a path of one line in UTF-8, for pip and uv: rename or move it")
         return Target(_project_name(folder), f"{folder}{extras}", folder, extras)
     match = REQUIREMENT.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"got {text!r}: there is no such folder, and it is no requirement such as harness-timesfm==1.0")
+        raise UsageError(
+            f"got {text!r}; wanted a folder with a slash, as in ./FOLDER, a name, or a requirement such as harness-timesfm==1.0"
+        )
     if match["rest"]:
         return Target(match["name"], text.strip())
     if installed := _installed(plugins, match["name"]):
@@ -71,15 +76,11 @@ def find_target(plugins: Plugins, text: str) -> Target:
         if normal(match["name"]) in built.names:
             return find_target(plugins, built.requirement)
     known = {*plugins.origins, *plugins.models, *(d for d, _ in plugins.origins.values()), *plugins.failures}
+    own = f" There is a folder of that name; for that: harness env build ./{text}." if Path(match["name"]).is_dir() else ""
     raise UsageError(
-        f"there is no plugin or model '{match['name']}' here.{suggest(match['name'], known)} To build one from its sources: "
-        f"harness env build ./FOLDER; from an index: harness env build {match['name']}==VERSION"
+        f"there is no plugin or model '{match['name']}' here.{suggest(match['name'], known)}{own} To build one from its sources: "
+        f"harness env build ./FOLDER; from an index: harness env build {match['name']}==VERSION{plugins.lacking(match['name'])}"
     )
-
-
-def _split_extras(text: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(.+?)(\[[A-Za-z0-9._, -]+\])", text.strip())
-    return (match[1], match[2]) if match else (text, "")
 
 
 def _project_name(folder: Path) -> str:
@@ -106,7 +107,7 @@ def _from_installed(distribution: str, extras: str) -> Target:
     """Where pip says that an installed distribution came from: a folder, an address, or an index."""
     found = importlib.metadata.distribution(distribution)
     told: Mapping[str, object] = {}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         told = json.loads(found.read_text("direct_url.json") or "{}")
     url = str(told.get("url", ""))
     if url.startswith("file://") and "dir_info" in told:

@@ -90,6 +90,7 @@ class Cell:
     seed: int
     status: str
     forecasts: str  # file of the kept forecasts; "" = not kept
+    reason: str = ""  # why it is not good
 
 
 @dataclass

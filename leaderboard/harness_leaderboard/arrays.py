@@ -63,7 +63,7 @@ def to_arrays(
         old[at] |= cell["cell_id"] in stale
         marks[at] = _worst(str(marks[at]), cell["contamination"] or _unmarked(cell, models))
         if cell["source"] == "own":
-            stored = Cell(cell["result_id"], cell["cell_id"], cell["seed"], cell["status"], cell["forecasts"] or "")
+            stored = Cell(cell["result_id"], cell["cell_id"], cell["seed"], cell["status"], cell["forecasts"] or "", cell["reason"] or "")
             own.setdefault((at[0], cell["task"]), []).append(stored)
         if cell["status"] != "ok":
             status[at] = status[at] or cell["status"]

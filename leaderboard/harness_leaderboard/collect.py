@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.again import run_command
 from harness.directions import declared_directions, lower_is_better
 from harness.errors import NothingMatched, UsageError
 from harness.plugins import load
@@ -16,6 +17,8 @@ from harness_leaderboard.aggregate import Results
 from harness_leaderboard.arrays import to_arrays
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.store import Store
 
 __all__ = ["baseline_notes", "collect", "default_suite"]
@@ -30,7 +33,7 @@ WHERE c.superseded_by IS NULL AND (c.suite = $1 OR (c.source <> 'own' AND c.prot
 _CELLS = f"""
 SELECT c.result_id, c.source, coalesce(c.model, '') AS model, coalesce(c.model_name, c.model, '') AS model_name,
        coalesce(c.mode, '') AS mode, coalesce(c.budget, '') AS budget, coalesce(c.scope, '') AS scope, c.seed, c.task, c.cell_id, c.status,
-       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination
+       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason
 {_CURRENT}
 """
 _SCORES = f"""
@@ -142,17 +145,21 @@ def _models(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["name"], row["source"]): row for row in rows}
 
 
-def baseline_notes(results: Results, suite: str, limit: str = "") -> list[str]:
-    """What is to be said of the baseline, counting only tasks for which own models (where there are none: any) have results."""
+def baseline_notes(results: Results, suite: str, limit: str = "", db: Path | None = None) -> list[str]:
+    """What is to be said of the baseline, counting only tasks for which own models (where there are none: any) have results.
+
+    Args:
+        db: the database that a command to type names; None = none.
+    """
     own = np.array([entry.source == "own" for entry in results.entries])
     asked = (results.status[own if own.any() else ~own] != "").any(axis=0)
     lacking = asked & (np.isnan(results.baseline_mase) | np.isnan(results.baseline_crps))
     names = [str(task["name"]) for task, lacks in zip(results.tasks, lacking, strict=True) if lacks]
-    command = f"harness run -m {results.baseline} -s {suite}" + (f" --limit {limit}" if limit else "")
+    row = {"model": results.baseline, "suite": suite, "scope": f"limit={limit}" if limit else ""}
     lines = []
     if names:
-        only = f" -t {','.join(names)}" if len(names) <= 3 else ""
-        how = f"To add them: {command}{only}" if results.runnable else "To divide by another model: --baseline NAME"
+        command = run_command(row, tasks=names if len(names) <= 3 else (), db=db)
+        how = f"To add them: {command}" if results.runnable else "To divide by another model: --baseline NAME"
         lines.append(
             f"‡ The baseline '{results.baseline}' has no result for {len(names)} of the {asked.sum()} tasks with results, "
             f"which have no ratio and are not in nMASE or nCRPS. {how}"
@@ -160,6 +167,6 @@ def baseline_notes(results: Results, suite: str, limit: str = "") -> list[str]:
     if results.baseline_stale is not None and results.baseline_stale.any():
         lines.append(
             f"⚠ The baseline '{results.baseline}' has only stale results for {results.baseline_stale.sum()} tasks; "
-            f"the ratios of all models there rest on them. To make them anew: {command}"
+            f"the ratios of all models there rest on them. To make them anew: {run_command(row, tasks=(), db=db)}"
         )
     return lines

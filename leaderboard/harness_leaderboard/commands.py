@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def leaderboard(
         raise UsageError(f"got --by {by} for a page, where groups are chosen in the page itself; leave --by out, or use --format csv or md")
     plugins = load()
     store = plugins.store(db)
-    view = open_view(plugins, store, **chosen, gate=bool(fail_if))
+    view = open_view(plugins, store, **chosen, gate=bool(fail_if), db=db if form == "table" else None)
     rows = board_rows(view.results, view.shown) if fail_if or not (by or form == "html") else []
     if form == "html":
         from harness_leaderboard.page.build import build_page
@@ -65,18 +66,28 @@ def leaderboard(
 
 def _print(view: View, rows: list[dict[str, Any]], form: str, by: str | None, output: Path | None) -> None:
     """The leaderboard as a table, Markdown, CSV or JSON; what must be said beside machine-readable ones goes to stderr."""
+    from dataclasses import replace
+
     from harness_leaderboard import aggregate, render
     from harness_leaderboard.board import group_means
 
-    results, title = view.results, view.title
+    results = view.results
     groups: list[str] = []
     if by:
         groups, every = group_means(results, by)
         rows = [row for row in every if (row["model"], row["source"]) in view.shown]
-        title += f", nMASE by {by}"
+    if form in ("table", "md"):
+        skipped = _skipped(view)
+        rows = [row for row in rows if (row["model"], row["source"]) not in skipped]
+        results.notes += _about_skipped(view, skipped)
+        view = replace(view, hidden=frozenset(skipped))
+    title = view.title + (f", nMASE by {by}" if by else "")
     partial = f"To compare on the tasks that all own models have: harness leaderboard -s {view.suite} --common"
-    if not by and not aggregate.complete(results).any():
-        partial = f"No model has all: ranks are among all models, each over its own tasks. {partial}"
+    if not by:
+        ranks = "Ranks and win rates in brackets are over those too, against the models that have all."
+        if not aggregate.complete(results).any():
+            ranks = "No model has all: ranks and win rates are among all models, each over its own tasks."
+        partial = f"{ranks} {partial}"
     if form == "table" and output is None:
         render.print_rich(title, rows, groups, results.notes, partial)
         return
@@ -90,6 +101,41 @@ def _print(view: View, rows: list[dict[str, Any]], form: str, by: str | None, ou
     if form in ("csv", "json"):
         for note in ([title] if view.restricted else []) + render.footnotes(rows, results.notes, partial):
             click.echo(note, err=True)
+
+
+def _skipped(view: View) -> dict[tuple[str, str], int]:
+    """{(label, source): number} of the models that were skipped wherever they were tried: they have nothing to show."""
+    import numpy as np
+
+    status = view.results.status
+    every = (status == "skipped").any(axis=1) & ~np.isin(status, ("ok", "failed")).any(axis=1)
+    return {(entry.label, entry.source): m for m, entry in enumerate(view.results.entries) if every[m]}
+
+
+def _about_skipped(view: View, skipped: Mapping[tuple[str, str], int]) -> list[str]:
+    """A line on those of these models that would be shown, and why they were skipped; none where there are none."""
+    from harness_leaderboard.render import LONGEST_NAME, NAMED
+
+    said = []
+    for name, source in sorted(skipped.keys() & view.shown):
+        why = _why(view, skipped[name, source])
+        said.append(name[:LONGEST_NAME] + (f" ({why})" if why else ""))
+    if len(said) > NAMED:
+        said[NAMED:] = [f"{len(said) - NAMED} more"]
+    return [f"Left out, as skipped in every task: {'; '.join(said)}. More: harness ls cells skipped"] if said else []
+
+
+def _why(view: View, model: int) -> str:
+    """What the reasons for which a model was skipped have in common, in whole sentences; the first one, where that is nothing."""
+    from harness.cli.output import printable
+
+    reasons = [cell.reason for (m, _), cells in view.results.cells.items() if m == model for cell in cells if cell.reason]
+    if not reasons:
+        return ""
+    common = reasons[0]
+    while not all(reason.startswith(common) for reason in reasons):
+        common = common.rpartition(". ")[0]
+    return printable(common or reasons[0], 300)
 
 
 def _gate(view: View, rows: list[dict[str, Any]], conditions: tuple[Any, ...]) -> int:

@@ -49,10 +49,11 @@ def _short(row: Mapping[str, Any], name: str) -> str:
     value = row.get({"s/1k": "predict_s_per_1k", "type": "model_type", "ties": "letters"}.get(name, name))
     if value is None or value == "":
         return "–"
-    if name == "win_rate":
-        return f"{100 * value:.1f}%"
-    if name.startswith("rank_"):
-        return f"{value:.2f}"
+    if name == "win_rate" or name.startswith("rank_"):
+        if row["win_rate"] is None:  # among one model everybody is the first
+            return "–"
+        text = f"{100 * value:.1f}%" if name == "win_rate" else f"{value:.2f}"
+        return text if row["done"] == row["total"] else f"({text})"
     if name == "s/1k":
         return f"{value:.3g}"
     return f"{value:.4f}" if isinstance(value, float) else _clean(value)
@@ -72,7 +73,7 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
     """What must be said below the table; `partial` goes on from the note about models that lack tasks."""
     lines = [*_uncertainty(rows), *notes]
     if any(row["done"] < row["total"] for row in rows):
-        lines.append(f"† not all tasks: its means are over those that it has. {partial}".rstrip())
+        lines.append(f"† not all tasks: {_lacking(rows)}; means are over those that a model has. {partial}".rstrip())
     # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
     if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
         lines.append("‡ some scores have no ratio (zero, infinite or undefined) and are not in nMASE or nCRPS; see 'undefined'.")
@@ -84,6 +85,30 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
             "To make them anew, give the command of the run again."
         )
     return lines
+
+
+def _lacking(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which of these models lack how many tasks, and why; once, where all of several lack the same.
+
+    >>> about = {"total": 14, "skipped": 0}
+    >>> _lacking([{**about, "model": "a", "done": 12, "failed": 2, "missing": 0}, {**about, "model": "b", "done": 14}])
+    'a lacks 2 of 14 (14 %: 2 failed)'
+    """
+    words = {"failed": "failed", "skipped": "skipped", "missing": "not run"}
+    lacking: dict[str, list[str]] = {}
+    for row in rows:
+        if (lack := row["total"] - row["done"]) > 0:
+            why = [f"{row[name]} {word}" for name, word in words.items() if row.get(name)]
+            share = f"{100 * lack / row['total']:.0f} %" + (f": {', '.join(why)}" if why else "")
+            lacking.setdefault(f"{lack} of {row['total']} ({share})", []).append(_clean(row["model"])[:LONGEST_NAME])
+    said = []
+    for what, names in list(lacking.items())[:NAMED]:
+        if len(rows) > 1 and len(names) == len(rows):
+            return f"all models shown lack {what}"
+        named = [*names[:NAMED], f"{len(names) - NAMED} more"] if len(names) > NAMED else names
+        said.append(f"{', '.join(named)} {'lacks' if len(names) == 1 else 'lack'} {what}")
+    rest = sum(len(names) for names in list(lacking.values())[NAMED:])
+    return "; ".join([*said, *([f"{rest} more lack others"] if rest else [])])
 
 
 def _contaminated(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -103,10 +128,20 @@ def _results_of(row: Mapping[str, Any]) -> int:
 def _uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the intervals are over, where there are any."""
     if not any(row.get("nMASE_low") is not None for row in rows):
-        few = "effective_families" in next(iter(rows), {})
-        return ["No intervals: the tasks are of one dataset family, or nearly; one family says nothing of others."] if few else []
+        there = [row for row in rows if row["done"]]
+        return [] if "effective_families" not in next(iter(there), {}) else [f"No intervals: {_no_intervals(there)}"]
     ties = "" if not any(row["letters"] for row in rows) else "; models that share a letter under 'ties' cannot be told apart"
     return [f"95%: interval of nMASE over dataset families{ties}, each pair by itself."]
+
+
+def _no_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Why models with results have no interval."""
+    divided = any(row["nMASE"] is not None for row in rows)
+    lacking = any(row["baseline_missing"] for row in rows)
+    if not divided:
+        return "they are of nMASE, for which the baseline has no result here (below)." if lacking else "no score here has a ratio (below)."
+    which = "the tasks for which the baseline has a result (below)" if lacking else "the tasks"
+    return f"{which} are of one dataset family, or nearly; one family says nothing of others."
 
 
 def print_rich(
@@ -117,6 +152,9 @@ def print_rich(
 
     header, body = _grid(rows, groups)
     below = footnotes(rows, notes, partial)
+    if not rows:
+        print("\n".join([_clean(title), *below]))
+        return
     whole = "all columns: --format csv"
     if not groups:
         print_grid(_columns(header, rows, body), body, title, below, all_with=whole)

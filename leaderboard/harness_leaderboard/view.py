@@ -29,6 +29,7 @@ class View:
 
     `results` has all models, as ranks are among all; `shown` are (label, source) of those to show. `restricted` says that only the tasks
     are left that the shown models have. `selection` says in words what was left out, "" = nothing.
+    `hidden` are models that have nothing to show and are not counted.
     """
 
     suite: str
@@ -37,13 +38,14 @@ class View:
     restricted: bool
     suite_size: int
     selection: str
+    hidden: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def title(self) -> str:
         """The suite, and how many of its models and tasks are shown."""
-        tasks, models = len(self.results.tasks), len(self.results.entries)
+        tasks, models, shown = len(self.results.tasks), len(self.results.entries) - len(self.hidden), len(self.shown - self.hidden)
         of = f" of {self.suite_size}" if tasks < self.suite_size else ""
-        count = f"{len(self.shown)} of {models}" if len(self.shown) < models else str(len(self.shown))
+        count = f"{shown} of {models}" if shown < models else str(shown)
         title = f"{self.suite}: {count} models, {tasks}{of} tasks"
         return f"{title} (those that the models shown have)" if self.restricted else title
 
@@ -62,6 +64,7 @@ def open_view(
     data: Path | None = None,
     about_baseline: bool = True,
     gate: bool = False,
+    db: Path | None = None,
 ) -> View:
     """Read a suite's results and narrow them.
 
@@ -75,6 +78,7 @@ def open_view(
         baseline: the model that scores are divided by; "" = the suite's.
         data: the folder to tell stale results by; None = for each result the one of its run.
         about_baseline: whether the notes say what the baseline lacks.
+        db: the database that commands to type name; None = none, as what is shown is passed on.
         gate: the rows decide something: tasks that the models lack stay, and a named model that is not there is an error.
 
     Raises:
@@ -104,7 +108,7 @@ def open_view(
     shown = _chosen(results, models, strict=gate)
     results, restricted = _restricted(results, shown) if models and not gate else (results, False)
     if about_baseline:
-        results.notes += baseline_notes(results, suite, _limit(results))
+        results.notes += baseline_notes(results, suite, _limit(results), db)
     return View(suite, results, shown, restricted, size, "; ".join(words))
 
 

@@ -20,6 +20,7 @@ from harness import Batch, Forecast, ForecastError, ModelInfo, Unsupported, Usag
 from harness.arrow import from_numpy, rows
 from harness.batches import cut_batch
 from harness.forecast import F32, F64
+from harness.identity import label
 from harness.kept_file import RESULT_ID, KeptError, KeptFile
 from harness.plugins import load
 from harness.quantiles import to_quantiles
@@ -358,3 +359,36 @@ def test_a_member_in_two_spellings_is_one() -> None:
     assert Ensemble.canonical_params(of="ttm@finetune+naive@zero-shot") == {"of": "naive+ttm (finetune)"}
     with pytest.raises(UsageError, match="with naive twice"):
         Ensemble(of="naive (zero-shot)+naive+drift")
+
+
+def test_an_ensemble_within_another_has_one_spelling() -> None:
+    wanted = "ensemble[of=ensemble[how=mean,of=drift+naive]+ttm[context=512,seed=1]]"
+    for spelt in (
+        "of=ensemble[of=naive+drift,how=mean]+ttm[seed=1,context=512]",
+        "of=ttm[ context = 512, seed=1 ]+ensemble[how=mean, of=[drift, naive], eta=1.0]",
+        "of=[ensemble[how=mean,of=naive[]+drift@zero-shot],ttm[context=512,seed=1]],how=median",
+    ):
+        ((model_, params),) = select_models(load(), f"ensemble[{spelt}]")
+        assert label(model_.info.name, params) == wanted
+    assert read_members("a@full+ensemble[of=ensemble[of=d+c]+b]") == ["a (full)", "ensemble[of=b+ensemble[of=c+d]]"]
+    assert Ensemble.canonical_params(of="b+a", how="backtest", eta=2.0) == {"of": "a+b", "how": "backtest", "eta": 2}
+
+
+def test_what_is_no_list_of_members_is_refused() -> None:
+    wrong = {
+        "ensemble[of=b+a]+ensemble[of=a+b]": r"with ensemble\[of=a\+b\] twice",
+        "naive+naive[]": "with naive twice",
+        "a[x=1,y=2]+a[y=2,x=1]": "twice",
+        "ensemble[]+naive": "cannot be its own member",
+        "ensemble[how=mean]+naive": "cannot be its own member",
+        "ensemble[of=naive]+drift": "of=naive, one model",
+        "ensemble[of=a+b,how=medain]+drift": "Did you mean 'median'",
+        "a[x=1+b": r"with a '\[' that nothing closes",
+        "a]x=1+b": r"with a '\]' that nothing opens",
+        "a (full+b": r"with a '\(' that nothing closes",
+        "[a,b]+[c,d]": "wanted NAME or NAME",
+        "a[x]+b": "wanted KEY=VALUE",
+    }
+    for of, message in wrong.items():
+        with pytest.raises(UsageError, match=message):
+            read_members(of)

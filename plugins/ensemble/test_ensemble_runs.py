@@ -149,12 +149,25 @@ def test_a_run_of_all_together_and_of_none_kept(tmp_path: Path) -> None:
     place = Place(tmp_path)
     everything = ["run", "-m", f"{NESTED},{MEDIAN},naive,seasonal_naive,mine,drift", "-t", "us_births/M/short"]
     said, _ = place([*everything, *HERE], [*everything, "-j", "3", "--save-forecasts"])
-    assert "mine: this run makes its result without --save-forecasts" in said
+    assert "mine, naive, seasonal_naive: this run makes its result without --save-forecasts" in said
     assert "To make them: harness run -m mine,naive,seasonal_naive -s quick -t us_births/M/short --save-forecasts" in said
     rows = place.query("SELECT model, status FROM main.cells WHERE superseded_by IS NULL")
     assert len(rows) == 6 and {row["status"] for row in rows} == {"ok"}
     median = np.median([place.forecasts(name, "us_births/M/short")["mean"] for name in ("mine", "naive", "seasonal_naive")], axis=0)
     np.testing.assert_array_equal(place.forecasts(MEDIAN, "us_births/M/short")["mean"], median.astype(np.float32))
+
+
+def test_a_member_that_failed_is_named_with_what_does_it_again(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.factor("(1.01 if batch.horizon < 20 or __import__('os').path.exists('mended') else 1 // 0)")
+    run = ["run", "-t", "us_births/D/short,us_births/M/short", "--save-forecasts", *HERE, "-m"]
+    _, said = place([*run, "naive,mine"], [*run, "ensemble[of=mine+naive,how=backtest]"])
+    assert "1 ok, 1 skipped" in said and said.endswith("code 0")
+    assert "mine: it failed there (ZeroDivisionError" in said and "harness run -m mine -s quick -t us_births/D/short" in said
+    (place.folder / "mended").touch()
+    command = said.split("To make them: harness ")[1].split(" --rerun failed")[0] + " --rerun failed"
+    _, said = place(shlex.split(command), [*run, "ensemble[of=naive+mine,how=backtest]"])
+    assert "to run 1 · reused 1" in said and "2 ok" in said and "skipped" not in said
 
 
 def test_a_changed_member_makes_it_stale_and_its_file_is_missed(place: Place) -> None:

@@ -349,14 +349,17 @@ def test_folders_and_configurations_that_are_refused(tmp_path: Path) -> None:
         ({**usual, "layers": 1}, r"h.1.attn.c_proj.weight is \[12, 12\], wanted absent"),
         ({**usual, "lags": "all"}, "lags that rise"),
         ({**usual, "distribution": "normal"}, "distribution 'normal'; wanted 'student_t'"),
-        ([], "not the configuration"),
+        ([], "holds a list; wanted an object"),
     ]
     for content, said in wrong:
         config.write_text(json.dumps(content))
         with pytest.raises(UsageError, match=said):
             load(tmp_path)
+    config.write_text("[" * 100_000)
+    with pytest.raises(UsageError, match=r"config.json cannot be read: its lists or objects stand in one another too deep"):
+        load(tmp_path)
     config.unlink()
-    with pytest.raises(UsageError, match=r"config.json cannot be read"):
+    with pytest.raises(UsageError, match=r"config.json cannot be read: No such file"):
         load(tmp_path)
     config.write_text(json.dumps(usual))
     (tmp_path / "model.safetensors").write_bytes(b"x" * 40)

@@ -164,23 +164,25 @@ def test_windows_end_before_what_is_held_out() -> None:
     rows = [1000.0 * i + np.arange(n) for i, n in enumerate(lengths)]
     rows[8][:] = np.nan
     series = Series(Ragged.from_rows(rows), horizon, context)
-    # Five series hold out: 16 / 5 is 4 windows of each, and a tenth of the length is at least 1 and allows 3 of 200 steps
-    assert series.end.tolist() == [200 - 3 * 6, 64 - 6, 30 - 6, 13 - 6, 12, 7, 2, 1, 40]
-    held = series.held_out(np.random.default_rng(0))
-    assert held is not None and held.known.all()
-    assert held.target[:, 0].tolist() == [182, 188, 194, 1058, 2024, 3007]
-    np.testing.assert_array_equal(held.context[0], np.arange(158, 182))
+    # Six series hold out: 64 / 6 is more than 8 windows of each, and an eighth of the length allows 4 of 200 steps
+    end = [200 - 4 * 6, 64 - 6, 30 - 6, 13 - 3, 12 - 3, 7 - 1, 2, 1, 40]
+    assert (series.held.end - np.cumsum([0, *lengths[:-1]])).tolist() == end
+    held, groups = series.held_out(np.random.default_rng(0))
+    assert groups.tolist() == [[0, 3], [0, 2], [0, 1], [0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [5, 0]]
+    assert held.known.sum(axis=1).tolist() == [6] * 6 + [3, 3, 1]
+    assert held.target[:, 0].tolist() == [176, 182, 188, 194, 1058, 2024, 3010, 4009, 5006]
+    np.testing.assert_array_equal(held.context[0], np.arange(152, 176))
     drawn = series.draw(np.random.default_rng(0), 6000)
     which, first = np.divmod(drawn.target[:, 0].astype(int), 1000)
     assert set(which.tolist()) == {0, 1, 2, 3, 4, 5, 6}  # not one of a single step, nor one without a value
     for i in range(7):
         own = drawn.known[which == i]
         starts = first[which == i]
-        roomy = series.end[i] > horizon
-        half = max(1, (series.end[i] - horizon) // 2 if roomy else series.end[i] // 2)
+        roomy = end[i] > horizon
+        half = max(1, (end[i] - horizon) // 2 if roomy else end[i] // 2)
         low = min(context, half)
-        assert set(starts.tolist()) == set(range(low, max(series.end[i] - horizon, low) + 1))
-        assert (starts + own.sum(axis=1) <= series.end[i]).all() and own.all() == (series.end[i] - low >= horizon)
+        assert set(starts.tolist()) == set(range(low, max(end[i] - horizon, low) + 1))
+        assert (starts + own.sum(axis=1) <= end[i]).all() and own.all() == (end[i] - low >= horizon)
     steps = np.where(drawn.seen, drawn.context, -1)
     assert ((steps[:, -1] + 1) % 1000 == first % 1000).all()  # the context ends where the target begins
     assert (drawn.seen.sum(axis=1) == np.minimum(first, context)).all()  # what lies before the series is masked
@@ -198,8 +200,8 @@ def test_long_series_are_drawn_by_the_root_of_their_windows() -> None:
 
 def test_many_series_are_validated_on_a_part_of_them() -> None:
     series = Series(Ragged.from_rows([np.full(20, float(i)) for i in range(3000)]), 3, 8)
-    held = series.held_out(np.random.default_rng(0))
-    assert held is not None and held.target.shape == (1024, 3)
+    held, _ = series.held_out(np.random.default_rng(0))
+    assert held.target.shape == (1024, 3)
     assert len(np.unique(held.target[:, 0])) == 1024
 
 
@@ -218,7 +220,7 @@ def test_it_learns_a_season_that_nobody_names() -> None:
     assert trained.notes["context_length"] == 48 and trained.notes["distribution"] == "student_t"
     assert 0 < trained.notes["best_step"] <= trained.notes["steps"] <= 80
     losses = trained.notes["validation_losses"]
-    assert isinstance(losses, list) and min(losses) == trained.notes["best_validation_loss"] < losses[0]
+    assert isinstance(losses, list) and min(losses) == pytest.approx(trained.notes["loss after"], abs=1e-6) and min(losses) < losses[0]
 
 
 def test_real_births_beat_naive() -> None:
@@ -313,7 +315,14 @@ def test_finetuning_begins_with_the_weights(weights: str) -> None:
 def test_training_never_makes_weights_worse_on_what_is_held_out(weights: str) -> None:
     trained = PatchTST(weights=weights, learning_rate=1.0).finetune(make_batch(6), "6steps", 0, "finetune")
     losses = trained.notes["validation_losses"]
-    assert isinstance(losses, list) and trained.notes["best_validation_loss"] == min(losses) <= losses[0]
+    assert trained.notes["kept"] == "tuned" and isinstance(losses, list)
+    assert trained.notes["loss after"] == pytest.approx(min(losses), abs=1e-6) and min(losses) < losses[0]
+    start = PatchTST(weights=weights, learning_rate=1e-9)
+    for train, why in ((make_batch(6), "no look at the held-out"), (Batch.from_contexts([waves(1, 40)[0]], 6), "fewer than two")):
+        trained = start.finetune(train, "6steps", 0, "finetune")
+        assert trained.notes["kept"] == "base" and str(trained.notes["why"]).startswith(why)
+        for name, value in start.loaded.network.state_dict().items():
+            assert torch.equal(value, trained.network.state_dict()[name]), name
 
 
 def test_a_point_head_gives_points_and_learns_a_distribution(tmp_path: Path) -> None:
@@ -350,7 +359,7 @@ def test_what_cannot_be_learnt_from_is_unsupported() -> None:
 
 
 def test_series_too_short_to_hold_out_are_all_trained_on() -> None:
-    train = Batch.from_contexts([[1.0, 2.0, 3.0, 4.0, 5.0 + i] for i in range(4)], 8, freq="A")
+    train = Batch.from_contexts([[1.0, 2.0, 3.0 + i] for i in range(4)], 8, freq="A")
     trained = PatchTST(**TINY).finetune(train, "", 0)
     assert trained.notes["steps"] == 4 and str(trained.notes["validation"]).startswith("none: every series is too short")
     assert np.isfinite(trained.predict(train).values).all()
@@ -386,7 +395,7 @@ def test_a_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"context_length": 0}, r"context_length got 0; wanted a whole number of steps from 3 to 4096"),
+        ({"context_length": 0}, r"context_length got 0; wanted a whole number from 3 to 4096"),
         ({"context_length": 9999}, r"context_length got 9999"),
         ({"context_length": 16, "patch_length": 16}, r"context_length got 16 with a patch_length of 16; wanted a context longer"),
         ({"patch_length": 4, "patch_stride": 8}, r"patch_stride got 8 with a patch_length of 4"),
@@ -398,7 +407,7 @@ def test_a_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"batch_size": 0}, r"batch_size got 0"),
         ({"max_steps": 1.5}, r"max_steps got 1.5"),
         ({"patience": -1}, r"patience got -1"),
-        ({"distribution": "gamma"}, r"distribution got 'gamma'; wanted one of student_t, normal, negative_binomial"),
+        ({"distribution": "gamma"}, r"distribution got 'gamma'; wanted student_t, normal or negative_binomial"),
         ({"nonnegative": "yes"}, r"nonnegative got 'yes'"),
         ({"device": "gpu"}, r"device got 'gpu'; wanted cpu, cuda or cuda:0"),
         ({"weights": 3}, r"weights got 3; wanted the path of a folder"),
@@ -434,6 +443,8 @@ def test_weights_that_are_none(tmp_path: Path) -> None:
     refused(r"(?s)cannot be used: RuntimeError: .*size mismatch")
     config.write_text("[]")
     refused(r"config\.json holds a list; wanted an object")
+    config.write_text("[" * 100_000)
+    refused(r"patchtst: .*config\.json cannot be read: its lists or objects stand in one another too deep")
     config.write_text(json.dumps(right))
     tensors.write_bytes(bytes_[: len(bytes_) // 2])
     refused(r"cannot be used: SafetensorError")

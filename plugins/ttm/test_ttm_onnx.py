@@ -237,7 +237,8 @@ def test_files_that_are_missing_or_damaged_are_named(folder: Path, tmp_path: Pat
             onnx_network(broken("model.onnx", data))
     with pytest.raises(UsageError, match=rf"has {len(weights) - 40} bytes; its header wants {len(weights)}: copy it again"):
         onnx_network(broken("model.safetensors", weights[:-40]))
-    for data in (b"", weights[:100], b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"):
+    deep = (100_000).to_bytes(8, "little") + b"[" * 100_001
+    for data in (b"", weights[:100], deep, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"):
         with pytest.raises(UsageError, match=r"does not begin as a \.safetensors file does; copy it again"):
             onnx_network(broken("model.safetensors", data))
 

@@ -47,7 +47,7 @@ def shard_files(folder: Path, fix: str = "") -> list[Path]:
         return _unlisted_shards(folder, fix)
     try:
         names = [entry["filename"] for entry in json.loads(state.read_bytes())["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"cannot be read ({type(error).__name__}: {error})"
         raise _error(state, what, 'JSON with {"_data_files": [{"filename": ...}]}', fix) from None
     if not names:

@@ -216,6 +216,7 @@ OPTIONS: list[tuple[list[str], int, list[str]]] = [
     (["-C", "bad.yaml"], 2, ["-C bad.yaml"]),
     (["-C", "list.yaml"], 2, ["-C list.yaml: got list; wanted option: value lines"]),
     (["-C", "unknown.yaml"], 2, ["-C unknown.yaml: there is no option 'model_arg'. Did you mean 'model_args'?"]),
+    (["-C", "deep.yaml"], 2, ["-C deep.yaml: it nests too deep"]),
     (["-C", "site"], 2, ["-C site"]),
 ]
 
@@ -224,6 +225,7 @@ def test_mistyped_options(lab: Lab) -> None:
     """All in one process, since each would start one."""
     (lab.folder / "bad.yaml").write_text("models: [naive\n")
     (lab.folder / "list.yaml").write_text("- naive\n")
+    (lab.folder / "deep.yaml").write_text("models: " + "[" * 5000)
     (lab.folder / "unknown.yaml").write_text("model_arg: x\n")
     cases = [
         ["plan", *([] if "-m" in a else ["-m", "naive"]), *([] if "-t" in a else ["-t", "us_births/M/short"]), *a] for a, _, _ in OPTIONS

@@ -156,7 +156,7 @@ def test_what_is_said_of_it(home: Lab) -> None:
     models = {m["name"]: m for m in home.run("ls", "models", "--json").expect(0).json()}
     assert models["shift-old"]["plugin"] == "harness-old"
     assert models["shift-old"]["version"] == "0.3.0"
-    home.run("show", "shift-old").expect(0, "by=0.0")
+    home.run("show", "shift-old").expect(0, "by=0.0", "environment one of its own, ")
     home.models("shift-old[bye=1]").expect(2, "has no parameter 'bye'", "Did you mean 'by'?")
     home.models("shift-old", "--isolation", "process").expect(2, "is only in an environment of its own", "--isolation auto")
     home.models("shift-old", "--isolation", "inprocess").expect(2, "is only in an environment of its own")
@@ -174,11 +174,27 @@ def test_an_edit_of_the_plugin_counts_at_once(home: Lab, built: Path) -> None:
     before = file.read_text()
     try:
         file.write_text(before.replace("by: float = 0.0", "by: float = 0.0, more: float = 0.0").replace("last + self.by", "last * 2"))
+        assert [cell["stale"] for cell in home.run("ls", "cells", "--json").expect(0).json()] == ["source"]
         done = home.run("run", "-m", "shift-new[more=1.0],shift-new", "-t", "us_births/M/short", "--json").expect(0)
         assert {c["cached"] for c in done.json()["cells"]} == {False}
     finally:
         file.write_text(before)
     home.models("shift-new[more=1.0]").expect(2, "has no parameter 'more'")
+
+
+def test_a_result_of_an_environment_holds_as_long_as_that_would_make_it(home: Lab, built: Path) -> None:
+    """The plugin is usable here too, and what wraps calls here takes no part there."""
+    home.plugin("wrapper", "@hookimpl(wrapper=True)\ndef predict(model, batch):\n    return (yield)\n")
+    home.plugin("harness_new", (built / "new" / "harness_new.py").read_text(), header="")
+    info = (home.site / "harness_new-1.0.dist-info").rename(home.site / "harness_new-0.3.0.dist-info")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-new\nVersion: 0.3.0\n")
+    (info / "entry_points.txt").write_text("[harness]\nnew = harness_new\n")
+    home.models("shift-new", "--isolation", "env").expect(0)
+    assert home.query("SELECT isolation FROM cells") == [("env",)]
+    assert [cell["stale"] for cell in home.run("ls", "cells", "--json").expect(0).json()] == [""]
+    again = home.models("shift-new").expect(0).json()["cells"]
+    assert [cell["cached"] for cell in again] == [False]  # here it is another result: the wrapper takes part
+    assert {cell["stale"] for cell in home.run("ls", "cells", "--json").expect(0).json()} - {""} == {f"superseded by {again[0]['id']}"}
 
 
 def test_an_environment_holds_no_data_and_no_scoring(built: Path) -> None:
@@ -304,10 +320,10 @@ def test_broken_records_are_no_environments_and_can_be_removed(lab: Lab) -> None
 @pytest.mark.parametrize(
     ("typed", "texts"),
     [
-        ("./nowhere", ["no such folder"]),
+        ("./nowhere", ["there is no ", "/nowhere/pyproject.toml; wanted the folder of a plugin"]),
         ("naiv", ["no plugin or model 'naiv' here", "Did you mean 'naive'?"]),
-        ("a b", ["is no requirement"]),
-        ("", ["is no requirement"]),
+        ("a b", ["wanted a folder with a slash, as in ./FOLDER, a name, or a requirement"]),
+        ("", ["wanted a folder with a slash, as in ./FOLDER, a name, or a requirement"]),
     ],
 )
 def test_targets_that_are_none(typed: str, texts: list[str]) -> None:

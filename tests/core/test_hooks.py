@@ -229,7 +229,8 @@ def register_models(register): register(ModelInfo("learns", modes=("zero-shot", 
     wrapped = {c["mode"]: c["scores"]["MAE[0.5]"] for c in lab.models("learns", *every).expect(0).json()["cells"]}
     assert wrapped["finetune"] > 10 * scores["finetune"]
     assert wrapped["zero-shot"] == scores["zero-shot"]
-    lab.models("naive", "--mode", "finetune").expect(0, "naive has no mode 'finetune'; it has zero-shot")
+    lab.plugin("plain", GOOD.replace("good", "plain"))
+    lab.models("plain", "--mode", "finetune").expect(0, "plain has no mode 'finetune'; it has zero-shot")
     lab.models("naive", "--mode", "zeroshot").expect(2, "got --mode zeroshot", "zero-shot")
     lab.models("learns", "--mode", "few-shot:abc").expect(2, "got --mode few-shot:abc", "few-shot:0.1")
 

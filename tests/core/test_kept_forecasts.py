@@ -75,6 +75,27 @@ def test_what_is_not_kept_is_said(kept: harness.Results, tmp_path: Path) -> None
         harness.load(copy).forecasts("naive", TASK)
 
 
+def test_a_database_that_was_moved_or_renamed_says_what_goes_with_it(kept: harness.Results, tmp_path: Path) -> None:
+    pytest.importorskip("harness_ensemble")
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        shutil.copy(kept.path, folder / "new.duckdb")
+    shutil.copytree(f"{kept.path}.forecasts", here / "old.duckdb.forecasts")
+    options: dict[str, Any] = {"tasks": TASK, "limit": 4, "progress": "none", "isolation": "inprocess"}
+    old, new = here / "old.duckdb.forecasts", here / "new.duckdb.forecasts"
+    for folder, said in ((here, f"If the database was renamed: mv {old} {new}"), (there, "move or rename its folder along with it")):
+        lacking = f"there is no folder {folder / 'new.duckdb.forecasts'}, where the forecasts of this database are kept"
+        with pytest.raises(StoreError) as error:
+            harness.load(folder / "new.duckdb").forecasts("naive", TASK)
+        assert lacking in str(error.value) and said in str(error.value)
+        (row,) = harness.run("ensemble[of=drift+naive]", db=folder / "new.duckdb", **options).to_pandas().to_dict("records")
+        assert lacking in row["reason"] and said in row["reason"]
+    old.rename(new)
+    (row,) = harness.run("ensemble[of=drift+naive]", db=here / "new.duckdb", **options).to_pandas().to_dict("records")
+    assert row["status"] == "ok"
+
+
 def test_one_of_several_is_named(tmp_path: Path) -> None:
     options: dict[str, Any] = {"tasks": TASK, "db": tmp_path / "r.duckdb", "progress": "none", "isolation": "inprocess"}
     found = harness.run("naive", seeds="0-1", save_forecasts=True, **options)

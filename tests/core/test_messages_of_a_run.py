@@ -22,7 +22,8 @@ def test_headline_counts_what_is_multiplied(lab: Lab) -> None:
         ]
     )
     assert one.expect(0).out.startswith("1 task × 1 model = 1 cell · to run 1\n")
-    assert two.expect(0).out.startswith("3 tasks × 2 models × 2 modes × 2 seeds = 24 cells · to run 12")
+    assert two.expect(0).out.startswith("3 tasks × 2 models × 2 seeds = 12 cells · to run 12")
+    assert "\nnaive, drift: nothing to train, so not in mode finetune but as they are\n" in two.out
     assert none.expect(0).out == "there is no data here for the 1 task asked for: nothing to run\n"
 
 
@@ -34,6 +35,47 @@ def test_a_failure_is_said_once(lab: Lab) -> None:
         assert line.startswith(told), line
     again = lab.run("run", "-m", "bad", "-t", TASK).expect(3, f"failed: bad on {TASK}: ", "(1 reused)")
     assert again.err.count("no luck") == 1
+
+
+def test_one_failure_of_many_cells_is_said_once_and_with_a_command_for_all(lab: Lab) -> None:
+    lab.plugin("bad", GOOD.replace("good", "bad").replace("return", "raise ValueError('no luck')\n        return"))
+    done = lab.run("run", "-m", "bad,ensemble[of=bad+naive]", "-t", "us_births/*", "--progress", "plain")
+    done.expect(3, "failed: bad: ", "(3 cells: us_births/D/short, us_births/M/short, us_births/W/short)")
+    assert done.err.count("no luck") <= 4  # as it happened, and at the end; each time beside the reason of the ensemble
+    (line,) = [line for line in done.err.splitlines() if line.startswith("skipped: ensemble[of=bad+naive]: ")]
+    assert " -t us_births/D/short,us_births/M/short,us_births/W/short --save-forecasts" in line
+
+
+def test_models_with_nothing_to_train_run_as_they_are(lab: Lab) -> None:
+    info = 'ModelInfo("net", modes=("zero-shot", "full"), parameters=1)'
+    learns = "\n    def finetune(self, train, budget, seed):\n        return self\n"
+    lab.plugin("net", GOOD.replace('ModelInfo("good")', info).replace("(last(batch))\n", f"(last(batch))\n{learns}", 1))
+    lab.plugin("unsaid", GOOD.replace("good", "unsaid"))
+    words = ["-m", "net,unsaid,seasonal_naive", "-t", TASK, "--mode"]
+    one, both = lab.many([["plan", *words, "full", "--json"], ["plan", *words, "zero-shot,full"]])
+    found = {c["model"]: (c["mode"], c["state"]) for c in one.expect(0).json()["cells"]}
+    assert found == {"net": ("full", "run"), "unsaid": ("full", "skipped"), "seasonal_naive": ("zero-shot", "run")}
+    both.expect(0, "1 task × 5 (3 models in their modes) = 5 cells", "seasonal_naive: nothing to train, so not in mode full but as it is")
+
+
+def test_an_ensemble_of_an_unknown_model_is_refused(lab: Lab) -> None:
+    pytest.importorskip("harness_ensemble")
+    members = ("niave+drift", "nope@full+drift", "x+y")
+    plain, trained, nested = lab.many([["run", "-m", f"naive,ensemble[of={of}]", "-t", TASK] for of in members])
+    plain.expect(2, "ensemble[of=drift+niave] is made of 'niave', but there is no model 'niave'. Did you mean 'naive'?")
+    trained.expect(2, "there is no model 'nope'. To see all: harness ls models")
+    nested.expect(2, "there is no model 'x'")
+    assert not lab.db.exists() or lab.query("SELECT count(*) FROM cells") == [(0,)]
+
+
+def test_an_ensemble_may_be_of_a_stored_model_that_is_not_installed(lab: Lab) -> None:
+    pytest.importorskip("harness_ensemble")
+    path = lab.plugin("good", GOOD)
+    lab.models("good", "--save-forecasts").expect(0)
+    path.unlink()
+    (path.parent / "good-1.0.dist-info" / "entry_points.txt").unlink()
+    found = lab.models("ensemble[of=good+naive]").expect(0).cells()
+    assert "naive: it has no good result there" in found["ensemble[of=good+naive]", TASK]["reason"]
 
 
 def test_a_time_out_says_how_long(lab: Lab) -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 from support import GOOD, Lab
+
+from harness.environments import record
+from harness.environments.record import Environment
+from harness.plugins import Plugins
 
 MISTAKES = {
     "import_error": ("raise ValueError('boom at import')", ["ValueError: boom at import", "import_error.py"]),
@@ -176,3 +184,26 @@ def test_every_file_of_a_package_belongs_to_its_source(lab: Lab) -> None:
         (lab.site / name / "other.py").write_text("x = 1")
     after = ids()
     assert [a != b for a, b in zip(before, after, strict=True)] == [True, True]
+
+
+def test_a_run_that_puts_models_elsewhere_leaves_the_plugins_as_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def told(name: str) -> dict[str, Any]:
+        return {"plugin": "baselines", "version": "9", "info": {"name": name}, "takes": None}
+
+    description = {"models": [told("naive"), told("newer")]}
+    built = Environment(tmp_path, {"distribution": "harness-baselines", "description": description})
+    plugins = Plugins()
+    before, failures = dict(plugins.models), dict(plugins.failures)
+    monkeypatch.setattr(record, "latest", lambda: {"harness-baselines": built})
+    elsewhere = plugins.settled("env")
+    assert elsewhere.models["naive"].environment is elsewhere.models["newer"].environment is built
+    assert elsewhere.models["drift"] is before["drift"]
+    assert (plugins.models, plugins.failures) == (before, failures)
+    assert elsewhere.settled("process").models == before
+    here = plugins.settled("auto").models  # what the plugin requires is installed here
+    assert here["naive"] is before["naive"] and "newer" in here
+    other = replace(built, facts={**built.facts, "distribution": "harness-stranger"})
+    monkeypatch.setattr(record, "latest", lambda: {"harness-stranger": other})
+    refused = plugins.settled("env")
+    assert refused.models["naive"] is before["naive"] and any("has already" in str(f) for f in refused.failures.values())
+    assert plugins.failures == failures

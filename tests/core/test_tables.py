@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from datetime import datetime
 
 import pytest
 
+from harness.cli import main
 from harness.cli.output import Column, print_grid, print_rows, print_table, printable
 
 HOSTILE = "ttm[context=512] [/b] [red]x :smile: \x1b[31m\nnext"
@@ -85,3 +87,28 @@ def test_what_fits_no_table_is_printed_in_blocks(monkeypatch: pytest.MonkeyPatch
 
 def test_moments_have_no_fractions_of_seconds() -> None:
     assert printable(datetime(2026, 1, 2, 3, 4, 5, 678)) == "2026-01-02 03:04:05"
+
+
+@pytest.mark.parametrize("command", [["ls", "models"], ["weights", "list"], ["ls", "suites"], ["ls", "plugins"]])
+def test_names_stay_whole_on_a_narrow_terminal(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at(monkeypatch, 80)
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--json"])
+    names = [row["model" if command[0] == "weights" else "name"] for row in json.loads(capsys.readouterr().out)]
+    with pytest.raises(SystemExit, match="0"):
+        main(command)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 81
+    assert [line.split()[0] for line in lines if line.split() and line.split()[0] in names] == names
+    assert f"all of it: harness {' '.join(command)} --json" in " ".join(" ".join(lines).split())
+
+
+def test_columns_of_names_come_before_long_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"plugin": "harness-gluonts", "key": "0" * 16, "models": ["deepar", "dlinear", "tft", "11 more"], "size": "1.9 GB"}]
+    at(monkeypatch, 70)
+    print_table(rows, [*rows[0]], drop=("size",), whole=("plugin", "key"))
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if "harness-gluonts   0000000000000000   deepar, " in line]
+    assert "left out, as a line has 70 characters: size" in text

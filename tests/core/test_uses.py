@@ -142,3 +142,21 @@ def test_nobody_waits_when_the_run_is_stopped() -> None:
     stop.set()
     thread.join(5)
     assert got == [None]
+
+
+def test_two_names_of_one_result_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one budget, "a (finetune)" and "a (finetune 9steps)" are one result, which would count twice."""
+    models = Others(of=["a (finetune)", "a (finetune 9steps)"], a=None)
+    monkeypatch.setattr("harness.uses.select_models", lambda _, names: [(models.models[names[0]], {})])
+    lookup = Uses(models, None)  # type: ignore[arg-type]
+    task: Any = SimpleNamespace(suite="s", name="t")
+
+    def trained(steps: int) -> Any:
+        return SimpleNamespace(id=f"a{steps}", model="a", mode="finetune", budget=f"{steps}steps", seed=0, scope="", task=task)
+
+    lookup.add(trained(9))
+    with pytest.raises(Unsupported, match=r"a \(finetune\) and a \(finetune 9steps\) are one result on s:t; wanted each model once"):
+        lookup.find(models.models["of"], {}, task, "", 0, "")
+    lookup.add(trained(20))
+    found = lookup.find(models.models["of"], {}, task, "", 0, "") or []
+    assert [used.cell_id for used in found] == ["a20", "a9"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,6 +58,13 @@ class Hub:
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # method, path, range
     repos: tuple[str, ...] = ("org/free", "org/gated")
     gated: bool = False
+    listing_status: int = 0  # answer a listing with this instead
+    file_status: int = 0  # and a file
+    times: int = 1_000_000  # so often
+    page: bytes = b""  # answer a listing with this, which is no JSON
+    hold: str = ""  # wait before sending this file, until `let_go`
+    let_go: threading.Event = field(default_factory=threading.Event)
+    held: threading.Event = field(default_factory=threading.Event)
 
 
 @pytest.fixture
@@ -89,11 +99,20 @@ def hub() -> Iterator[Hub]:
                 return self.send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, whole)
             if made.gated:
                 return self.send(403, b"{}", {"X-Error-Code": "GatedRepo"}, whole)
+            status = made.listing_status if path.startswith("/api/") else made.file_status
+            if status and made.times > 0:
+                made.times -= 1
+                return self.send(status, b"{}", {"Retry-After": "0"}, whole)
+            if path.startswith("/api/models/") and made.page:
+                return self.send(200, made.page, {"Content-Type": "text/html"}, whole)
             if path.startswith("/api/models/"):
                 return self.send(200, json.dumps(listing(repo)).encode(), {"Content-Type": "application/json"}, whole)
             name = path.partition("/resolve/")[2].partition("/")[2]
             if name not in FILES:
                 return self.send(404, b"", {"X-Error-Code": "EntryNotFound"}, whole)
+            if whole and name == made.hold:
+                made.held.set()
+                made.let_go.wait(60)
             content = FILES[name][::-1] if made.wrong else FILES[name]
             return self.file(name, content, whole)
 
@@ -230,6 +249,86 @@ def test_a_hub_that_does_not_have_it(home: Lab, hub: Hub, change: dict[str, Any]
     for name, value in change.items():
         setattr(hub, name, value)
     home.run("weights", "pull", "free", env={"HF_ENDPOINT": hub.address}).expect(3, *texts)
+
+
+@pytest.mark.parametrize(
+    ("faults", "texts"),
+    [
+        ({"listing_status": 401}, ["401", "The token is refused, or there is none", "/settings/tokens"]),
+        ({"listing_status": 429}, ["429", "wait some minutes", "HF_TOKEN"]),
+        ({"listing_status": 502}, ["502", "The hub is in trouble"]),
+        ({"file_status": 404}, ["could not fetch org/free", "404", ". Whole files are kept"]),
+        ({"page": b"<html>Log in first</html>"}, ["what answered there is no hub", "Check HF_ENDPOINT"]),
+    ],
+    ids=["401", "429", "502", "404", "page"],
+)
+def test_a_hub_in_trouble_is_told_with_what_helps(home: Lab, hub: Hub, faults: dict[str, Any], texts: list[str]) -> None:
+    for name, value in faults.items():
+        setattr(hub, name, value)
+    done = home.run("weights", "pull", "free").expect(3, *texts, "harness weights pull free")
+    assert "Traceback" not in done.err and ".. " not in done.err
+
+
+def test_a_hub_that_is_busy_once_is_asked_again(home: Lab, hub: Hub) -> None:
+    hub.file_status, hub.times = 429, 1
+    home.run("weights", "pull", "free").expect(0, "fetched and verified")
+
+
+def test_without_a_network_nothing_is_asked(home: Lab, hub: Hub) -> None:
+    offline = {"HF_HUB_OFFLINE": "1"}
+    home.run("weights", "pull", "free", env=offline).expect(3, "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it, then: harness")
+    assert hub.asked == []
+    home.run("weights", "pull", "free").expect(0)
+    count = len(hub.asked)
+    home.run("weights", "pull", "free", env=offline).expect(0, "is what was verified when it was fetched (2 files)")
+    assert len(hub.asked) == count
+
+
+def test_an_address_that_is_none_is_refused(home: Lab) -> None:
+    home.run("weights", "pull", "free", env={"HF_ENDPOINT": "hub.example"}).expect(2, "got HF_ENDPOINT='hub.example'; wanted an address")
+
+
+def test_a_disk_without_room(home: Lab, hub: Hub) -> None:
+    limit = ["bash", "-c", 'ulimit -f 512; exec "$@"', "bash", *home.command("weights", "pull", "free")]
+    done = subprocess.run(limit, cwd=home.folder, env=home.env, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 3 and "make room, or name another folder: HF_HOME=FOLDER harness weights pull free" in done.stderr
+    assert not list((home.folder / "hf").rglob("*.incomplete"))
+    home.models("free").expect(3, "are not on this machine")
+    home.run("weights", "pull", "free").expect(0, "fetched and verified")
+
+
+def test_a_cache_that_cannot_be_written_costs_the_note_alone(home: Lab) -> None:
+    (home.folder / "file").write_text("")
+    done = home.run("weights", "pull", "free", env={"HARNESS_CACHE": str(home.folder / "file" / "cache")})
+    done.expect(0, "could not be noted (Not a directory", "HARNESS_CACHE names another folder", "fetched and verified")
+    home.run("weights", "pull", "free").expect(0, "which the harness has not verified")
+
+
+def test_a_pull_that_is_killed_keeps_what_is_whole(home: Lab, hub: Hub) -> None:
+    hub.hold = "model.safetensors"
+    process = home.start("weights", "pull", "free")
+    assert hub.held.wait(60)  # config.json is whole by then, the other file half
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    hub.let_go.set()
+    (half,) = (home.folder / "hf").rglob("*.incomplete")
+    home.models("free").expect(3, "are not on this machine")
+    os.utime(half, (1, 1))  # long ago
+    fresh = half.with_name("other.incomplete")
+    fresh.write_bytes(b"of a pull that goes on")
+    home.run("weights", "pull", "free").expect(0, "fetched and verified")
+    assert files(hub).count("main/config.json") == 1
+    assert fresh.exists() and not half.exists()
+
+
+def test_changed_bytes_are_fetched_again(home: Lab, hub: Hub) -> None:
+    home.run("weights", "pull", "free").expect(0)
+    (blob,) = (path.resolve() for path in (home.folder / "hf").rglob("model.safetensors"))
+    blob.write_bytes(b"x" + WEIGHTS[1:])
+    home.run("weights", "pull", "free").expect(0, "model.safetensors is not what was verified", "fetched and verified")
+    assert blob.read_bytes() == WEIGHTS
+    assert files(hub).count("main/config.json") == 1
+    home.run("weights", "pull", "free").expect(0, "is what was verified when it was fetched (2 files)")
 
 
 def test_names_that_have_nothing_to_fetch(home: Lab) -> None:

@@ -323,6 +323,62 @@ def test_one_line_for_one_cause(store: DuckStore, go: Go) -> None:
     assert "No model has all" in said
 
 
+def test_models_that_were_skipped_everywhere_are_named_below(full: DuckStore, go: Go) -> None:
+    why = "no forecasts are kept. To make them: harness run -t "
+    for task in TASKS:
+        add(full, "ens", None, task, status="skipped", reason=why + task)
+    add(full, "sometimes", 1.0, TASKS[0])
+    add(full, "sometimes", None, TASKS[1], status="skipped", reason="too long")
+    text = go().stdout
+    said = " ".join(text.split())
+    assert "quick: 4 models, 14 tasks" in said
+    assert not [line for line in text.splitlines() if line.startswith(" ens ")]
+    assert [line for line in text.splitlines() if line.startswith(" sometimes † ")]
+    assert "Left out, as skipped in every task: ens (no forecasts are kept)." in said
+    assert "Left out" not in go("-m", "better").stdout
+    alone = go("-m", "ens").stdout
+    assert "quick: 0 of 4 models" in alone
+    assert "ens (no forecasts are kept)" in alone
+    assert "ens" in [row["model"] for row in records(go("--format", "csv"))]
+    assert "| ens " not in go("--format", "md").stdout
+
+
+def test_ranks_over_fewer_tasks_stand_in_brackets_and_what_is_lacking_is_said(store: DuckStore, go: Go) -> None:
+    where = ("--where", "name in ('m4_hourly/H/short', 'hospital/M/short', 'us_births/D/short')")
+    for task in TASKS:
+        add(store, "seasonal_naive", 1.0, task)
+        add(store, "better", 0.5, task)
+    add(store, "partial", 0.1)
+    add(store, "partial", None, TASKS[1])
+    text = go(*where).stdout
+    (line,) = [line for line in text.splitlines() if line.startswith(" partial")]
+    assert line.split()[7:10] == ["(1.00)", "(1.00)", "(100.0%)"]
+    (line,) = [line for line in text.splitlines() if line.startswith(" better")]
+    assert line.split()[6:9] == ["1.00", "1.00", "100.0%"]
+    said = " ".join(text.split())
+    assert "† not all tasks: partial lacks 2 of 3 (67 %: 1 failed, 1 not run); means are over those that a model has." in said
+    assert "Ranks and win rates in brackets are over those too, against the models that have all." in said
+
+
+def test_one_model_alone_has_no_rank(store: DuckStore, go: Go) -> None:
+    add(store, "mine", 0.5, suite="mine")
+    line = next(line for line in go("-s", "mine").stdout.splitlines() if line.startswith(" mine"))
+    assert line.split()[2:10] == ["own", "–", "–", "–", "–", "–", "–", "–"]
+
+
+def test_why_there_are_no_intervals(store: DuckStore, go: Go) -> None:
+    for task in TASKS:
+        add(store, "mine", 0.5, task)
+    said = " ".join(go().stdout.split())
+    assert "No intervals: they are of nMASE, for which the baseline has no result here (below)." in said
+    command = f"harness run -m seasonal_naive -s quick -t {','.join(TASKS)} --db {store.path}"
+    assert f"To add them: {command}" in said
+    assert "--db" not in go("--format", "md").stdout  # what is passed on names no folder
+    add(store, "seasonal_naive", 1.0)
+    said = " ".join(go().stdout.split())
+    assert "No intervals: the tasks for which the baseline has a result (below) are of one dataset family" in said
+
+
 def test_nobody_is_ranked_by_a_metric_of_unknown_direction(store: DuckStore, go: Go, tmp_path: Path) -> None:
     from harness_results.csv_import import import_csv
     from harness_results.csv_scores import read_scores

@@ -92,6 +92,32 @@ def test_what_is_told_of_a_match(tmp_path: Path) -> None:
     assert match.closeness < 1e-3 and match.bits > BITS and not match.rounded
 
 
+@pytest.mark.parametrize("exponent", [-320, -300, -200, 0, 200, 300, 306.5])
+def test_series_of_any_size_are_found(exponent: float, tmp_path: Path) -> None:
+    """From the smallest to the largest numbers of float64; the last ones are so far apart that their differences overflow."""
+    wide = [(x - x.mean()) * 10.0 ** max(exponent, -300) * 10.0 ** min(exponent + 300, 0) for x in TESTS[:6]]
+    found = find(TESTS[:6], wide, tmp_path)
+    assert [match.series for match in found] == [f"column target, row {i}" for i in range(6)]
+    with np.errstate(over="ignore"):
+        assert [match.scale for match in found] == [pytest.approx(float(np.float64(10.0) ** -exponent), rel=1e-4)] * 6
+    assert [match.offset for match in found] == [pytest.approx(float(x.mean()), rel=1e-4) for x in TESTS[:6]]
+
+
+@pytest.mark.parametrize(("size", "level"), [(1e-43, 0), (1e-38, 0), (3e36, 0), (1, 1e5)])
+def test_test_series_of_any_size_are_found(size: float, level: float, tmp_path: Path) -> None:
+    """From float32's subnormal numbers to its largest, and on a high level; the corpus is far away, and holds a huge value."""
+    corpus = [-1e250 * np.r_[x[:300], 1e50, x[301:]] for x in TESTS[:6]]
+    found = find([size * x + level for x in TESTS[:6]], corpus, tmp_path)
+    assert [(match.series, match.intervals.tolist()) for match in found] == [
+        (f"column target, row {i}", [[0, 300], [301, 400]]) for i in range(6)
+    ]
+
+
+def test_what_precision_has_lost_is_told_to_be_lost() -> None:
+    """At a level of 10^9 float32 has steps of 64: the series holds nothing, and counts as one that cannot be found."""
+    assert index_of(channels([x + 1e9 for x in TESTS[:3]])).known().tolist() == []
+
+
 def test_short_series_are_found(tmp_path: Path) -> None:
     tests = [np.cumsum(np.random.default_rng(seed).normal(1, 3, 30)) for seed in range(60)]  # as yearly series are
     found = find(tests, [-x for x in tests], tmp_path)
@@ -347,6 +373,68 @@ def test_other_shapes_of_series_are_read_or_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,a,b\n1,2,x\n?,4,y\n-,6,z\n")
     values = [part.values for part in read_corpus(tmp_path / "a.csv")]
     np.testing.assert_array_equal(values, [[1, np.nan, np.nan], [2, 4, 6]])
+
+
+def names_of(file: Path) -> list[str]:
+    return [part.name(i) for part in read_corpus(file) for i in range(len(part.offsets) - 1)]
+
+
+@pytest.mark.parametrize("kind", ["matrix.npy", "cube.npz", "lists.parquet", "deeper.arrow", "table.csv", "nameless.csv", "table.parquet"])
+def test_time_may_run_along_rows_or_columns(kind: str, tmp_path: Path) -> None:
+    """Nothing in a file says which way time runs."""
+    file, rows = tmp_path / kind, np.stack(TESTS[:5])  # [V, T]
+    if kind == "matrix.npy":
+        np.save(file, rows.T)
+        wanted = [f"column {i}" for i in range(5)]
+    elif kind == "cube.npz":
+        np.savez(file, a=np.stack([rows[:2].T, rows[2:4].T, np.stack([rows[4], np.arange(400.0)]).T]))
+        wanted = [f"array a, matrix {i // 2}, column {i % 2}" for i in range(5)]
+    elif kind == "lists.parquet":
+        pq.write_table(pa.table({"v": [rows[:2].T.tolist(), rows[2:].T.tolist()]}), file)
+        wanted = [f"column v, row {i // 2}, series 0 and on, value {i % 2}" for i in (0, 1, 2, 3)] + [
+            "column v, row 1, series 0 and on, value 2"
+        ]
+    elif kind == "deeper.arrow":
+        nested = pa.table({"v": [[rows[:2].T.tolist(), rows[2:].T.tolist()]]})
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, nested.schema) as out:
+            out.write_table(nested)
+        wanted = [f"column v, row 0, series {0 if i < 2 else 400} and on, value {i if i < 2 else i - 2}" for i in range(5)]
+    elif kind == "table.parquet":
+        pq.write_table(pa.table({f"t{i}": column for i, column in enumerate(rows.T)}), file)
+        wanted = [f"row {i}" for i in range(5)]
+    else:  # as the series of M4 are published: a name, then values
+        head = "id," + ",".join(f"V{i}" for i in range(400)) + "\n" if kind == "table.csv" else ""
+        file.write_text(head + "".join((f"H{i}," if head else "") + ",".join(map(repr, row.tolist())) + "\n" for i, row in enumerate(rows)))
+        wanted = [f"row {i}" for i in range(5)]
+    tests = channels(TESTS[:5])
+    found = {match.channel: match.series for match in search(Index.of(tests), tests, [file], Seen())}
+    assert [found.get(i) for i in range(5)] == wanted
+
+
+def test_truth_values_and_columns_beside_lists_are_read(tmp_path: Path) -> None:
+    x = np.arange(30.0)
+    pq.write_table(pa.table({"about": [[1.0, 2.0]] * 30, "value": x, "open": x > 4}), tmp_path / "a.parquet")
+    assert names_of(tmp_path / "a.parquet")[-2:] == ["column value", "column open"]
+    np.save(tmp_path / "a.npy", x > 4)
+    (part,) = read_corpus(tmp_path / "a.npy")
+    np.testing.assert_array_equal(part.values, x > 4)
+
+
+@pytest.mark.parametrize("text", ["1,234.5", "12.5%", "$7.25", "3,5", "-1'000"])
+def test_numbers_as_people_write_them_are_refused(text: str, tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("w", newline="") as out:
+        csv.writer(out).writerows([["n", "a"], *([i, text] for i in range(9)), [9, "7"]])
+    with pytest.raises(DataError, match="column a holds numbers written as"):
+        list(read_corpus(tmp_path / "a.csv"))
+    (tmp_path / "b.csv").write_text("day,version,value\n" + "03.04.2024,1.2.3,5\n" * 9)
+    assert names_of(tmp_path / "b.csv") == ["column value"]
+
+
+def test_records_and_complex_numbers_are_refused(tmp_path: Path) -> None:
+    for array in (np.zeros(30, [("a", "f8"), ("b", "i4")]), np.zeros(30, np.complex128)):
+        np.savez(tmp_path / "a.npz", x=np.arange(30.0), y=array)
+        with pytest.raises(DataError, match=r"array y, got .*wanted an array of real numbers"):
+            list(read_corpus(tmp_path / "a.npz"))
 
 
 def test_links_are_followed_once_and_other_kinds_are_named(tmp_path: Path) -> None:

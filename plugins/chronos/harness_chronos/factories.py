@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness import Unavailable, UsageError
-from harness_chronos.settings import above_zero, power_of_two, whole
+from harness import Unavailable
+from harness.parameters import positive, truth, whole
+from harness_chronos.settings import power_of_two
 from harness_chronos.training import training_of
 
 __all__ = ["any_kind", "bolt", "chronos2", "t5"]
@@ -33,9 +34,9 @@ def t5(name: str, source: str) -> Callable[..., Any]:
         """Args: see the plugin's README."""
         together = power_of_two(name, "rows", rows, MOST_ROWS, 1 if device == "cpu" else 16)  # a CPU is busy with the samples of one window
         sampling: dict[str, Any] = {
-            "temperature": above_zero(name, "temperature", temperature),
-            "top_k": None if top_k is None else whole(name, "top_k", top_k, 1, 10**6, 1),
-            "top_p": above_zero(name, "top_p", top_p, 1),
+            "temperature": None if temperature is None else positive(name, "temperature", temperature),
+            "top_k": None if top_k is None else whole(name, "top_k", top_k, most=10**6),
+            "top_p": None if top_p is None else positive(name, "top_p", top_p, 1),
         }
         samples = whole(name, "num_samples", num_samples, 1, 10_000, 0)
         from harness_chronos.load import load
@@ -81,8 +82,7 @@ def chronos2(name: str, source: str, joint: bool = False, cross: bool = False) -
         """Args: see the plugin's README."""
         together = whole(name, "rows", rows, 1, MOST_ROWS, CROSS) if cross else power_of_two(name, "rows", rows, MOST_ROWS, 0)
         training = training_of(name, adapter, learning_rate, max_steps, batch_size)
-        if not isinstance(covariates, bool):
-            raise UsageError(f"{name}: covariates got {covariates!r}; wanted true or false")
+        truth(name, "covariates", covariates)
         from harness_chronos.chronos2 import Chronos2
         from harness_chronos.load import load
 
@@ -120,8 +120,7 @@ def any_kind(name: str) -> Callable[..., Any]:
             raise Unavailable(f"{name} has no weights of its own; give a folder: -M {name}:weights=FOLDER. Others: harness weights list")
         together = power_of_two(name, "rows", rows, MOST_ROWS, 0)
         samples = whole(name, "num_samples", num_samples, 1, 10_000, 0)
-        if not isinstance(covariates, bool):
-            raise UsageError(f"{name}: covariates got {covariates!r}; wanted true or false")
+        truth(name, "covariates", covariates)
         from harness_chronos.bolt import ChronosBolt
         from harness_chronos.chronos2 import Chronos2
         from harness_chronos.load import KINDS, load

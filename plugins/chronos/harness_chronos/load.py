@@ -9,7 +9,6 @@ random numbers in the place of missing tensors.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,8 @@ from safetensors import safe_open
 from transformers.utils import logging as transformers_logging
 
 from harness import UsageError
+from harness.mappings import read_object
+from harness.parameters import check_device, check_gpu
 from harness.weights import weights_folder
 
 __all__ = ["DTYPES", "KINDS", "kind_of", "load", "quiet"]
@@ -47,7 +48,7 @@ def load(weights: str, source: str, model: str, wanted: tuple[str, ...], device:
     """
     if dtype not in DTYPES:
         raise UsageError(f"{model}: dtype got {dtype!r}; wanted {' or '.join(DTYPES)}")
-    _check_device(device, model)
+    check_gpu(model, check_device(model, device))
     if not isinstance(weights, str):
         raise UsageError(f"{model}: weights got {weights!r}; wanted the path of a folder")
     path = weights_folder(weights, source=source, model=model).absolute()
@@ -90,11 +91,8 @@ def kind_of(folder: Path, model: str) -> str:
     if not (folder / "config.json").is_file() or not named:
         inside = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise UsageError(f"{model}: {folder} holds {inside}; {wanted}")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{model}: {folder / 'config.json'} cannot be read: {error}; {wanted}") from None
-    if not isinstance(config, dict) or not isinstance(config.get("chronos_config"), dict):
+    config = read_object(folder / "config.json", model, wanted.removeprefix("wanted "))
+    if not isinstance(config.get("chronos_config"), dict):
         raise UsageError(f"{model}: {folder / 'config.json'} has no chronos_config: it is no Chronos; {wanted}")
     if "auto_map" in config:
         raise UsageError(f"{model}: {folder / 'config.json'} names code to be run (auto_map), and none is; take that entry out")
@@ -105,13 +103,6 @@ def kind_of(folder: Path, model: str) -> str:
             f"pip install -U chronos-forecasting"
         )
     return str(name)
-
-
-def _check_device(device: str, model: str) -> None:
-    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise UsageError(f"{model}: device got {device!r}; wanted cpu, cuda or cuda:0")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise UsageError(f"{model}: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
 
 
 def _cuda(device: str) -> list[torch.device]:

@@ -9,24 +9,12 @@ import warnings
 from collections.abc import Iterator
 
 from harness import UsageError
+from harness.parameters import whole
 
-__all__ = ["above_zero", "beyond", "power_of_two", "whole"]
+__all__ = ["beyond", "power_of_two"]
 
 ADVICE = "We recommend keeping prediction length"
 """How the library's warning begins where a horizon is longer than it was trained for. `beyond` puts it in the notes."""
-
-
-def whole(model: str, name: str, value: object, low: int, high: int, default: int) -> int:
-    """A whole number of a parameter; None is the default.
-
-    Raises:
-        UsageError: anything else.
-    """
-    if value is None:
-        return default
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise UsageError(f"{model}: {name} got {value!r}; wanted a whole number from {low} to {high}")
-    return value
 
 
 def power_of_two(model: str, name: str, value: object, high: int, default: int) -> int:
@@ -39,20 +27,6 @@ def power_of_two(model: str, name: str, value: object, high: int, default: int) 
     if found & (found - 1):
         raise UsageError(f"{model}: {name} got {value!r}; wanted a power of two, as in 8: others would make a forecast depend on its place")
     return found
-
-
-def above_zero(model: str, name: str, value: object, high: float = math.inf) -> float | None:
-    """A number of a parameter; None stays None.
-
-    Raises:
-        UsageError: no number, or not above 0, or more than `high`.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= high:
-        most = "" if high == math.inf else f", at most {high:g}"
-        raise UsageError(f"{model}: {name} got {value!r}; wanted a number above 0{most}")
-    return float(value)
 
 
 @contextlib.contextmanager

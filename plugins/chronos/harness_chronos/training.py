@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from harness import UsageError
-from harness_chronos.settings import above_zero, whole
+from harness.parameters import positive, whole
 
 __all__ = ["Training", "training_of"]
 
@@ -44,10 +44,9 @@ def training_of(model: str, adapter: object, learning_rate: object, max_steps: o
     if match is None or (match[2] is not None and (not match[1] or int(match[2]) < 1)):
         raise UsageError(f"{model}: adapter got {adapter!r}; wanted lora, lora:RANK as in lora:16, or nothing to train all weights")
     rank = int(match[2] or 0) if match[1] else None
-    rate = above_zero(model, "learning_rate", learning_rate, 10)
     return Training(
         rank,
-        RATES[match[1] or ""] if rate is None else rate,
+        RATES[match[1] or ""] if learning_rate is None else positive(model, "learning_rate", learning_rate, 10),
         whole(model, "max_steps", max_steps, 1, 10**7, STEPS),
         whole(model, "batch_size", batch_size, 1, 4096, BATCH_SIZE),
     )

@@ -2,11 +2,9 @@
 
 Axes: W held-out windows, V variates, C covariates, L steps of an item, Q quantile levels, h steps ahead.
 
-- The newest steps of each item are held out: the horizon, or a quarter of the item where that is shorter; several horizons of each where
-  there are few items. No training window reaches into them.
-- The tuned weights are taken only where their mean gain on the held-out windows, in quantile loss, is above two standard errors: the larger
-  of that over windows and that over the means of items and of windows as far from the end. Else the weights are those before, and the
-  notes say so. A single window decides nothing.
+- The newest steps of each item are held out by `harness.holdout`. No training window reaches into them.
+- The tuned weights are taken only where their gain on the held-out windows, in quantile loss, passes `harness.holdout.Gate`. Else the
+  weights are those before, and the notes say so.
 - Random numbers come from the seed, on one thread, and the global streams are as before. A budget in time gives other weights on another
   machine; its learning rate is constant, while one in steps falls to zero.
 - The library trains a copy. What it writes goes to a folder that is gone afterwards. Low-rank factors are merged into the weights.
@@ -15,7 +13,6 @@ Axes: W held-out windows, V variates, C covariates, L steps of an item, Q quanti
 from __future__ import annotations
 
 import contextlib
-import math
 import random
 import tempfile
 import time
@@ -31,7 +28,8 @@ from transformers.trainer_callback import TrainerCallback
 
 from harness import Batch, Unsupported, UsageError
 from harness.budget import Budget, parse_budget
-from harness.forecast import F64, I64
+from harness.forecast import F64
+from harness.holdout import Gate, HoldOut
 from harness.threads import one_thread
 from harness_chronos.items import Item, parts_of, prepared
 from harness_chronos.load import quiet
@@ -40,12 +38,9 @@ from harness_chronos.settings import ADVICE
 if TYPE_CHECKING:
     from harness_chronos.chronos2 import Chronos2
 
-__all__ = ["standard_error", "tune"]
+__all__ = ["tune"]
 
-ENOUGH, MOST = 64, 8
-"""Held-out windows; of fewer items than that several are taken of each, at most so many and an eighth of the item."""
 MOST_HELD = 256
-MARGIN = 2.0
 ENDLESS = 10**6
 """Steps of a training that a time ends."""
 LAYERS = [
@@ -60,16 +55,15 @@ LAYERS = [
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """The history [V + C, L] of an item, and how its end is held out: `held` windows of h steps."""
+    """The history [V + C, L] of an item, which is trained on up to the step `end`."""
 
     item: Item
     past: Tensor
-    h: int
-    held: int
+    end: int
 
     @property
     def train(self) -> Tensor:
-        return self.past[:, : self.past.shape[1] - self.held * self.h]
+        return self.past[:, : self.end]
 
 
 @one_thread()
@@ -95,75 +89,53 @@ def tune(model: Chronos2, train: Batch, budget: str, seed: int, mode: str) -> tu
     notes: dict[str, object] = {"mode": mode, "trained": how.adapter or "all weights", "learning rate": how.learning_rate}
     if not limit.reproducible:
         notes["reproducible"] = "no: the budget is a time"
-    series = list(_series(model, train))
-    lengths = [each.train.shape[1] for each in series]
-    ahead = min(train.horizon, pipeline.model_prediction_length, int(np.median(lengths)) // 2 if lengths else 0)
+    series, held = _series(model, train)
+    held = held.some(MOST_HELD, np.random.default_rng(seed))
+    learning = [series[k] for k in np.flatnonzero(held.end < held.whole)]
+    half = int(np.median([each.end for each in learning])) // 2 if learning else 0
+    ahead = min(train.horizon, pipeline.model_prediction_length, half)
     if ahead < 1:
-        return pipeline, notes | {"kept": "the weights before", "why": "no series is long enough to learn from", "steps": 0}
-    held = _held(series, seed)
-    before = _losses(model, pipeline, series, held)
-    usable = np.isfinite(before)
-    if usable.sum() < 2:
-        return pipeline, notes | {"kept": "the weights before", "why": "there are not two windows to judge a training by", "steps": 0}
+        return pipeline, notes | {"kept": "base", "why": "no series is long enough to learn from", "steps": 0}
+    gate = Gate(_losses(model, pipeline, series, held), held.groups)
+    if gate.windows < 2:
+        return pipeline, notes | gate.verdict().notes | {"steps": 0}
     with _seeded(seed, pipeline.model.device):
-        tuned, steps = _fit(model, [each for each in series if each.train.shape[1] >= 2 * ahead], ahead, limit, seed, begun)
-    after = _losses(model, tuned, series, held)
-    notes |= {"steps": steps, "series": len(series), "held-out windows": int(usable.sum()), "seconds": round(time.monotonic() - begun, 3)}
-    if not np.isfinite(after[usable]).all():
-        return pipeline, notes | {"kept": "the weights before", "why": "the tuned ones forecast no numbers"}
-    gains = (before - after)[usable]
-    gain, error = float(gains.mean()), standard_error(gains, held[usable])
-    notes |= {
-        "loss before": float(before[usable].mean()),
-        "loss after": float(after[usable].mean()),
-        "standard error of the gain": error,
-    }
-    if gain > MARGIN * error:
-        return tuned, notes | {"kept": "the tuned weights"}
-    why = f"on the held-out windows the tuned ones are not better by {MARGIN:g} standard errors"
-    return pipeline, notes | {"kept": "the weights before", "why": why}
+        tuned, steps = _fit(model, [each for each in learning if each.end >= 2 * ahead], ahead, limit, seed, begun)
+    gate.look(_losses(model, tuned, series, held))
+    verdict = gate.verdict()
+    notes |= {"steps": steps, "series": len(learning), **verdict.notes, "seconds": round(time.monotonic() - begun, 3)}
+    return tuned if verdict.kept else pipeline, notes
 
 
-def _series(model: Chronos2, train: Batch) -> Iterator[Series]:
-    """The items of a training part that have a step to hold out."""
+def _series(model: Chronos2, train: Batch) -> tuple[list[Series], HoldOut]:
+    """The items of a training part, and what is held out of them; places are steps of an item."""
     parts = parts_of(train, None, model.covariates)
     items = list(parts.items(model.joint))
-    for item in items:
+    length = np.array([int(parts.target.lengths[item.windows].max()) for item in items], np.int64)
+    held = HoldOut.of(np.zeros_like(length), length, train.horizon)
+    series = []
+    for item, first, end in zip(items, length.tolist(), held.end.tolist(), strict=True):
         past = parts.context(item)
-        first = int(parts.target.lengths[item.windows].max())  # covariates may begin earlier
-        past = past[:, past.shape[1] - first :]
-        h = min(train.horizon, first // 4)
-        if h < 1:
-            continue
-        held = max(1, min(ENOUGH // len(items), MOST, first // 8 // h))
-        yield Series(item, past, h, held)
+        series.append(Series(item, past[:, past.shape[1] - first :], end))  # covariates may begin earlier
+    return series, held
 
 
-def _held(series: Sequence[Series], seed: int) -> I64:
-    """The held-out windows [W, 2]: which series, and how many windows lie behind it; some of them by the seed where there are too many."""
-    every = np.array([(k, back) for k, each in enumerate(series) for back in range(each.held)], np.int64).reshape(-1, 2)
-    if len(every) <= MOST_HELD:
-        return every
-    return every[np.sort(np.random.default_rng(seed).permutation(len(every))[:MOST_HELD])]
-
-
-def _losses(model: Chronos2, pipeline: Any, series: Sequence[Series], held: I64) -> F64:
+def _losses(model: Chronos2, pipeline: Any, series: Sequence[Series], held: HoldOut) -> F64:
     """The mean quantile loss of each held-out window [W], in units of the spread of its context; NaN where it has no label."""
     levels = np.array(pipeline.quantiles)[:, None]  # [Q, 1]
     losses = np.full(len(held), np.nan)
-    for at, (k, back) in enumerate(held.tolist()):
-        each = series[k]
-        cut = each.past.shape[1] - (back + 1) * each.h
+    for at, (k, cut, end) in enumerate(zip(held.series.tolist(), held.origin.tolist(), held.limit.tolist(), strict=True)):
+        each, h = series[k], end - cut
         variates = len(each.item.windows)
-        context, label = each.past[:, max(0, cut - model.context) : cut], each.past[:variates, cut : cut + each.h].numpy()
+        context, label = each.past[:, max(0, cut - model.context) : cut], each.past[:variates, cut:end].numpy()
         seen = torch.isfinite(context[:variates]).any(dim=1).numpy()  # [V]
         if not seen.all() or not np.isfinite(label).any():
             continue  # a variate that begins later: the library would make up a scale for it
-        future = torch.full((each.item.size, each.h), torch.nan)
+        future = torch.full((each.item.size, h), torch.nan)
         for row in range(each.item.size - len(each.item.known), each.item.size):
-            future[row] = each.past[row, cut : cut + each.h]
+            future[row] = each.past[row, cut:end]
         with torch.random.fork_rng(devices=[]):
-            q = pipeline.predict([prepared(context, future, each.item)], each.h, batch_size=each.item.size)[0].numpy()  # [V, Q, h]
+            q = pipeline.predict([prepared(context, future, each.item)], h, batch_size=each.item.size)[0].numpy()  # [V, Q, h]
         spread = np.nanstd(context[:variates].double().numpy(), axis=1)
         size = np.nanmax(np.abs(context[:variates].double().numpy()), axis=1)
         unit = np.where(spread > 1e-6 * size, spread, np.where(size > 0, size, 1.0))  # [V]
@@ -171,26 +143,6 @@ def _losses(model: Chronos2, pipeline: Any, series: Sequence[Series], held: I64)
         there = np.isfinite(label)[:, None] & np.ones_like(levels, np.bool_)
         losses[at] = np.mean((2 * np.maximum(levels * gap, (levels - 1) * gap))[there]) if np.isfinite(q).all() else np.inf
     return losses
-
-
-def standard_error(gains: F64, groups: I64) -> float:
-    """Of the mean gain [W]: the largest of that over windows and those over the means of groups; infinite for one window.
-
-    Windows of one series, and of one time, move together. (The rule of the plugin ttm.)
-
-    Args:
-        groups: [W, 2] by each column the windows are grouped; one that makes a single group says nothing.
-    """
-    if len(gains) < 2:
-        return math.inf
-    errors = []
-    for labels in (np.arange(len(gains)), *groups.T):
-        _, group = np.unique(labels, return_inverse=True)
-        number = int(group.max()) + 1
-        if number > 1:
-            apart = np.bincount(group, gains - gains.mean())  # sums over groups, which weigh by their size
-            errors.append(float(np.sqrt((apart**2).sum() * number / (number - 1)) / len(gains)))
-    return max(errors)
 
 
 class Watch(TrainerCallback):

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness import Batch, Forecast, Unsupported
 from harness.forecast import F32, F64
-from harness_ensemble.names import ETA, check, read_members
+from harness_ensemble.names import ETA, check, one_spelling, read_members
 
 if TYPE_CHECKING:
     from harness.stored import Stored
@@ -59,11 +59,8 @@ class Ensemble:
 
     @staticmethod
     def canonical_params(**params: Any) -> dict[str, Any]:
-        """The parameters in one spelling: members sorted and joined by +, what has its usual value left out."""
-        check(params.get("how", "median"), params.get("eta", ETA))
-        usual = {"how": "median", "eta": ETA}
-        kept = {name: value for name, value in params.items() if name not in usual or value != usual[name]}
-        return {**kept, "of": "+".join(read_members(params["of"]))} if "of" in params else kept
+        """The parameters in one spelling; see `harness_ensemble.names.one_spelling`."""
+        return one_spelling(params)
 
     def use(self, stored: Stored) -> None:
         """Take the members' forecasts on the task that comes next."""

@@ -15,6 +15,7 @@ import numpy as np
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import Budget, parse_budget
 from harness.errors import ForecastError, suggest
+from harness.parameters import check_device, check_gpu
 from harness.targets import load_target
 from harness.threads import one_thread
 
@@ -41,11 +42,10 @@ class Adapter:
     """
 
     def __init__(self, target: str, weights: str = "", device: str = "cpu", **parameters: Any) -> None:
-        from harness_gluonts.model import check_device
         from harness_gluonts.quiet import library
 
         self.target, self.name, self.device, self.parameters = target, f"gluonts:{target}", device, parameters
-        check_device(self.name, device)
+        check_gpu(self.name, check_device(self.name, device))
         library()
         self.kind = load_target(target)
         self.notes: dict[str, Any] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
 from harness.errors import suggest
 from harness.forecast import I64
+from harness.holdout import hold_out
+from harness.parameters import check_device, check_gpu, choice, truth, whole
 from harness.threads import one_thread
 from harness_gluonts.cards import OWN, Card
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from harness_gluonts.data import Entry
     from harness_gluonts.forecaster import Forecaster
 
-__all__ = ["Network", "check_device"]
+__all__ = ["Network"]
 
 MOST_HELD = 1024
-"""Series whose last horizon is looked at after each epoch."""
+"""Held-out windows that are looked at after each epoch."""
 DISTRIBUTIONS = {
     "student_t": "StudentTOutput",
     "normal": "NormalOutput",
@@ -32,21 +33,6 @@ DISTRIBUTIONS = {
 }
 """Those that can be named; each has quantiles."""
 NETWORKS = {"discrete": "DeepNPTSNetworkDiscrete", "smooth": "DeepNPTSNetworkSmooth"}
-
-
-def check_device(model: str, device: Any) -> None:
-    """Refuse what is no device, and a GPU that is not there.
-
-    Raises:
-        UsageError: says what was got.
-    """
-    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise UsageError(f"{model}: device got {device!r}; wanted cpu, cuda or cuda:0")
-    if device != "cpu":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UsageError(f"{model}: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
 
 
 class Network:
@@ -58,8 +44,8 @@ class Network:
         card: which.
         weights: a folder that a trained one was saved to, "" = none. Mode "full" starts untrained all the same.
         max_epochs, num_batches_per_epoch: how long to train without a budget; gluonts' 100 epochs of 50 batches (100 for deepnpts).
-        validation: hold the last horizon of each long enough series out, and keep the epoch that forecasts it best; else the one with the
-            lowest training loss, as for deepnpts.
+        validation: hold the last horizons of each long enough series out, as `harness.holdout` does, and keep the epoch that forecasts
+            them best; else the one with the lowest training loss, as for deepnpts.
         use_covariates: use those of the task that the model can.
         device: cpu, cuda, cuda:1.
         others: the estimator's own parameters, None for what suits the data or the library's default.
@@ -81,7 +67,7 @@ class Network:
         self._check()
         from harness_gluonts.quiet import library
 
-        check_device(card.name, self.device)
+        check_gpu(card.name, check_device(card.name, self.device))
         library()
         self._estimator({**self.given, **({"context_length": 8} if "context_length" in self.given else {})}, "D", 2, (0, 0))
         self.loaded: Forecaster | None = None
@@ -99,17 +85,16 @@ class Network:
         """Refuse values of our own parameters that make no sense, and names that are not of the lists."""
         name = self.card.name
         for key, value in (("max_epochs", self.max_epochs), *((k, self.given.get(k)) for k in ("num_batches_per_epoch", "batch_size"))):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise UsageError(f"{name}: {key} got {value!r}; wanted a whole number of at least 1")
+            if value is not None:
+                whole(name, key, value)
         for key, value in (("validation", self.validation), ("use_covariates", self.use_covariates)):
-            if not isinstance(value, bool):
-                raise UsageError(f"{name}: {key} got {value!r}; wanted true or false")
+            truth(name, key, value)
         if not isinstance(self.weights, str):
             raise UsageError(f"{name}: weights got {self.weights!r}; wanted the path of a folder that a trained model was saved to")
         for key, choices in (("distr_output", DISTRIBUTIONS), ("network_type", NETWORKS)):
             value = self.given.get(key)
-            if value is not None and value not in choices:
-                raise UsageError(f"{name}: {key} got {value!r}; wanted one of {', '.join(choices)}.{suggest(str(value), choices)}")
+            if value is not None:
+                choice(name, key, value, choices)
 
     def _agree(self, learnt: Any) -> None:
         """Refuse parameters that the weights were not trained with."""
@@ -183,7 +168,7 @@ class Network:
                 plan.epochs,
             )
             data = entries(used, rows=rows, past=past, known=known, horizon=0)
-            held = self._hold_out(data, train.horizon) if self.validation and card.name != "deepnpts" else []
+            held = self._hold_out(data, rows, used, seed) if self.validation and card.name != "deepnpts" else []
             options = None if card.name == "deepnpts" else training.trainer_options(self.device, "", plan)
             predictor, facts = training.train(made, data, held, options)
             import torch
@@ -228,17 +213,19 @@ class Network:
             )
 
     @staticmethod
-    def _hold_out(data: list[Entry], horizon: int) -> list[Entry]:
-        """Shorten by a horizon, in place, the series that have two and more left; return these as they were, to be validated on."""
-        long = [index for index, entry in enumerate(data) if len(entry["target"]) > 3 * horizon]
-        held = [dict(data[index]) for index in long[:: max(1, -(-len(long) // MOST_HELD))]]
-        for index in long:
-            entry = dict(data[index])
-            for name in ("target", "past_feat_dynamic_real", "feat_dynamic_real"):
-                if name in entry:
-                    entry[name] = entry[name][..., :-horizon]
-            data[index] = entry
-        return held
+    def _hold_out(data: list[Entry], rows: list[int], train: Batch, seed: int) -> list[Entry]:
+        """Shorten the entries `data` of some `rows`, in place, by what is held out; return an entry up to the end of each held-out window.
+
+        The library looks at whole horizons only.
+        """
+        among = np.isin(np.arange(len(train)), rows)
+        held = hold_out(train.contexts, train.horizon, among, least=train.horizon).some(MOST_HELD, np.random.default_rng(seed % 2**64))
+        first, place = train.contexts.offsets[:-1], dict(zip(rows, range(len(rows)), strict=True))
+        steps = (held.limit - first[held.series]).tolist()
+        windows = [_shortened(data[place[row]], high) for row, high in zip(held.series.tolist(), steps, strict=True)]
+        for index, high in enumerate((held.end - first)[rows].tolist()):
+            data[index] = _shortened(data[index], high)
+        return windows
 
     def _estimator(self, arguments: dict[str, Any], freq: str, horizon: int, covariates: tuple[int, int], epochs: int = 1) -> Any:
         """The library's estimator."""
@@ -266,6 +253,12 @@ class Network:
             "past_dynamic_dims": [1] * past or None,
         }
         return training.build(kind, self.card.name, {**{key: value for key, value in offered.items() if key in takes}, **made})
+
+
+def _shortened(entry: Entry, steps: int) -> Entry:
+    """The first steps of an entry."""
+    values = ("target", "past_feat_dynamic_real", "feat_dynamic_real")
+    return {name: value[..., :steps] if name in values else value for name, value in entry.items()}
 
 
 def predictor_context(predictor: Any) -> int:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import UsageError
 from harness.errors import describe
+from harness.mappings import read_object
 from harness_gluonts.data import Scale
 from harness_gluonts.quiet import library, quiet
 
@@ -136,17 +137,11 @@ def _embeddings(predictor: Any) -> list[Any]:
     return [embedder.weight for embedder in listed]
 
 
-def _json(folder: Path, name: str) -> Any:
+def _json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     if not path.is_file():
         raise UsageError(f"weights={folder}: there is no file {path}; wanted a folder that a trained model was saved to: --save-models")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise UsageError(f"{path} cannot be read: {describe(error)}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} holds a {type(found).__name__}; wanted an object")
-    return found
+    return read_object(path)
 
 
 def _predictor(folder: Path, model: str, own: str) -> Any:

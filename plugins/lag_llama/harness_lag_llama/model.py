@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import Batch, Forecast, UsageError
+from harness import Batch, Forecast
 from harness.budget import parse_budget
-from harness.errors import suggest
 from harness.forecast import F32, F64
+from harness.parameters import check_device, check_gpu, choice, positive, truth, whole
 from harness.threads import one_thread
 from harness.weights import weights_folder
 from harness_lag_llama.cards import LONGEST, NAME, WEIGHTS
@@ -56,15 +56,12 @@ class LagLlama:
         max_steps: int = 100,
         device: str = "cpu",
     ) -> None:
-        _whole("context", context, LONGEST)
-        _whole("num_samples", num_samples, 10_000)
-        _whole("max_steps", max_steps, 10**6)
-        if rope not in ROPE:
-            raise UsageError(f"{NAME}: rope got {rope!r}; wanted {', '.join(ROPE)}.{suggest(str(rope), ROPE)}")
-        if not isinstance(kv_cache, bool):
-            raise UsageError(f"{NAME}: kv_cache got {kv_cache!r}; wanted true or false")
-        if isinstance(learning_rate, bool) or not isinstance(learning_rate, float | int) or not 0 < learning_rate < 1:
-            raise UsageError(f"{NAME}: learning_rate got {learning_rate!r}; wanted a number between 0 and 1, such as 0.0001")
+        for name, value, most in (("context", context, LONGEST), ("num_samples", num_samples, 10_000), ("max_steps", max_steps, 10**6)):
+            whole(NAME, name, value, most=most)
+        choice(NAME, "rope", rope, ROPE)
+        truth(NAME, "kv_cache", kv_cache)
+        positive(NAME, "learning_rate", learning_rate, 1)
+        check_device(NAME, device)
         path = weights_folder(weights, source=WEIGHTS, model=NAME)
         self.context, self.num_samples, self.rope, self.kv_cache = context, num_samples, rope, kv_cache
         self.learning_rate, self.max_steps, self.device = float(learning_rate), max_steps, device
@@ -72,12 +69,8 @@ class LagLlama:
 
         from harness_lag_llama.weights import load
 
-        network = load(path)
-        try:
-            self.network: Network = network.to(device)
-        except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
-            said = str(error).splitlines()[0]
-            raise UsageError(f"{NAME}: torch cannot use device {device!r}: {said}; use device=cpu") from None
+        check_gpu(NAME, device)
+        self.network: Network = load(path).to(device)
 
     @property
     def past(self) -> int:
@@ -162,8 +155,3 @@ def cleaned(values: F32, seen: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[F32
 
     seen = seen & np.isfinite(values)
     return np.clip(np.where(seen, values, np.float32(0)), -LARGEST, LARGEST).astype(np.float32), seen
-
-
-def _whole(name: str, value: object, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise UsageError(f"{NAME}: {name} got {value!r}; wanted a whole number from 1 to {most}")

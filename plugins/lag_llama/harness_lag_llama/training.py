@@ -5,9 +5,8 @@ Axes: N windows, L past steps, C context, h steps of a target, K lags, W held-ou
 - The loss is the authors': the negative log-likelihood of each next value, over the context and the target, given the true values
   before it. The scaling is that of the past of the window. Windows without an interquartile range are left out: likelihood has no bound
   there.
-- The newest steps of each series are held out. The weights with the best likelihood of their targets are kept. Where the mean gain over the
-  weights that the training started from is not above two standard errors (over windows, or over series where that is more), those are
-  returned as they were, and the notes say so.
+- The newest steps of each series are held out. The weights with the best likelihood of their targets are kept where their gain passes
+  `harness.holdout.Gate`; else those that the training started from are returned as they were, and the notes say so.
 - Adam, a tenth of the steps to rise to the learning rate, then half a cosine down. The network has no dropout, and windows are drawn from
   the seed, so a budget of steps gives the same bits again on the CPU; one of seconds does not, and the notes say so.
 
@@ -27,13 +26,14 @@ import torch
 from torch import Tensor, nn
 
 from harness import Batch
-from harness.forecast import F64, I64
+from harness.forecast import F64
+from harness.holdout import Gate
 from harness_lag_llama.model import cleaned
 from harness_lag_llama.network import Network, Parameters
 from harness_lag_llama.sampling import LEAST_SCALE, Scaling, tokens
 from harness_lag_llama.windows import Series, Windows
 
-__all__ = ["Plan", "gained", "log_likelihood", "train"]
+__all__ = ["Plan", "log_likelihood", "train"]
 
 ROWS = 32
 """Windows of a step."""
@@ -42,7 +42,6 @@ LONGEST = 64
 CHECKS = 10
 WARM = 0.1
 STEEPEST = 1.0
-MARGIN = 2.0
 FARTHEST = 1e3
 """Scaled targets are cut here: one jump out of a flat past must not decide where the weights go."""
 
@@ -68,27 +67,24 @@ def train(base: Network, data: Batch, plan: Plan, seed: int) -> tuple[Network, d
     """
     begun, context = time.monotonic(), plan.context
     facts: dict[str, Any] = {} if plan.seconds is None else {"reproducible": "no: the budget is a time"}
-    series = Series(data, min(data.horizon, LONGEST), context, context + max(base.shape.lags))
+    series = Series(data, min(data.horizon, LONGEST), context, context + max(base.shape.lags), seed)
     if not len(series.rows):
         return base, facts | {"kept": "base", "why": "no series has eight observed values", "steps": 0}
     held = [Problem(part, base, plan) for part in parts(series.held_out())]
-    first = judged(base, held)
-    if np.isfinite(first).sum() < 2:
-        return base, facts | {"kept": "base", "why": "fewer than two held-out windows can be judged by", "steps": 0}
+    gate = Gate(judged(base, held), series.held.groups)
+    if gate.windows < 2:
+        return base, facts | gate.verdict().notes | {"steps": 0}
 
     network, rng = copy.deepcopy(base), np.random.default_rng([seed % 2**64, 84])
     optimizer = torch.optim.Adam(network.parameters(), lr=plan.rate)
-    best, state, losses = first, None, [float(np.nanmean(first))]
-    step, looked, astray = 0, 0, False
+    step, looked, astray, state = 0, 0, False, None
     while True:
         used = step / plan.steps if plan.seconds is None else (time.monotonic() - begun) / plan.seconds
         over = astray or (used >= 1 and step > 0)
         if step and (over or used * CHECKS >= looked + 1):
             looked = int(used * CHECKS)
-            now = judged(network, held)
-            losses.append(float(np.nanmean(now)))
-            if losses[-1] < float(np.nanmean(best)):
-                best, state = now, {name: value.clone() for name, value in network.state_dict().items()}
+            if gate.look(judged(network, held)):
+                state = {name: value.clone() for name, value in network.state_dict().items()}
         if over:
             break
         for group in optimizer.param_groups:
@@ -100,21 +96,17 @@ def train(base: Network, data: Batch, plan: Plan, seed: int) -> tuple[Network, d
         if not astray:
             optimizer.step()
             step += 1
-    gain, error = gained(first - best, series.held[:, 0])
-    kept = state is not None and gain > MARGIN * error
+    verdict = gate.verdict()
     facts |= {
         "steps": step,
         "learning rate": plan.rate,
-        "held-out windows": int(np.isfinite(first).sum()),
-        "held-out losses": [round(loss, 6) for loss in losses],
-        "gain": round(gain, 6),
-        "standard error of the gain": round(error, 6),
-        "kept": "tuned" if kept else "base",
+        "held-out losses": [round(loss, 6) for loss in gate.losses],
+        **verdict.notes,
     }
     if astray:
         facts["astray"] = f"after step {step}; the best weights before it were judged"
-    if state is None or not kept:
-        return base, facts | {"why": f"no look at the held-out windows was better by more than {MARGIN:g} standard errors"}
+    if state is None or not verdict.kept:
+        return base, facts
     network.load_state_dict(state)
     return network, facts
 
@@ -170,24 +162,6 @@ def judged(network: Network, held: list[Problem]) -> F64:
         out.append(torch.where(count > 0, mean, torch.nan).cpu().numpy())
     result: F64 = np.concatenate(out)
     return result
-
-
-def gained(gains: F64, series: I64) -> tuple[float, float]:
-    """The mean gain over windows [W], and its standard error: over windows, or over their series where that is larger.
-
-    Infinite for a single window. NaN is a window that does not count.
-    """
-    seen = np.isfinite(gains)
-    gains, series = gains[seen], series[seen]
-    if len(gains) < 2:
-        return 0.0, math.inf
-    errors = []
-    for labels in (np.arange(len(gains)), series):
-        _, group, count = np.unique(labels, return_inverse=True, return_counts=True)
-        if len(count) > 1:
-            apart = np.bincount(group, gains - gains.mean())  # sums over groups, which weigh by their size
-            errors.append(float(np.sqrt((apart**2).sum() * len(count) / (len(count) - 1)) / len(gains)))
-    return float(gains.mean()), max(errors)
 
 
 def schedule(progress: float) -> float:

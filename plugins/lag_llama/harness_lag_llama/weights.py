@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import UsageError
+from harness.mappings import read_object
 from harness_lag_llama.checkpoint import read
 from harness_lag_llama.lags import LAGS
 from harness_lag_llama.network import CALENDAR, STATIC, Network, Shape
@@ -112,11 +113,8 @@ def _from_checkpoint(file: Path, found: Mapping[str, Any]) -> tuple[dict[str, Te
 
 def _config(file: Path) -> Shape:
     """The sizes in config.json."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"lag-llama: {file} cannot be read: {error}; wanted it beside the weights, as save() writes it") from None
-    if not isinstance(found, dict) or found.get("model_type") != KIND:
+    found = read_object(file, "lag-llama", "it beside the weights, as save() writes it")
+    if found.get("model_type") != KIND:
         raise UsageError(f"lag-llama: {file} is not the configuration of a Lag-Llama; wanted model_type {KIND!r}")
     for name, wanted in (("scaling", "robust"), ("distribution", "student_t")):
         if found.get(name) != wanted:

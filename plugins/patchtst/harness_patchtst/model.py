@@ -8,6 +8,7 @@ import numpy as np
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
+from harness.parameters import check_gpu
 from harness.threads import one_thread
 from harness_patchtst.parameters import RATE, RATE_FROM_WEIGHTS, STEPS, STEPS_FROM_WEIGHTS, Settings, shape_for
 from harness_patchtst.windows import Constant, Series
@@ -81,11 +82,10 @@ class PatchTST:
             nonnegative=nonnegative,
             device=device,
         )
-        import torch
+        import torch  # noqa: F401
         import transformers  # noqa: F401 - missing packages are told here, before any data is read
 
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise UsageError(f"patchtst: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
+        check_gpu("patchtst", device)
         self.loaded: Forecaster | None = None
         self.notes: dict[str, Fact] = {}
         if weights is not None:
@@ -130,7 +130,9 @@ class PatchTST:
 
     @one_thread()
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "full") -> Forecaster:
-        """Train on each series of `train`, with the last steps held out to choose the weights; returns the trained model.
+        """Train on each series of `train`, with the newest steps held out to choose the weights; returns the trained model.
+
+        In finetune and few-shot the weights stay as they are where the gain there is within its error, as `harness.holdout` has it.
 
         Args:
             train: each series up to its first cutoff.
@@ -177,7 +179,7 @@ class PatchTST:
                 batch_size=settings.batch_size,
                 patience=settings.patience,
             )
-            facts = training.train(made, series, plan, scaling, constant, seed)
+            facts = training.train(made, series, plan, scaling, constant, seed, new or not self._has_head_of(made))
         at_least_0 = bool(observed.min() >= 0) if settings.nonnegative is None else settings.nonnegative
         origin = {
             "trained": mode,
@@ -189,6 +191,13 @@ class PatchTST:
             **facts,
         }
         return forecaster.Forecaster(made, constant, 0.0 if at_least_0 else None, origin)
+
+    def _has_head_of(self, made: PatchTSTForPrediction) -> bool:
+        """Whether the head came with the weights, too, and is not a new one."""
+        from harness_patchtst.network import head
+
+        theirs = None if self.loaded is None else self.loaded.network
+        return theirs is not None and head(theirs) == head(made) and theirs.config.prediction_length == made.config.prediction_length
 
     def _network(self, train: Batch, fresh: bool) -> PatchTSTForPrediction:
         """What training begins with."""

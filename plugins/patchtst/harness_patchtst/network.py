@@ -20,6 +20,7 @@ from transformers import PatchTSTConfig, PatchTSTForPrediction
 
 from harness import UsageError
 from harness.forecast import F32, F64
+from harness.mappings import read_object
 from harness_patchtst.parameters import Settings, Shape
 
 __all__ = [
@@ -143,7 +144,7 @@ def load(weights: str) -> tuple[PatchTSTForPrediction, dict[str, Any]]:
                 f"patchtst: weights got {weights!r}, where there is no file {folder / name}; wanted a folder with config.json and "
                 f"model.safetensors, as save_pretrained of PatchTSTForPrediction writes it"
             )
-    stored = _json(folder / "config.json")
+    stored = read_object(folder / "config.json", "patchtst")
     kind = [stored.get("model_type"), *(stored.get("architectures") or ["PatchTSTForPrediction"])]
     if kind != ["patchtst", "PatchTSTForPrediction"]:
         raise UsageError(f"patchtst: {folder / 'config.json'} says {' '.join(map(str, kind))}; wanted patchtst PatchTSTForPrediction")
@@ -162,18 +163,8 @@ def load(weights: str) -> tuple[PatchTSTForPrediction, dict[str, Any]]:
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except Exception as error:
         raise UsageError(f"patchtst: the weights in {folder} cannot be used: {type(error).__name__}: {str(error)[:500]}") from error
-    extra = _json(folder / EXTRA) if (folder / EXTRA).is_file() else {}
+    extra = read_object(folder / EXTRA, "patchtst") if (folder / EXTRA).is_file() else {}
     return network, extra
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"patchtst: {path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"patchtst: {path} holds a {type(found).__name__}; wanted an object with names and values")
-    return found
 
 
 def save(network: PatchTSTForPrediction, extra: dict[str, Any], folder: str | Path) -> None:
@@ -200,7 +191,10 @@ def outputs(network: PatchTSTForPrediction, scaled: Tensor) -> list[Tensor]:
 
 
 def negative_log_likelihood(kind: str, arguments: list[Tensor], target: Tensor, known: Tensor, scale: Tensor) -> Tensor:
-    """The mean over the known steps. Targets [N, H] are scaled, for negative_binomial the counts themselves; `scale` is [N]."""
+    """That of each step [N, H], 0 where it is not known.
+
+    Targets [N, H] are scaled, for negative_binomial the counts themselves; `scale` is [N].
+    """
     law: Any  # the distributions of torch are only half typed
     if kind == "student_t":
         freedom, centre, width = arguments
@@ -212,7 +206,7 @@ def negative_log_likelihood(kind: str, arguments: list[Tensor], target: Tensor, 
         count, logits = arguments
         law = torch.distributions.NegativeBinomial(count, logits=logits + scale.log()[:, None], validate_args=False)
     loss: Tensor = -law.log_prob(target)
-    return torch.where(known, loss, 0.0).sum() / known.sum().clamp_min(1)
+    return torch.where(known, loss, 0.0)
 
 
 def quantiles_of(kind: str, arguments: list[F32], levels: F64, loc: F64, scale: F64) -> F64:

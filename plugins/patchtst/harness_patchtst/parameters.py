@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,9 +11,11 @@ import numpy as np
 from harness import UsageError
 from harness.forecast import I64
 from harness.frequency import split
+from harness.parameters import check_device, choice, positive, whole
 
 __all__ = ["MAX_CONTEXT", "Settings", "Shape", "cycle", "shape_for"]
 
+NAME = "patchtst"
 MAX_CONTEXT = 4096
 """Steps of a context that travel to the model."""
 USUAL_CONTEXT = 512
@@ -60,23 +61,21 @@ class Settings:
             _refuse("weights", self.weights, "the path of a folder with config.json and model.safetensors")
         for name, least in (("patch_length", 2), ("patch_stride", 1), ("d_model", 2), ("layers", 1), ("heads", 1), ("max_steps", 1)):
             value = getattr(self, name)
-            if value is not None and not _whole(value, least):
-                _refuse(name, value, f"a whole number of at least {least}")
+            if value is not None:
+                whole(NAME, name, value, least)
         for name in ("batch_size", "patience"):
-            if not _whole(getattr(self, name), 1):
-                _refuse(name, getattr(self, name), "a whole number of at least 1")
-        if self.context_length is not None and not (_whole(self.context_length, 3) and self.context_length <= MAX_CONTEXT):
-            _refuse("context_length", self.context_length, f"a whole number of steps from 3 to {MAX_CONTEXT}")
+            whole(NAME, name, getattr(self, name))
+        if self.context_length is not None:
+            whole(NAME, "context_length", self.context_length, 3, MAX_CONTEXT)
         if self.dropout is not None and not (_number(self.dropout) and 0 <= self.dropout < 1):
             _refuse("dropout", self.dropout, "a number from 0 up to 1, without 1 itself")
-        if self.learning_rate is not None and not (_number(self.learning_rate) and 0 < self.learning_rate <= 1):
-            _refuse("learning_rate", self.learning_rate, "a number above 0 and at most 1, as in 0.001")
-        if self.distribution is not None and self.distribution not in DISTRIBUTIONS:
-            _refuse("distribution", self.distribution, f"one of {', '.join(DISTRIBUTIONS)}")
+        if self.learning_rate is not None:
+            positive(NAME, "learning_rate", self.learning_rate, 1)
+        if self.distribution is not None:
+            choice(NAME, "distribution", self.distribution, DISTRIBUTIONS)
         if self.nonnegative is not None and not isinstance(self.nonnegative, bool):
             _refuse("nonnegative", self.nonnegative, "true, false, or nothing for what the training values say")
-        if not isinstance(self.device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
-            _refuse("device", self.device, "cpu, cuda or cuda:0")
+        check_device(NAME, self.device)
         self._agree()
 
     def _agree(self) -> None:
@@ -98,10 +97,6 @@ class Settings:
 
 def _refuse(name: str, value: Any, wanted: str) -> NoReturn:
     raise UsageError(f"patchtst: {name} got {value!r}; wanted {wanted}")
-
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _number(value: Any) -> bool:

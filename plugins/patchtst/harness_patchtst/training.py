@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from transformers import PatchTSTForPrediction
 
+from harness.forecast import F64
+from harness.holdout import Gate
 from harness_patchtst.forecaster import Fact
 from harness_patchtst.network import ROWS, head, negative_log_likelihood, outputs
 from harness_patchtst.windows import Constant, Sample, Series, standardise
@@ -71,37 +73,45 @@ def tensors(sample: Sample, kind: str, scaling: str, constant: Constant, width: 
     return Tensors(*(torch.from_numpy(p.astype(bool if p.dtype == bool else np.float32)).to(device) for p in parts))
 
 
-def train(network: PatchTSTForPrediction, series: Series, plan: Plan, scaling: str, constant: Constant, seed: int) -> dict[str, Fact]:
+def train(
+    network: PatchTSTForPrediction, series: Series, plan: Plan, scaling: str, constant: Constant, seed: int, fresh: bool
+) -> dict[str, Fact]:
     """Train a network in place; dropout draws from torch's global state, windows from the seed. Returns facts for the receipt.
 
-    Without a held-out part (every series is too short) all steps are made, and the last weights kept.
+    The weights that were best on what is held out are kept. Where the network was trained before and they do not pass
+    `harness.holdout.Gate`, it stays as it was. A new network of whose series nothing is held out (all are too short) has the last weights.
+
+    Args:
+        fresh: the network is new, or a part of it is: any gain is enough.
 
     Raises:
         RuntimeError: the loss is no longer a number, and never was a useful one.
     """
     rng = np.random.default_rng(seed)
     kind, device, width = head(network), str(network.device), network.config.prediction_length
-    held = series.held_out(rng)
-    checks = None if held is None else tensors(held, kind, scaling, constant, width, device)
+    held, groups = series.held_out(np.random.default_rng([seed, 1]))
+    checks = tensors(held, kind, scaling, constant, width, device)
     average = copy.deepcopy(network)
+    gate = Gate(validate(average, kind, checks), groups)
+    if not fresh and gate.windows < 2:
+        return {"steps": 0, **gate.verdict().notes}
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=DECAY)
     every = CHECK_EVERY if plan.seconds is not None else max(1, plan.steps // CHECKS)
-    begin, step, best, best_step, since, diverged = time.monotonic(), 0, math.inf, 0, 0, False
-    weights: dict[str, Tensor] = {}
-    seen: list[tuple[int, float]] = []  # step and loss of each check
+    begin, step, best_step, since, diverged = time.monotonic(), 0, 0, 0, False
+    base = weights = {name: value.detach().clone() for name, value in average.state_dict().items()}
+    seen = [(0, gate.losses[0])]  # step and loss of each check
     while True:
         progress = step / plan.steps if plan.seconds is None else (time.monotonic() - begin) / plan.seconds
         over = diverged or (progress >= 1 and step > 0)
-        if checks is not None and (over or step % every == 0):
-            loss = math.inf if diverged else validate(average, kind, checks)
-            if math.isfinite(loss):
-                seen.append((step, loss))
-            if loss < best:
-                best, best_step, since = loss, step, 0
+        if gate.windows and step and not diverged and (over or step % every == 0):
+            if gate.look(validate(average, kind, checks)):
+                best_step, since = step, 0
                 weights = {name: value.detach().clone() for name, value in average.state_dict().items()}
             else:
                 since += 1
-            LOG.debug("step %d: validation loss %.4f", step, loss)
+            if math.isfinite(gate.losses[-1]):
+                seen.append((step, gate.losses[-1]))
+            LOG.debug("step %d: validation loss %.4f", step, gate.losses[-1])
             over = over or since >= plan.patience
         if over:
             break
@@ -109,26 +119,25 @@ def train(network: PatchTSTForPrediction, series: Series, plan: Plan, scaling: s
             group["lr"] = plan.rate * one_cycle(progress)
         batch = tensors(series.draw(rng, plan.batch_size), kind, scaling, constant, width, device)
         network.train()
-        loss_now = negative_log_likelihood(kind, outputs(network, batch.context), batch.target, batch.known, batch.scale)
+        losses = negative_log_likelihood(kind, outputs(network, batch.context), batch.target, batch.known, batch.scale)
         optimizer.zero_grad()
-        loss_now.backward()
+        (losses.sum() / batch.known.sum().clamp_min(1)).backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), STEEPEST)
         diverged = not bool(torch.isfinite(norm))
         if not diverged:
             optimizer.step()
             step += 1
             follow(average, network, min(MEMORY, step / (step + 10)))
-    if diverged and not weights:
+    if diverged and not gate.windows:
         raise RuntimeError(f"patchtst: the loss is not a number after {step} steps; try a lower learning_rate than {plan.rate:g}")
-    network.load_state_dict(weights or average.state_dict())
+    verdict = gate.verdict(fresh)
+    network.load_state_dict((weights if verdict.kept else base) if gate.windows else average.state_dict())
     network.train(False)
     facts: dict[str, Fact] = {"steps": step, "epochs": round(step * plan.batch_size / len(series), 3)}
-    if checks is None:
-        facts["validation"] = "none: every series is too short to hold a part out"
-    elif not seen:
-        facts["validation"] = "none: the loss on what is held out is never a number"
+    if not gate.windows:
+        facts["validation"] = "none: no held-out window has a loss" if len(groups) else "none: every series is too short to hold a part out"
     else:
-        facts |= {"best_validation_loss": round(best, 6), "best_step": best_step}
+        facts |= {**verdict.notes, "best_step": best_step}
         facts |= {"validation_steps": [s for s, _ in seen], "validation_losses": [round(x, 6) for _, x in seen]}
     if diverged:
         facts["diverged"] = f"after step {step}; the best weights before it are used"
@@ -152,13 +161,12 @@ def one_cycle(progress: float) -> float:
 
 
 @torch.no_grad()
-def validate(network: PatchTSTForPrediction, kind: str, data: Tensors) -> float:
-    """The loss over all held-out steps, without dropout."""
+def validate(network: PatchTSTForPrediction, kind: str, data: Tensors) -> F64:
+    """The mean loss of each held-out window [N] over its observed steps, without dropout; NaN where it has none."""
     network.train(False)
-    total = count = 0.0
+    found = [np.zeros(0)]
     for low in range(0, len(data.context), ROWS):
-        part = [t[low : low + ROWS] for t in (data.target, data.known, data.scale)]
-        known = float(part[1].sum())
-        total += known * float(negative_log_likelihood(kind, outputs(network, data.context[low : low + ROWS]), *part))
-        count += known
-    return total / count if math.isfinite(total) else math.inf
+        target, known, scale = (t[low : low + ROWS] for t in (data.target, data.known, data.scale))
+        losses = negative_log_likelihood(kind, outputs(network, data.context[low : low + ROWS]), target, known, scale)
+        found.append((losses.double().sum(dim=1) / known.sum(dim=1)).cpu().numpy())
+    return np.concatenate(found)

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.forecast import F32, F64, I64, Ragged
+from harness.holdout import cut, hold_out
 
 __all__ = ["Constant", "Sample", "Series", "standardise"]
 
 Mask = NDArray[np.bool_]
-VALIDATION_WINDOWS = 16
-"""Series that are fewer than this hold out more than one window each, so that one window does not decide when to stop."""
-MOST_VALIDATION = 1024
+MOST_HELD = 1024
 MOST_SERIES, MOST_STEPS = 512, 4096
 LEAST_SPREAD = 1e-6
 """A standard deviation below this share of the values' size is rounding: the window is constant."""
@@ -73,12 +72,13 @@ class Sample:
 class Series:
     """Training series with the ranges that windows may be cut from.
 
-    The last `horizon` steps of each series are held out for validation where that leaves at least as much and one step to train on; where
-    such series are few, more windows of each are, up to a tenth of its length. No window that is trained on has a target there.
+    The newest steps of each series are held out by `harness.holdout`; all of a series that is too short is trained on. No window that is
+    trained on has a value of what is held out.
 
-    A window's context starts before the series, masked, where less has passed than `context` steps. Windows are cut where the context is
-    full, or at least holds half of what the series has; their targets end with the training part, and are masked beyond it for a series
-    that is too short for one whole target. A series is drawn with a probability that rises with the square root of its number of windows.
+    A window's context starts before the series' first value, masked, where less has passed than `context` steps. Windows are cut where the
+    context is full, or at least holds half of what the series has; their targets end with the training part, and are masked beyond it for
+    a series that is too short for one whole target. A series is drawn with a probability that rises with the square root of its number of
+    windows.
 
     Args:
         rows: the series; NaN or infinite where missing.
@@ -87,20 +87,14 @@ class Series:
     """
 
     def __init__(self, rows: Ragged, horizon: int, context: int) -> None:
-        self.values, self.begin, self.horizon, self.context = rows.values, rows.offsets[:-1], horizon, context
-        lengths = rows.lengths
-        seen = np.diff(np.concatenate([[0], np.cumsum(np.isfinite(rows.values))])[rows.offsets]) > 0  # whether a series has any value
-        out = (lengths > 2 * horizon) & seen
-        windows = -(-VALIDATION_WINDOWS // max(int(out.sum()), 1))
-        held = np.where(out, np.clip(windows, 1, np.maximum(lengths // (10 * horizon), 1)), 0)  # windows of each series
-        self.end: I64 = lengths - held * horizon  # steps to train on
-        self._held: I64 = held
-
-        roomy = self.end > horizon
-        half = np.where(roomy, np.maximum((self.end - horizon) // 2, 1), np.maximum(self.end // 2, 1))
+        self.values, self.horizon, self.context = rows.values, horizon, context
+        held = self.held = hold_out(rows, horizon)
+        length: I64 = held.end - held.begin  # [S] steps to train on
+        roomy = length > horizon
+        half = np.where(roomy, np.maximum((length - horizon) // 2, 1), np.maximum(length // 2, 1))
         self.low: I64 = np.minimum(context, half)  # the first target of a series' first window
-        count = np.maximum(self.end - horizon, self.low) - self.low + 1
-        self.count: I64 = np.where((self.end >= 2) & seen, count, 0)
+        count = np.maximum(length - horizon, self.low) - self.low + 1
+        self.count: I64 = np.where(length >= 2, count, 0)
         self._chance: F64 = np.cumsum(np.sqrt(self.count))
 
     def __len__(self) -> int:
@@ -113,26 +107,19 @@ class Series:
         row = np.searchsorted(chance, rng.random(size) * chance[-1], side="right")  # [N]
         row = np.minimum(row, int(np.flatnonzero(self.count)[-1]))
         at = self.low[row] + (rng.random(size) * self.count[row]).astype(np.int64)
-        return self._cut(row, at, self.end[row])
+        return self._cut(row, self.held.begin[row] + at, self.held.end[row])
 
-    def held_out(self, rng: np.random.Generator) -> Sample | None:
-        """All windows to validate on (1024 of them by chance, where there are more), in the order of the series; None if there is none."""
-        row = np.repeat(np.arange(len(self._held)), self._held)  # [N]
-        if len(row) == 0:
-            return None
-        first = np.cumsum(self._held) - self._held
-        at = self.end[row] + (np.arange(len(row)) - first[row]) * self.horizon
-        if len(row) > MOST_VALIDATION:
-            chosen = np.sort(rng.choice(len(row), MOST_VALIDATION, replace=False))
-            row, at = row[chosen], at[chosen]
-        sample = self._cut(row, at, at + self.horizon)
-        return sample if sample.known.any() else None
+    def held_out(self, rng: np.random.Generator) -> tuple[Sample, I64]:
+        """The windows to judge by (1024 of them by chance, where there are more), and what moves together: `HoldOut.groups` [N, 2]."""
+        held = self.held.some(MOST_HELD, rng)
+        return self._cut(held.series, held.origin, held.limit), held.groups
 
     def constant(self, scaling: str) -> Constant:
         """What constant windows are to be scaled by: the medians of spread / size, and of spread, over series (512 at most, their newest
         4096 steps)."""
-        row = np.unique(np.linspace(0, len(self.end) - 1, MOST_SERIES).astype(np.int64))
-        newest = self._cut(row, self.end[row], self.end[row], int(min(self.end.max(), MOST_STEPS)))
+        begin, end = self.held.begin, self.held.end
+        row = np.unique(np.linspace(0, len(end) - 1, MOST_SERIES).astype(np.int64))
+        newest = self._cut(row, end[row], end[row], int(min((end - begin).max(), MOST_STEPS)))
         _, _, spread = standardise(newest.context, newest.seen, scaling, Constant())
         y = newest.context.astype(np.float64)
         size = np.sqrt((y * y).sum(axis=1) / np.maximum(newest.seen.sum(axis=1), 1))
@@ -142,11 +129,9 @@ class Series:
         return Constant(float(np.median(spread[varied] / size[varied])), float(np.median(spread[varied])))
 
     def _cut(self, row: I64, at: I64, end: I64, context: int | None = None) -> Sample:
-        """The windows of series `row` [N] with their first target at step `at` [N]; targets from step `end` [N] on are masked."""
+        """The windows of series `row` [N] with their first target at place `at` [N]; targets from place `end` [N] on are masked."""
         t = self.context if context is None else context
-        steps = at[:, None] + np.arange(-t, self.horizon)  # [N, T + H] steps of the series
-        inside = (steps >= 0) & (steps < end[:, None])
-        values = self.values[np.where(inside, self.begin[row, None] + steps, 0)]  # [N, T + H]
-        mask = inside & np.isfinite(values)
-        values = np.where(mask, values, np.float32(0))
-        return Sample(values[:, :t], mask[:, :t], values[:, t:], mask[:, t:])
+        y = cut(self.values, self.held.begin[row], at, end, t, self.horizon)  # [N, T + H]
+        mask = np.isfinite(y)
+        y = np.where(mask, y, np.float32(0))
+        return Sample(y[:, :t], mask[:, :t], y[:, t:], mask[:, t:])

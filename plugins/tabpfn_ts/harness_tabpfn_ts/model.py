@@ -6,14 +6,13 @@ Axes: N windows, T context, H horizon, Q quantile levels, C covariates, F featur
 from __future__ import annotations
 
 import math
-import re
-from typing import Any, NoReturn
 
 import numpy as np
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.forecast import F64, I64
 from harness.frequency import shift
+from harness.parameters import check_device, choice, whole
 from harness.quantiles import INTERVAL
 from harness.threads import one_thread
 from harness_tabpfn_ts.releases import Release
@@ -68,16 +67,13 @@ class TabPFNTS:
     ) -> None:
         self.release, self.point = release, point
         if not isinstance(weights, str):
-            self._refuse("weights", weights, "the path of a checkpoint, or of a folder with one")
+            raise UsageError(f"{release.name}: weights got {weights!r}; wanted the path of a checkpoint, or of a folder with one")
         for name, value, least, most in (("context", context, 2, release.most), ("n_estimators", n_estimators, 1, 1000)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
-                self._refuse(name, value, f"a whole number from {least} to {most}")
-        if point not in ("median", "mean"):
-            self._refuse("point", point, "median or mean")
-        if precision not in ("float32", "auto"):
-            self._refuse("precision", precision, "float32 or auto")
-        if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-            self._refuse("device", device, "cpu, cuda or cuda:0")
+            if value is not None:
+                whole(release.name, name, value, least, most)
+        choice(release.name, "point", point, ("median", "mean"))
+        choice(release.name, "precision", precision, ("float32", "auto"))
+        check_device(release.name, device)
         from harness_tabpfn_ts import network  # here: torch and tabpfn
 
         self.network = network.load(release, weights, device, precision)
@@ -147,9 +143,6 @@ class TabPFNTS:
 
     def _count(self, what: str) -> None:
         self.notes[what] = self.notes.get(what, 0) + 1
-
-    def _refuse(self, name: str, value: Any, wanted: str) -> NoReturn:
-        raise UsageError(f"{self.release.name}: {name} got {value!r}; wanted {wanted}")
 
 
 def _bounded(values: F64) -> F64:

@@ -20,6 +20,7 @@ import numpy as np
 
 from harness import Unavailable, UsageError
 from harness.forecast import F64
+from harness.parameters import check_gpu
 from harness.weights import weights_folder
 from harness_tabpfn_ts.releases import RELEASES, Release
 
@@ -91,8 +92,7 @@ def load(release: Release, weights: str, device: str, precision: str) -> Network
         UsageError: it cannot be read, is not of the release's architecture, torch does not have the device, or it is a .ckpt and the
             environment has torch run what it holds.
     """
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"{release.name}: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
+    check_gpu(release.name, device)
     path = find(release, weights)
     if path.suffix == ".ckpt" and os.environ.get(UNSAFE, "").lower() in ("1", "y", "yes", "true"):  # as torch reads it
         raise UsageError(

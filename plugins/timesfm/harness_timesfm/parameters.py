@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from harness import UsageError
 from harness.errors import PluginError
+from harness.parameters import check_device, check_gpu, choice, positive, truth, whole
 from harness_timesfm.cards import INSTALL, INSTALL_XREG
 
-__all__ = ["XREG_MODES", "Settings3", "Settings25", "checked_device", "needs"]
+__all__ = ["XREG_MODES", "Settings3", "Settings25", "needs"]
 
 XREG_MODES = ("xreg + timesfm", "timesfm + xreg")
 PARTS = "lora:RANK as in lora:8, head, layers:COUNT as in layers:4, or all"
@@ -43,23 +44,22 @@ class Settings25:
         """
         model = "timesfm-2.5"
         for name in ("context", "steps", "train_context", "train_batch"):
-            _whole(model, name, getattr(self, name))
+            whole(model, name, getattr(self, name))
         if self.per_core_batch_size is not None:
-            _whole(model, "per_core_batch_size", self.per_core_batch_size)
+            whole(model, "per_core_batch_size", self.per_core_batch_size)
         for name in ("force_flip_invariance", "normalize_inputs", "infer_is_positive", "fix_quantile_crossing", "torch_compile"):
-            _truth(model, name, getattr(self, name))
+            truth(model, name, getattr(self, name))
         if self.use_continuous_quantile_head is not None:
-            _truth(model, "use_continuous_quantile_head", self.use_continuous_quantile_head)
+            truth(model, "use_continuous_quantile_head", self.use_continuous_quantile_head)
         if self.covariates and self.xreg_mode not in XREG_MODES:
             raise UsageError(f"{model}: covariates got {self.covariates!r}; wanted {' or '.join(map(repr, XREG_MODES))}, or '' for none")
         if isinstance(self.ridge, bool) or not isinstance(self.ridge, int | float) or not 0 <= self.ridge < 1e12:
             raise UsageError(f"{model}: ridge got {self.ridge!r}; wanted a number of at least 0")
-        rate = self.learning_rate
-        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1):
-            raise UsageError(f"{model}: learning_rate got {rate!r}; wanted a number between 0 and 1, as in 0.0001")
+        if self.learning_rate is not None:
+            positive(model, "learning_rate", self.learning_rate, 1)
         if not isinstance(self.part, str) or not re.fullmatch(r"(lora|layers):[1-9][0-9]{0,3}|head|all", self.part):
             raise UsageError(f"{model}: part got {self.part!r}; wanted {PARTS}")
-        checked_device(model, self.device)
+        check_device(model, self.device)
 
     @property
     def xreg_mode(self) -> str:
@@ -86,24 +86,13 @@ class Settings3:
         UsageError: a value that makes no sense.
         """
         model = "timesfm-3"
-        _whole(model, "context", self.context)
+        whole(model, "context", self.context)
         if self.per_core_batch_size is not None:
-            _whole(model, "per_core_batch_size", self.per_core_batch_size)
+            whole(model, "per_core_batch_size", self.per_core_batch_size)
         for name in ("joint", "covariates", "use_symmetric_averaging", "make_positive", "use_znorm"):
-            _truth(model, name, getattr(self, name))
-        if self.padding_mode not in ("none", "edge"):
-            raise UsageError(f"{model}: padding_mode got {self.padding_mode!r}; wanted none or edge")
-        checked_device(model, self.device)
-
-
-def checked_device(model: str, device: str) -> None:
-    """Refuse what torch has no name for.
-
-    Raises:
-        UsageError: wanted cpu or cuda.
-    """
-    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
-        raise UsageError(f"{model}: device got {device!r}; wanted cpu, cuda or cuda:0")
+            truth(model, name, getattr(self, name))
+        choice(model, "padding_mode", self.padding_mode, ("none", "edge"))
+        check_device(model, self.device)
 
 
 def needs(model: str, *, xreg: bool = False, device: str = "cpu") -> None:
@@ -118,18 +107,4 @@ def needs(model: str, *, xreg: bool = False, device: str = "cpu") -> None:
         if importlib.util.find_spec(package) is None:
             what = f"{model} with covariates=" if line == INSTALL_XREG else model
             raise PluginError(f"{what} needs the package {package!r}, which is not installed. Type: {line}")
-    if device.startswith("cuda"):
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UsageError(f"{model}: device got {device!r}, and torch {torch.__version__} sees no GPU here; leave it out for the CPU")
-
-
-def _whole(model: str, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{model}: {name} got {value!r}; wanted a whole number of at least 1")
-
-
-def _truth(model: str, name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise UsageError(f"{model}: {name} got {value!r}; wanted true or false")
+    check_gpu(model, device)

@@ -5,8 +5,8 @@ Axes: N windows, T context, P patches of it, S steps ahead, Q deciles, W held-ou
 - A window is scaled as a whole, then by the running mean and deviation of its patches, as the library does. After every patch the network
   forecasts, and all of these forecasts are trained on: the quantile loss of the deciles of both heads, the squared error of the mean.
 - Steps beyond the horizon of the task are not trained on; the point head makes 128 at once, and longer horizons feed its medians back.
-- The held-out windows are forecast as in a run. The weights with the least quantile loss on them are kept, if they gain more than two
-  standard errors over the weights that the training started from; else those are returned, and the notes say so.
+- The held-out windows are forecast as in a run. The weights with the least quantile loss on them are kept, if their gain passes
+  `harness.holdout.Gate`; else those that the training started from are returned, and the notes say so.
 - AdamW, a tenth of the steps to rise to the learning rate, then half a cosine down. There is no dropout. All that is random comes from the
   seed: torch's generators are not touched. On the CPU, a budget of steps gives the same bits again.
 
@@ -29,6 +29,7 @@ from torch.nn.utils import parametrize
 from harness import Batch
 from harness.budget import Budget
 from harness.forecast import F32, F64
+from harness.holdout import Gate
 from harness_timesfm import weights25
 from harness_timesfm.contexts import fill
 from harness_timesfm.forecaster25 import LEVELS, Fact, Forecaster25
@@ -42,7 +43,6 @@ CHECKS = 5
 WARM = 0.1
 STEEPEST = 1.0
 DECAY = 0.01
-MARGIN = 2.0
 SQUARED = 0.1
 """The weight of the mean's squared error; squares of scaled values are larger than quantile losses."""
 FARTHEST = 20.0
@@ -67,12 +67,13 @@ def train(base: Forecaster25, data: Batch, budget: Budget, seed: int) -> tuple[A
     begun, settings = time.monotonic(), base.settings
     facts: dict[str, Fact] = {"reproducible": "no: the budget is a time"} if budget.seconds else {}
     patch = int(base.library.model.p)
-    series = Series(data.contexts, data.horizon, least=2 * patch)
+    series = Series(data.contexts, data.horizon, least=2 * patch, seed=seed)
     if not len(series):
         return base.library, facts | {"kept": "base", "why": "no series is long enough to learn from", "steps": 0}
     judge = Judge(series, data.horizon)
-    if judge.windows < 2:
-        return base.library, facts | {"kept": "base", "why": "fewer than two held-out windows have a label to judge by", "steps": 0}
+    gate = Gate(judge.losses(base), judge.held.groups)
+    if gate.windows < 2:
+        return base.library, facts | gate.verdict().notes | {"steps": 0}
 
     library = weights25.clone(base.library)
     module, rng = library.model, np.random.default_rng([seed % 2**64, 25])
@@ -80,21 +81,17 @@ def train(base: Forecaster25, data: Batch, budget: Budget, seed: int) -> tuple[A
     rate = settings.learning_rate or (RATE if settings.part.startswith(("lora", "head")) else RATE_WHOLE)
     steps = budget.steps or settings.steps
     tuned = Forecaster25(library, settings, {})
-    first = judge.losses(base)
-    best, state, losses = first, None, [float(first.mean())]
     optimizer = torch.optim.AdamW(chosen, lr=rate, weight_decay=DECAY)
     context, ahead = -(-settings.train_context // patch) * patch, min(data.horizon, int(module.os))
-    step, looked, astray = 0, 0, False
+    step, looked, astray, state = 0, 0, False, None
     while True:
         used = step / steps if budget.seconds is None else (time.monotonic() - begun) / budget.seconds
         over = astray or (used >= 1 and step > 0)
         if step and (over or used * CHECKS >= looked + 1):
             looked = int(used * CHECKS)
-            now = judge.losses(tuned)
-            losses.append(float(now.mean()))
-            if losses[-1] < float(best.mean()):
-                best, state = now, [value.detach().clone() for value in chosen]
-            astray = astray or not losses[-1] < STOPS * losses[0]
+            if gate.look(judge.losses(tuned)):
+                state = [value.detach().clone() for value in chosen]
+            astray = astray or not gate.losses[-1] < STOPS * gate.losses[0]
             over = over or astray
         if over:
             break
@@ -109,22 +106,17 @@ def train(base: Forecaster25, data: Batch, budget: Budget, seed: int) -> tuple[A
         if not astray:
             optimizer.step()
             step += 1
-    gain, error = judge.gain(first, best)
-    kept = state is not None and gain > MARGIN * error
+    verdict = gate.verdict()
     facts |= {
         "steps": step,
         "trainable parameters": sum(value.numel() for value in chosen),
         "learning rate": rate,
-        "held-out windows": judge.windows,
-        "held-out losses": [round(loss, 6) for loss in losses],
-        "gain": round(gain, 6),
-        "standard error of the gain": round(error, 6),
-        "kept": "tuned" if kept else "base",
+        "held-out losses": [round(loss, 6) for loss in gate.losses],
+        **verdict.notes,
     }
     if astray:
         facts["astray"] = f"after step {step}; the best weights before it were judged"
-    if state is None or not kept:
-        facts["why"] = f"no look at the held-out windows was better by more than {MARGIN:g} standard errors"
+    if state is None or not verdict.kept:
         return base.library, facts
     with torch.no_grad():
         for value, kept_value in zip(chosen, state, strict=True):
@@ -137,31 +129,22 @@ class Judge:
     """Held-out windows, and how good forecasts of them are."""
 
     def __init__(self, series: Series, horizon: int) -> None:
-        self.contexts, self.targets, self.series = series.held_out(horizon)
-        self.windows = len(self.targets)
+        self.contexts, self.targets, self.held = series.held_out(horizon)
         spread = [float(np.nanstd(row.astype(np.float64))) if np.isfinite(row).any() else 0.0 for row in self.contexts]
-        size = np.nan_to_num(np.nanmean(np.abs(self.targets.astype(np.float64)), axis=1)) if self.windows else np.zeros(0)
+        size = np.nan_to_num(np.nanmean(np.abs(self.targets.astype(np.float64)), axis=1)) if len(self.held) else np.zeros(0)
         scale = np.where(np.array(spread) > 0, spread, size)
         self.scale: F64 = np.where(scale > 0, scale, 1.0)
 
     def losses(self, forecaster: Forecaster25) -> F64:
         """The mean quantile loss [W] of each window's deciles over its observed steps, in deviations of its context."""
+        if not len(self.held):
+            return np.zeros(0)
         deciles = forecaster.forecast(self.contexts, self.targets.shape[1])[:, 1:].astype(np.float64)  # [W, Q, H]
         gap = self.targets[:, None].astype(np.float64) - deciles
         level = LEVELS[None, :, None]
         each = 2 * np.where(gap >= 0, level * gap, (level - 1) * gap).mean(axis=1)  # [W, H], NaN where there is no label
         each = np.where(np.isfinite(self.targets), each, np.nan)
         return np.nan_to_num(np.nanmean(each, axis=1) / self.scale, nan=np.inf, posinf=np.inf)
-
-    def gain(self, before: F64, after: F64) -> tuple[float, float]:
-        """The mean gain and its standard error: the larger of that over windows and that over means of series, which move together."""
-        apart = before - after
-        errors = [float(apart.std(ddof=1)) / math.sqrt(len(apart))]
-        _, which, count = np.unique(self.series, return_inverse=True, return_counts=True)
-        if len(count) > 1:
-            sums: F64 = np.bincount(which, weights=apart - apart.mean()).astype(np.float64)
-            errors.append(float(np.sqrt((sums**2).sum() * len(count) / (len(count) - 1)) / len(apart)))
-        return float(apart.mean()), max(errors)
 
 
 def loss_of(module: Any, windows: F32, context: int, ahead: int) -> Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
+from harness.parameters import check_device, whole
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.part import is_rate, parse_part
 from harness_ttm.shipped import SHIPPED, needs_torch
@@ -58,7 +58,7 @@ class Loaded:
 
         folder = folder_of(weights)
         config = read_config(folder)
-        checked_device(device)
+        check_device("ttm", device)
         if not config.season_fold:
             raise UsageError(f"weights={weights} is a published release, a point model; wanted weights of harness train, or model ttm-r2")
         network, ran_on = choose_network(folder, runtime, device)
@@ -88,9 +88,9 @@ class Trained(Loaded):
             parse_part(part)
         if learning_rate not in (None, "auto") and not is_rate(learning_rate):
             raise UsageError(f"got learning_rate {learning_rate!r}; wanted a number above 0, as in 0.001, or auto")
-        if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
-            raise UsageError(f"got steps {steps!r}; wanted a whole number of at least 1")
-        self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, checked_device(device)
+        if steps is not None:
+            whole("ttm", "steps", steps)
+        self.part, self.learning_rate, self.steps, self.device = part, learning_rate, steps, check_device("ttm", device)
         self.trained: Finetuned | None = None
 
     def copy(self) -> Self:
@@ -315,13 +315,6 @@ def folder_of(weights: str | None) -> Path:
         return SHIPPED if weights is None else Path(weights).expanduser().resolve()
     except (RuntimeError, OSError, ValueError) as error:
         raise UsageError(f"got weights {weights!r}: {error}; wanted the path of a folder") from None
-
-
-def checked_device(device: str) -> str:
-    """The device, where it is one that torch may have."""
-    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
-        raise UsageError(f"got device {device!r}; wanted cpu, cuda or cuda:0")
-    return device
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

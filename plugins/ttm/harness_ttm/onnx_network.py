@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import PluginError, UsageError
+from harness.mappings import mapping
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.forecaster import INPUTS, Network
 from harness_ttm.seasons import CANDIDATES, FEATURES, OFFSETS
@@ -86,7 +87,7 @@ def read_stored(path: Path) -> dict[str, Stored]:
             begin, end = entry["data_offsets"]
             tensors[name] = Stored(tuple(entry["shape"]), start + begin, start + end)
             kinds[name] = entry["dtype"]
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UsageError(f"{path} ({size} bytes) does not begin as a .safetensors file does; {again}") from None
     wanted = max((tensor.end for tensor in tensors.values()), default=start)
     if size != wanted:
@@ -183,7 +184,7 @@ def _session(folder: Path) -> tuple[Any, bytes]:
         raise UsageError(f"{path} cannot be loaded: it is damaged, or does not fit {weights.name} ({said}); {again}") from None
     made = session.get_modelmeta().custom_metadata_map
     wanted = facts(read_config(folder))
-    got = json.loads(made.get("facts", "{}"))
+    got = mapping(made.get("facts", "{}"))
     wrong = [f"{k} {got.get(k)!r} where config.json has {v!r}" for k, v in wanted.items() if got.get(k) != v]
     if wrong:
         raise UsageError(f"{path} was made for another network: {', '.join(wrong)}; {again}")

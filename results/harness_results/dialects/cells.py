@@ -242,7 +242,7 @@ def read_forecasts(store: Store, row: Row, data: TaskData) -> Forecasts:
         raise _Again(f"the task has changed since it was forecast: {was} then, {task.protocol} with horizon {task.horizon} now")
     file = KeptFile.of(forecast_folder(store), row)
     if not file.there:
-        raise KeptError(f"there is no file {str(file.path)[:300]}")
+        raise KeptError(file.moved or file.gone)
     stored = store.query(WINDOWS, [row["result_id"]])
     index = to_numpy(stored["window"].combine_chunks())
     position = np.searchsorted(data.index, index)

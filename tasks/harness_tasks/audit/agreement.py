@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.forecast import F64, I64
+from harness_tasks.audit.fingerprints import SPAN
 
 __all__ = ["BITS", "CLOSE", "ROUGH", "RUN", "Agreement", "agreement", "enough", "innovation"]
 
@@ -62,8 +63,8 @@ def agreement(test: F64, corpus: F64, near: int) -> Agreement | None:
     there = np.flatnonzero(np.isfinite(test) & np.isfinite(corpus))
     if len(there) < RUN:
         return None
-    x, y = test[there], corpus[there]
     at = int(np.searchsorted(there, near))
+    x, (y, exponent) = test[there], _about_one(corpus[there], at)
     looked = slice(max(0, at - LONGEST // 2), max(0, at - LONGEST // 2) + LONGEST)
     with np.errstate(over="ignore", invalid="ignore"):
         center, spread = float(x[looked].mean()), float(x[looked].std())
@@ -91,7 +92,7 @@ def agreement(test: F64, corpus: F64, near: int) -> Agreement | None:
         bits = _information(*seen, inside[looked])
         if bits >= BITS and (rounded or _in_one(seen, runs - looked.start) >= BITS):
             spans = np.stack([there[runs[:, 0]], there[runs[:, 1] - 1] + 1], axis=1)
-            return Agreement(spans, n, scale, offset, resolution / unit if unit else 0.0, rounded, bits)
+            return Agreement(spans, n, _times_two(scale, -exponent), offset, resolution / unit if unit else 0.0, rounded, bits)
     return None
 
 
@@ -103,6 +104,23 @@ def enough(x: F64) -> bool:
         return False
     surprise = innovation((x - x.mean()) / spread) * spread
     return _information(x, surprise, _floor(x)) >= BITS
+
+
+def _about_one(y: F64, at: int) -> tuple[F64, int]:
+    """y · 2^-exponent, where the largest of the values under the fingerprint is near 1, and the exponent.
+
+    Squares and products then stay in float64 wherever the scale of the corpus lies. What is far above the fingerprint may become
+    infinite, and agrees with nothing: a test series is float32, whose range is less than that.
+    """
+    exponent = int(np.frexp(np.abs(y[max(0, at) : at + SPAN]).max(initial=0.0))[1])
+    with np.errstate(over="ignore"):
+        return np.ldexp(y, -exponent), exponent
+
+
+def _times_two(x: float, exponent: int) -> float:
+    """x · 2^exponent; infinite, or 0, where float64 holds no such number."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(x, exponent))
 
 
 def _in_one(seen: tuple[F64, F64, float], runs: I64) -> float:
@@ -123,7 +141,7 @@ def _floor(x: F64) -> float:
 def _fit(x: F64, y: F64, at: int, tolerance: float) -> tuple[float, float, F64, NDArray[np.bool_]] | None:
     """(scale, offset, errors [n], which agree [n]) of x = scale · y + offset, fitted around `at` and then ever further from it."""
     floor = np.maximum(_floor(x), SINGLE * np.abs(x))
-    low, high = max(0, at), min(len(x), at + 18)
+    low, high = max(0, at), min(len(x), at + SPAN)
     chosen = np.arange(low, high)
     scale = offset = 0.0
     error = agree = None
@@ -140,7 +158,8 @@ def _fit(x: F64, y: F64, at: int, tolerance: float) -> tuple[float, float, F64, 
         offset = float(mx - scale * my)
         if scale == 0:
             return None
-        error = x - scale * y - offset
+        with np.errstate(over="ignore"):
+            error = x - scale * y - offset
         agree = np.abs(error) <= np.maximum(floor, max(tolerance, SINGLE * abs(scale) * float(np.abs(py).max())))
         begin, end = max(0, low - reach), min(len(x), high + reach)
         chosen = np.flatnonzero(agree[begin:end]) + begin

@@ -2,16 +2,22 @@
 
 Read are: `.arrow` and `.feather` (Arrow streams and files, as HuggingFace `datasets` writes them), `.parquet`, `.csv` and `.csv.gz`,
 `.tsf` (the Monash archive's), `.npy` and `.npz`. In a table each row of a column of lists of numbers is a series, each row of a list of
-lists several; a table without such a column has a series in each column of numbers. In an array the last axis is time, or the one before
-it where the last has one place. A CSV file, an array in `.npz`, and one column of a Parquet file are read whole. Values keep the
-precision they are stored in; nulls are NaN.
+lists several, and each column of numbers is one; truth values are numbers. In an array the last axis is time.
+
+Nothing says whether time runs along the rows or the columns, so both are read: of an array the last two axes, of a list of lists the inner
+and the outer one, of a table the columns of numbers and, where it has no lists, its rows. Of fewer than `LEAST` values nothing is found, so
+the second of the two is left out where it has fewer, and so are columns of numbers beside lists.
+
+A CSV file, an array in `.npz`, and one column of a Parquet file are read whole. Values keep the precision they are stored in, and are
+float64 where several columns make a series; nulls are NaN.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +29,7 @@ from numpy.typing import NDArray
 from harness.arrow import to_numpy
 from harness.errors import DataError, UsageError
 from harness.forecast import I64
+from harness_tasks.audit.agreement import RUN
 
 __all__ = ["KINDS", "Rows", "corpus_files", "other_kinds", "read_corpus"]
 
@@ -31,6 +38,12 @@ DESCRIPTIONS = (".md", ".txt", ".json", ".yaml", ".yml", ".toml", ".bib", ".pdf"
 """Files that hold no series, but what is said of them."""
 ROWS = 512
 """Rows of a Parquet file that are decoded at one time."""
+LEAST = RUN
+"""Series of fewer values are found nowhere."""
+SOME = 1 << 22
+"""Values that are turned at one time."""
+WRITTEN = re.compile(r"[-+(]?\s*[$€£]?\s*(\d{1,3}([,' \u00a0]\d{3})+(\.\d+)?|\d+,\d+|\d+(\.\d+)?(?=\s*%)|(?<=[$€£])\d+(\.\d+)?)\s*[%€)]?")
+"""Numbers as people write them, which no reader takes for numbers: 1,234.5, 3,5, 12 %, $7."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +129,7 @@ def read_corpus(path: Path) -> Iterator[Rows]:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -136,7 +149,7 @@ def _depth(kind: pa.DataType) -> int | None:
 
 
 def _wanted(schema: pa.Schema) -> tuple[list[int], list[int]]:
-    """(columns of lists of numbers, columns of numbers where there are none of lists), by their places.
+    """(columns of lists of numbers, columns of numbers), by their places.
 
     Raises:
         ValueError: a column may hold series in a way that is not read: what is left out would count as looked at.
@@ -146,7 +159,7 @@ def _wanted(schema: pa.Schema) -> tuple[list[int], list[int]]:
             raise ValueError(f"column {field.name} is {field.type}, which is not read; wanted lists of numbers, or numbers")
     depths = [_depth(field.type) for field in schema]
     lists = [place for place, depth in enumerate(depths) if depth]
-    return lists, [] if lists else [place for place, depth in enumerate(depths) if depth == 0]
+    return lists, [place for place, depth in enumerate(depths) if depth == 0]
 
 
 def _hides_series(kind: pa.DataType, inside: bool = False) -> bool:
@@ -178,9 +191,15 @@ def _parquet(path: Path) -> Iterator[Rows]:
         if lists:
             some = [schema.names[place] for place in lists]
             yield from _table(pa.schema([schema.field(place) for place in lists]), lambda: file.iter_batches(batch_size=ROWS, columns=some))
-        for place in numbers:
+        # A column is slow to find among thousands, and nothing is found in a few rows.
+        for place in numbers if file.metadata.num_rows >= LEAST or len(numbers) < LEAST else ():
             chunks = [_values(batch.column(0)) for batch in file.iter_batches(columns=[schema.names[place]])]
-            yield _whole(np.concatenate(chunks) if chunks else np.empty(0), f"column {schema.names[place]}")
+            yield from _column(chunks, schema.names[place], beside=bool(lists))
+        if len(numbers) >= LEAST and not lists:
+            row = 0
+            for batch in file.iter_batches(max(1, SOME // len(numbers)), columns=[schema.names[place] for place in numbers]):
+                yield _across(batch.columns, row)
+                row += batch.num_rows
 
 
 def _table(schema: pa.Schema, batches: Callable[[], Iterable[pa.RecordBatch]]) -> Iterator[Rows]:
@@ -195,19 +214,36 @@ def _table(schema: pa.Schema, batches: Callable[[], Iterable[pa.RecordBatch]]) -
             yield from _rows(batch.column(place), f"column {schema.names[place]}", row)
         for place in numbers:
             held[place].append(_values(batch.column(place)))
+        if len(numbers) >= LEAST and not lists and batch.num_rows:
+            yield _across([batch.column(place) for place in numbers], row)
         row += batch.num_rows
     for place in numbers:
-        yield _whole(np.concatenate(held.pop(place)), f"column {schema.names[place]}")
+        yield from _column(held.pop(place), schema.names[place], beside=bool(lists))
+
+
+def _column(chunks: list[NDArray[Any]], name: str, *, beside: bool) -> Iterator[Rows]:
+    """A column of numbers; none where it stands beside lists and is too short to be found."""
+    values = np.concatenate(chunks) if chunks else np.empty(0)
+    if not beside or len(values) >= LEAST:
+        yield _whole(values, f"column {name}")
+
+
+def _across(columns: Sequence[pa.Array], first: int) -> Rows:
+    """The rows of columns of numbers, each a series."""
+    table = np.stack([np.asarray(_values(column), np.float64) for column in columns], axis=1)  # [rows, columns]
+    offsets = np.arange(len(table) + 1, dtype=np.int64) * len(columns)
+    return Rows(table.reshape(-1), offsets, lambda i: f"row {first + i}")
 
 
 def _rows(array: pa.Array, where: str, first: int) -> Iterator[Rows]:
     """A column of lists, or of lists of lists of any depth: the innermost are the series, numbered within their row."""
     row = np.arange(first, first + len(array))  # of each list
+    outer = np.arange(0)  # where the lists of each list begin, and the end
     while True:
         offsets, array = _flat(array)
         if not _is_list(array.type):
             break
-        row = np.repeat(row, np.diff(offsets))
+        row, outer = np.repeat(row, np.diff(offsets)), offsets
     begin = np.flatnonzero(np.r_[True, row[1:] != row[:-1]]) if len(row) else np.empty(0, np.int64)
 
     def name(i: int) -> str:
@@ -215,7 +251,27 @@ def _rows(array: pa.Array, where: str, first: int) -> Iterator[Rows]:
         return f"{where}, row {row[i]}" + (f", series {inner}" if len(begin) < len(row) else "")
 
     if len(row):
-        yield Rows(_values(array), offsets, name)
+        values = _values(array)
+        yield Rows(values, offsets, name)
+        yield from _turned_lists(values, offsets, outer, name)
+
+
+def _turned_lists(values: NDArray[Any], offsets: I64, outer: I64, name: Callable[[int], str]) -> Iterator[Rows]:
+    """Of lists of equally long lists, the series across them: value k of each."""
+    length = np.diff(offsets)
+    for low, high in zip(outer[:-1].tolist(), outer[1:].tolist(), strict=True):
+        if high - low >= LEAST and length[low] > 0 and (length[low:high] == length[low]).all():
+            part = values[offsets[low] : offsets[high]].reshape(high - low, -1)
+            yield from _series_of(part.T, lambda i, low=low: f"{name(low)} and on, value {i}")  # type: ignore[misc]
+
+
+def _series_of(rows: NDArray[Any], name: Callable[[int], str]) -> Iterator[Rows]:
+    """The rows of a matrix, some at a time."""
+    some = max(1, SOME // rows.shape[1])
+    for low in range(0, len(rows), some):
+        part = rows[low : low + some]
+        offsets = np.arange(len(part) + 1, dtype=np.int64) * rows.shape[1]
+        yield Rows(part.reshape(-1), offsets, lambda i, low=low: name(low + i))  # type: ignore[misc]
 
 
 def _flat(array: pa.Array) -> tuple[I64, pa.Array]:
@@ -247,12 +303,33 @@ def _csv(path: Path) -> Iterator[Rows]:
 
     missing = pyarrow.csv.ConvertOptions(null_values=[*pyarrow.csv.ConvertOptions().null_values, "?", "-", "."])
     table = pyarrow.csv.read_csv(path, convert_options=missing)  # which sees by the name that it is compressed
+    if table.column_names and all(map(_is_written_number, table.column_names)):  # no line of names: these are values
+        table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(autogenerate_column_names=True), convert_options=missing)
+    numbers = [column for field, column in zip(table.schema, table.columns, strict=True) if _is_number(field.type)]
+    if len(numbers) >= LEAST and table.num_rows:
+        yield _across([column.combine_chunks() for column in numbers], 0)
     for name, field, column in zip(table.column_names, table.schema, table.columns, strict=True):
         if _is_number(field.type):
             yield _whole(_values(column.combine_chunks()), f"column {name}")
         elif _is_text(field.type) and (words := _words_among_numbers(column)):
             said = ", ".join(map(repr, words))
             raise ValueError(f"column {name} is mostly numbers, and holds {said}; where a value is missing write nothing, ? or NaN")
+        elif _is_text(field.type) and (written := _written(column)):
+            raise ValueError(f"column {name} holds numbers written as {written!r}; write them with digits and a point alone, as in 1234.5")
+
+
+def _is_written_number(text: str) -> bool:
+    try:
+        return bool(float(text) or True)
+    except ValueError:
+        return False
+
+
+def _written(column: pa.ChunkedArray) -> str:
+    """The first number of a text column in which more than half of the texts are numbers as people write them; "" for another column."""
+    texts = [text.strip() for text in column.to_pylist() if text is not None and text.strip()]
+    found = [text for text in texts if WRITTEN.fullmatch(text)]
+    return found[0] if len(found) > len(texts) / 2 else ""
 
 
 def _words_among_numbers(column: pa.ChunkedArray) -> list[str]:
@@ -289,14 +366,22 @@ def _npz(path: Path) -> Iterator[Rows]:
 
 
 def _array(array: NDArray[Any], where: str) -> Iterator[Rows]:
-    """An array whose last axis is time; one of no numbers is left out."""
-    if array.dtype.kind not in "fiu" or array.ndim == 0 or array.size == 0:
+    """An array whose last axis is time, or the one before it; one of no numbers is left out.
+
+    Raises:
+        ValueError: records or complex numbers, of which no part would be looked at.
+    """
+    if array.dtype.kind in "cV":
+        raise ValueError(f"{where}got {array.dtype}, which is not read; wanted an array of real numbers")
+    if array.dtype.kind not in "fiub" or array.ndim == 0 or array.size == 0:
         return
     if array.ndim > 1 and array.shape[-1] == 1:  # values of one variate
         array = array[..., 0]
-    rows = array.reshape(-1, array.shape[-1])
-    some = max(1, (1 << 22) // rows.shape[1])
-    for low in range(0, len(rows), some):
-        part = rows[low : low + some]
-        offsets = np.arange(len(part) + 1, dtype=np.int64) * rows.shape[1]
-        yield Rows(part.reshape(-1), offsets, lambda i, low=low: f"{where}row {low + i}")  # type: ignore[misc]
+    yield from _series_of(array.reshape(-1, array.shape[-1]), lambda i: f"{where}row {i}")
+    if array.ndim > 1 and array.shape[-2] >= LEAST:
+        count = array.shape[-1]
+        for number, matrix in enumerate(array.reshape(-1, *array.shape[-2:])):
+            begin = f"{where}matrix {number}, " if array.ndim > 2 else where
+            some = max(1, SOME // len(matrix))
+            for low in range(0, count, some):  # some columns of all rows: what is mapped is not turned as a whole
+                yield from _series_of(matrix[:, low : low + some].T, lambda i, at=begin, low=low: f"{at}column {low + i}")  # type: ignore[misc]

@@ -33,6 +33,8 @@ SPAN = WIDTH + 1
 DISTINCT = 8
 TURNS = 4
 TIE = 1e-3
+LARGEST = 2.0**1019
+"""Of larger values the differences, or the range of these, may be more than float64 holds."""
 CHANGES, RESTS = 16, 8
 """Changes under a fingerprint of the second kind, and how many steps without a change are among them at least."""
 MANY = 1 << 16
@@ -49,6 +51,8 @@ def fingerprints(values: F64) -> tuple[I64, U64]:
         values: float64 [n], one series or several with a NaN between them; nothing is found across a value that is not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
+        if (np.abs(values) > LARGEST).any():
+            values = values * 2.0**-4  # which no rank sees
         steps = np.diff(values)
         if len(steps) < WIDTH:
             return np.empty(0, np.int64), np.empty(0, np.uint64)

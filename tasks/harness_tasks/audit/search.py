@@ -168,13 +168,20 @@ def _alike(tests: Channels, channel: I64, test_at: I64, flat: F64, at: I64) -> N
     window = np.lib.stride_tricks.sliding_window_view(flat, SPAN)
     for low in range(0, len(channel), AT_ONCE):
         part = slice(low, low + AT_ONCE)
-        mine = np.diff(tests.gather(channel[part], test_at[part], SPAN).astype(np.float64), axis=1)
-        theirs = np.diff(window[at[part]], axis=1)
+        mine = np.diff(_about_one(tests.gather(channel[part], test_at[part], SPAN).astype(np.float64)), axis=1)
+        theirs = np.diff(_about_one(window[at[part]]), axis=1)
         mine -= mine.mean(axis=1, keepdims=True)
         theirs -= theirs.mean(axis=1, keepdims=True)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             both = (mine * theirs).sum(axis=1) / np.sqrt((mine**2).sum(axis=1) * (theirs**2).sum(axis=1))
         out[part] = np.abs(both) >= NEAR
+    return out
+
+
+def _about_one(windows: F64) -> F64:
+    """Finite windows [G, SPAN], each by a power of two, so that its largest value is near 1: no square leaves float64."""
+    exponent = np.frexp(np.abs(windows).max(axis=1, keepdims=True))[1]
+    out: F64 = np.ldexp(windows, -exponent)
     return out
 
 

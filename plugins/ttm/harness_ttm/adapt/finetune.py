@@ -2,13 +2,10 @@
 
 Axes: n windows, S series.
 
-- Windows are cut at random origins, each series with equal chance, from the training contexts alone. The newest steps of each series (the
-  horizon, or a quarter of the series where that is shorter; several horizons of long series where there are few) are kept for validation,
-  and no training window has a label there.
-- The weights with the best validation loss are kept. If their mean gain over the network that the training started from is not above two
-  standard errors, or there is one validation window alone, that network is returned as it was, and the notes say so: fine-tuning costs time
-  then, and no accuracy. Windows of one series, and windows of one time, move together, so the error is the largest of three: over windows,
-  over means of series, over means of the windows that are as far from the end.
+- Windows are cut at random origins, each series with equal chance, from the training contexts alone. The newest steps of each series are
+  held out by `harness.holdout`, and no training window has a label there.
+- The weights with the best loss on what is held out are kept. If their gain over the network that the training started from does not pass
+  `harness.holdout.Gate`, that network is returned as it was, and the notes say so: fine-tuning costs time then, and no accuracy.
 - "full" starts from random weights, which are then the base; the best weights are returned however they compare with the shipped ones.
 - A budget in steps gives the same bits again, on one thread as all training here; one in seconds does not, and the notes say so.
 
@@ -30,6 +27,7 @@ from torch import Tensor, nn
 
 from harness import Batch, Unsupported, UsageError
 from harness.budget import parse_budget
+from harness.holdout import Gate, HoldOut, hold_out
 from harness.threads import one_thread
 from harness_ttm.adapt.lora import layers, merge
 from harness_ttm.adapt.parts import choose
@@ -45,9 +43,6 @@ __all__ = ["Finetuned", "finetune"]
 I64 = NDArray[np.int64]
 MODES = "full, finetune, or few-shot:SHARE"
 DEFAULT_STEPS = 200
-ENOUGH = 64  # validation windows; of fewer series than that several are taken of each, as far as an eighth of it goes
-MOST = 8  # of one series
-MARGIN = 2.0  # standard errors of the gain: the best of some twenty looks at the same windows is better than it is
 SWEEP = 4  # batches that the learning-rate finder goes round
 SEARCH = 1 / 3  # of a budget in time that it may take
 
@@ -72,29 +67,15 @@ class Series:
     end: I64  # of what is trained on
     whole: I64  # of the series
     least: int  # steps of history that a window should have
-    held: I64  # [W, 3] validation windows: series, place of the first step ahead, how many lie behind it
+    held: HoldOut  # windows to judge by
 
     @classmethod
     def of(cls, train: Batch, problem: Problem, validate: bool) -> Series:
-        values = np.asarray(train.contexts.values)
-        begin, whole = train.contexts.offsets[:-1].copy(), train.contexts.offsets[1:].copy()
-        # Steps before the first observed value are no history. Cumulative counts find it without a loop.
-        seen = np.concatenate([[0], np.cumsum(np.isfinite(values))])
-        places = np.append(np.flatnonzero(np.isfinite(values)), len(values))
-        begin = np.minimum(places[seen[begin]], whole)
-        length = whole - begin
-        horizon = problem.horizon
-        kept = np.minimum(horizon, length // 4) if validate else np.zeros_like(length)
-        usable = (length - kept >= 2) & (kept >= int(validate))
-        begin, whole, kept = begin[usable], whole[usable], kept[usable]
-        count = np.minimum(np.clip(ENOUGH // max(len(begin), 1), 1, MOST), (whole - begin) // 8 // horizon)
-        kept = np.maximum(kept, count * horizon) if validate else kept
-        end = whole - kept
-        count = np.maximum(count, 1)
-        series = np.repeat(np.arange(len(begin)), count)
-        behind = np.repeat(np.cumsum(count), count) - 1 - np.arange(len(series))
-        origin = np.maximum(whole[series] - (behind + 1) * horizon, end[series])
-        return cls(values, begin, end, whole, max(min(horizon, 64), 8), np.stack([series, origin, behind], axis=1))
+        held = hold_out(train.contexts, problem.horizon)
+        end = held.end if validate else held.whole
+        usable = end < held.whole if validate else end - held.begin >= 2
+        least = max(min(problem.horizon, 64), 8)
+        return cls(np.asarray(train.contexts.values), held.begin[usable], end[usable], held.whole[usable], least, held)
 
     def draw(self, problem: Problem, hints: I64, rng: np.random.Generator, n: int, how: Augmentation | None) -> Windows:
         """n training windows."""
@@ -115,12 +96,11 @@ class Series:
             y = augment(y, history, how, rng)
         return Windows(y, history, thinned_hints(hints, every))
 
-    def newest(self, problem: Problem, hints: I64, numbers: I64) -> Windows:
-        """Some of the validation windows."""
-        row, at, _ = self.held[numbers].T
+    def newest(self, problem: Problem, hints: I64, held: HoldOut) -> Windows:
+        """Some of the windows to judge by."""
         history = problem.history(int((self.whole - self.begin).max()))
-        y = cut(self.values, self.begin[row], at, np.minimum(self.whole[row], at + problem.horizon), history, problem.ahead)
-        return Windows(y, history, np.broadcast_to(hints, (len(row), len(hints))))
+        y = cut(self.values, held.begin[held.series], held.origin, held.limit, history, problem.ahead)
+        return Windows(y, history, np.broadcast_to(hints, (len(held), len(hints))))
 
 
 @one_thread()
@@ -189,13 +169,13 @@ def finetune(
         _reseed(device, seed, 0)
         tuned = copy.deepcopy(model) if mode != "full" else type(model)(model.config).to(device)
         run = Run(tuned, problem, series, hints, seed, batch, patches, augmentation, weight_decay, clip)
-        held = run.validation(validation_windows) if validate else []
-        if held and not run.judged(held):
+        held = run.hold_out(validation_windows) if validate else []
+        if held and not run.gate.windows:
             if mode == "full":
                 raise Unsupported(
                     "no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing"
                 )
-            notes |= {"kept": "base", "why": "no validation window has a label", "steps": 0}
+            notes |= {"kept": "base", "why": "no held-out window has a label", "steps": 0}
             notes["seconds"] = round(time.perf_counter() - begun, 3)
             return Finetuned(copy.deepcopy(model), notes)
         choose(tuned, chosen)
@@ -251,13 +231,9 @@ class Run:
     weight_decay: float
     clip: float
     steps: int = 0
-    base: float = 0.0  # validation loss before the first step
-    gain: tuple[float, float] = (0.0, 0.0)  # of the best weights over the base: mean over validation windows, and its standard error
-    best: float = 0.0
     best_step: int = 0
-    labelled: int = 0  # validation windows with a label
     curve: list[dict[str, float]] = field(default_factory=list)
-    groups: I64 = field(default_factory=lambda: np.zeros((0, 2), np.int64))  # [W, 2] of the validation windows: series, windows behind it
+    gate: Gate = field(init=False)  # where windows are held out
 
     def __post_init__(self) -> None:
         self.device = next(self.model.parameters()).device
@@ -271,17 +247,14 @@ class Run:
     def _arrays(self, windows: Windows, rng: np.random.Generator, patches: int) -> Arrays:
         return {name: value.to(self.device) for name, value in self.problem.arrays(windows, rng, patches).items()}
 
-    def validation(self, most: int) -> list[Arrays]:
-        """The validation windows, at most so many, 64 at a time."""
+    def hold_out(self, most: int) -> list[Arrays]:
+        """The held-out windows, at most so many, 64 at a time; opens the gate with the losses of the network as it is."""
         rng = np.random.default_rng(_mixed(self.seed, 4))
-        rows = np.sort(rng.permutation(len(self.series.held))[:most])
-        self.groups = self.series.held[rows][:, [0, 2]]
-        parts = [rows[low : low + 64] for low in range(0, len(rows), 64)]
-        return [self._arrays(self.series.newest(self.problem, self.hints, part), rng, 2 * self.patches) for part in parts]
-
-    def judged(self, held: list[Arrays]) -> bool:
-        """Whether a validation window has a label."""
-        return bool(np.isfinite(_evaluate(self.model, self.problem, held)).any())
+        held = self.series.held.some(most, rng)
+        parts = [held.only(np.arange(low, min(low + 64, len(held)))) for low in range(0, len(held), 64)]
+        arrays = [self._arrays(self.series.newest(self.problem, self.hints, part), rng, 2 * self.patches) for part in parts]
+        self.gate = Gate(_evaluate(self.model, self.problem, arrays), held.groups)
+        return arrays
 
     def search(self, late: Callable[[], bool]) -> LearningRate:
         """A learning rate, by `lr_find`."""
@@ -301,9 +274,7 @@ class Run:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate)
-        before = _evaluate(self.model, self.problem, held)
-        self.base, self.labelled = _average(before), int(np.isfinite(before).sum())
-        self.best, state, since, total = self.base, _state(self.model), 0, 0.0
+        state, since, total = _state(self.model), 0, 0.0
         ending = False
         while not ending and (used := done(self.steps)) < 1 and (since < patience or not held):
             _reseed(self.device, self.seed, 3, self.steps)
@@ -320,39 +291,27 @@ class Run:
                 row = {"step": float(self.steps), "loss": total / (self.steps % every or every)}
                 total = 0.0
                 if held:
-                    after = _evaluate(self.model, self.problem, held)
-                    row["validation"] = _average(after)
                     since += 1
-                    if row["validation"] < self.best:
-                        self.best, self.best_step, state, since = row["validation"], self.steps, _state(self.model), 0
-                        self.gain = _average(before - after), error_of_gain(before - after, self.groups)
+                    if self.gate.look(_evaluate(self.model, self.problem, held)):
+                        self.best_step, state, since = self.steps, _state(self.model), 0
+                    row["validation"] = self.gate.losses[-1]
                 self.curve.append(row)
         if held:
             self.model.load_state_dict(state)
 
     def facts(self, mode: str, held: list[Arrays]) -> dict[str, float | str]:
         """What became of the training, as notes."""
-        better = not held or (self.best_step > 0 and (mode == "full" or self.gain[0] > MARGIN * self.gain[1]))
         out: dict[str, float | str] = {
             "trainable parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
             "steps": self.steps,
-            "kept": "tuned" if better else "base",
         }
-        if held:
-            out |= {
-                "validation windows": self.labelled,
-                "base validation loss": self.base,
-                "best validation loss": self.best,
-                "best step": self.best_step,
-                "standard error of the gain": self.gain[1],
-            }
-        if not better:
-            out["why"] = f"no step was better than the base on the validation windows by more than {MARGIN:g} standard errors"
-        return out
+        if not held:
+            return out | {"kept": "tuned"}
+        return out | {"best step": self.best_step} | self.gate.verdict(fresh=mode == "full").notes
 
 
 def _evaluate(model: nn.Module, problem: Problem, held: list[Arrays]) -> NDArray[np.float64]:
-    """The losses of the validation windows, [W]; NaN of those without a label."""
+    """The losses of the held-out windows, [W]; NaN of those without a label."""
     model.eval()
     losses = [np.zeros(0)]
     with torch.no_grad():
@@ -360,31 +319,6 @@ def _evaluate(model: nn.Module, problem: Problem, held: list[Arrays]) -> NDArray
             each, there = problem.loss(model, arrays)
             losses.append(torch.where(there, each, torch.nan).double().cpu().numpy())
     return np.concatenate(losses)
-
-
-def _average(losses: NDArray[np.float64]) -> float:
-    seen = losses[np.isfinite(losses)]
-    return float(seen.mean()) if len(seen) else 0.0
-
-
-def error_of_gain(gains: NDArray[np.float64], groups: I64) -> float:
-    """Of the mean gain: the largest of that over windows and those over the means of groups; infinite for one window.
-
-    Args:
-        gains: [W], NaN where there is none.
-        groups: [W, 2], by each column the windows are grouped; one that makes a single group says nothing.
-    """
-    seen = np.isfinite(gains)
-    gains, groups = gains[seen], groups[seen]
-    if len(gains) < 2:
-        return np.inf
-    errors = [0.0]
-    for labels in (np.arange(len(gains)), *groups.T):
-        _, group, count = np.unique(labels, return_inverse=True, return_counts=True)
-        if len(count) > 1:
-            apart = np.bincount(group, gains - gains.mean())  # sums over groups, which weigh by their size
-            errors.append(float(np.sqrt((apart**2).sum() * len(count) / (len(count) - 1)) / len(gains)))
-    return max(errors)
 
 
 def _mean(loss: tuple[Tensor, Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import UsageError
+from harness.mappings import read_object
 
 __all__ = ["LoRALinear", "inject", "load", "merge", "save", "unload"]
 
@@ -143,7 +144,7 @@ def load(model: nn.Module, folder: Path) -> nn.Module:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise UsageError(f"there is no {name} in {folder}; wanted a folder that lora.save or peft wrote")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_object(folder / CONFIG)
     odd = [f"{key}={config[key]!r}" for key in CHANGES if config.get(key)]
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
         odd.append(f"peft_type={config.get('peft_type')!r}, bias={config.get('bias')!r}")

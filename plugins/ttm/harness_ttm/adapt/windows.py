@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import holdout
+
 __all__ = ["Augmentation", "augment", "cut", "some_patches", "thinned_hints"]
 
 F32 = NDArray[np.float32]
@@ -30,27 +32,21 @@ class Augmentation:
 
 
 def cut(values: F32, begin: I64, origin: I64, limit: I64, history: int, ahead: int, every: I64 | None = None) -> F32:
-    """Windows [n, L + S] of one buffer, the first step ahead at index `history`.
+    """Windows [n, L + S] as `harness.holdout.cut` makes them, some of them thinned.
 
     Args:
-        values: the buffer with all series.
-        begin: [n], where the window's series begins in it.
-        origin: [n], the first step ahead.
-        limit: [n], the first value that must not be seen.
         every: [n], 1 or 2: a step is the mean of so many values; a missing one counts nowhere.
     """
-    factor = np.ones(len(begin), np.int64) if every is None else every
-    at = origin[:, None] + factor[:, None] * np.arange(-history, ahead, dtype=np.int64)  # [n, L + S]
-    inside = (at >= begin[:, None]) & (at + factor[:, None] <= limit[:, None])
-    at = np.where(inside, at, begin[:, None])
-    y = values[at]
-    thin = np.flatnonzero(factor == 2)
+    y = holdout.cut(values, begin, origin, limit, history, ahead)
+    thin = np.flatnonzero(np.zeros(0) if every is None else every == 2)
     if len(thin):
-        other = values[np.where(inside[thin], at[thin] + 1, at[thin])]
-        first = np.where(np.isfinite(y[thin]), y[thin], other)
-        other = np.where(np.isfinite(other), other, first)
-        y[thin] = first / 2 + other / 2
-    return np.where(inside & np.isfinite(y), y, np.float32(np.nan))
+        # Pairs begin at the origin; one that is cut in two by the beginning or the limit is left out.
+        at = origin[thin]
+        first, last = at - (at - begin[thin]) // 2 * 2, at + (limit[thin] - at) // 2 * 2
+        pairs = holdout.cut(values, first, at, last, 2 * history, 2 * ahead).reshape(len(thin), history + ahead, 2)
+        one = np.where(np.isfinite(pairs), pairs, pairs[..., ::-1])
+        y[thin] = one[..., 0] / 2 + one[..., 1] / 2
+    return y
 
 
 def thinned_hints(hints: I64, every: I64) -> I64:
