@@ -34,6 +34,14 @@ def register_suites(register: Callable[[SuiteInfo, Callable[[Path | None], Any]]
     """Call `register(SuiteInfo(...), factory)` for each suite; `factory(data)` gets the folder of `--data` or None."""
 
 
+@hookspec(firstresult=True)
+def open_suite_file(path: Path) -> tuple[SuiteInfo, Callable[[Path | None], Any]] | None:
+    """Read a user's own suite from a file: return what `register_suites` would be given, or None for a file that is not yours.
+
+    Raise `harness.DataError` for one that is yours and broken: path, line, what was got, what was wanted.
+    """
+
+
 @hookspec
 def register_metrics(register: Callable[[Metric], None]) -> None:
     """Call `register(Metric(...))` for each metric."""

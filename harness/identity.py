@@ -34,7 +34,7 @@ WEIGHTS = (".safetensors", ".pt", ".ckpt", ".bin", ".onnx", ".json")
 """How files end that make a folder one of weights."""
 UNDECIDED = ("sources",)
 """Fields of a task that decide no number."""
-LATER = ("context", "fill_gaps", "event")
+LATER = ("context", "fill_gaps", "rounded", "event")
 """Fields that came later: a task that leaves them empty is what it was."""
 DEPTH = 3
 MOST_FILES = 2000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,18 +112,18 @@ class GuardedSuite:
 
 
 def open_suites(plugins: Plugins, names: Sequence[str], data: Path | None) -> dict[str, Suite]:
-    """Make the named suites; `data` is the folder of `--data`.
+    """Make the named suites, by the names that their tasks carry; `data` is the folder of `--data`.
 
     Raises:
-        UsageError: no such suite or folder.
+        UsageError, DataError: no such suite or folder, or a file that describes none.
         PluginError: a suite could not be made.
     """
     if data is not None and not data.is_dir():
         raise UsageError(f"--data {data}: there is no such folder")
     made: dict[str, Suite] = {}
     for name in split_list(names):
-        factory = plugins.suite(name).factory
-        made[name] = GuardedSuite(name, lambda factory=factory: factory(data))  # type: ignore[misc]
+        found = plugins.suite(name)
+        made[found.info.name] = GuardedSuite(found.info.name, functools.partial(found.factory, data))
     return made
 
 
@@ -330,7 +331,8 @@ def elsewhere(plugins: Plugins, suites: Sequence[str], globs: Sequence[str]) -> 
 
 def _has(plugins: Plugins, suite: str, glob: str) -> bool:
     try:
-        return bool(select_tasks(open_suites(plugins, [suite], None)[suite].tasks(), [glob]))
+        (opened,) = open_suites(plugins, [suite], None).values()
+        return bool(select_tasks(opened.tasks(), [glob]))
     except HarnessError:
         return False
 

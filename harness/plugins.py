@@ -255,8 +255,14 @@ class Plugins:
         """
         return self._find(name, self.models, "model", "harness ls models")
 
-    def suite(self, name: str) -> Registered[SuiteInfo]:
-        """The suite of this name; raises as `model` does."""
+    def suite(self, text: str) -> Registered[SuiteInfo]:
+        """The suite of a name, of one with options in brackets, or of a file; raises as `harness.suites.find_suite`."""
+        from harness.suites import find_suite
+
+        return find_suite(self, text)
+
+    def named_suite(self, name: str) -> Registered[SuiteInfo]:
+        """The suite that a plugin registered by this name; raises as `model` does."""
         return self._find(name, self.suites, "suite", "harness ls suites")
 
     def dialect(self, name: str) -> Registered[DialectInfo]:

@@ -12,6 +12,7 @@ from harness.plan import RunSpec
 from harness.plugins import Plugins
 from harness.report import Report
 from harness.store import Store
+from harness.suites import stored_name
 from harness.trained import folder_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Results:
             models = sorted({cell.model for cell in self.report.plan.cells}) if self.report else ()
         names = [models] if isinstance(models, str) else list(models)
         part = make_spec(models="all", limit=limit).limit if limit is not None else ran.limit if ran else ""
-        suites = [suite] if suite or ran is None else list(ran.suites)
+        suites = [suite] if suite or ran is None else [stored_name(self._plugins, name) for name in ran.suites]
         ranked = [pd.DataFrame(self._rank(name, names, part)) for name in suites]
         if len(ranked) == 1:
             return ranked[0]

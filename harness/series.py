@@ -95,6 +95,7 @@ class SeriesSet:
         past: items · P channels of covariates known up to the cutoff, or None.
         known: items · K channels of covariates known for the horizon too, each as long as its item's target, or None.
         fingerprint: a hash of all of the above, independent of how the files are cut into pieces.
+        groups: Arrow string array [items], what an item is a part of, such as the patient of a recording; None = each is its own.
         check: raises `DataError` when the files behind the values have changed since; called before a cell and before its result counts.
     """
 
@@ -106,6 +107,7 @@ class SeriesSet:
     past: Channels | None = None
     known: Channels | None = None
     fingerprint: str = ""
+    groups: pa.Array | pa.ChunkedArray | None = None
     check: Callable[[], None] = lambda: None  # raises DataError when the mapped files are not what they were when they were opened
 
     @property

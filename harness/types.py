@@ -56,6 +56,7 @@ class Task:
     sources: tuple[str, ...] = ()  # datasets and corpora that the series come from, as models' authors name them: ("M4", "m4_hourly")
     context: int = 0  # steps of context that a model may see at most; 0 = all there are
     fill_gaps: int = 0  # gaps of up to so many steps between two values of a context are filled in linearly before a model sees it
+    rounded: bool = False  # whether the task's dialect rounds forecasts to whole numbers before it scores them
     event: Event | None = None  # what the task asks the probability of, for one of kind "event"
 
     def row(self) -> dict[str, Any]:

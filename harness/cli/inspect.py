@@ -170,7 +170,7 @@ def tasks(plugins: Any, suite: str, data: Path | None) -> Rows:
     rows = []
     for name in names:
         try:
-            opened = open_suites(plugins, [name], data)[name]
+            (opened,) = open_suites(plugins, [name], data).values()
             listed = opened.tasks()
         except PluginError as error:
             if suite:

@@ -255,7 +255,7 @@ def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> N
     if leaderboard is None or not report.outcomes:
         return
     models = sorted({c.model for c in report.plan.cells})
-    for suite in spec.suites:
+    for suite in dict.fromkeys(c.task.suite for c in report.plan.cells):
         try:
             context.invoke(leaderboard, suite=suite, models=models, limit=spec.limit, db=db)
         except HarnessError as error:

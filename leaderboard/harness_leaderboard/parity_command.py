@@ -52,6 +52,7 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
     from harness.selection import split_list
     from harness.stale import stale_results
     from harness_leaderboard.choose import choose_metric, choose_model
+    from harness.suites import stored_name
     from harness_leaderboard.collect import collect, default_suite
     from harness_leaderboard.parity import parity as compare
     from harness_leaderboard.parity import read_tolerances
@@ -59,7 +60,7 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
     allowed = read_tolerances(tolerance)
     plugins = load()
     store = plugins.store(db)
-    suite = suite or default_suite(store)
+    suite = stored_name(plugins, suite) if suite else default_suite(store)
     results = collect(store, suite, stale=stale_results(plugins, store, suite))
     row, _ = choose_model(results, model, ["own"])
     entry = results.entries[row]

@@ -33,10 +33,11 @@ def rank_models(store: Store, suite: str, models: list[str], limit: str) -> list
     """The leaderboard's rows, best nMASE first; ranks are among all models of the store, whichever are returned."""
     from harness.plugins import load
     from harness.stale import stale_results
+    from harness.suites import stored_name
     from harness_leaderboard.board import board_rows
     from harness_leaderboard.collect import collect, default_suite
 
-    suite = suite or default_suite(store)
+    suite = stored_name(load(), suite) if suite else default_suite(store)
     results = collect(store, suite, limit=limit, stale=stale_results(load(), store, suite))
     wanted = {*models, results.baseline}
     shown = {(entry.label, entry.source) for entry in results.entries if not models or entry.model in wanted}

@@ -86,8 +86,9 @@ def open_view(
         UsageError: an option that makes no sense.
     """
     from harness.stale import stale_results
+    from harness.suites import stored_name
 
-    suite = suite or default_suite(store)
+    suite = stored_name(plugins, suite) if suite else default_suite(store)
     results = collect(store, suite, baseline=baseline, limit=limit, stale=stale_results(plugins, store, suite, data))
     if baseline and np.isnan(results.baseline_mase).all() and np.isnan(results.baseline_crps).all():
         names = sorted({entry.model for entry in results.entries})

@@ -53,7 +53,7 @@ def fingerprint(series: SeriesSet) -> str:
     digest.update(series.starts.astype("datetime64[s]").astype("<i8").tobytes())
     digest.update(to_numpy(pc.binary_length(ids)).astype("<i8").tobytes())
     digest.update("".join(ids.to_pylist()).encode())
-    for channels in (series.target, series.past):
+    for channels in (series.target, series.past, series.known):
         if channels is not None:
             digest.update(channels.length.astype("<i8").tobytes())
             for values in runs(channels):

@@ -1,4 +1,4 @@
-"""What this package registers: the suites `gift-eval` and `quick`, and the commands `harness data ...`, `harness audit ...`."""
+"""What this package registers: suites, and the commands `harness data ...`, `harness audit ...`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from harness.types import SuiteInfo
 if TYPE_CHECKING:
     import click
 
+    from harness.types import Suite
     from harness_tasks.gift_eval import GiftEval
+    from harness_tasks.monash import Monash
 
 __all__ = ["SUITES", "register_commands", "register_suites"]
 
@@ -29,7 +31,13 @@ def _quick(data: Path | None) -> GiftEval:
     return quick(data)
 
 
-SUITES: tuple[tuple[SuiteInfo, Callable[[Path | None], GiftEval]], ...] = (
+def _monash(data: Path | None, *, suite: str = "monash", horizon: int = 0) -> Monash:
+    from harness_tasks.monash import monash
+
+    return monash(data, suite=suite, horizon=horizon)
+
+
+SUITES: tuple[tuple[SuiteInfo, Callable[..., Suite]], ...] = (
     (
         SuiteInfo(
             "gift-eval",
@@ -47,6 +55,15 @@ SUITES: tuple[tuple[SuiteInfo, Callable[[Path | None], GiftEval]], ...] = (
             url="https://huggingface.co/datasets/Salesforce/GiftEval",
         ),
         _quick,
+    ),
+    (
+        SuiteInfo(
+            "monash",
+            summary="Monash archive: 30 datasets in 58 .tsf files, the last H values of each series, its own errors; any folder of .tsf files",
+            license="CC-BY-4.0 (the archive's on Zenodo)",
+            url="https://forecastingdata.org",
+        ),
+        _monash,
     ),
 )
 

@@ -14,8 +14,8 @@ MASE that is NaN (no more than m values, or an error of 0 at a scale of 0) is co
 MASE are dropped; `MASE series` says how many are left. sMAPE leaves out points with 0/0; a series of nothing else makes mean and median of
 sMAPE NaN, as in the archive, which has msMAPE for that. A label that is NaN is skipped; a series without a label is no series.
 
-Differences that are known: the archive rounds forecasts on one dataset (Kaggle web traffic) and puts 0 for missing forecasts, of which
-there are none here. It has no aggregate over datasets. All [0, inf), best 0; MAE and RMSE in the unit of the series.
+The archive rounds forecasts of some datasets to whole numbers, half to even; so does this where the task says so (`Task.rounded`). It puts
+0 for missing forecasts, of which there are none here. It has no aggregate over datasets. All [0, inf), best 0; MAE and RMSE in the unit of the series.
 
 Source: rakshitha123/TSForecasting (2022-11), `utils/error_calculator.R`, `experiments/fixed_horizon_functions.R`, `rolling_origin.R`.
 
@@ -65,6 +65,8 @@ class _Series:
 
     def add(self, block: Block) -> None:
         label, ahead = block.labels.astype(np.float64), block.median()  # [n, H]
+        if self._of.data is not None and self._of.data.task.rounded:
+            ahead = np.rint(ahead)
         seen = ~np.isnan(label)
         error = np.abs(ahead - label)
         size = np.abs(ahead) + np.abs(label)

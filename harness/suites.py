@@ -1,0 +1,124 @@
+"""From what a user types to a suite: a name, a name with options in brackets, or a file that describes one.
+
+    quick                               as a plugin registers it
+    cgm[context=288,patient_share=0.2]  the same with options: keyword arguments of its factory, part of its name and of its results
+    ./shop.yaml                         a file of the user's own, which a plugin's hook `open_suite_file` reads
+
+A file is remembered by the name that it gives its suite, so that `-s shop` finds it again, in whatever folder the command is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cache import load_cached, store_cached
+from harness.errors import HarnessError, PluginError, UsageError, describe, suggest
+from harness.types import SuiteInfo
+
+if TYPE_CHECKING:
+    from harness.plugins import Plugins, Registered
+
+__all__ = ["find_suite", "is_file", "stored_name"]
+
+REMEMBERED = "suites.json"
+"""In the user's cache: {name: path of the file}."""
+SUFFIXES = (".yaml", ".yml")
+
+
+def is_file(text: str) -> bool:
+    """Whether this names a file, and not a suite that a plugin registers."""
+    return text.endswith(SUFFIXES) or os.sep in text.partition("[")[0]
+
+
+def find_suite(plugins: Plugins, text: str) -> Registered[SuiteInfo]:
+    """The suite of what was typed; its `info.name` is the one that its tasks and results carry.
+
+    Raises:
+        UsageError: there is none; an option that it does not have, or a value of no use; a file that is not there.
+        PluginError: it belongs to a plugin that could not be loaded.
+        DataError: the file is there and describes no suite.
+    """
+    if is_file(text):
+        return _of_file(plugins, Path(text).expanduser())
+    match = re.fullmatch(r"([^\[\]]+)\[(.*)\]", text, re.DOTALL)
+    if match is not None:
+        return _with_options(_named(plugins, match[1].strip()), match[2])
+    return _named(plugins, text)
+
+
+def stored_name(plugins: Plugins, text: str) -> str:
+    """The name by which results of a suite are stored: of a file what it calls itself, options in one spelling; else the text as it is,
+    since a store may have results of suites that no plugin here has. Raises as `find_suite`.
+    """
+    return find_suite(plugins, text).info.name if is_file(text) or "[" in text else text
+
+
+def _named(plugins: Plugins, name: str) -> Registered[SuiteInfo]:
+    if name not in plugins.suites:
+        known = load_cached(REMEMBERED).get(name)
+        if isinstance(known, str) and Path(known).is_file():
+            found = _of_file(plugins, Path(known))
+            if found.info.name == name:
+                return found
+    return plugins.named_suite(name)
+
+
+def _of_file(plugins: Plugins, path: Path) -> Registered[SuiteInfo]:
+    if not path.is_file():
+        raise UsageError(f"-s {path}: there is no such file; to make one: harness new suite {path.stem or 'my-suite'}")
+    try:
+        found: Any = plugins.pm.hook.open_suite_file(path=path.absolute())
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{path}: reading it as a suite raised {describe(error)}; tell the author of the plugin") from error
+    if found is None:
+        raise UsageError(f"-s {path}: no plugin reads a suite from such a file; wanted a .yaml file, as harness new suite makes it")
+    info, factory = found
+    if info.name in plugins.suites:
+        raise UsageError(f"{path}: it calls its suite '{info.name}', as one of a plugin is called; give it another name")
+    from harness.plugins import Registered
+
+    known, here = load_cached(REMEMBERED), str(path.absolute())
+    if known.get(info.name) != here:
+        with contextlib.suppress(OSError):  # then it must be given as a path each time
+            store_cached(REMEMBERED, {**known, info.name: here})
+    return Registered(info, factory, "file", "", "")
+
+
+def _with_options(found: Registered[SuiteInfo], text: str) -> Registered[SuiteInfo]:
+    """The suite with its factory's keyword arguments given, in one spelling: in the order of the factory, without the defaults."""
+    from harness.selection import parse_assignment, split_list
+
+    name = found.info.name
+    takes = {key: value for key, value in (found.parameters or {}).items() if value.kind is inspect.Parameter.KEYWORD_ONLY}
+    given: dict[str, Any] = {}
+    for part in split_list(text):
+        key, value = parse_assignment(part)
+        if key not in takes:
+            known = f"it takes: {', '.join(takes)}" if takes else "it takes none"
+            raise UsageError(f"suite '{name}' has no option '{key}'.{suggest(key, takes)} ({known})")
+        given[key] = value
+    options = {key: given[key] for key in takes if key in given and given[key] != takes[key].default}
+    if not options:
+        return found
+    label = f"{name}[{','.join(f'{key}={_spelt(value)}' for key, value in options.items())}]"
+
+    @functools.wraps(found.factory)
+    def factory(data: Path | None) -> Any:
+        return found.factory(data, suite=label, **options) if "suite" in (found.parameters or {}) else found.factory(data, **options)
+
+    return replace(found, info=replace(found.info, name=label), factory=factory)
+
+
+def _spelt(value: Any) -> str:
+    """As it is typed: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
