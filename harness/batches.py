@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from harness.events import threshold
 from harness.forecast import F64, I64, U64, Batch, Ragged
-from harness.frequency import shift
 from harness.series import Channels, TaskData
 from harness.types import Event, ModelInfo
 
@@ -109,11 +108,10 @@ def _batch(
     if "known" in info.covariates and series.known is not None:
         count = series.known_count
         known = [series.known.cut(item * count + k, begin, cut + task.horizon) for k in range(count)]
-    starts = series.starts[item]
     contexts = series.target.cut(channel, begin, cut)
     return Batch(
         contexts=fill_gaps(contexts, task.fill_gaps) if task.fill_gaps else contexts,
-        starts=shift(starts, series.freq, begin) if begin.any() else starts,
+        starts=series.when(item, begin),
         freq=series.freq,
         horizon=task.horizon,
         quantile_levels=np.asarray(task.quantile_levels, np.float64),
@@ -122,6 +120,7 @@ def _batch(
         window_ids=ids,
         seeds=_mix(ids ^ _mix(np.array([seed], np.uint64))),
         past_covariates=tuple(past),
+        past_names=series.past_names if past else (),
         known_covariates=tuple(known),
         event=task.event,
         thresholds=None if task.event is None else thresholds(task.event, series.target, channel, cut),

@@ -145,13 +145,10 @@ def first_label(data: TaskData | None) -> datetime.datetime | None:
     """The time stamp of a task's earliest label, None where there is no data."""
     import numpy as np
 
-    from harness.frequency import shift
-
     if data is None or not len(data):
         return None
     rows = np.flatnonzero(np.r_[True, data.channel[1:] != data.channel[:-1]])  # the earliest window of each series
-    starts = data.series.starts[data.channel[rows] // data.series.variates]
-    found = shift(starts, data.series.freq, data.cut[rows]).min().astype("datetime64[us]").item()
+    found = data.series.when(data.channel[rows] // data.series.variates, data.cut[rows]).min().astype("datetime64[us]").item()
     return found if isinstance(found, datetime.datetime) else None  # no year from 1 to 9999
 
 

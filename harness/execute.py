@@ -24,7 +24,6 @@ from harness.dialects import Dialect
 from harness.dialects.scoring import TaskTally
 from harness.errors import HarnessError, PluginError
 from harness.forecast import F32, F64, Forecast
-from harness.frequency import shift
 from harness.quantiles import INTERVAL, to_quantiles
 from harness.rows import window_batch
 from harness.seasonal import seasonal_error
@@ -181,7 +180,7 @@ class Scorer:
                 item_ids=series.item_ids,
                 variate=channel % series.variates,
                 slot=data.slot[low:high],
-                cutoff=shift(series.starts[item], series.freq, cut),
+                cutoff=series.when(item, cut),
                 context_length=cut,
                 seasonal_error=error,
                 crossings=whole.crossings,

@@ -96,6 +96,7 @@ class Batch:
         window_ids: uint64 [N], stable over runs, batches and orders.
         seeds: uint64 [N], derived from the run's seed and the window id: draw from these to be independent of the batch.
         past_covariates: one Ragged of N rows for each covariate known up to the cutoff; empty unless the model declares "past".
+        past_names: what the past covariates are called, in their order; () where the data does not say.
         known_covariates: one Ragged of N rows for each covariate known beforehand, each row H steps longer than its context: what a
             calendar or a plan says of the horizon too; empty unless the model declares "known".
         event: what is asked for the probability of, on a task of events; None elsewhere. Forecasts of values are turned into it by the
@@ -114,6 +115,7 @@ class Batch:
     seeds: U64
     past_covariates: tuple[Ragged, ...] = ()
     known_covariates: tuple[Ragged, ...] = ()
+    past_names: tuple[str, ...] = ()
     event: Event | None = None
     thresholds: F64 | None = None
 

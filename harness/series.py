@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError
 from harness.forecast import F32, I64, Ragged
+from harness.frequency import shift
 from harness.types import Task
 
 __all__ = ["Channels", "SeriesSet", "TaskData", "Training", "rolling"]
@@ -95,6 +96,9 @@ class SeriesSet:
         past: items · P channels of covariates known up to the cutoff, or None.
         known: items · K channels of covariates known for the horizon too, each as long as its item's target, or None.
         fingerprint: a hash of all of the above, independent of how the files are cut into pieces.
+        past_names: what the past covariates are called, P names, or () where nobody says.
+        times: datetime64[s] [T], the time of every step, where all items share them and they are not evenly apart, as sessions of an
+            exchange; None = `starts` and `freq` tell them.
         groups: Arrow string array [items], what an item is a part of, such as the patient of a recording; None = each is its own.
         check: raises `DataError` when the files behind the values have changed since; called before a cell and before its result counts.
     """
@@ -108,11 +112,23 @@ class SeriesSet:
     known: Channels | None = None
     fingerprint: str = ""
     groups: pa.Array | pa.ChunkedArray | None = None
+    past_names: tuple[str, ...] = ()
+    times: NDArray[np.datetime64] | None = None
     check: Callable[[], None] = lambda: None  # raises DataError when the mapped files are not what they were when they were opened
 
     @property
     def items(self) -> int:
         return len(self.starts)
+
+    def when(self, item: NDArray[np.integer[Any]], position: I64) -> NDArray[np.datetime64]:
+        """The time of a position in each of these items, datetime64[s] [N]; behind the last step it goes on in steps of `freq`."""
+        starts = self.starts[item]
+        if self.times is None:
+            return shift(starts, self.freq, position) if position.any() else starts
+        last = len(self.times) - 1
+        beyond = np.maximum(position - last, 0)
+        found = self.times[np.minimum(position, last)]
+        return shift(found, self.freq, beyond) if beyond.any() else found
 
     @property
     def past_count(self) -> int:

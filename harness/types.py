@@ -158,7 +158,8 @@ class DialectInfo:
     version: str = "1"  # of the definitions that are followed; a change of any number changes it
     summary: str = ""
     source: str = ""  # where the definitions are
-    metrics: tuple[str, ...] = ()  # names in the order to be shown, the leading ones first; at least one
+    metrics: tuple[str, ...] = ()  # in the order to be shown; models are compared by the first two, of which lower must be better
+    columns: tuple[str, ...] = ()  # of these, what a leaderboard shows beside the comparison: means over the tasks
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,7 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "season_length": batch.season_length,
         "past": len(batch.past_covariates),
         "known": len(batch.known_covariates),
+        "past_names": list(batch.past_names),
         "event": None if batch.event is None else asdict(batch.event),
     }
 
@@ -210,6 +211,7 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
         seeds=to_numpy(columns.column("seed")).copy(),
         past_covariates=tuple(_ragged(columns.column(f"past_{k}")) for k in range(header["past"])),
         known_covariates=tuple(_ragged(columns.column(f"known_{k}")) for k in range(header["known"])),
+        past_names=tuple(header["past_names"]),
         event=None if header["event"] is None else Event(**header["event"]),
         thresholds=None if header["event"] is None else to_numpy(columns.column("threshold")).copy(),
     )

@@ -44,7 +44,8 @@ Array = NDArray[np.float64]
 
 
 MAIN = {"gift-eval": ("MASE[0.5]", "mean_weighted_sum_quantile_loss"), "fev": ("fev:MASE", "fev:SQL")}
-"""{dialect of tasks: the two metrics that models are compared by}: a scaled error of the point forecast, one of the distribution."""
+"""{dialect of tasks: the two metrics that models are compared by}: a scaled error of the point forecast, one of the distribution.
+Of other dialects they are the first two that it declares."""
 
 LABELS = {"MASE[0.5]": "MASE", "mean_weighted_sum_quantile_loss": "CRPS"}
 """How people call these metrics; others go by their own names."""
@@ -113,6 +114,7 @@ class Results:
     peak_mb: Array  # [M] most memory of a worker, MiB; NaN = not measured
     baseline: str = "seasonal_naive"
     main: tuple[str, str] = MAIN["gift-eval"]
+    own: tuple[str, ...] = ()  # metrics of the tasks' dialect that are shown as they are: means over tasks
     runnable: bool = True  # a plugin has the suite: what is missing can be run
     sliced: bool = False  # scores are over some of the windows: what is stored of whole cells says nothing of them
     notes: list[str] = field(default_factory=list)

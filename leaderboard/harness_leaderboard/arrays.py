@@ -17,6 +17,7 @@ from harness.receipt import as_used
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 
 if TYPE_CHECKING:
+    from harness.types import DialectInfo
     import pyarrow as pa
 
 __all__ = ["baseline_scores", "to_arrays"]
@@ -33,6 +34,7 @@ def to_arrays(
     stale: Container[str],
     lower: Callable[[str], bool],
     runnable: bool = True,
+    dialects: Mapping[str, DialectInfo] | None = None,
 ) -> Results:
     """Put stored rows into arrays of models × tasks.
 
@@ -46,6 +48,7 @@ def to_arrays(
         stale: ids of cells that no longer hold.
         lower: whether lower is known to be better of a metric.
         runnable: whether a plugin has the suite.
+        dialects: what is known of dialects, by name.
     """
     keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
     position = {key: i for i, key in enumerate(keys)}
@@ -78,7 +81,10 @@ def to_arrays(
         if cell["peak_rss_mb"]:
             peak_mb[at[0]] = np.fmax(peak_mb[at[0]], cell["peak_rss_mb"])
     means = _means(scores, place, shape)
-    main = _main(means, tasks, lower, notes)
+    dialect = Counter(str(task.get("dialect") or "") for task in tasks).most_common(1)[0][0] if tasks else ""
+    info = (dialects or {}).get(dialect)
+    main = _main(means, dialect, info, lower, notes)
+    shown = [f"{dialect}:{name}" for name in (info.columns if info else ())]
     for name in main:
         means.setdefault(name, np.full(shape, np.nan))
     if main != Results.main:
@@ -104,6 +110,7 @@ def to_arrays(
         peak_mb=peak_mb,
         baseline=baseline,
         main=main,
+        own=tuple(name for name in shown if name in means),
         runnable=runnable,
         notes=notes,
         stale=old,
@@ -153,10 +160,14 @@ def _means(scores: pa.Table, place: Mapping[str, int], shape: tuple[int, int]) -
     return means
 
 
-def _main(means: dict[str, Array], tasks: list[dict[str, Any]], lower: Callable[[str], bool], notes: list[str]) -> tuple[str, str]:
+def _main(
+    means: dict[str, Array], dialect: str, info: DialectInfo | None, lower: Callable[[str], bool], notes: list[str]
+) -> tuple[str, str]:
     """The metrics to compare by: those of the tasks' dialect, else the two that most results have of those known to be lower-better."""
-    dialects = Counter(str(task.get("dialect") or "") for task in tasks)
-    main = MAIN.get(dialects.most_common(1)[0][0] if dialects else "", Results.main)
+    main = MAIN.get(dialect, Results.main)
+    if dialect not in MAIN and info is not None and info.metrics:
+        first, *more = info.metrics
+        main = (f"{dialect}:{first}", f"{dialect}:{more[0] if more else first}")
     if any(name in means for name in main) or not means:
         return main
     often = sorted((name for name in means if lower(name)), key=lambda name: (np.isnan(means[name]).sum(), name))

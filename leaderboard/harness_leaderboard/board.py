@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness.contamination import counts
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import (
+    LABELS,
     Array,
     Entry,
     Results,
@@ -80,9 +81,22 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
         row |= {name: _number(values[m]) for name, values in columns.items()}
         row |= {"undefined": int(undefined[m]), "baseline_missing": int(lacking[m]), "baseline_stale": int(resting[m])}
         row |= {"effective_families": int(families[m]), "letters": names[m]}
+        row |= {"compared_by": [LABELS.get(name, _plainly(name)) for name in results.main]}
+        row |= {"own": {_plainly(name): _number(_mean_of(results.scores[name][m])) for name in results.own}}
         row |= {"place_best": int(best[m]) or None, "place_worst": int(worst[m]) or None}
         rows.append(row)
     return sorted(rows, key=_order)
+
+
+def _plainly(metric: str) -> str:
+    """A dialect's metric without the dialect: "MARD" of "cgm:MARD"."""
+    return metric.partition(":")[2] or metric
+
+
+def _mean_of(values: Array) -> float:
+    """Over the tasks that have a number."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _about(results: Results, m: int) -> dict[str, Any]:

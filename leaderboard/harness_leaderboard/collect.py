@@ -123,7 +123,8 @@ def collect(
     def lower(metric: str) -> bool:
         return lower_is_better(metric, load(), directions) is True
 
-    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, runnable=bool(declared))
+    dialects = {name: found.info for name, found in load().dialects.items()}
+    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, bool(declared), dialects)
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:

@@ -62,11 +62,21 @@ def _short(row: Mapping[str, Any], name: str) -> str:
 def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the short form, with a column for each group where there are any."""
     names = ["model", "source", "nMASE", "tasks"] if groups else list(_SHOWN)
+    own = [] if groups or not rows else list(rows[0].get("own") or ())
+    at = names.index("nCRPS") + 1 if own else len(names)
     body = []
     for row in rows:
         line = [_short(row, name) for name in names]
+        line[at:at] = ["–" if (value := row["own"][name]) is None else f"{value:.4g}" for name in own]
         body.append(line + ["–" if (value := row["groups"][group]) is None else f"{value:.4f}" for group in groups])
-    return names + [_clean(group) for group in groups], body
+    header = [_named(name, rows) for name in names]
+    return header[:at] + [_clean(name) for name in own] + header[at:] + [_clean(group) for group in groups], body
+
+
+def _named(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A column's heading: where models are compared by other scores than MASE and CRPS, with their names."""
+    point, whole = (rows[0].get("compared_by") if rows else None) or ("MASE", "CRPS")
+    return _clean(name.replace("MASE", point).replace("CRPS", whole)) if name.startswith(("n", "rank_")) else name
 
 
 def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "") -> list[str]:
@@ -228,9 +238,11 @@ def to_csv(rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = ()) -> str
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     names = ["model", "source", "nMASE", "done", "total"] if groups else list(COLUMNS)
-    writer.writerow(names + [spreadsheet_safe(group) for group in groups])
+    own = [] if groups or not rows else list(rows[0].get("own") or ())
+    writer.writerow(names + [spreadsheet_safe(name) for name in (*own, *groups)])
     for row in rows:
-        writer.writerow([spreadsheet_safe(v) for v in (*(row[name] for name in names), *(row["groups"][group] for group in groups))])
+        numbers = (*(row["own"][name] for name in own), *(row["groups"][group] for group in groups))
+        writer.writerow([spreadsheet_safe(v) for v in (*(row[name] for name in names), *numbers)])
     return sink.getvalue()
 
 

@@ -53,6 +53,8 @@ def fingerprint(series: SeriesSet) -> str:
     digest.update(series.starts.astype("datetime64[s]").astype("<i8").tobytes())
     digest.update(to_numpy(pc.binary_length(ids)).astype("<i8").tobytes())
     digest.update("".join(ids.to_pylist()).encode())
+    if series.times is not None:
+        digest.update(series.times.astype("datetime64[s]").astype("<i8").tobytes())
     for channels in (series.target, series.past, series.known):
         if channels is not None:
             digest.update(channels.length.astype("<i8").tobytes())

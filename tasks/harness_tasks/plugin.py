@@ -1,7 +1,9 @@
-"""What this package registers: suites, and the commands `harness data ...`, `harness audit ...`."""
+"""What this package registers: suites, and the commands `harness data ...`, `harness audit ...`. Modules are imported when they are used."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,48 +15,48 @@ if TYPE_CHECKING:
     import click
 
     from harness.types import Suite
-    from harness_tasks.gift_eval import GiftEval
-    from harness_tasks.monash import Monash
 
 __all__ = ["SUITES", "register_commands", "register_suites"]
 
-
-def _gift_eval(data: Path | None) -> GiftEval:
-    from harness_tasks.gift_eval import gift_eval
-
-    return gift_eval(data)
+GIFT_EVAL_URL = "https://huggingface.co/datasets/Salesforce/GiftEval"
 
 
-def _quick(data: Path | None) -> GiftEval:
-    from harness_tasks.gift_eval import quick
+class Late:
+    """A suite's factory in a module that is imported when it is called, or asked what options it takes."""
 
-    return quick(data)
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def _factory(self) -> Callable[..., Suite]:
+        made: Callable[..., Suite] = getattr(importlib.import_module(self._module), self._name)
+        return made
+
+    def __call__(self, data: Path | None, **options: Any) -> Suite:
+        return self._factory()(data, **options)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._factory())
 
 
-def _monash(data: Path | None, *, suite: str = "monash", horizon: int = 0) -> Monash:
-    from harness_tasks.monash import monash
-
-    return monash(data, suite=suite, horizon=horizon)
-
-
-SUITES: tuple[tuple[SuiteInfo, Callable[..., Suite]], ...] = (
+SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
     (
         SuiteInfo(
             "gift-eval",
             summary="GIFT-Eval: 97 configurations of 28 datasets, 7 domains, 10 frequencies; data: harness data pull gift-eval",
             license="each dataset has its own; the collection is published under Apache-2.0",
-            url="https://huggingface.co/datasets/Salesforce/GiftEval",
+            url=GIFT_EVAL_URL,
         ),
-        _gift_eval,
+        Late("harness_tasks.gift_eval", "gift_eval"),
     ),
     (
         SuiteInfo(
             "quick",
             summary="the 14 configurations of GIFT-Eval whose data is inside this package: the same numbers, no download",
             license="CC-BY-4.0 and CDLA-Sharing-1.0; see quick_data/LICENSES.md",
-            url="https://huggingface.co/datasets/Salesforce/GiftEval",
+            url=GIFT_EVAL_URL,
         ),
-        _quick,
+        Late("harness_tasks.gift_eval", "quick"),
     ),
     (
         SuiteInfo(
@@ -63,13 +65,31 @@ SUITES: tuple[tuple[SuiteInfo, Callable[..., Suite]], ...] = (
             license="CC-BY-4.0 (the archive's on Zenodo)",
             url="https://forecastingdata.org",
         ),
-        _monash,
+        Late("harness_tasks.monash", "monash"),
+    ),
+    (
+        SuiteInfo(
+            "cgm",
+            summary="glucose of the next 30 to 120 minutes, the night and after meals, for people and times held out; files in --data or CGM",
+            license="each set has its own; see docs/cgm.md",
+            baseline="naive",
+        ),
+        Late("harness_tasks.cgm.suite", "cgm"),
+    ),
+    (
+        SuiteInfo(
+            "spy",
+            summary="daily prices: direction, touch of +1 % and rise by 1 % as events, walked forward year by year; files in --data or SPY",
+            license="each file has its own; see docs/spy.md",
+            baseline="base_rate",
+        ),
+        Late("harness_tasks.spy.suite", "spy"),
     ),
 )
 
 
 @hookimpl
-def register_suites(register: Callable[[SuiteInfo, Callable[[Path | None], Any]], None]) -> None:
+def register_suites(register: Callable[[SuiteInfo, Callable[..., Any]], None]) -> None:
     for info, factory in SUITES:
         register(info, factory)
 

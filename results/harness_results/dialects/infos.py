@@ -8,7 +8,7 @@ from __future__ import annotations
 from harness.metrics import METRICS
 from harness.types import DialectInfo
 
-__all__ = ["BUILT_IN", "FEV", "GIFT_EVAL", "MONASH", "TIME", "TSFM_POINT"]
+__all__ = ["BUILT_IN", "CGM", "FEV", "GIFT_EVAL", "MONASH", "SPY", "TIME", "TSFM_POINT"]
 
 _OFFICIAL = tuple(metric.name for metric in METRICS[:11])
 _LEADING = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
@@ -49,6 +49,44 @@ TIME = DialectInfo(
     metrics=("MASE", "CRPS", "MAE", "MSE", "RMSE", "MAPE", "sMAPE", "ND"),
 )
 
+_POINTS = ("RMSE", "MAE", "MAPE", "MARD", "gRMSE", "bias")
+_GRIDS = ("Clarke[ega]", "Clarke[error-grids]", "Clarke[codina]", "Parkes[1]", "Parkes[2]")
+_EVENTS = ("AUROC", "AUPRC", "base rate", "sensitivity", "specificity", "Brier")
+
+CGM = DialectInfo(
+    "cgm",
+    version="1",
+    summary="glucose: per patient, then the mean over patients; error grids, time in range, low and high glucose, nights",
+    source="Clarke 1987, Parkes 2000, Del Favero 2012; see docs/cgm.md",
+    metrics=(
+        *("RMSE", "WQL", "MAE", "MARD", "MAPE", "gRMSE", "bias", "RMSE sd", "RMSE pooled"),
+        *(f"{name} at H" for name in (*_POINTS, "RMSE pooled")),
+        *(f"{grid} {zone}" for grid in _GRIDS for zone in "ABCDE"),
+        *("TIR error", "TBR error", "TAR error"),
+        *(f"{event} {name}" for event in ("hypo", "severe", "hyper") for name in _EVENTS),
+        *("pinball", "coverage[50]", "sharpness[50]", "coverage[80]", "sharpness[80]", "MACE"),
+        *(f"night {name}" for name in (*_EVENTS[:5], "lead time", "false alarms")),
+        *(f"night<3.9 {name}" for name in _EVENTS[:3]),
+        *("masked", "patients", "points"),
+    ),
+    columns=("RMSE", "MAE", "MARD", "Clarke[ega] A", "TIR error", "hypo AUPRC", "night AUROC", "coverage[80]"),
+)
+
+SPY = DialectInfo(
+    "spy",
+    version="1",
+    summary="probabilities of events on daily prices: discrimination, calibration, decisions, trading, and a verdict against the base rate",
+    source="DeLong 1988, Pesaran and Timmermann 1992, Diebold and Mariano 1995; see docs/spy.md",
+    metrics=(
+        *("Brier", "log-loss", "Brier skill", "AUC", "AUC low", "AUC high", "AUC pooled", "AUC DeLong low", "AUC DeLong high"),
+        *("AUPRC", "base rate", "trained base rate", "ECE", "precision", "recall", "F1", "balanced accuracy", "MCC"),
+        *("balanced accuracy frozen", "MCC frozen", "PT p", "DM p", "AUC p", "loss against base rate"),
+        *("spread", "std", "collapsed", "net return", "Sharpe", "Sharpe low", "Sharpe high", "drawdown", "turnover", "exposure"),
+        *("hold net return", "hold Sharpe", "hold drawdown", "events", "windows"),
+    ),
+    columns=("AUC", "AUC low", "AUC high", "Brier skill", "balanced accuracy", "MCC", "Sharpe", "collapsed"),
+)
+
 TSFM_POINT = DialectInfo(
     "tsfm-point",
     version="1",
@@ -57,5 +95,5 @@ TSFM_POINT = DialectInfo(
     metrics=("MSE", "MAE", "MSE[0.5]", "MAE[0.5]"),
 )
 
-BUILT_IN = {"gift_eval": GIFT_EVAL, "fev": FEV, "monash": MONASH, "time_bench": TIME, "tsfm_point": TSFM_POINT}
+BUILT_IN = {"gift_eval": GIFT_EVAL, "fev": FEV, "monash": MONASH, "cgm": CGM, "spy": SPY, "time_bench": TIME, "tsfm_point": TSFM_POINT}
 """The module of each, in this package, which has it as `DIALECT`."""

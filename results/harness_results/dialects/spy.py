@@ -1,0 +1,174 @@
+"""Dialect `spy`: the probabilities of an event on daily prices, against the base rate of what each fold learnt from.
+
+The event and its threshold are the task's (`Task.event`); a forecast of values becomes a probability by the one rule of `harness.events`.
+Windows are in order of time, and belong to folds. Definitions are in `harness_results.direction`:
+
+* Brier, log-loss (clipped at 1e-6), ECE (ten bins of equal mass); `Brier skill` is 1 − Brier / that of the folds' trained base rates.
+* AUC counts pairs of windows of the same fold alone, as a base rate learnt anew each year would rank years without knowing a day; the
+  interval is by a stationary block bootstrap. `AUC pooled` takes all pairs, with DeLong's interval: the number that most papers report.
+* precision, recall, F1, balanced accuracy, MCC of the call "more probable than not"; `frozen`: at the threshold that was best in the folds
+  before. `PT p`: Pesaran and Timmermann's test of these calls. `DM p`: Diebold and Mariano's of the log-losses against the base rate's.
+* spread: 95 % less 5 % quantile of the probabilities; `collapsed` is 1 where it or their standard deviation is below 0.001: a constant.
+* trading, of events of the close alone: in the market where the event is more probable than not, else in cash; 2 bp a side; every h-th
+  window; a year's numbers; Sharpe ratio with Lo's interval. `hold` is the same for staying in the market. NaN for `touch`, which says
+  nothing of the close.
+
+What is more than chance is said of all models together, in a sentence for each task (`harness score --dialect spy`, and below the
+leaderboard): both the AUC and the log-loss of each model are tested, with Holm's correction over all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import events
+from harness.dialects import Block, Board, Dialect, Forecasts
+from harness.errors import Unsupported
+from harness.forecast import F64
+from harness_results.dialects.infos import SPY
+from harness_results.direction import calibration, decisions, discrimination, trading, verdict
+from harness_results.direction.resampling import Interval
+
+__all__ = ["DIALECT"]
+
+EVEN = 0.5
+
+
+class _Tally:
+    """What was said and what happened, window by window: [N]."""
+
+    def __init__(self, forecasts: Forecasts) -> None:
+        data = forecasts.data
+        if data is None or data.task.event is None:
+            raise Unsupported("the dialect 'spy' scores probabilities of events, and this task asks for none")
+        self._data, self._event, self._of = data, data.task.event, forecasts
+        n = len(forecasts)
+        self._chance, self._happened, self._move = np.full(n, np.nan), np.full(n, np.nan), np.full(n, np.nan)
+        self._limit = _limits(forecasts, self._event)
+
+    def add(self, block: Block) -> None:
+        limit, rows = self._limit[block.rows], block.rows
+        if block.probability is None:
+            raise Unsupported("these forecasts were kept without the probability of the event; make them anew: --rerun all")
+        self._chance[rows] = block.probability
+        self._happened[rows] = events.happened(self._event, block.labels, limit)
+        self._move[rows] = self._moves(block.labels[:, self._event.step - 1].astype(np.float64), limit)
+
+    def _moves(self, label: F64, limit: F64) -> F64:
+        """The simple return of the close over the event's steps, NaN where the series does not tell."""
+        event = self._event
+        if event.name == "touch":
+            return np.full(len(label), np.nan)
+        if event.relative == "ratio":
+            return label * (1 + event.above) / limit - 1
+        return np.expm1(label - (limit - event.above)) if event.relative == "difference" else label
+
+    def metrics(self) -> dict[str, float]:
+        order = np.argsort(self._of.cut, kind="stable")
+        p, y, move = self._chance[order], self._happened[order], self._move[order]
+        fold = np.zeros(len(p), np.int32) if self._data.fold is None else self._data.fold[order]
+        base = self._base_rates(fold)
+        h = self._event.step
+        (told,) = verdict.evidence(["model"], p[None], y, base, horizon=h, fold=fold)
+        pooled = discrimination.delong_interval(p, y)
+        ranked = discrimination.auprc(p, y)
+        calls = decisions.decisions(p, y)
+        before = np.where(np.arange(len(y)) < len(y), y, np.nan)
+        for number in np.unique(fold):  # the last h outcomes of a fold are not known when the next one begins
+            before[np.flatnonzero(fold == number)[-h:]] = np.nan if h > 1 else before[np.flatnonzero(fold == number)[-h:]]
+        frozen = decisions.decisions(p, y, decisions.frozen_thresholds(p, before, fold))
+        shape = calibration.collapse(p, y)
+        found = {
+            "Brier": calibration.brier(p, y),
+            "log-loss": calibration.log_loss(p, y),
+            "Brier skill": calibration.brier_skill(p, y, base),
+            "AUC": told.auc.value,
+            "AUC low": told.auc.low,
+            "AUC high": told.auc.high,
+            "AUC pooled": pooled.value,
+            "AUC DeLong low": pooled.low,
+            "AUC DeLong high": pooled.high,
+            "AUPRC": ranked.value,
+            "base rate": ranked.base_rate,
+            "trained base rate": float(np.nanmean(base)) if np.isfinite(base).any() else np.nan,
+            "ECE": calibration.ece(p, y),
+            "precision": calls.precision,
+            "recall": calls.recall,
+            "F1": calls.f1,
+            "balanced accuracy": calls.balanced_accuracy,
+            "MCC": calls.mcc,
+            "balanced accuracy frozen": frozen.balanced_accuracy,
+            "MCC frozen": frozen.mcc,
+            "PT p": decisions.pesaran_timmermann(p > EVEN, y, decisions.lags_for(len(y), h) if h > 1 else 0).p,
+            "DM p": told.p_loss,
+            "AUC p": told.p_auc,
+            "loss against base rate": told.loss,
+            "spread": shape.spread,
+            "std": shape.std,
+            "collapsed": float(shape.collapsed),
+            "events": float(np.nansum(y)),
+            "windows": float(np.isfinite(y).sum()),
+        }
+        return found | self._traded(p, move, h)
+
+    def _base_rates(self, fold: Any) -> F64:
+        """Of each window, the share of events in what its fold learnt from."""
+        rates = []
+        for part in self._data.training:
+            known = [
+                events.outcomes(self._event, self._of.series[c][a:b])
+                for c, a, b in zip(part.channel.tolist(), part.begin.tolist(), part.end.tolist(), strict=True)
+            ]
+            every = np.concatenate(known) if known else np.empty(0)
+            rates.append(float(np.nanmean(every)) if np.isfinite(every).any() else np.nan)
+        return np.array(rates)[fold] if rates else np.full(len(fold), np.nan)
+
+    def _traded(self, p: F64, move: F64, h: int) -> dict[str, float]:
+        names = ("net return", "Sharpe", "Sharpe low", "Sharpe high", "drawdown", "turnover", "exposure")
+        lost = dict.fromkeys((*names, "hold net return", "hold Sharpe", "hold drawdown"), np.nan)
+        if not np.isfinite(move).any():
+            return lost
+        chance, realised = trading.every(p, h), trading.every(move, h)
+        options = {"per_year": trading.SESSIONS / h}
+        mine, held = trading.account(trading.positions(chance), realised, **options), trading.hold(realised, **options)
+        return {
+            "net return": mine.net_return,
+            "Sharpe": mine.sharpe.value,
+            "Sharpe low": mine.sharpe.low,
+            "Sharpe high": mine.sharpe.high,
+            "drawdown": mine.max_drawdown,
+            "turnover": mine.turnover,
+            "exposure": mine.exposure,
+            "hold net return": held.net_return,
+            "hold Sharpe": held.sharpe.value,
+            "hold drawdown": held.max_drawdown,
+        }
+
+
+def _limits(forecasts: Forecasts, event: Any) -> F64:
+    from harness.batches import thresholds
+
+    return thresholds(event, forecasts.series, forecasts.channel, forecasts.cut)
+
+
+def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
+    """A sentence for each task: which models are more than the base rate."""
+    notes = []
+    for r, task in enumerate(board.tasks):
+        found = []
+        for m, model in enumerate(board.models):
+            score = {name: float(values[m, r]) for name, values in board.scores.items()}
+            if not np.isfinite(score["windows"]) or m == board.baseline:
+                continue
+            area = Interval(score["AUC"], score["AUC low"], score["AUC high"])
+            counts = int(score["windows"]), int(score["events"])
+            loss = score["loss against base rate"]
+            found.append(verdict.Evidence(model, area, score["AUC p"], loss, score["DM p"], *counts))
+        if found:
+            notes.append(verdict.sentence(task, found))
+    return [], notes
+
+
+DIALECT = Dialect(SPY, _Tally, _aggregate, relative=False)

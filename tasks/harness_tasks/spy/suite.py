@@ -1,0 +1,254 @@
+"""The suite `spy`: will the close be higher, will the price touch +1 %, will it rise by 1 %? From daily prices, year after year.
+
+A task is INSTRUMENT/QUESTION/hd/SERIES; SERIES is what a model is given to forecast, QUESTION what is asked of its forecast:
+
+direction      the close in h sessions is above today's, h = 1, 5; from returns over h sessions, from prices, from log prices
+touch          the highest price of the next session is at least 1 % above today's close. A question about how much prices move, not about
+               where to: a volatility ratio of one line answers it with an AUC of .75 that says nothing of direction
+up-threshold   the close in h sessions is at least 1 % above today's
+
+Prices are adjusted for dividends and splits. Windows are walked forward: each calendar year is a fold, whose model learns from what lies
+before it (ten years at least), less h sessions that reach into it (purge) and h more (embargo). A model that does not learn forecasts the
+same windows. Thresholds, scalers and base rates come from a fold's own training part. Context: 80 sessions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import Unavailable, UsageError
+from harness.types import Event, Task
+
+if TYPE_CHECKING:
+    from harness.forecast import F32
+    from harness.series import SeriesSet, TaskData
+    from harness_tasks.spy.prices import Prices
+
+__all__ = ["LEVELS", "Options", "Spy", "spy"]
+
+LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
+SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
+FACTORS = "_factors"
+WEEK = 5
+QUESTIONS = (
+    ("direction", 1, ("return", "price", "log-price")),
+    ("direction", 5, ("return", "price", "log-price")),
+    ("touch", 1, ("return",)),
+    ("up-threshold", 1, ("return", "price", "log-price")),
+    ("up-threshold", 5, ("return", "price", "log-price")),
+)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Daily prices that the suite knows by name, and how their file is found."""
+
+    name: str
+    files: tuple[str, ...]
+    factors: tuple[str, ...] = ()
+    title: str = ""
+    sources: tuple[str, ...] = ()
+
+
+INSTRUMENTS = (
+    Instrument("spy", ("spy_daily.csv", "spy.csv", "SPY.csv"), ("spy_factors.csv",), "SPDR S&P 500 ETF", ("SPY", "S&P 500")),
+    Instrument("sp500", ("sp500_index_daily.csv.gz", "sp500.csv", "GSPC.csv", "^GSPC.csv"), (), "S&P 500 index", ("S&P 500", "^GSPC")),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How folds and questions are made; each is an option of the suite, as in `spy[context=256,theta=0.02]`.
+
+    Attributes:
+        context: sessions that a model sees at most.
+        years: of training before the first year that is tested; with `rolling` no fold has more.
+        rolling: whether a fold forgets what is older than `years`.
+        theta: the rise of `touch` and `up-threshold`.
+        since: no earlier year is tested; 0 = as soon as there are enough before.
+    """
+
+    context: int = 80
+    years: int = 10
+    rolling: bool = False
+    theta: float = 0.01
+    since: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("context", 2, 10_000), ("years", 1, 100), ("since", 0, 9999)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise UsageError(f"spy: got {name}={value!r}; wanted a whole number from {low} to {high}")
+        if not isinstance(self.rolling, bool):
+            raise UsageError(f"spy: got rolling={self.rolling!r}; wanted true or false")
+        if isinstance(self.theta, bool) or not isinstance(self.theta, float | int) or not 0 < self.theta < 1:
+            raise UsageError(f"spy: got theta={self.theta!r}; wanted a share above 0 and below 1, as 0.01 for 1 %")
+
+
+class Spy:
+    """The known instruments, and other files of daily prices, below a folder."""
+
+    def __init__(self, root: Path | None, suite: str = "spy", options: Options | None = None) -> None:
+        self.root, self.suite, self.options = root, suite, options or Options()
+        self._paths = dict(self._found())
+        self._prices: dict[str, Prices] = {}
+        self._series: dict[tuple[str, str, int], SeriesSet] = {}
+
+    def tasks(self) -> Sequence[Task]:
+        """Those of the known instruments, then of other files in the folder; opens no file."""
+        known = [instrument.name for instrument in INSTRUMENTS]
+        names = [*known, *(name for name in self._paths if name not in known)]
+        return [self._task(name, *each, series) for name in names for *each, many in QUESTIONS for series in many]
+
+    def open(self, task: Task) -> TaskData:
+        """Read the prices (once for all tasks), make the series and place the windows.
+
+        Raises:
+            Unavailable: no folder, or the instrument is not in it.
+            DataError: it is there and broken, or too short for a fold.
+        """
+        from harness.series import TaskData, Training
+        from harness_tasks.spy.folds import walk_forward
+
+        name, question, days, series = task.name.rsplit("/", 3)
+        h, options, prices = int(days.removesuffix("d")), self.options, self._read(name)
+        first = h if series == "return" else 0
+        since = options.since or None
+        found = walk_forward(prices.date, h, years=options.years, rolling=options.rolling, first=first, from_year=since)
+        count = len(found.cut)
+        channel = np.zeros(count, np.int32)
+        training = tuple(Training(np.zeros(1, np.int32), found.begin[f : f + 1], found.end[f : f + 1]) for f in range(len(found)))
+        slot = np.arange(count, dtype=np.int32)
+        return TaskData(task, self._set(name, question, h, series), channel, found.cut, slot, slot.astype(np.int64), training, found.fold)
+
+    def _found(self) -> Iterator[tuple[str, Path]]:
+        if self.root is None or not self.root.is_dir():
+            return
+        taken = set()
+        for instrument in INSTRUMENTS:
+            for path in (self.root / file for file in instrument.files):
+                if path.is_file():
+                    taken.add(path)
+                    yield instrument.name, path
+                    break
+        for path in sorted(self.root.iterdir()):
+            stem = path.name.split(".")[0]
+            if path.is_file() and path.name.endswith(SUFFIXES) and path not in taken and not stem.endswith(FACTORS):
+                yield stem, path
+
+    def _task(self, name: str, question: str, h: int, series: str) -> Task:
+        known = next((instrument for instrument in INSTRUMENTS if instrument.name == name), Instrument(name, ()))
+        options = self.options
+        return Task(
+            suite=self.suite,
+            name=f"{name}/{question}/{h}d/{series}",
+            dataset=name,
+            family=f"{name}/{question}",
+            domain="Econ/Fin",
+            freq="B",
+            term=f"{question}/{h}d",
+            horizon=h,
+            season_length=WEEK,
+            variates=1,
+            kind="event",
+            dialect="spy",
+            quantile_levels=LEVELS,
+            protocol=f"spy/1 years={options.years} rolling={str(options.rolling).lower()} since={options.since}",
+            sources=(name, *known.sources),
+            context=options.context,
+            event=self._event(question, h, series),
+        )
+
+    def _event(self, question: str, h: int, series: str) -> Event:
+        from harness_tasks.spy.targets import threshold
+
+        theta = 0.0 if question == "direction" else self.options.theta
+        inclusive = question != "direction"  # a close that does not change is no rise
+        if series == "return":
+            return Event(question, h, threshold(theta), "", inclusive)
+        if series == "price":
+            return Event(question, h, theta, "ratio", inclusive)
+        return Event(question, h, float(np.log1p(theta)), "difference", inclusive)
+
+    def _read(self, name: str) -> Prices:
+        from harness_tasks.spy.prices import read_prices
+
+        if name not in self._prices:
+            known = next((instrument for instrument in INSTRUMENTS if instrument.name == name), None)
+            if self.root is None:
+                raise Unavailable("no data folder is given; set SPY or --data to the folder that holds the prices")
+            if name not in self._paths:
+                what = f" ({known.title})" if known else ""
+                raise Unavailable(f"there is no {known.files[0] if known else name} in {self.root}{what}")
+            self._prices[name] = read_prices(self._paths[name], self._factors(name))
+        return self._prices[name]
+
+    def _factors(self, name: str) -> Path | None:
+        """The factor file beside the prices."""
+        path = self._paths[name]
+        known = next((instrument.factors for instrument in INSTRUMENTS if instrument.name == name), ())
+        stem = path.name.split(".")[0]
+        for candidate in (*known, f"{stem}{FACTORS}.csv", f"{name}{FACTORS}.csv"):
+            if (path.parent / candidate).is_file():
+                return path.parent / candidate
+        return None
+
+    def _set(self, name: str, question: str, h: int, series: str) -> SeriesSet:
+        import pyarrow as pa
+
+        from harness.forecast import Ragged
+        from harness.series import Channels, SeriesSet
+        from harness_tasks.fingerprint import fingerprint, unchanged
+        from harness_tasks.spy import targets
+
+        key = (name, "high" if question == "touch" else series, h if series == "return" else 0)
+        if key not in self._series:
+            prices = self._read(name)
+            values = self._values(prices, key[1], h)
+            files = [self._paths[name], *filter(None, [self._factors(name)])]
+            past = Channels.from_ragged(Ragged.from_rows(list(targets.covariates(prices))))
+            made = SeriesSet(
+                pa.array([name]),
+                prices.date[:1].astype("datetime64[s]"),
+                "B",
+                1,
+                Channels.from_ragged(Ragged.from_rows([values])),
+                past=past,
+                past_names=tuple(targets.COVARIATES),
+                times=prices.date.astype("datetime64[s]"),
+                check=unchanged(files),
+            )
+            self._series[key] = replace(made, fingerprint=fingerprint(made))
+        return self._series[key]
+
+    @staticmethod
+    def _values(prices: Prices, series: str, h: int) -> F32:
+        from harness_tasks.spy import targets
+
+        if series == "high":
+            return targets.high_touch(prices, h)
+        if series == "return":
+            return targets.simple_return(prices, h)
+        return targets.price(prices) if series == "price" else targets.log_price(prices)
+
+
+def spy(
+    data: Path | None,
+    *,
+    suite: str = "spy",
+    context: int = 80,
+    years: int = 10,
+    rolling: bool = False,
+    theta: float = 0.01,
+    since: int = 0,
+) -> Spy:
+    """The suite below `data`, or else the folder that the environment variable SPY names; the options are those of `Options`."""
+    named = os.environ.get("SPY")
+    root = data if data is not None else Path(named) if named else None
+    return Spy(root.expanduser() if root is not None else None, suite, Options(context, years, rolling, theta, since))
