@@ -277,18 +277,20 @@ def _own_modes(plan: Plan, info: ModelInfo, params: Mapping[str, Any], modes: Se
     """The modes that a model is run in: zero-shot, once, in place of those that train what has nothing to train; noted in the plan."""
     if not untrainable(info):
         return list(modes)
-    if other := [mode for mode in modes if mode != "zero-shot"]:
+    (own,) = set(info.modes)
+    if other := [mode for mode in modes if mode != own]:
         plan.as_is[label(info.name, params)] = other
-    return ["zero-shot"]
+    return [own]
 
 
 def untrainable(info: ModelInfo) -> bool:
-    """Whether a model has nothing that training could change: a baseline, an ensemble. It says so: no parameters, or a statistical model.
+    """Whether there is one way to run a model, whichever mode is asked for: one without parameters, or a statistical one, that has a single
+    mode: a baseline, an ensemble.
 
     >>> untrainable(ModelInfo("drift", parameters=0)), untrainable(ModelInfo("net", parameters=9)), untrainable(ModelInfo("unknown"))
     (True, False, False)
     """
-    return set(info.modes) == {"zero-shot"} and (info.parameters == 0 or info.model_type == "statistical")
+    return len(set(info.modes)) == 1 and (info.parameters == 0 or info.model_type == "statistical")
 
 
 def _depth(lookup: Uses, model: Registered[ModelInfo], params: Mapping[str, Any]) -> int:

@@ -192,6 +192,7 @@ def baseline_scores(
         {name: [R] scores}, [R] which are stale ones, [R] where a stale one was passed over.
     """
     own = [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "zero-shot"]
+    own = own or [i for i, e in enumerate(entries) if e.model == baseline and e.source == "own" and e.mode == "full"]
     others = [i for i, e in enumerate(entries) if e.source != "own" and _spelt(e.model) == _spelt(baseline)]
     best = {}
     for name, values in scores.items():
