@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.environments import Environment
-from harness.environments.record import LEADING_HERE
 from harness.forecast import F32, Batch, Ragged
 from harness.plugins import Plugins
 from harness.wire import DEPTH, Closed, Link, Region, read_forecast, write_batch, write_stored
@@ -91,25 +90,31 @@ class ChildWorker:
         self._inward = [Region() for _ in range(DEPTH)]
         self._outward = [Region() for _ in range(DEPTH)]
         descriptors = [theirs.fileno(), *(r.fd for r in self._inward), *(r.fd for r in self._outward)]
-        variables = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
         # The child searches the working folder for modules only where this process does: a user's random.py must not break a model.
         own_path = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
-        python = sys.executable
+        python, variables = sys.executable, dict(os.environ)
         if environment is not None:
             from harness.environments.core import variables as of_environment
 
-            python, own_path = str(environment.python), ["-P"]
-            variables = {k: v for k, v in variables.items() if k not in LEADING_HERE} | of_environment()
-        self._process = subprocess.Popen(
-            [python, *own_path, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=descriptors,
-            env=variables,
-            start_new_session=True,  # its own process group, so that what it starts ends with it
-        )
-        theirs.close()
+            python, own_path, variables = str(environment.python), ["-P"], of_environment()
+        variables |= {**dict.fromkeys(THREAD_VARIABLES, str(threads)), "PYTHONUNBUFFERED": "1"}
+        try:
+            self._process = subprocess.Popen(
+                [python, *own_path, "-m", "harness.worker", str(os.getpid()), *map(str, descriptors)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
+                env=variables,
+                start_new_session=True,  # its own process group, so that what it starts ends with it
+            )
+        except OSError:
+            ours.close()
+            for region in (*self._inward, *self._outward):
+                region.close()
+            raise
+        finally:
+            theirs.close()
         self._link = Link(ours)
         self._log: collections.deque[bytes] = collections.deque()
         self._log_size = 0

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.project import GROUP, read_project
+from harness.project import GROUP, Project, read_project
 
 __all__ = ["PluginFolder", "lay_out", "read_folder"]
 
@@ -23,14 +22,10 @@ PLACES = ("", "src", "lib")
 
 @dataclass(frozen=True)
 class PluginFolder:
-    """What a plugin's pyproject.toml says; `entries` {plugin: "module" or "module:object"}, `places` the folders of its modules."""
+    """What a plugin's pyproject.toml says, and the folders in which its modules lie."""
 
-    path: Path
-    distribution: str
-    version: str
-    entries: Mapping[str, str]
+    project: Project
     places: tuple[Path, ...]
-    requires: tuple[str, ...] = ()
 
 
 def read_folder(path: Path) -> PluginFolder:
@@ -44,7 +39,7 @@ def read_folder(path: Path) -> PluginFolder:
     places = [_place_of(path, entry, project.file) for entry in project.entries.values()]
     if cut := next((place for place in places if os.pathsep in str(place)), None):
         raise UsageError(f"{cut} has {os.pathsep!r} in its name, at which Python's search path is cut; rename or move the folder")
-    return PluginFolder(path, project.distribution, project.version, project.entries, tuple(dict.fromkeys(places)), project.requires)
+    return PluginFolder(project, tuple(dict.fromkeys(places)))
 
 
 def _place_of(path: Path, entry: str, file: Path) -> Path:
@@ -64,13 +59,14 @@ def _place_of(path: Path, entry: str, file: Path) -> Path:
 
 def lay_out(folder: PluginFolder, site: Path) -> list[str]:
     """Write the record of the distribution into `site`; return what must come first on the path of a process that is to find the plugin."""
-    stem = re.sub(r"[-_.]+", "_", folder.distribution)
-    info = site / f"{stem}-{re.sub(r'[^A-Za-z0-9.+!]', '_', folder.version)}.dist-info"
+    project = folder.project
+    stem = re.sub(r"[-_.]+", "_", project.distribution)
+    info = site / f"{stem}-{re.sub(r'[^A-Za-z0-9.+!]', '_', project.version)}.dist-info"
     info.mkdir(parents=True)
-    lines = ["Metadata-Version: 2.1", f"Name: {folder.distribution}", f"Version: {_line(folder.version)}"]
-    lines += [f"Requires-Dist: {_line(need)}" for need in folder.requires]
+    lines = ["Metadata-Version: 2.1", f"Name: {project.distribution}", f"Version: {_line(project.version)}"]
+    lines += [f"Requires-Dist: {_line(need)}" for need in project.requires]
     (info / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    entries = [f"{_line(name)} = {_line(entry)}" for name, entry in folder.entries.items()]
+    entries = [f"{_line(name)} = {_line(entry)}" for name, entry in project.entries.items()]
     (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *entries]) + "\n", encoding="utf-8")
     return [str(site), *map(str, folder.places)]
 

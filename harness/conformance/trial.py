@@ -90,7 +90,7 @@ class Trial:
             UsageError: no such plugin or model, or a parameter that it does not have.
             PluginError: the plugin could not be loaded, or not within the limit.
         """
-        entries = None if self.folder is None else sorted(self.folder.entries)
+        entries = None if self.folder is None else sorted(self.folder.project.entries)
         request = {"do": "list", "name": self.name, "entries": entries, "models": models, "arguments": list(arguments)}
         for event in _events(request, self._path, self.limit):
             if "choices" in event:

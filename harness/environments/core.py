@@ -10,14 +10,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import os
 import shutil
 import zipfile
 from pathlib import Path
 
 import harness
 from harness.cache import cache_folder
-from harness.environments.record import LEADING_HERE
+from harness.environments.record import foreign_variables
 from harness.files import temporary_name
 
 __all__ = ["MODULES", "core_digest", "core_folder", "make_wheel", "variables"]
@@ -119,4 +118,4 @@ def core_folder() -> Path:
 
 def variables() -> dict[str, str]:
     """The environment variables for a process of an environment: this harness's part on its path, and nothing that leads it back here."""
-    return {**{k: v for k, v in os.environ.items() if k not in LEADING_HERE}, "PYTHONNOUSERSITE": "1", "PYTHONPATH": str(core_folder())}
+    return {**foreign_variables(), "PYTHONPATH": str(core_folder())}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.environments import tether
-from harness.environments.record import LEADING_HERE
+from harness.environments.record import foreign_variables
 from harness.errors import PluginError, UsageError
 
 __all__ = ["INSTALLERS", "Installer", "Log", "choose", "clean_environment"]
@@ -23,7 +23,7 @@ __all__ = ["INSTALLERS", "Installer", "Log", "choose", "clean_environment"]
 
 def clean_environment() -> dict[str, str]:
     """The variables for an installer: none that would lead it to the packages of this environment, or to another place."""
-    return {**{k: v for k, v in os.environ.items() if k not in (*LEADING_HERE, *ELSEWHERE)}, "PYTHONNOUSERSITE": "1"}
+    return foreign_variables(*ELSEWHERE)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,11 +13,16 @@ from typing import Any, NoReturn
 from harness.cache import cache_folder
 from harness.types import ModelInfo
 
-__all__ = ["RECORD", "Environment", "all_environments", "damaged", "environments_folder", "latest", "normal"]
+__all__ = ["RECORD", "Environment", "all_environments", "damaged", "environments_folder", "foreign_variables", "latest", "normal"]
 
 RECORD = "environment.json"
 LEADING_HERE = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 """Variables that would lead a process of an environment to the packages of this one."""
+
+
+def foreign_variables(*also: str) -> dict[str, str]:
+    """The environment variables for a process of another environment: all but those that would lead it here, and but these."""
+    return {**{k: v for k, v in os.environ.items() if k not in (*LEADING_HERE, *also)}, "PYTHONNOUSERSITE": "1"}
 
 
 def environments_folder() -> Path:

@@ -129,8 +129,9 @@ def run_sentinels(plugins: Plugins, data: TaskData, isolation: str = "process", 
 def _installed() -> Iterator[None]:
     """Let the processes that are started here find the sentinels as they find every plugin: by an entry point."""
     from harness.conformance.folder import PluginFolder, lay_out
+    from harness.project import Project
 
-    sentinels = PluginFolder(Path(), "harness-sentinels", "1", {"sentinels": "harness.sentinels.models"}, ())
+    sentinels = PluginFolder(Project(Path(), "harness-sentinels", "1", {"sentinels": "harness.sentinels.models"}, ()), ())
     before = os.environ.get("PYTHONPATH")
     with tempfile.TemporaryDirectory(prefix="harness-sentinels-") as site:
         path = os.pathsep.join([*lay_out(sentinels, Path(site)), *filter(None, [before])])

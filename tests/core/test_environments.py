@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from support import Lab
 
+from harness import workers
 from harness.environments.core import MODULES, REQUIRES, make_wheel
 from harness.environments.installers import clean_environment
-from harness.environments.record import Elsewhere, info_of
+from harness.environments.record import Elsewhere, Environment, info_of
 from harness.environments.target import find_target
 from harness.errors import UsageError
 from harness.plugins import load
@@ -391,3 +392,23 @@ def test_a_name_stays_with_the_plugin_that_has_it_and_the_other_is_told(home: La
         assert home.query("SELECT isolation, plugin FROM cells") == [("process", "harness-baselines")]
     finally:
         record.write_text(json.dumps(facts))
+
+
+def test_a_worker_there_has_the_threads_of_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not those that the user's shell names for other programs; and nothing that leads it back here."""
+    started: dict[str, Any] = {}
+
+    def popen(command: list[str], **options: Any) -> None:
+        started.clear()
+        started.update(options["env"], command=command)
+        raise OSError("seen enough")
+
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("PYTHONHOME", "/elsewhere")
+    monkeypatch.setattr(workers.subprocess, "Popen", popen)
+    for environment, python in ((None, sys.executable), (Environment(tmp_path, {}), str(tmp_path / "bin" / "python"))):
+        with pytest.raises(OSError, match="seen enough"):
+            workers.ChildWorker(2, environment)
+        assert (started["OMP_NUM_THREADS"], started["command"][0]) == ("2", python)
+        assert ("PYTHONHOME" in started) is (environment is None)

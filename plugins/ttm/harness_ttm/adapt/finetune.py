@@ -153,12 +153,18 @@ def finetune(
     notes: dict[str, float | str] = {"mode": mode, "part": str(chosen), "budget": budget or f"{DEFAULT_STEPS}steps"}
     if not limit.reproducible:
         notes["reproducible"] = "no: the budget is a time"
-    if not len(series.begin):
+
+    def untrained(why: str, in_full: str) -> Finetuned:
+        """The network as it was; in mode full there is none."""
         if mode == "full":
-            raise Unsupported("no series is long enough to learn from, and random weights forecast nothing")
-        notes |= {"kept": "base", "why": "no series is long enough to learn from", "steps": 0}
-        notes["seconds"] = round(time.perf_counter() - begun, 3)
-        return Finetuned(copy.deepcopy(model), notes)
+            raise Unsupported(in_full)
+        facts = {**notes, "kept": "base", "why": why, "steps": 0, "seconds": round(time.perf_counter() - begun, 3)}
+        return Finetuned(copy.deepcopy(model), facts)
+
+    if not len(series.begin):
+        return untrained(
+            "no series is long enough to learn from", "no series is long enough to learn from, and random weights forecast nothing"
+        )
 
     def used(step: int) -> float:
         """Share of the budget."""
@@ -171,13 +177,10 @@ def finetune(
         run = Run(tuned, problem, series, hints, seed, batch, patches, augmentation, weight_decay, clip)
         held = run.hold_out(validation_windows) if validate else []
         if held and not run.gate.windows:
-            if mode == "full":
-                raise Unsupported(
-                    "no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing"
-                )
-            notes |= {"kept": "base", "why": "no held-out window has a label", "steps": 0}
-            notes["seconds"] = round(time.perf_counter() - begun, 3)
-            return Finetuned(copy.deepcopy(model), notes)
+            return untrained(
+                "no held-out window has a label",
+                "no series has an observed value in its newest horizon to judge a training by; random weights forecast nothing",
+            )
         choose(tuned, chosen)
         search = run.search(lambda: steps is None and used(0) > SEARCH) if learning_rate == "auto" else None
         rate = search.rate if search else float(learning_rate)
