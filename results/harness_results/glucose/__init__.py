@@ -1,6 +1,6 @@
 """The metrics of continuous glucose monitoring as functions of arrays: errors, error grids, time in range, events, alarms, distributions.
 
-Glucose is in mg/dL throughout (`harness_tasks.cgm.units` converts). Axes: N windows or nights, Q quantile levels, H horizon or T steps,
+Glucose is in mg/dL throughout. Axes: N windows or nights, Q quantile levels, H horizon or T steps,
 P patients. A reference that is NaN is a point left out. Sums over points come first and scores follow from sums, so that blocks of windows
 can be added up and patients kept apart: see `harness_results.glucose.arrays`.
 
