@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arithmetic import geometric_mean
+from harness.types import Column
 
 __all__ = [
     "LABELS",
@@ -115,6 +116,8 @@ class Results:
     baseline: str = "seasonal_naive"
     main: tuple[str, str] = MAIN["gift-eval"]
     own: tuple[str, ...] = ()  # metrics of the tasks' dialect that are shown as they are: means over tasks
+    about: Mapping[str, Column] = field(default_factory=dict)  # what some of these say
+    suite_size: int = 0  # tasks of the whole suite
     runnable: bool = True  # a plugin has the suite: what is missing can be run
     sliced: bool = False  # scores are over some of the windows: what is stored of whole cells says nothing of them
     notes: list[str] = field(default_factory=list)
@@ -126,7 +129,12 @@ class Results:
     @property
     def labels(self) -> tuple[str, str]:
         """What people call the main metrics."""
-        return LABELS.get(self.main[0], self.main[0]), LABELS.get(self.main[1], self.main[1])
+        return self.label(self.main[0]), self.label(self.main[1])
+
+    def label(self, metric: str) -> str:
+        """What people call a metric: of those that the suite's own dialect shows, the name without the dialect."""
+        plain = metric.partition(":")[2] if metric in (*self.main, *self.own) else ""
+        return LABELS.get(metric, plain or metric)
 
     @property
     def mase(self) -> Array:

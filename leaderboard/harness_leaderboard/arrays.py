@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,13 @@ from harness.arrow import to_numpy
 from harness.contamination import AFTER, CLEAN, DECLARED, UNKNOWN, mark_published
 from harness.mappings import mapping
 from harness.receipt import as_used
+from harness.types import Column
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 
 if TYPE_CHECKING:
-    from harness.types import DialectInfo
     import pyarrow as pa
+
+    from harness.types import DialectInfo
 
 __all__ = ["baseline_scores", "to_arrays"]
 
@@ -33,6 +34,7 @@ def to_arrays(
     notes: list[str],
     stale: Container[str],
     lower: Callable[[str], bool],
+    dialect: str,
     runnable: bool = True,
     dialects: Mapping[str, DialectInfo] | None = None,
 ) -> Results:
@@ -47,6 +49,7 @@ def to_arrays(
         notes: what is to be said below the table; may be added to.
         stale: ids of cells that no longer hold.
         lower: whether lower is known to be better of a metric.
+        dialect: the one that the tasks to be shown are scored in.
         runnable: whether a plugin has the suite.
         dialects: what is known of dialects, by name.
     """
@@ -81,7 +84,6 @@ def to_arrays(
         if cell["peak_rss_mb"]:
             peak_mb[at[0]] = np.fmax(peak_mb[at[0]], cell["peak_rss_mb"])
     means = _means(scores, place, shape)
-    dialect = Counter(str(task.get("dialect") or "") for task in tasks).most_common(1)[0][0] if tasks else ""
     info = (dialects or {}).get(dialect)
     main = _main(means, dialect, info, lower, notes)
     shown = [f"{dialect}:{name}" for name in (info.columns if info else ())]
@@ -89,7 +91,7 @@ def to_arrays(
         means.setdefault(name, np.full(shape, np.nan))
     if main != Results.main:
         both = f"{main[0]} and {main[1]}" if main[0] != main[1] else f"{main[0]} alone"
-        notes.append(f"This suite is compared by {both}: columns named MASE and CRPS hold these.")
+        notes.append(f"This suite is compared by {both}.")
     entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
     base, rests, passed = baseline_scores(means, old, entries, baseline, main[0])
     if passed.any():
@@ -111,6 +113,8 @@ def to_arrays(
         baseline=baseline,
         main=main,
         own=tuple(name for name in shown if name in means),
+        about={f"{dialect}:{name}": Column(*column) for name, column in info.about.items()} if info else {},
+        suite_size=len(tasks),
         runnable=runnable,
         notes=notes,
         stale=old,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from harness.contamination import counts
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import (
-    LABELS,
     Array,
     Entry,
     Results,
@@ -81,16 +80,11 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
         row |= {name: _number(values[m]) for name, values in columns.items()}
         row |= {"undefined": int(undefined[m]), "baseline_missing": int(lacking[m]), "baseline_stale": int(resting[m])}
         row |= {"effective_families": int(families[m]), "letters": names[m]}
-        row |= {"compared_by": [LABELS.get(name, _plainly(name)) for name in results.main]}
-        row |= {"own": {_plainly(name): _number(_mean_of(results.scores[name][m])) for name in results.own}}
+        row |= {"compared_by": list(results.labels)}
+        row |= {"own": {results.label(name): _number(_mean_of(results.scores[name][m])) for name in results.own}}
         row |= {"place_best": int(best[m]) or None, "place_worst": int(worst[m]) or None}
         rows.append(row)
     return sorted(rows, key=_order)
-
-
-def _plainly(metric: str) -> str:
-    """A dialect's metric without the dialect: "MARD" of "cgm:MARD"."""
-    return metric.partition(":")[2] or metric
 
 
 def _mean_of(values: Array) -> float:
@@ -165,6 +159,7 @@ def group_means(results: Results, column: str) -> tuple[list[str], list[dict[str
     for i, entry in enumerate(results.entries):
         row: dict[str, Any] = {"model": entry.label, "source": entry.source, "nMASE": _number(overall[i])}
         row["done"], row["total"] = int((results.status[i] == "ok").sum()), len(values)
+        row["compared_by"] = list(results.labels)
         row["stale"], row["baseline_stale"] = 0 if results.stale is None else int(results.stale[i].sum()), int(resting[i])
         rows.append({**row, "groups": {group: _number(means[group][i]) for group in groups}})
     return groups, sorted(rows, key=_order)

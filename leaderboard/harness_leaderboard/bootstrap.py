@@ -23,20 +23,21 @@ Piepho 2004 (letters).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.statistics import student_quantile, student_tail
 from harness_leaderboard.aggregate import Array
-from harness_leaderboard.student import critical, student, tail
 
 __all__ = [
-    "LEAST", "PATTERNS", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
-    "difference", "effective", "intervals", "told_apart", "units_of", "weights",
+    "LEAST", "LEVEL", "PATTERNS", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
+    "critical", "difference", "effective", "intervals", "tail", "told_apart", "units_of", "weights",
 ]  # fmt: skip
 
 RESAMPLES = 2000
@@ -47,6 +48,29 @@ PATTERNS = 32
 """Most ways of lacking tasks among models for which pairs are resampled."""
 SAME = 1e-6
 """Log ratios that differ by less are equal: published files hold six or seven digits."""
+LEVEL = 0.95
+"""Of all intervals and verdicts."""
+
+
+def critical(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t.
+
+    >>> round(critical(1), 3), round(critical(10), 3)
+    (12.706, 2.228)
+    """
+    return student_quantile((1 + LEVEL) / 2, freedom)
+
+
+@cache
+def tail(n: int) -> float:
+    """The share of resamples that n ≥ 2 effective families leave outside at either end of a 95 % interval: Φ(−t·√(n / (n − 1))).
+
+    Source: Hesterberg 2015, section 5.3. For large n it is 0.025.
+
+    >>> round(tail(6), 4), round(tail(11), 4), round(tail(10_000), 3)
+    (0.0024, 0.0097, 0.025)
+    """
+    return NormalDist().cdf(-critical(n - 1) * math.sqrt(n / (n - 1)))
 
 
 @dataclass(frozen=True)
@@ -227,12 +251,12 @@ class _Means:
             return np.nan
         mean, error = _robust(self._sums, self._counts)
         if n < LEAST:
-            return 1.0 if abs(mean[0]) <= SAME else student(float(np.inf if error[0] == 0 else abs(mean[0]) / error[0]), n - 1)
+            return 1.0 if abs(mean[0]) <= SAME else 2 * student_tail(float(np.inf if error[0] == 0 else abs(mean[0]) / error[0]), n - 1)
         share = _outside(self._drawn[:1])[0]
         if share >= 0.5:
             return 1.0
         # The resamples' tail, back on the scale of Student's t: what `tail` does, the other way round.
-        return student(-NormalDist().inv_cdf(share) * np.sqrt((n - 1) / n), n - 1)
+        return 2 * student_tail(-NormalDist().inv_cdf(share) * math.sqrt((n - 1) / n), n - 1)
 
 
 def _robust(sums: Array, counts: Array) -> tuple[Array, Array]:

@@ -7,12 +7,14 @@ from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.again import run_command
 from harness.directions import declared_directions, lower_is_better
 from harness.errors import NothingMatched, UsageError
 from harness.plugins import load
-from harness.selection import canonical_limit
+from harness.selection import canonical_limit, select_tasks
+from harness.types import Task
 from harness_leaderboard.aggregate import Results
 from harness_leaderboard.arrays import to_arrays
 
@@ -62,8 +64,6 @@ def default_suite(store: Store) -> str:
 
 def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
     """A suite's tasks and baseline as its plugin declares them; no tasks when the plugin is not here or cannot list them."""
-    from dataclasses import asdict
-
     from harness.errors import PluginError
     from harness.plan import open_suites
     from harness.plugins import load
@@ -73,7 +73,7 @@ def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
     baseline = SuiteInfo(suite).baseline
     try:
         baseline = plugins.suite(suite).info.baseline
-        return [asdict(task) for task in open_suites(plugins, [suite], None)[suite].tasks()], baseline
+        return [dict(vars(task)) for task in open_suites(plugins, [suite], None)[suite].tasks()], baseline
     except (UsageError, PluginError):
         return [], baseline
 
@@ -85,8 +85,9 @@ def collect(
     baseline: str = "",
     limit: str = "",
     stale: Container[str] = (),
+    where: str = "",
 ) -> Results:
-    """Read a suite's current results.
+    """Read a suite's current results, of tasks that are scored in one dialect: what else there is, a note says.
 
     Args:
         store: where from.
@@ -95,10 +96,11 @@ def collect(
         baseline: the model that scores are divided by; "" = the suite's.
         limit: show the results of `harness run --limit` of this size; "" = those of whole tasks, if there are any.
         stale: ids of own cells that no longer hold; see `harness.stale`.
+        where: SQL that holds for the tasks to keep; "" = all.
 
     Raises:
-        NothingMatched: no result of this suite.
-        UsageError: a limit that is none.
+        NothingMatched: no result of this suite, or no such task.
+        UsageError: a limit or a condition that is none.
     """
     declared, standard = _declared(suite)
     baseline = baseline or standard
@@ -107,6 +109,8 @@ def collect(
         columns = ", ".join(f"any_value({name}) AS {name}" for name in TASK_COLUMNS)
         known = store.query(f"SELECT task AS name, {columns} FROM cells WHERE suite = $1 GROUP BY task ORDER BY task", [suite]).to_pylist()
     index = {task["name"]: i for i, task in enumerate(known)}
+    keep = _where(known, where)
+    dialect = _leading(known, keep)
     protocols = sorted({str(task.get("protocol", "")) for task in known} - {""})
     cells = [cell for cell in store.query(_CELLS, [suite, protocols]).to_pylist() if cell["task"] in index]
     notes: list[str] = []
@@ -124,7 +128,43 @@ def collect(
         return lower_is_better(metric, load(), directions) is True
 
     dialects = {name: found.info for name, found in load().dialects.items()}
-    return to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, bool(declared), dialects)
+    others = Counter(_dialect(known[index[name]]) for name in {cell["task"] for cell in cells} if keep[index[name]])
+    notes += _about_others({name: count for name, count in sorted(others.items()) if name != dialect}, suite, where)
+    results = to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, dialect, bool(declared), dialects)
+    keep &= np.array([_dialect(task) == dialect for task in known])
+    return results if keep.all() else results.only(keep)
+
+
+def _where(tasks: list[dict[str, Any]], condition: str) -> NDArray[np.bool_]:
+    """[R] the tasks for which an SQL condition holds; raises as `select_tasks` does."""
+    if not condition:
+        return np.ones(len(tasks), np.bool_)
+    known = set(Task.__dataclass_fields__)
+    asked = [Task(**{k: v for k, v in {"suite": "", **task}.items() if k in known}) for task in tasks]
+    kept = {task.name for task in select_tasks(asked, where=condition)}
+    return np.array([task["name"] in kept for task in tasks])
+
+
+def _dialect(task: Mapping[str, Any]) -> str:
+    return str(task.get("dialect") or "")
+
+
+def _leading(tasks: list[dict[str, Any]], keep: NDArray[np.bool_]) -> str:
+    """The dialect of most of these tasks, of several the first in the suite: scores of two dialects are never put into one mean."""
+    count = Counter(_dialect(task) for task, stays in zip(tasks, keep, strict=True) if stays)
+    return count.most_common(1)[0][0] if count else ""
+
+
+def _about_others(others: Mapping[str, int], suite: str, where: str) -> list[str]:
+    """What to type to see the tasks with results that are scored in another dialect, {dialect: how many}."""
+    if not others:
+        return []
+    counts = ", ".join(f"{count} as '{dialect}'" for dialect, count in others.items())
+    condition = f"({where}) and " if where else ""
+    return [
+        f"Not here, as they are scored otherwise: tasks scored {counts}. To see them: "
+        f"harness leaderboard -s {suite} --where \"{condition}dialect = '{next(iter(others))}'\""
+    ]
 
 
 def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> list[dict[str, Any]]:
@@ -163,7 +203,7 @@ def baseline_notes(results: Results, suite: str, limit: str = "", db: Path | Non
         how = f"To add them: {command}" if results.runnable else "To divide by another model: --baseline NAME"
         lines.append(
             f"‡ The baseline '{results.baseline}' has no result for {len(names)} of the {asked.sum()} tasks with results, "
-            f"which have no ratio and are not in nMASE or nCRPS. {how}"
+            f"which have no ratio and are not in {' or '.join(f'n{name}' for name in dict.fromkeys(results.labels))}. {how}"
         )
     if results.baseline_stale is not None and results.baseline_stale.any():
         lines.append(

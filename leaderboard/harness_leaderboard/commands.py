@@ -13,6 +13,7 @@ from harness_leaderboard.gate import fail_if_option
 from harness_leaderboard.options import GROUPS, view_options
 
 if TYPE_CHECKING:
+    from harness.plugins import Plugins
     from harness_leaderboard.view import View
 
 FORMS = {".html": "html", ".csv": "csv", ".md": "md", ".json": "json"}
@@ -60,18 +61,21 @@ def leaderboard(
 
         _deliver(build_page(plugins, store, view), output)
     else:
-        _print(view, rows, form, by, output)
+        _print(plugins, view, rows, form, by, output)
     return _gate(view, rows, fail_if)
 
 
-def _print(view: View, rows: list[dict[str, Any]], form: str, by: str | None, output: Path | None) -> None:
+def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, by: str | None, output: Path | None) -> None:
     """The leaderboard as a table, Markdown, CSV or JSON; what must be said beside machine-readable ones goes to stderr."""
     from dataclasses import replace
 
     from harness_leaderboard import aggregate, render
     from harness_leaderboard.board import group_means
+    from harness_leaderboard.verdicts import verdict_lines, verdicts
 
     results = view.results
+    told = verdicts(plugins, results)
+    names = [str(task["name"]) for task in results.tasks]
     groups: list[str] = []
     if by:
         groups, every = group_means(results, by)
@@ -81,7 +85,7 @@ def _print(view: View, rows: list[dict[str, Any]], form: str, by: str | None, ou
         rows = [row for row in rows if (row["model"], row["source"]) not in skipped]
         results.notes += _about_skipped(view, skipped)
         view = replace(view, hidden=frozenset(skipped))
-    title = view.title + (f", nMASE by {by}" if by else "")
+    title = view.title + (f", n{results.labels[0]} by {by}" if by else "")
     partial = f"To compare on the tasks that all own models have: harness leaderboard -s {view.suite} --common"
     if not by:
         ranks = "Ranks and win rates in brackets are over those too, against the models that have all."
@@ -89,17 +93,19 @@ def _print(view: View, rows: list[dict[str, Any]], form: str, by: str | None, ou
             ranks = "No model has all: ranks and win rates are among all models, each over its own tasks."
         partial = f"{ranks} {partial}"
     if form == "table" and output is None:
-        render.print_rich(title, rows, groups, results.notes, partial)
+        render.print_rich(title, rows, groups, results.notes, partial, verdict_lines(told, names))
         return
     if form == "csv":
         text = render.to_csv(rows, groups)
     elif form == "json":
         text = render.to_json(rows)
     else:
-        text = render.to_markdown(title, rows, groups, results.notes, partial)
+        text = render.to_markdown(title, rows, groups, results.notes, partial, verdict_lines(told, names))
     _deliver(text, output)
     if form in ("csv", "json"):
-        for note in ([title] if view.restricted else []) + render.footnotes(rows, results.notes, partial):
+        notes = [*render.machine_note(rows), *render.footnotes(rows, results.notes, partial)]
+        said = [": ".join([*([names[v.task]] if v.task is not None else []), v.text]) for v in told]
+        for note in [*([title] if view.restricted else []), *notes, *(f"Verdict: {line}" for line in said)]:
             click.echo(note, err=True)
 
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from harness.errors import NothingMatched
 from harness_leaderboard.aggregate import Array, Results, geometric_mean, logs_of, ratios
-from harness_leaderboard.bootstrap import SAME, Units, difference, units_of
+from harness_leaderboard.bootstrap import LEVEL, SAME, Units, difference, units_of
 from harness_leaderboard.choose import short_metric
 from harness_leaderboard.influence import drivers
 from harness_leaderboard.significance import block_means, sign_test, wilcoxon
-from harness_leaderboard.student import LEVEL
 
 __all__ = ["PARTS", "compare", "flat", "summary"]
 

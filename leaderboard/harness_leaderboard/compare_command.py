@@ -69,7 +69,7 @@ def compare(a: str, b: str, metric: str, as_json: bool, fail_if: tuple[Condition
     if both_own:
         found["tests"]["diebold_mariano"] = compare_windows(store, results, first, second, full, chosen["windows"])
     names = _names(results, first, second)
-    score = f"n{short_metric(full)}"
+    score = f"n{results.label(full)}"
     numbers = comparing.flat(found, f"n{short_metric(full).rpartition(':')[2]}")
     words = verdict(found["whole"], *names, f"{suite} ({view.selection})" if view.selection else suite, score)
     notes = [*results.notes, said_a, said_b, unit_note(found["whole"]), *_coverage_notes(found["coverage"], *names)]

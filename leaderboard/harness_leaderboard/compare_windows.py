@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
+from harness.statistics import diebold_mariano, holm
 from harness_leaderboard.aggregate import Array, Results, divided
-from harness_leaderboard.diebold_mariano import diebold_mariano, least_cutoffs, reach
-from harness_leaderboard.significance import holm
+from harness_leaderboard.cutoffs import least_cutoffs, reach
 from harness_leaderboard.words import counted
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _SUMS = {
     "MASE[0.5]": ("w.scaled_error", "w.n_scaled"),
     "mean_weighted_sum_quantile_loss": ("list_avg(w.quantile_loss)", "w.n"),
 }
+_SAME = "their losses are the same at every cutoff"
 _NO_VARIANCE = "the difference of the losses never varies, or its variance cannot be estimated"
 
 
@@ -56,11 +57,11 @@ def compare_windows(store: Store, results: Results, a: int, b: int, metric: str,
             continue
         cutoffs, mine, other = _side_by_side(losses[a, name], losses[b, name])
         why, span = _too_few(cutoffs, int((np.isfinite(mine) & np.isfinite(other)).sum()), task)
-        test = None if why else diebold_mariano(mine, other, span)
-        if test is None or np.isnan(test.p):
-            none[name] = why or _NO_VARIANCE
+        test = None if why else diebold_mariano(mine, other, span, kernel="flat")
+        if test is None or np.isnan(test.p) or test.statistic == 0:
+            none[name] = why or (_SAME if test is not None and test.p == 1 else _NO_VARIANCE)
             continue
-        row = {"task": name, "statistic": test.statistic, "p": test.p, "cutoffs": test.cutoffs, "reach": span}
+        row = {"task": name, "statistic": test.statistic, "p": test.p, "cutoffs": test.windows, "reach": span}
         found.append(row)
     for row, p in zip(found, holm(np.array([row["p"] for row in found])), strict=True):
         row["p_holm"] = float(p)

@@ -15,14 +15,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arrow import to_numpy
 from harness.cli.output import printable
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NothingMatched
 from harness.forecast import F32
 from harness.kept_file import KeptError, KeptFile
 from harness.plan import open_suites
@@ -30,6 +32,7 @@ from harness.sink import forecast_folder
 from harness_leaderboard.aggregate import Results
 
 if TYPE_CHECKING:
+    from harness.dialects import Forecasts
     from harness.plugins import Plugins
     from harness.series import TaskData
     from harness.store import Store
@@ -77,6 +80,7 @@ SELECT o.*, w.result_id, w.item_id, w.variate, {CUTOFF}, e.error
 FROM chosen o JOIN errors e ON e.task = o.task AND e."window" = o."window"
 JOIN main.windows w ON w.result_id = e.result_id AND w."window" = e."window"
 """
+_WINDOWS = 'SELECT "window" FROM main.windows WHERE result_id = $1 ORDER BY "window"'
 _NUMBERED = f"""
 SELECT w.result_id, w."window", w.item_id, w.variate, {CUTOFF}, CASE WHEN w.n_scaled > 0 THEN w.scaled_error / w.n_scaled END AS error
 FROM main.windows w WHERE w.result_id IN (SELECT unnest($1::VARCHAR[])) AND w."window" = $2
@@ -262,6 +266,26 @@ class SuiteData:
             length = min(wanted, int(data.cut[row]))
             contexts.append(data.series.target.gather(data.channel[[row]], data.cut[[row]] - length, length)[0])
         return contexts, data.series.target.gather(data.channel[at], data.cut[at], cell["horizon"])
+
+    def forecasts(self, store: Store, cell: Mapping[str, Any]) -> Forecasts:
+        """All kept forecasts of a result beside its data.
+
+        Raises:
+            NothingMatched: the data is not here, or is not what was forecast.
+            StoreError: iterating, where the file does not hold these forecasts.
+        """
+        from harness.dialects import Forecasts
+
+        data = self._open(cell)
+        index = to_numpy(store.query(_WINDOWS, [cell["result_id"]])["window"].combine_chunks())  # [N]
+        at = np.zeros(0, np.int64) if data is None or not len(data) else np.minimum(np.searchsorted(data.index, index), len(data) - 1)
+        if data is None or data.series.fingerprint != cell["data_fingerprint"] or not np.array_equal(data.index[at], index):
+            raise NothingMatched(
+                f"the data of {printable(cell['task'], 80)} is not here, or is not what was forecast; it is read from the folder of "
+                f"the run: {printable(cell['data_folder'] or '(none)', 120)}"
+            )
+        file: KeptFile = cell["file"]
+        return Forecasts.of(data.take(at), np.asarray(file.levels, np.float64), partial(file.blocks, index))
 
     def _open(self, cell: Mapping[str, Any]) -> TaskData | None:
         folder = cell["data_folder"] or ""

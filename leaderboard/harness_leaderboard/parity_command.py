@@ -51,8 +51,8 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
     from harness.plugins import load
     from harness.selection import split_list
     from harness.stale import stale_results
-    from harness_leaderboard.choose import choose_metric, choose_model
     from harness.suites import stored_name
+    from harness_leaderboard.choose import choose_metric, choose_model
     from harness_leaderboard.collect import collect, default_suite
     from harness_leaderboard.parity import parity as compare
     from harness_leaderboard.parity import read_tolerances

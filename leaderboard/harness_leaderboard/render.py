@@ -15,12 +15,14 @@ from harness_leaderboard.columns import COLUMNS
 if TYPE_CHECKING:
     from harness.cli.output import Column
 
-__all__ = ["print_rich", "to_csv", "to_json", "to_markdown"]
+__all__ = ["footnotes", "machine_note", "print_rich", "to_csv", "to_json", "to_markdown"]
 
 _SHOWN = ("model", "source", "nMASE", "95%", "ties", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
 _TEXT = ("model", "source", "ties", "type")
 _DROPPED = ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "ties", "95%", "failed", "source")
 """What a narrow terminal does without, the first first; `failed` and `source` only where they say the same of all."""
+_BEFORE_OWN = 5
+"""How many of these go before the suite's own columns do, the last of which goes first."""
 
 LONGEST_NAME = 60
 """Characters of a model's name in a table for people."""
@@ -67,16 +69,33 @@ def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> tuple[lis
     body = []
     for row in rows:
         line = [_short(row, name) for name in names]
-        line[at:at] = ["–" if (value := row["own"][name]) is None else f"{value:.4g}" for name in own]
+        line[at:at] = [_own(row["own"][name]) for name in own]
         body.append(line + ["–" if (value := row["groups"][group]) is None else f"{value:.4f}" for group in groups])
     header = [_named(name, rows) for name in names]
     return header[:at] + [_clean(name) for name in own] + header[at:] + [_clean(group) for group in groups], body
 
 
+def _own(value: float | None) -> str:
+    """A mean of the suite's own columns, of four places at most where it is near zero."""
+    return "–" if value is None else f"{round(value, 4) + 0.0:.4g}"
+
+
 def _named(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """A column's heading: where models are compared by other scores than MASE and CRPS, with their names."""
-    point, whole = (rows[0].get("compared_by") if rows else None) or ("MASE", "CRPS")
+    point, whole = _compared_by(rows)
     return _clean(name.replace("MASE", point).replace("CRPS", whole)) if name.startswith(("n", "rank_")) else name
+
+
+def _compared_by(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What people call the two metrics that models are compared by."""
+    first, second = (rows[0].get("compared_by") if rows else None) or ("MASE", "CRPS")
+    return first, second
+
+
+def machine_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the columns of CSV and JSON hold, whose names are the same for all suites."""
+    first, second = _compared_by(rows)
+    return [] if (first, second) == ("MASE", "CRPS") else [f"In the columns' names MASE stands for {first}, CRPS for {second}."]
 
 
 def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "") -> list[str]:
@@ -86,7 +105,8 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
         lines.append(f"† not all tasks: {_lacking(rows)}; means are over those that a model has. {partial}".rstrip())
     # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
     if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
-        lines.append("‡ some scores have no ratio (zero, infinite or undefined) and are not in nMASE or nCRPS; see 'undefined'.")
+        of = " or ".join(f"n{name}" for name in dict.fromkeys(_compared_by(rows)))
+        lines.append(f"‡ some scores have no ratio (zero, infinite or undefined) and are not in {of}; see 'undefined'.")
     lines += _contaminated(rows)
     stale = sum(row.get("stale") or 0 for row in rows)
     if stale:
@@ -141,7 +161,7 @@ def _uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         there = [row for row in rows if row["done"]]
         return [] if "effective_families" not in next(iter(there), {}) else [f"No intervals: {_no_intervals(there)}"]
     ties = "" if not any(row["letters"] for row in rows) else "; models that share a letter under 'ties' cannot be told apart"
-    return [f"95%: interval of nMASE over dataset families{ties}, each pair by itself."]
+    return [f"95%: interval of n{_compared_by(rows)[0]} over dataset families{ties}, each pair by itself."]
 
 
 def _no_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -149,25 +169,31 @@ def _no_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
     divided = any(row["nMASE"] is not None for row in rows)
     lacking = any(row["baseline_missing"] for row in rows)
     if not divided:
-        return "they are of nMASE, for which the baseline has no result here (below)." if lacking else "no score here has a ratio (below)."
+        of = f"n{_compared_by(rows)[0]}"
+        return f"they are of {of}, for which the baseline has no result here (below)." if lacking else "no score here has a ratio (below)."
     which = "the tasks for which the baseline has a result (below)" if lacking else "the tasks"
     return f"{which} are of one dataset family, or nearly; one family says nothing of others."
 
 
 def print_rich(
-    title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = (), partial: str = ""
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    groups: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    partial: str = "",
+    verdicts: Sequence[str] = (),
 ) -> None:
-    """Print a table to stdout and its footnotes below."""
+    """Print a table to stdout, its footnotes below, and what the suite's dialect says of the models."""
     from harness.cli.output import print_grid, terminal_width
 
     header, body = _grid(rows, groups)
-    below = footnotes(rows, notes, partial)
+    below = [*footnotes(rows, notes, partial), *_told(verdicts)]
     if not rows:
         print("\n".join([_clean(title), *below]))
         return
     whole = "all columns: --format csv"
     if not groups:
-        print_grid(_columns(header, rows, body), body, title, below, all_with=whole)
+        print_grid(_columns(header, rows, body, _drops(rows)), body, title, below, all_with=whole)
         return
     parts = _parts(header, rows, body, len(groups), terminal_width())
     for number, part in enumerate(parts, 1):
@@ -176,14 +202,27 @@ def print_rich(
         print_grid(_columns(names, rows, cells), cells, heading, below if number == len(parts) else (), all_with=whole)
 
 
-def _columns(header: Sequence[str], rows: Sequence[Mapping[str, Any]], body: Sequence[Sequence[str]]) -> list[Column]:
-    """How each column looks: names and numbers stay whole, the rest makes room."""
+def _drops(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """{heading: its turn to be left out}, for those that may be."""
+    own = [_clean(name) for name in reversed(list(rows[0].get("own") or ()))]
+    names = [_named(name, rows) for name in _DROPPED]
+    order = [*names[:_BEFORE_OWN], *own[:-1], *names[_BEFORE_OWN:-2], *own[-1:], *names[-2:]]
+    if own and not any(row["nMASE_low"] is not None for row in rows):  # columns without a number are the first to go
+        order = [*(empty := ["ties", "95%"]), *(name for name in order if name not in empty)]
+    return {name: turn for turn, name in enumerate(order, 1)}
+
+
+def _columns(
+    header: Sequence[str], rows: Sequence[Mapping[str, Any]], body: Sequence[Sequence[str]], drops: Mapping[str, int] | None = None
+) -> list[Column]:
+    """How each column looks: names and numbers stay whole, the rest makes room; `drops` says which may be left out, and when."""
     from harness.cli.output import Column
 
+    turns = {name: turn for turn, name in enumerate(_DROPPED, 1)} if drops is None else drops
     columns = []
     for i, name in enumerate(header):
         needed = (name == "failed" and any(row["failed"] for row in rows)) or (name == "source" and len({line[i] for line in body}) > 1)
-        drop = 0 if needed or name not in _DROPPED else 1 + _DROPPED.index(name)
+        drop = 0 if needed else turns.get(name, 0)
         if name == "model":  # with its marks
             columns.append(Column(name, width=LONGEST_NAME + 6, wish=LONGEST_NAME + 6, longest=120))
         else:
@@ -214,8 +253,18 @@ def _parts(
     return parts
 
 
+def _told(verdicts: Sequence[str]) -> list[str]:
+    """Verdicts under a heading of theirs."""
+    return ["", "Verdicts", *(f"• {_clean(line)}" for line in verdicts)] if verdicts else []
+
+
 def to_markdown(
-    title: str, rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = (), notes: Sequence[str] = (), partial: str = ""
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    groups: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    partial: str = "",
+    verdicts: Sequence[str] = (),
 ) -> str:
     """A Markdown table with its footnotes."""
     header, body = _grid(rows, groups)
@@ -223,6 +272,7 @@ def to_markdown(
     lines.append("|" + "|".join("---" if name in _TEXT else "---:" for name in header) + "|")
     lines += ["| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in body]
     lines += ["", *(f"{_escaped(note)}  " for note in footnotes(rows, notes, partial))]
+    lines += ["", "**Verdicts**", "", *(f"- {_escaped(line)}" for line in verdicts)] if verdicts else []
     return "\n".join(lines).rstrip() + "\n"
 
 

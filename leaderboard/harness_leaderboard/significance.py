@@ -1,14 +1,14 @@
-"""Tests of significance between models: rank tests over blocks, and the correction for many of them.
+"""Tests of significance between models: rank tests over blocks.
 
 Axes: k models, N blocks. Lower scores are better. A block is what may be called independent: a dataset family (`block_means` makes the
 blocks' scores). Tasks of one family rise and fall together, so a test over 97 tasks of 19 families would find differences that new data
 does not bear out.
 
 A test that has no answer (too few models or blocks, no number) returns NaN and never raises or warns. The test of two series of losses in
-time is in `harness_leaderboard.diebold_mariano`. Friedman's and Nemenyi's test import scipy when they are asked for (see
+time and the correction of many p are in `harness.statistics`. Friedman's and Nemenyi's test import scipy when they are asked for (see
 `harness_leaderboard.needs`); the tests of two models do without, so that `harness compare` needs it nowhere.
 
-Sources: Friedman 1937; Nemenyi 1963; Wilcoxon 1945; Holm 1979; how they are used for models over datasets: Demsar 2006 (JMLR 7).
+Sources: Friedman 1937; Nemenyi 1963; Wilcoxon 1945; how they are used for models over datasets: Demsar 2006 (JMLR 7).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness_leaderboard.aggregate import Array
 from harness_leaderboard.bootstrap import SAME, Units
@@ -25,7 +24,7 @@ from harness_leaderboard.needs import need
 
 __all__ = [
     "SignTest", "Statistic",
-    "block_means", "friedman", "holm", "nemenyi_distance", "nemenyi_quantile", "sign_test", "wilcoxon",
+    "block_means", "friedman", "nemenyi_distance", "nemenyi_quantile", "sign_test", "wilcoxon",
 ]  # fmt: skip
 
 EXACT, EXACT_TIED = 50, 13
@@ -190,21 +189,3 @@ def _binomial(wins: int, losses: int) -> float:
 
     n = wins + losses
     return min(1.0, float(2 * sum(comb(n, i) for i in range(min(wins, losses) + 1)) / 2**n))
-
-
-def holm(p: Array) -> Array:
-    """Correct many p, of any shape, so that the chance of any false finding stays at the level: Holm's step-down method.
-
-    In ascending order p_(1) <= … <= p_(m): max over i <= j of min(1, (m − i + 1) · p_(i)). NaN stays NaN and is not counted in m. Of a
-    symmetric matrix give one triangle (`p[np.triu_indices(k, 1)]`), or each pair counts twice.
-
-    >>> holm(np.array([0.01, 0.04, 0.03, 0.005])).round(3).tolist()
-    [0.03, 0.06, 0.06, 0.02]
-    """
-    out: Array = np.array(p, dtype=np.float64)
-    flat: NDArray[np.float64] = out.reshape(-1)
-    there = np.flatnonzero(~np.isnan(flat))
-    order = there[np.argsort(flat[there], kind="stable")]
-    steps = flat[order] * (len(order) - np.arange(len(order)))
-    flat[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return out

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.errors import NothingMatched, suggest
-from harness.selection import select_tasks, split_list
-from harness.types import Task
+from harness.selection import split_list
 from harness_leaderboard.aggregate import Results, common_tasks, complete
 from harness_leaderboard.collect import baseline_notes, collect, default_suite
 
@@ -89,17 +88,13 @@ def open_view(
     from harness.suites import stored_name
 
     suite = stored_name(plugins, suite) if suite else default_suite(store)
-    results = collect(store, suite, baseline=baseline, limit=limit, stale=stale_results(plugins, store, suite, data))
+    results = collect(store, suite, baseline=baseline, limit=limit, stale=stale_results(plugins, store, suite, data), where=where)
     if baseline and np.isnan(results.baseline_mase).all() and np.isnan(results.baseline_crps).all():
         names = sorted({entry.model for entry in results.entries})
         raise NothingMatched(
             f"no model '{baseline}' to divide by has scores on '{suite}'.{suggest(baseline, names)} To see all: harness leaderboard"
         )
-    size = len(results.tasks)
-    words = []
-    if where:
-        results = _where(results, where)
-        words.append(f"tasks where {where}")
+    words = [f"tasks where {where}"] if where else []
     if windows:
         results = _of_windows(plugins, store, suite, results, windows)
         words.append(f"windows where {windows}")
@@ -110,14 +105,7 @@ def open_view(
     results, restricted = _restricted(results, shown) if models and not gate else (results, False)
     if about_baseline:
         results.notes += baseline_notes(results, suite, _limit(results), db)
-    return View(suite, results, shown, restricted, size, "; ".join(words))
-
-
-def _where(results: Results, condition: str) -> Results:
-    known = set(Task.__dataclass_fields__)
-    tasks = [Task(**{k: v for k, v in {"suite": "", **task}.items() if k in known}) for task in results.tasks]
-    kept = {task.name for task in select_tasks(tasks, where=condition)}
-    return results.only(np.array([task["name"] in kept for task in results.tasks]))
+    return View(suite, results, shown, restricted, results.suite_size, "; ".join(words))
 
 
 def _of_windows(plugins: Plugins, store: Store, suite: str, results: Results, condition: str) -> Results:

@@ -105,7 +105,8 @@ def test_the_table_in_four_forms(full: DuckStore, go: Go, tmp_path: Path) -> Non
     assert float(rows[2]["coverage"]) == pytest.approx(1 / 14)
     parsed = json.loads(go("--format", "json").stdout)
     for row in parsed:
-        assert set(row) == set(COLUMNS)
+        assert set(row) == {*COLUMNS, "compared_by", "own"}
+        assert (row["compared_by"], row["own"]) == (["MASE", "CRPS"], {})
         for name, about in COLUMNS.items():
             assert isinstance(row[name], str) == (about.unit == ""), name
             assert row[name] is not None or about.null, name
@@ -299,13 +300,13 @@ def test_a_name_finds_its_modes_and_a_name_of_nobody_is_said(full: DuckStore, go
 
 
 def test_chosen_models_are_compared_on_tasks_they_have(full: DuckStore, go: Go) -> None:
-    assert "quick: 3 models, 14 tasks" in go().stdout
+    assert "quick: 3 models, 14 of 17 tasks" in go().stdout
     text = go("-m", "partial").stdout
-    assert "quick: 1 of 3 models, 2 of 14 tasks (those that the models shown have)" in text
+    assert "quick: 1 of 3 models, 2 of 17 tasks (those that the models shown have)" in text
     assert "1/2" in text
     result = go("-m", "partial,better", "--format", "csv")
     assert [(row["done"], row["total"]) for row in records(result)] == [("3", "3"), ("1", "3")]
-    assert "3 of 14 tasks" in result.stderr
+    assert "3 of 17 tasks" in result.stderr
     import_gift_eval(full)
     assert records(go("-m", "chronos-2", "--format", "csv"))[0]["total"] == "14"
     assert "harness leaderboard -s quick --common" in " ".join(go().stdout.split())
@@ -331,7 +332,7 @@ def test_models_that_were_skipped_everywhere_are_named_below(full: DuckStore, go
     add(full, "sometimes", None, TASKS[1], status="skipped", reason="too long")
     text = go().stdout
     said = " ".join(text.split())
-    assert "quick: 4 models, 14 tasks" in said
+    assert "quick: 4 models, 14 of 17 tasks" in said
     assert not [line for line in text.splitlines() if line.startswith(" ens ")]
     assert [line for line in text.splitlines() if line.startswith(" sometimes † ")]
     assert "Left out, as skipped in every task: ens (no forecasts are kept)." in said

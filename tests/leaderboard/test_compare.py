@@ -494,7 +494,7 @@ def test_a_suite_of_fev_is_compared_by_its_own_metrics(store: DuckStore, go: Go,
         assert found["numbers"][f"n{short}_ratio"] == pytest.approx(math.exp(mean))
         assert go("better", "seasonal_naive", "-s", "fev", *arguments, "--fail-if", f"n{short}_ratio<1").return_value == 4
     said = " ".join(go("better", "seasonal_naive", "-s", "fev").stdout.split())
-    assert f"better is better than seasonal_naive on fev: its nfev:MASE is {-100 * math.expm1(mean):.0f} % lower (95 % interval" in said
+    assert f"better is better than seasonal_naive on fev: its nMASE is {-100 * math.expm1(mean):.0f} % lower (95 % interval" in said
     with pytest.raises(NothingMatched, match=r"'fev', which has published results alone; published results have no windows"):
         go("better", "seasonal_naive", "-s", "fev", "--windows", "slot = 0")
 

@@ -348,7 +348,7 @@ def test_paper(show: Show, payload: dict[str, Any]) -> None:
     for gone in ("#menus", "#filters", "#theme", "#print", ".tools", ".contents"):
         assert not shown.page.locator(gone).first.is_visible(), gone
     bodies = shown.run("[...document.querySelectorAll('[data-section] .body')].map(e => e.childNodes.length)")
-    assert len(bodies) == 13 and all(bodies)
+    assert len(bodies) == 14 and all(bodies)
     fills = shown.run("[...document.querySelectorAll('#s-intervals svg text')].map(e => e.getAttribute('fill'))")
     assert fills and set(fills) == {"#1f2328"}
 

@@ -9,17 +9,15 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from harness.errors import UsageError
-from harness_leaderboard import diebold_mariano as dm_module
-from harness_leaderboard import influence, significance, words
+from harness.statistics import diebold_mariano
+from harness_leaderboard import bootstrap, cutoffs, influence, significance, words
 from harness_leaderboard.bootstrap import units_of
-from harness_leaderboard.diebold_mariano import diebold_mariano, least_cutoffs, reach
+from harness_leaderboard.cutoffs import least_cutoffs, reach
 from harness_leaderboard.significance import (
     block_means,
     friedman,
-    holm,
     nemenyi_distance,
     nemenyi_quantile,
     sign_test,
@@ -41,7 +39,7 @@ AUC = np.array(
 )
 
 
-@pytest.mark.parametrize("module", [significance, dm_module, influence, words])
+@pytest.mark.parametrize("module", [bootstrap, significance, cutoffs, influence, words])
 def test_worked_numbers(module: object) -> None:
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS, extraglobs={"np": np})  # type: ignore[arg-type]
     assert (result.failed, result.attempted > 0) == (0, True)
@@ -145,22 +143,6 @@ def test_sign_test_against_scipy() -> None:
     assert math.isnan(sign_test(np.array([NAN]), np.ones(1)).p)
 
 
-def test_holm_against_statsmodels() -> None:
-    random = np.random.default_rng(4)
-    for n in (1, 2, 5, 60):
-        p = np.round(random.random(n) ** 3, 2)  # with ties
-        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
-    square = random.random((3, 4))
-    square[1, 2] = NAN
-    there = ~np.isnan(square)
-    assert holm(square)[there] == pytest.approx(multipletests(square[there], method="holm")[1])
-    assert np.isnan(holm(square)[1, 2])
-    assert holm(np.empty(0)).shape == (0,)
-    before = square.copy()
-    holm(square)
-    assert np.array_equal(before, square, equal_nan=True)
-
-
 def test_blocks_are_means_over_what_all_models_have() -> None:
     logs = np.array([[1.0, 2, 3, 4, 5, 6, 7, NAN], [0.0, 0, NAN, 0, 0, 0, 0, 0]])
     units = units_of(list("aabbcdef"))
@@ -168,73 +150,13 @@ def test_blocks_are_means_over_what_all_models_have() -> None:
     assert block_means(logs[:, :5], units_of(list("aabbc"))).shape == (2, 3)
 
 
-def loops(gap: list[float], h: int) -> float:
-    """The statistic of Harvey, Leybourne and Newbold by plain loops; NaN is a gap."""
-    there = [x for x in gap if not math.isnan(x)]
-    n, mean = len(there), sum(there) / len(there)
-    spread = 0.0
-    for k in range(h):
-        pairs = [(gap[t] - mean) * (gap[t - k] - mean) for t in range(k, len(gap))]
-        spread += sum(x for x in pairs if not math.isnan(x)) / n * (1 if k == 0 else 2)
-    return math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n) * mean / math.sqrt(spread / n)
-
-
-@pytest.mark.parametrize("h", [1, 2, 3, 5])
-def test_diebold_mariano_by_loops(h: int) -> None:
-    random = np.random.default_rng(h)
-    a, b = random.gamma(2, size=40), random.gamma(2.5, size=40)
-    a[3], b[9], a[20], b[20] = NAN, INF, INF, INF
-    found = diebold_mariano(a, b, h)
-    gap = [float(x - y) if math.isfinite(x) and math.isfinite(y) else NAN for x, y in zip(a, b, strict=True)]
-    assert found.cutoffs == 37
-    assert found.statistic == pytest.approx(loops(gap, h))
-    assert found.p == pytest.approx(2 * stats.t.cdf(-abs(found.statistic), 36))
-    assert diebold_mariano(b, a, h).statistic == pytest.approx(-found.statistic)
-
-
-def test_a_gap_stays_a_gap() -> None:
-    """d = 1, −1, gap, 1, −1, 3: the second and the third value are two cutoffs apart, and no pair of lag 1."""
-    gap = np.array([1.0, -1, NAN, 1, -1, 3])
-    mean = 0.6
-    gamma0 = (2 * (1 - mean) ** 2 + 2 * (-1 - mean) ** 2 + (3 - mean) ** 2) / 5
-    gamma1 = (2 * (1 - mean) * (-1 - mean) + (-1 - mean) * (3 - mean)) / 5
-    found = diebold_mariano(gap, np.zeros(6), 2)
-    assert found.statistic == pytest.approx(math.sqrt((6 - 4 + 2 / 5) / 5) * mean / math.sqrt((gamma0 + 2 * gamma1) / 5))
-    assert found.statistic == pytest.approx(loops(gap.tolist(), 2))
-    assert math.isnan(diebold_mariano(gap[~np.isnan(gap)], np.zeros(5), 2).statistic)  # closed up it would be another series
-
-
-def test_diebold_mariano_of_one_step_is_students_test() -> None:
-    """For h = 1 the corrected statistic is that of a t-test: V divides by n where that takes n − 1, and √((n−1)/n) mends it."""
-    gap = np.random.default_rng(5).normal(0.3, size=25)
-    found = diebold_mariano(gap, np.zeros(25))
-    assert (found.statistic, found.p) == pytest.approx(tuple(stats.ttest_1samp(gap, 0)))
-
-
-def test_diebold_mariano_has_no_answer_where_the_variance_is_not_positive() -> None:
-    """d = 3, 1, 3, 1, 3: mean 2.2, γ0 = 0.96, γ1 = −0.768. With h = 2 the sum 0.96 − 2 · 0.768 is negative."""
-    gap = np.array([3.0, 1, 3, 1, 3])
-    gamma0, gamma1 = (3 * 0.8**2 + 2 * 1.2**2) / 5, 4 * (0.8 * -1.2) / 5
-    assert (gamma0, gamma1) == pytest.approx((0.96, -0.768))
-    found = diebold_mariano(gap, np.zeros(5), 2)
-    assert (math.isnan(found.statistic), math.isnan(found.p), found.cutoffs) == (True, True, 5)
-    assert diebold_mariano(gap, np.zeros(5), 1).p == pytest.approx(stats.ttest_1samp(gap, 0).pvalue)
-
-
-def test_diebold_mariano_without_an_answer() -> None:
-    for a, h in ((np.empty(0), 1), (np.ones(1), 1), (np.arange(5.0), 5), (np.arange(5.0), 0), (np.full(9, 0.1), 1), (np.full(9, NAN), 1)):
-        found = diebold_mariano(a, np.zeros(len(a)), h)
-        assert (math.isnan(found.statistic), math.isnan(found.p)) == (True, True)
-    assert math.isnan(diebold_mariano(np.full(50, 0.3), np.full(50, 0.1)).p)  # 0.2 each time, but for rounding
-
-
-def false_alarms(h: int, cutoffs: int, pairs: int = 3000, gaps: float = 0.0) -> float:
+def false_alarms(h: int, steps: int, pairs: int = 3000, gaps: float = 0.0) -> float:
     """The share of pairs without a difference that are called different at 5 %, losses being sums over h neighbours."""
-    random = np.random.default_rng(cutoffs)
-    noise = random.normal(size=(pairs, cutoffs + h - 1))
+    random = np.random.default_rng(steps)
+    noise = random.normal(size=(pairs, steps + h - 1))
     losses = np.lib.stride_tricks.sliding_window_view(noise, h, axis=1).sum(axis=2)
     losses[random.random(losses.shape) < gaps] = NAN
-    p = np.array([diebold_mariano(row, np.zeros(cutoffs), h).p for row in losses])
+    p = np.array([diebold_mariano(row, np.zeros(steps), h, kernel="flat").p for row in losses])
     return float((p < 0.05).mean())
 
 

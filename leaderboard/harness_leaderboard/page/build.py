@@ -11,7 +11,7 @@ from harness import __version__
 from harness.types import SuiteInfo
 from harness_leaderboard.needs import need
 from harness_leaderboard.page.parts import page_parts
-from harness_leaderboard.page.payload import make_payload
+from harness_leaderboard.page.payload import make_payload, of_events
 
 if TYPE_CHECKING:
     from harness.plugins import Plugins
@@ -43,6 +43,7 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
     """What the page is drawn from."""
     from harness_leaderboard.page.sums import calibration, error_steps
     from harness_leaderboard.page.windows import explorer
+    from harness_leaderboard.verdicts import verdicts
 
     made = {
         "at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds"),
@@ -54,6 +55,9 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
     entries = view.results.entries
     if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
         payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]
+    payload["verdicts"] = [{"task": v.task, "text": v.text, "plain": v.plain} for v in verdicts(plugins, view.results)]
+    if of_events(view.results):
+        return payload
     if view.results.sliced:
         payload["notes"].append("Calibration, errors by step and single forecasts are kept of whole tasks: this page is without them.")
         return payload

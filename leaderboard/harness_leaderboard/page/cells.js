@@ -77,7 +77,7 @@ function barScale(view, rows) {
 /** A head with a button that sorts; the second click turns the order round. */
 function headCell(view, column, isSorted) {
   const turn = () =>
-    changeState({ sort: column.key, desc: isSorted ? !view.state.desc : ["win", "tasks", "date"].includes(column.key) }, false);
+    changeState({ sort: column.key, desc: isSorted ? !view.state.desc : column.high || ["win", "tasks", "date"].includes(column.key) }, false);
   const direction = view.state.desc ? "descending" : "ascending";
   return h(
     "th",
@@ -87,6 +87,7 @@ function headCell(view, column, isSorted) {
       { type: "button", title: column.title, on: { click: turn } },
       column.head,
       h("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (view.state.desc ? "▼" : "▲") : ""),
+      column.note ? h("span", { class: "unit" }, column.note) : null,
     ),
   );
 }

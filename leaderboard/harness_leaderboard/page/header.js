@@ -31,6 +31,11 @@ function drawHeader(view) {
       .map((note) => h("li", {}, note)),
   );
   byId("notes").hidden = !byId("notes").childNodes.length;
+  for (const name of Object.keys(SECTIONS)) {
+    const out = board.hidden.has(name) || (name === "verdicts" && !board.verdicts.length);
+    byId(`s-${name}`).hidden = out;
+    document.querySelector(`nav a[href="#s-${name}"]`).parentElement.hidden = out;
+  }
 }
 
 /** A model in a sentence: a button that opens its panel. */

@@ -1,6 +1,7 @@
 /* The page as a whole: reads the payload, keeps the state, draws what is seen and marks the rest for later. */
 
 const SECTIONS = {
+  verdicts: drawVerdicts,
   intervals: drawIntervals,
   domains: drawDomains,
   heatmap: drawHeatmap,

@@ -99,6 +99,10 @@ function readBoard(raw) {
     label: text(score.label || score.name),
     values: numbers(score.values, m * r),
     baseline: numbers(score.baseline, r),
+    own: Boolean(score.own),
+    what: text(score.what),
+    unit: text(score.unit),
+    better: text(score.better),
   }));
   for (const label of ["MASE", "CRPS"].slice(scores.length)) {
     scores.push({ name: label, label, values: new Float64Array(m * r).fill(NaN), baseline: new Float64Array(r).fill(NaN) });
@@ -113,6 +117,11 @@ function readBoard(raw) {
     models,
     tasks,
     scores,
+    own: scores.map((_, s) => s).filter((s) => scores[s].own), // columns of the suite's own
+    verdicts: list(raw.verdicts)
+      .map((said) => ({ task: Number.isInteger(said?.task) ? said.task : null, text: text(said?.text), plain: text(said?.plain) }))
+      .filter((said) => said.text && (said.task === null || tasks[said.task])),
+    hidden: new Set(list(raw.hidden).map(text)), // sections that say nothing here
     logs: [logRatios(scores[0], m, r), logRatios(scores[1], m, r)],
     status: numbers(raw.status, m * r, "u1"),
     stale: numbers(raw.stale, m * r, "u1"),

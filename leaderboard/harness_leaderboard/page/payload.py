@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 from harness.again import run_command
 from harness.contamination import AFTER, CLEAN, DECLARED, UNKNOWN
 from harness.mappings import mapping
+from harness.types import Column
 from harness_leaderboard import bootstrap, influence
-from harness_leaderboard.aggregate import LABELS, Entry, Results
+from harness_leaderboard.aggregate import Entry, Results
 from harness_leaderboard.board import marks_of, parameters_of, units_of_tasks
 from harness_leaderboard.plots import numbers
-from harness_leaderboard.student import LEVEL, critical, tail
 from harness_leaderboard.ties import LETTERED
 
 if TYPE_CHECKING:
     from harness.store import Store
     from harness.types import SuiteInfo
 
-__all__ = ["FORMAT", "array", "make_payload", "statistics_of"]
+__all__ = ["FORMAT", "array", "make_payload", "of_events", "statistics_of"]
 
 FORMAT = 1
 NEMENYI = (
@@ -44,6 +44,8 @@ NEMENYI = (
 """q of Nemenyi's test at 5 % for 2 to 60 models, a printed table (a test makes it anew): scipy.stats takes half a second to import."""
 MOST = ("best", "own", "named", "ranked", "lacking", "lines", "groups", "tasks")
 """Limits of pictures, which `harness plot` has too (`harness_leaderboard.plots.numbers`)."""
+OF_VALUES = ("steps", "calibration", "explorer")
+"""Sections that have nothing to say where the probability of an event is forecast."""
 STATUS = ("", "ok", "failed", "skipped")  # "" = missing
 TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates")
 
@@ -90,7 +92,7 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "shown": None,
         "tasks": [{name: task.get(name) for name in TASK_FACTS} for task in results.tasks],
         "models": [_model(entry, int(results.seeds[m]), marks_of(results, m)) for m, entry in enumerate(results.entries)],
-        "scores": [_score(results, name) for name in (*results.main, *sorted(set(results.scores) - set(results.main)))],
+        "scores": [_score(results, name) for name in _metrics(results)],
         "status": array(sum((results.status == name) * code for code, name in enumerate(STATUS)), "u1"),
         "stale": array(none if results.stale is None else results.stale, "u1"),
         "baseline_stale": array(np.zeros(shape[1]) if results.baseline_stale is None else results.baseline_stale, "u1"),
@@ -100,14 +102,27 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "calibration": None,
         "steps": None,
         "explorer": None,
+        "verdicts": [],
+        "hidden": list(OF_VALUES) if of_events(results) else [],
     }
+
+
+def of_events(results: Results) -> bool:
+    """Whether the tasks ask for the probability of an event, of which errors and quantiles of values say nothing."""
+    return bool(results.tasks) and all(task.get("kind") == "event" for task in results.tasks)
+
+
+def _metrics(results: Results) -> list[str]:
+    """The two that models are compared by, the suite's own, the others."""
+    first = (*results.main, *(name for name in results.own if name not in results.main))
+    return [*first, *sorted(set(results.scores) - set(first))]
 
 
 def statistics_of(families: int) -> dict[str, Any]:
     """The constants of all statistics, for suites of so many dataset families, and how much a picture shows at most."""
     effective = range(2, families + 1)
     return {
-        "level": LEVEL,
+        "level": bootstrap.LEVEL,
         "resamples": bootstrap.RESAMPLES,
         "seed": bootstrap.SEED,
         "least": bootstrap.LEAST,
@@ -115,8 +130,8 @@ def statistics_of(families: int) -> dict[str, Any]:
         "same": bootstrap.SAME,
         "lettered": LETTERED,
         # By the effective number of families n: Student's t with n - 1 degrees of freedom, and the share of resamples at either end.
-        "critical": [None, None, *(critical(n - 1) for n in effective)],
-        "tail": [None, None, *(tail(n) for n in effective)],
+        "critical": [None, None, *(bootstrap.critical(n - 1) for n in effective)],
+        "tail": [None, None, *(bootstrap.tail(n) for n in effective)],
         "nemenyi": list(NEMENYI),
         "least_gap": influence.LEAST_GAP,
         "share_gap": influence.SHARE_GAP,
@@ -174,10 +189,11 @@ def _text(value: Any) -> str:
 def _score(results: Results, metric: str) -> dict[str, Any]:
     """Scores of a metric; ties of a main one must stay ties, the others are only shown."""
     dtype = "f8" if metric in results.main else "f4"
-    label = LABELS.get(metric, metric)
+    column = results.about.get(metric, Column(""))
     with np.errstate(over="ignore"):  # beyond single precision: inf
         values, baseline = array(results.scores[metric], dtype), array(results.baselines[metric], dtype)
-    return {"name": metric, "label": label, "values": values, "baseline": baseline}
+    own = {"own": True, "what": column.what, "unit": column.unit, "better": column.better} if metric in results.own else {}
+    return {"name": metric, "label": results.label(metric), "values": values, "baseline": baseline, **own}
 
 
 Rows = dict[tuple[int, int], list[dict[str, Any]]]

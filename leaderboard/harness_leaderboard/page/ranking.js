@@ -71,6 +71,7 @@ function rankingColumns(view) {
       cell: (i) => view.letters[i] || NONE,
     },
     numeric("other", `n${other}`, (i) => view.other[i], digits, `Geometric mean over tasks of ${other} / ${other} of the baseline`),
+    ...board.own.map((s, k) => ownColumn(board.scores[s], k, n)),
     numeric(
       "rank0",
       `Rank ${first}`,
@@ -120,6 +121,25 @@ function rankingColumns(view) {
   ];
   const there = (column) => ALWAYS.has(column.key) || board.models.some((_, i) => !isNone(column.value(i)));
   return columns.filter((column) => there(column) && !(twins(board) && SECOND.has(column.key)));
+}
+
+const BETTER = { low: "less is better", high: "more is better" };
+const ARROWS = { low: "↓", high: "↑" };
+
+/** A column of the suite's own: means over the slice's tasks. */
+function ownColumn(score, k, n) {
+  const { what, unit, better } = score;
+  const words = [shown(unit), BETTER[better]].filter(Boolean).join(", ");
+  return {
+    key: `own${k}`,
+    head: cut(shown(score.label)),
+    note: [ARROWS[better], cut(shown(unit), 20)].filter(Boolean).join(" "),
+    title: `${what ? `${shown(what)}${words ? ` (${words})` : ""}; mean` : "Mean"} over the tasks that have it`,
+    number: true,
+    high: better === "high",
+    value: (i) => n.own[k][i],
+    cell: (i) => digits(Math.abs(n.own[k][i]) < 5e-5 ? 0 : n.own[k][i], 4),
+  };
 }
 
 /** Columns of the second score, which a suite may lack. */
@@ -239,6 +259,8 @@ function legendWords(view, rows) {
     rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart.",
     view.low.some((low) => !Number.isNaN(low)) &&
       `Intervals and places: over ${unitWords(view.units)}, each pair of models compared by itself, without correction for the number of pairs.`,
+    view.board.own.length > 0 &&
+      `${listed(view.board.own.map((s) => cut(shown(view.board.scores[s].label))))}: means over the tasks of the slice that have a number, not divided by the baseline’s; ↓ less is better, ↑ more.`,
     flagged !== undefined &&
       `“#${byMean[flagged]} by n${view.label}, #${byRank[flagged]} by mean rank”: a few tasks carry the mean; open the model to see which.`,
   ]

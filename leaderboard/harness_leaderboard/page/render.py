@@ -27,7 +27,8 @@ __all__ = ["SCRIPTS", "page_html", "payload_json"]
 
 SCRIPTS = (
     "format", "payload", "stats", "resample", "influence", "significance", "dom", "state", "view", "header", "controls", "cells", "ranking",
-    "charts", "pictures", "effects", "compare", "heatmap", "forecasts", "explorer", "panels", "taskpanel", "receipts", "live", "main",
+    "charts", "pictures", "effects", "compare", "heatmap", "forecasts", "explorer", "verdicts", "panels", "taskpanel", "receipts", "live",
+    "main",
 )  # fmt: skip
 """The page's modules, in the order in which they are joined."""
 

@@ -124,10 +124,27 @@ function costOf(board, i, tasks) {
   return { seconds: each(predict), whole: each(predict + before), fit: fitted ? fit : NaN, peak };
 }
 
+/** [M] mean of a score over the tasks of the slice that have a number; NaN without any. */
+function plainMeans(values, tasks, m, r) {
+  const means = new Float64Array(m);
+  for (let i = 0; i < m; i += 1) {
+    let [sum, count] = [0, 0];
+    for (const j of tasks) {
+      const value = values[i * r + j];
+      if (Number.isFinite(value)) {
+        sum += value;
+        count += 1;
+      }
+    }
+    means[i] = count ? sum / count : NaN;
+  }
+  return means;
+}
+
 /**
  * Everything about a slice that needs no resampling.
  * @param {number[]} tasks  indices of the slice's tasks [T]
- * @returns {object} pool, full [M]; n, rank: [score][M]; win [M]; counts, cost [M] of records
+ * @returns {object} pool, full [M]; n, rank: [score][M]; own: [own column][M]; win [M]; counts, cost [M] of records
  */
 function sliceNumbers(board, tasks) {
   const [m, r] = [board.models.length, board.tasks.length];
@@ -138,6 +155,7 @@ function sliceNumbers(board, tasks) {
     pool,
     full,
     n: [0, 1].map((s) => geometricMeans(board.logs[s], tasks, m, r)),
+    own: board.own.map((s) => plainMeans(board.scores[s].values, tasks, m, r)),
     rank: games.map((game) => game.rank),
     win: games[0].win,
     counts: board.models.map((_, i) => countCells(board, i, tasks)),

@@ -22,13 +22,14 @@ function drawTaskPanel(view, task) {
     byId("panel-body"),
     about,
     h("p", { class: "finding" }, ...taskSentence(view, j)),
+    board.verdicts.filter((said) => said.task === j).map((said) => h("p", { class: "finding" }, shown(said.text))),
     block("All models on this task", taskTable(view, j)),
-    block("Error along the horizon", steps),
-    block("Forecasts", windows),
+    board.hidden.has("steps") ? null : block("Error along the horizon", steps),
+    board.hidden.has("explorer") ? null : block("Forecasts", windows),
     block("Receipts", ownReceipts(view, j)),
   );
-  drawTaskSteps(view, j, steps);
-  drawExplorer(view, windows, j);
+  if (!board.hidden.has("steps")) drawTaskSteps(view, j, steps);
+  if (!board.hidden.has("explorer")) drawExplorer(view, windows, j);
 }
 
 /** The best model of a task, in words. */
@@ -57,7 +58,8 @@ function taskTable(view, j) {
   const rank = (i) => (Number.isNaN(main[i * r + j]) ? Infinity : main[i * r + j]);
   rows.sort((a, b) => (rank(a) === rank(b) ? a - b : rank(a) - rank(b)));
   const ratio = (i) => Math.exp(board.logs[state.score][i * r + j]);
-  const columns = [
+  const few = board.own.length ? board.scores.filter((score, s) => s < 2 || score.own) : board.scores;
+  const columnsOf = (scores) => [
     {
       head: "Model",
       cell: (i) =>
@@ -70,9 +72,9 @@ function taskTable(view, j) {
         ),
     },
     { head: "/ baseline", number: true, title: `${view.label} / ${view.label} of the baseline`, text: (i) => digits(ratio(i)) },
-    ...board.scores.map((score) => ({
+    ...scores.map((score) => ({
       head: nameOf(score.label),
-      title: shown(score.name),
+      title: [shown(score.what), shown(score.unit), BETTER[score.better]].filter(Boolean).join(", ") || shown(score.name),
       number: true,
       text: (i) => digits(score.values[i * r + j]),
     })),
@@ -82,19 +84,39 @@ function taskTable(view, j) {
     },
   ];
   const own = (i) => (board.models[i].own ? "own" : null);
-  const few = rows.filter((i, k) => k < FIRST_ROWS || board.models[i].own);
+  const first = rows.filter((i, k) => k < FIRST_ROWS || board.models[i].own);
   const place = h("div", {});
-  const draw = (list) => fill(place, tableOf("All models on this task", columns, list, { rowClass: own, class: "tall" }));
-  draw(few);
-  const more =
-    rows.length > few.length
+  const now = { rows: first, scores: few };
+  const draw = (change) => {
+    Object.assign(now, change);
+    fill(place, tableOf("All models on this task", columnsOf(now.scores), now.rows, { rowClass: own, class: "tall" }));
+  };
+  draw({});
+  const all =
+    few.length < board.scores.length
       ? h(
           "button",
           {
             type: "button",
             on: {
               click: (event) => {
-                draw(rows);
+                draw({ scores: board.scores });
+                event.target.remove();
+              },
+            },
+          },
+          `All ${board.scores.length} scores`,
+        )
+      : null;
+  const more =
+    rows.length > first.length
+      ? h(
+          "button",
+          {
+            type: "button",
+            on: {
+              click: (event) => {
+                draw({ rows });
                 event.target.remove();
               },
             },
@@ -111,6 +133,7 @@ function taskTable(view, j) {
       "div",
       { class: "tools" },
       more,
+      all,
       copyButtons(() => tableTexts(place)),
     ),
     lacking ? EMPTY(`${plural(lacking, "model")} ${lacking === 1 ? "has" : "have"} no result here.`) : null,

@@ -20,6 +20,12 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section(
+        "verdicts",
+        "Verdicts",
+        "What the tests of this suite’s own scoring say, of all models of a task together and whichever are shown here. "
+        "Tasks of which the same is said stand together.",
+    ),
+    Section(
         "intervals",
         "Intervals",
         "The score of the ten best and of your own models, with the range in which it would lie for other datasets like these. "

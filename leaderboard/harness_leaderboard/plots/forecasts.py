@@ -26,7 +26,7 @@ from harness_leaderboard.kept_windows import (
 from harness_leaderboard.plots.numbers import LINES, Numbers, Picture
 from harness_leaderboard.words import counted
 
-__all__ = ["fan", "pit", "reliability", "steps", "tenths"]
+__all__ = ["chosen_task", "fan", "no_forecasts", "pit", "reliability", "steps", "tenths"]
 
 LAID_OVER = 2
 """Most models in a picture of one window."""
@@ -172,9 +172,9 @@ def fan(numbers: Numbers, task: str, window: str) -> Picture:
     """
     _whole(numbers)
     kept = kept_forecasts(numbers.store, numbers.results)
-    task = _task(numbers, kept, task)
+    task = chosen_task(numbers, kept, task)
     if kept is None or task not in kept.cells:
-        raise NothingMatched(_no_forecasts(numbers, task))
+        raise NothingMatched(no_forecasts(numbers, task))
     models = [m for m in numbers.order if m in kept.cells[task]][: min(numbers.top or LAID_OVER, LAID_OVER)]
     if not models:
         have = ", ".join(numbers.names[m] for m in kept.cells[task])
@@ -200,7 +200,7 @@ def _digits(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _task(numbers: Numbers, kept: Kept | None, task: str) -> str:
+def chosen_task(numbers: Numbers, kept: Kept | None, task: str) -> str:
     """The task to draw: the named one, else the first with kept forecasts."""
     names = [str(known["name"]) for known in numbers.results.tasks]
     if not task:
@@ -213,7 +213,7 @@ def _task(numbers: Numbers, kept: Kept | None, task: str) -> str:
     raise UsageError(f"-t {printable(task, 80)}: {numbers.view.suite} has no such task here.{suggest(task, names)}{have}{more}")
 
 
-def _no_forecasts(numbers: Numbers, task: str) -> str:
+def no_forecasts(numbers: Numbers, task: str) -> str:
     own = [entry.model for m, entry in enumerate(numbers.results.entries) if numbers.is_own(m) and m in numbers.order] or ["naive"]
     of = f" of {printable(task, 80)}" if task else ""
     words = f"-t {printable(task, 80)} " if task else ""

@@ -18,7 +18,6 @@ from harness.errors import NothingMatched
 from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import Array, Results, geometric_mean, pool_of, ratios
 from harness_leaderboard.board import units_of_tasks
-from harness_leaderboard.choose import short_metric
 from harness_leaderboard.view import View
 from harness_leaderboard.words import counted
 
@@ -81,7 +80,7 @@ class Numbers:
     @property
     def label(self) -> str:
         """What people call the score: "MASE"."""
-        return short_metric(self.metric)
+        return self.results.label(self.metric)
 
     @cached_property
     def ratios(self) -> Array:

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from harness.arithmetic import divide
 from harness.forecast import F64, I64
+from harness.statistics import normal_quantile
 from harness_results.direction.discrimination import midranks
 from harness_results.direction.inputs import counted_rows, level_of, probabilities
-from harness_results.direction.tails import normal_quantile
 
 __all__ = ["BINS", "CLIP", "Collapse", "Reliability", "brier", "brier_skill", "collapse", "ece", "log_loss", "log_losses", "reliability"]
 

@@ -7,12 +7,10 @@ model without an opinion, 0.5, calls nothing). Besides 0.5, a threshold is worth
 Notable choices:
 
 * 0/0 is NaN for precision (nothing called) and recall (nothing happened); MCC is 0 where all calls, and NaN where all outcomes, are alike.
-* Pesaran and Timmermann's test and that of two losses count neighbours as related up to a lag (Newey and West 1987): windows of horizon h
-  that begin a session apart share h − 1 of their sessions.
-* The test of two losses here has the Bartlett kernel, whose variance is never negative, with h − 1 lags or more, and takes the windows that
-  count for neighbours. That of `harness compare` has the original kernel and keeps gaps. They agree at lag 0.
+* Pesaran and Timmermann's test counts neighbours as related up to a lag (Newey and West 1987): windows of horizon h that begin a session
+  apart share h − 1 of their sessions. The test of two losses is `harness.statistics.diebold_mariano`, with the same kernel.
 
-Sources: Matthews 1975; Pesaran and Timmermann 1992; Diebold and Mariano 1995; Harvey, Leybourne and Newbold 1997; Newey, West 1987, 1994.
+Sources: Matthews 1975; Pesaran and Timmermann 1992; Newey and West 1987, 1994.
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ from numpy.typing import ArrayLike
 
 from harness.arithmetic import divide
 from harness.forecast import F64
+from harness.statistics import long_run_variance, normal_tail
 from harness_results.direction.inputs import counted
-from harness_results.direction.tails import normal_tail, student_tail
 
 __all__ = [
-    "Decisions", "Losses", "Timing",
-    "best_threshold", "decisions", "diebold_mariano", "frozen_thresholds", "lags_for", "long_run_variance", "pesaran_timmermann",
+    "Decisions", "Timing",
+    "best_threshold", "decisions", "frozen_thresholds", "pesaran_timmermann",
 ]  # fmt: skip
 
 
@@ -52,16 +50,6 @@ class Timing(NamedTuple):
     p: float
     agreement: float
     expected: float
-
-
-class Losses(NamedTuple):
-    """Mean of first less second (below 0: the first is better), t and two-sided p, over `windows` with both, up to `lags`."""
-
-    difference: float
-    statistic: float
-    p: float
-    windows: int
-    lags: int
 
 
 def decisions(score: ArrayLike, outcome: ArrayLike, threshold: ArrayLike = 0.5) -> Decisions:
@@ -143,26 +131,6 @@ def frozen_thresholds(score: ArrayLike, outcome: ArrayLike, fold: ArrayLike, oth
     return found
 
 
-def lags_for(n: int, horizon: int = 1) -> int:
-    """How many lags a variance takes in: h − 1, or ⌊4 (n/100)^(2/9)⌋ if that is more (Newey and West 1994), and fewer than n.
-
-    >>> lags_for(500), lags_for(500, horizon=21), lags_for(3)
-    (5, 20, 1)
-    """
-    return max(0, min(n - 1, max(horizon - 1, int(4 * (n / 100) ** (2 / 9)))))
-
-
-def long_run_variance(values: F64, lags: int) -> float:
-    """γ_0 + 2 Σ_{k ≤ lags} (1 − k/(lags + 1)) γ_k of [n], γ_k = Σ_t (v_t − v̄)(v_{t−k} − v̄)/n: n times the variance of the mean.
-
-    >>> long_run_variance(np.array([1.0, 2, 3, 4]), 1)  # γ_0 = 1.25, γ_1 = 0.3125: 1.25 + 2 · ½ · 0.3125
-    1.5625
-    """
-    centred = values - values.mean()
-    gamma = [float(centred[k:] @ centred[: len(centred) - k]) / len(centred) for k in range(lags + 1)]
-    return gamma[0] + 2 * sum((1 - k / (lags + 1)) * gamma[k] for k in range(1, lags + 1))
-
-
 def pesaran_timmermann(called: ArrayLike, outcome: ArrayLike, lags: int = 0) -> Timing:
     """Do calls agree with outcomes more often than calls and outcomes as frequent, but unrelated, would?
 
@@ -204,43 +172,3 @@ def pesaran_timmermann(called: ArrayLike, outcome: ArrayLike, lags: int = 0) -> 
         return Timing(np.nan, np.nan, agreement, expected)
     z = float(gap / variance**0.5)
     return Timing(z, normal_tail(z), agreement, expected)
-
-
-def diebold_mariano(first: ArrayLike, second: ArrayLike, horizon: int = 1, lags: int | None = None) -> Losses:
-    """Do two models have the same expected loss? From their losses [N] in order of time; a window without both (NaN) is left out.
-
-    d = first − second; V is `long_run_variance(d, lags)`/n; d̄/√V · √((n + 1 − 2h + h(h − 1)/n)/n) is compared with Student's t of n − 1.
-
-    Args:
-        horizon: h, how many windows one forecast reaches over: h sessions where windows begin a session apart.
-        lags: None = `lags_for(n, h)`, h − 1 at least.
-
-    NaN where there are no more windows than h, or the differences never vary; p = 1 where they are all 0.
-
-    >>> found = diebold_mariano([1, 2, 3, 4], [0, 0, 0, 0], lags=0)  # 2.5/√(1.25/4) · √(3/4)
-    >>> round(found.statistic, 4), round(found.p, 4)
-    (3.873, 0.0305)
-    """
-    gap = _differences(first, second)
-    n = len(gap)
-    if horizon < 1 or (lags is not None and lags < 0):
-        raise ValueError(f"horizon {horizon}, lags {lags}; wanted a horizon of at least 1 and lags of at least 0")
-    used = lags_for(n, horizon) if lags is None else min(lags, max(0, n - 1))
-    if n and not gap.any():
-        return Losses(0.0, 0.0, 1.0, n, used)
-    if n < 2 or n <= horizon:
-        return Losses(float(gap.mean()) if n else np.nan, np.nan, np.nan, n, used)
-    variance, mean = long_run_variance(gap, used) / n, float(gap.mean())
-    if variance <= (1e-12 * np.abs(gap).max()) ** 2 / n:  # what rounding leaves of none
-        return Losses(mean, np.nan, np.nan, n, used)
-    t = mean / variance**0.5 * ((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n) ** 0.5
-    return Losses(mean, float(t), 2 * student_tail(abs(float(t)), n - 1), n, used)
-
-
-def _differences(first: ArrayLike, second: ArrayLike) -> F64:
-    """First less second where both are numbers, float64 [n]."""
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"losses of shapes {a.shape} and {b.shape}; wanted [N] of both")
-    there = np.isfinite(a) & np.isfinite(b)
-    return a[there] - b[there]

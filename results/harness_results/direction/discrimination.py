@@ -2,6 +2,9 @@
 
 Axes: N windows in order of time (n that count, of them m with the event), M models, F folds, B resamples. Scores may be of any scale.
 
+All scores are held at once, as their errors follow from ranks and resamples; `harness_results.glucose.decisions` has the same areas from
+counts of rounded scores, for millions of points that come block by block.
+
 The area under the ROC curve is the chance that a window with the event has a higher score than one without, equal scores half. 0.5 is
 what a constant has. NaN where all windows, or none, have the event.
 
@@ -20,9 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.forecast import F64
+from harness.statistics import normal_quantile, normal_tail
 from harness_results.direction.inputs import counted, counted_rows, level_of
 from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, counts
-from harness_results.direction.tails import normal_quantile, normal_tail
 
 __all__ = [
     "Comparison", "Precision",

@@ -13,9 +13,9 @@ import math
 import numpy as np
 
 from harness.forecast import F64
+from harness.statistics import normal_quantile, normal_tail
 from harness_results.direction.inputs import level_of
 from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, counts
-from harness_results.direction.tails import normal_quantile, normal_tail
 
 __all__ = ["SESSIONS", "bootstrap_sharpe", "deflated_sharpe", "expected_maximum", "lo_interval", "sharpe"]
 

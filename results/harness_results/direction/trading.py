@@ -118,6 +118,8 @@ def account(
 ) -> Account:
     """Sum up a rule; `per_year` is the number of periods of a year, 252/h for every h-th window. All NaN without a period.
 
+    With 0 resamples, which take most of the time, `sharpe_blocks` has no bounds.
+
     >>> found = account([1, 1, 1, 1], [0.1, -0.5, 0.2, 0.1], cost=0, per_year=4)
     >>> round(found.net_return, 4), round(found.max_drawdown, 4), found.turnover, found.exposure
     (-0.274, 0.5, 2.0, 1.0)
@@ -131,13 +133,13 @@ def account(
     if not per_year > 0:
         raise ValueError(f"{per_year} periods of a year; wanted more than 0")
     whole = float(np.prod(np.maximum(1 + net, 0.0)))
-    ratio = sharpe(net, per_year)
-    resampled = bootstrap_sharpe(net, per_year, mean_block, resamples, seed)
-    blocks = percentiles(ratio, resampled, level) if np.isfinite(ratio) else Interval(ratio, np.nan, np.nan)
+    blocks = Interval(sharpe(net, per_year), np.nan, np.nan)
+    if resamples and np.isfinite(blocks.value):
+        blocks = percentiles(blocks.value, bootstrap_sharpe(net, per_year, mean_block, resamples, seed), level)
     traded = np.abs(np.diff(held, prepend=0.0, append=0.0)).sum()
     return Account(
         net_return=whole - 1,
-        annual_return=whole ** (per_year / n) - 1,
+        annual_return=_a_year(whole, per_year / n),
         annual_volatility=float(net.std(ddof=1)) * per_year**0.5 if n > 1 else np.nan,
         sharpe=lo_interval(net, per_year, level),
         sharpe_blocks=blocks,
@@ -161,6 +163,12 @@ def max_drawdown(net: F64) -> float:
     """
     worth = np.cumprod(np.concatenate([[1.0], np.maximum(1 + net, 0.0)]))
     return float((1 - worth / np.maximum.accumulate(worth)).max())
+
+
+def _a_year(whole: float, power: float) -> float:
+    """whole to this power, less 1; inf beyond what a float holds, as of one period that trebled."""
+    with np.errstate(over="ignore"):
+        return float(np.float64(whole) ** power) - 1
 
 
 def _kept(position: ArrayLike, realised: ArrayLike) -> tuple[F64, F64]:

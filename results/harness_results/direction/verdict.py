@@ -2,23 +2,33 @@
 
 Axes: M models, N windows in order of time, the same for all. Two questions of each model, against the base rate of the part learnt from:
 
-* does it rank? The area under the ROC curve against 0.5, only pairs of windows of the same fold being compared, as a base rate learnt for
-  each fold ranks years by itself. Its error is the larger of DeLong's and that of block-bootstrap resamples, the difference over the error
-  is compared with Student's t of n / (mean block) − 1: as many blocks as there are;
+* does it rank? The area under the ROC curve over all pairs of windows against 0.5. Its error is the largest of DeLong's, that of resamples
+  in blocks, and that of leaving out one fold after the other. The difference over the error is compared with Student's t of as many degrees
+  of freedom as there are blocks, or, where the folds' error is the largest, folds, less 1;
 * do its probabilities cost less? Log-losses against the base rate's, by Diebold and Mariano's test with Newey and West's variance.
 
 Both questions of all models are one family: Holm's correction over 2 M p-values, so that a model is found to differ in about 5 of 100
 tasks without anything to find. A model that is worse than the base rate is distinguishable too, and is said to be worse: probabilities that
 move without knowing anything do cost more, so of many windows this is the usual finding.
 
-Four scores without skill (white, slow, of two values, a sine), outcomes that overlap by h: in how many of 100 tasks any was found to rank,
-after Holm's correction (standard error 1 to 1.5):
+Pairs of windows of one fold alone would not do. A score that follows the price, as momentum does, ranks low what rose within the same year,
+so that its area within years is below 0.5 on a random walk: .464 for a year's momentum and h = 1, .425 for h = 5.
 
-    N        h = 1    h = 5
-    800      4        9
-    2500     4        6
+On made prices without anything to find (random walks whose volatility moves, 13 or 4 test years; 100 of each, error 2 to 5), in how
+many of 100 a score was found to rank, at 5 % each:
 
-Models whose probabilities are all the same value within folds have no ranking (p = 1).
+    score                                h = 1, 13 years    h = 5, 13 years    h = 1, 4 years    h = 5, 4 years
+    white noise                                  3                  5                  4                 4
+    slow noise                                   2                  3                  5                 5
+    range of 14 sessions                         4                  7                  6                12
+    momentum of a year                           2                  9                  9                19
+    the price itself                            13                 25                 17                45
+    any of the first four, after Holm            2                  8                 10                14
+
+So a score that is the level of a price needs more than this test, and of few years with overlapping horizons 5 % is 5 % in name.
+
+A model whose probabilities are nearly the same within folds (`calibration.collapse` of what is left when each fold's mean is taken away)
+says nothing of a day, and has p = 1: what it learns anew each year ranks years.
 """
 
 from __future__ import annotations
@@ -31,14 +41,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.forecast import F64
-from harness_results.direction.calibration import log_losses
-from harness_results.direction.decisions import diebold_mariano
-from harness_results.direction.discrimination import auroc_by_fold, bootstrap_auroc, delong
+from harness.statistics import diebold_mariano, holm, student_tail
+from harness_results.direction.calibration import collapse, log_losses
+from harness_results.direction.discrimination import auroc, bootstrap_auroc, delong
 from harness_results.direction.inputs import counted_rows
 from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, percentiles
-from harness_results.direction.tails import student_tail
 
-__all__ = ["Evidence", "evidence", "holm", "sentence"]
+__all__ = ["Evidence", "evidence", "less_means", "sentence"]
+
+FEW = 5
+"""Fewest folds of which leaving one out tells an error."""
 
 LEAST = 20
 """Fewest windows of either class for which a verdict is given."""
@@ -58,19 +70,6 @@ class Evidence:
     p_loss: float
     windows: int
     events: int
-
-
-def holm(p: ArrayLike) -> F64:
-    """Holm's step-down correction of p-values [K], float64 [K]; NaN stays NaN and is not counted (Holm 1979).
-
-    >>> holm([0.01, 0.04, 0.03, np.nan]).round(3).tolist()  # 3 · 0.01, then 2 · 0.03, then 1 · 0.04, never falling
-    [0.03, 0.06, 0.06, nan]
-    """
-    found = np.array(p, np.float64)
-    there = np.flatnonzero(~np.isnan(found))
-    order = there[np.argsort(found[there], kind="stable")]
-    found[order] = np.minimum(1.0, np.maximum.accumulate(found[order] * np.arange(len(order), 0, -1)))
-    return found
 
 
 def evidence(
@@ -103,32 +102,43 @@ def evidence(
     base = np.broadcast_to(np.asarray(base_rate, np.float64), keep.shape)[keep]
     group = (np.zeros(keep.shape, np.int64) if fold is None else np.asarray(fold)).reshape(keep.shape)[keep]
     block = max(mean_block, 2 * horizon)
-    resampled = bootstrap_auroc(rows, y, fold=group, mean_block=block, resamples=resamples, seed=seed)
+    resampled = bootstrap_auroc(rows, y, mean_block=block, resamples=resamples, seed=seed)
     reference = log_losses(base, y)
     found = []
     for name, p, areas in zip(models, rows, resampled, strict=True):
-        area, _ = auroc_by_fold(p, y, group)
-        error = _error(p, y, group, areas)
-        if error > 1e-12:
-            chance = 2 * student_tail(abs(area - 0.5) / error, max(1.0, len(y) / block - 1))
-        else:  # a constant, or a score that separates the classes without a mistake
-            chance = 1.0 if abs(area - 0.5) < 1e-12 else 0.0 if np.isfinite(area) and np.isfinite(error) else np.nan
+        area = auroc(p, y)
+        error, freedom = _error(p, y, group, areas, len(y) / block - 1)
+        if np.isfinite(area) and collapse(less_means(p, group)).collapsed:
+            chance = 1.0
+        elif error > 1e-12:
+            chance = 2 * student_tail(abs(area - 0.5) / error, max(1.0, freedom))
+        else:  # a score that separates the classes without a mistake
+            chance = 0.0 if np.isfinite(area) and np.isfinite(error) else np.nan
         loss = diebold_mariano(log_losses(p, y), reference, horizon)
         found.append(Evidence(name, percentiles(area, areas, level), chance, loss.difference, loss.p, len(y), int(y.sum())))
     return found
 
 
-def _error(p: F64, y: F64, group: NDArray[np.integer[Any]], areas: F64) -> float:
-    """Standard error of the area over pairs within folds, from its resamples [B] and from DeLong's variance of each fold."""
-    total, pairs = 0.0, 0.0
-    for number in np.unique(group):
-        inside = group == number
-        weight = float(y[inside].sum() * (1 - y[inside]).sum())
-        variance = float(delong([p[inside]], y[inside])[1][0, 0])
-        total, pairs = total + (weight**2 * variance if np.isfinite(variance) else 0.0), pairs + weight
+def less_means(p: F64, fold: NDArray[np.integer[Any]]) -> F64:
+    """Probabilities [N], each less the mean of its fold: what a model says of days, without what it says of years.
+
+    >>> less_means(np.array([0.5, 0.6, 0.8]), np.array([0, 0, 1])).round(2).tolist()
+    [-0.05, 0.05, 0.0]
+    """
+    each = np.unique(fold, return_inverse=True)[1]
+    count = np.bincount(each)
+    return p - (np.bincount(each, p) / count)[each] if len(p) else p
+
+
+def _error(p: F64, y: F64, group: NDArray[np.integer[Any]], areas: F64, blocks: float) -> tuple[float, float]:
+    """(standard error of the area, degrees of freedom): the largest of DeLong's, that of the resamples [B], the folds' jackknife."""
     there = areas[np.isfinite(areas)]
-    resampled = float(there.std(ddof=1)) if len(there) > 1 else np.nan
-    return max(resampled, total**0.5 / pairs) if pairs else np.nan
+    near = max(float(there.std(ddof=1)) if len(there) > 1 else np.nan, float(delong([p], y)[1][0, 0]) ** 0.5)
+    folds = np.unique(group)
+    left = np.array([auroc(p[group != fold], y[group != fold]) for fold in folds]) if len(folds) >= FEW else np.empty(0)
+    left = left[np.isfinite(left)]
+    apart = float(((len(left) - 1) / len(left) * ((left - left.mean()) ** 2).sum()) ** 0.5) if len(left) >= FEW else 0.0
+    return (apart, len(left) - 1.0) if apart > near else (near, blocks)
 
 
 def sentence(task: str, found: Sequence[Evidence], level: float = 0.05) -> str:
@@ -136,8 +146,8 @@ def sentence(task: str, found: Sequence[Evidence], level: float = 0.05) -> str:
 
     >>> none = Evidence("naive", Interval(0.51, 0.48, 0.54), 0.5, 0.001, 0.6, 2000, 1060)
     >>> print(sentence("direction/1d", [none]))
-    direction/1d: no model is distinguishable from the base rate at 5 % (1 model, 2000 windows, base rate .530, Holm); \
-the nearest is naive, AUC .510 [.480, .540], p = 1.
+    direction/1d: no model is distinguishable from the base rate at 5 % (1 model, 2000 windows, base rate .530, Holm; \
+the nearest is naive, AUC .510 [.480, .540], p = 1).
     >>> good = Evidence("atr", Interval(0.75, 0.73, 0.77), 1e-9, -0.04, 1e-6, 2000, 440)
     >>> print(sentence("touch/1d", [good, none]))
     touch/1d: of 2 models (2000 windows, base rate .220, Holm at 5 %), better than the base rate: atr \
@@ -152,12 +162,12 @@ the nearest is naive, AUC .510 [.480, .540], p = 1.
     known = np.where(np.isnan(corrected), np.inf, corrected)
     ranks, costs = known[:, 0] <= level, known[:, 1] <= level
     size = f"{windows} windows, base rate {_share(events / windows)}"
+    many = f"{len(found)} model{'s' if len(found) > 1 else ''}"
     if not (ranks | costs).any():
         best = int(np.argmin(known.min(axis=1)))
         least = float(known[best].min())
         near = f"; the nearest is {found[best].model}, AUC {_area(found[best].auc)}, p = {least:.2g}" if np.isfinite(least) else ""
-        many = f"{len(found)} model{'s' if len(found) > 1 else ''}"
-        return f"{task}: no model is distinguishable from the base rate at {100 * level:g} % ({many}, {size}, Holm){near}."
+        return f"{task}: no model is distinguishable from the base rate at {100 * level:g} % ({many}, {size}, Holm{near})."
     better: list[str] = []
     worse: list[str] = []
     mixed: list[str] = []
@@ -172,7 +182,7 @@ the nearest is naive, AUC .510 [.480, .540], p = 1.
     none = [] if better or mixed else [f"no model is better than the base rate at {100 * level:g} %"]
     groups = (("better than the base rate", better), ("better in one and worse in the other", mixed), ("worse", worse))
     parts = none + [f"{what}: {', '.join(names)}" for what, names in groups if names]
-    return f"{task}: of {len(found)} models ({size}, Holm at {100 * level:g} %), {'; '.join(parts)}."
+    return f"{task}: of {many} ({size}, Holm at {100 * level:g} %), {'; '.join(parts)}."
 
 
 def _share(value: float) -> str:
