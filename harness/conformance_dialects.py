@@ -1,5 +1,9 @@
 """The checks of `harness.testing.check_dialect`: what `harness score` relies on. Each raises AssertionError with what is wrong.
 
+They are made on two specimens, and on whichever a dialect accepts: tasks of values, whose forecasts are quantiles and means; and tasks of
+events in two folds, whose forecasts have a probability too. Both have their task's data beside them, as in a run: item ids, starts, and
+groups of two items each.
+
 Axes: N windows, n windows of a block, Q quantile levels, H horizon, M models, R tasks.
 """
 
@@ -11,13 +15,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from harness.conformance.kit import fail
-from harness.dialects.contract import Board, Dialect, Forecasts
+from harness.dialects.contract import Board, Dialect, Forecasts, Parts
 from harness.dialects.scoring import aggregate
 from harness.errors import PluginError, Unsupported
 from harness.forecast import F32, F64, I64
-from harness.specimens import make_data
+from harness.series import SeriesSet, TaskData, Training
+from harness.specimens import UP, make_data
 
 __all__ = ["DIALECT_CHECKS", "DialectBench"]
 
@@ -31,6 +37,15 @@ class DialectBench:
 
     dialect: Dialect
     levels: tuple[float, ...]  # such as it can score
+    event: bool = False  # whether the tasks ask for an event, whose probabilities then stand beside the quantiles
+
+    def accepts(self) -> Unsupported | None:
+        """None where the dialect scores ordinary forecasts of such tasks, or raises what a check will find; else its refusal."""
+        try:
+            self.dialect.score(self.forecasts())
+        except PluginError as error:
+            return error.__cause__ if isinstance(error.__cause__, Unsupported) else None
+        return None
 
     def forecasts(
         self,
@@ -43,8 +58,18 @@ class DialectBench:
         season_length: int = 4,
         levels: Sequence[float] = (),
         change: Callable[[F32], None] | None = None,
+        chances: Callable[[F64], F64] | None = None,
+        by_hand: bool = False,
+        alone: bool = False,
     ) -> Forecasts:
-        """N = items · variates · windows windows; `change` may spoil a series [T] in place, whose last windows · horizon are labels."""
+        """N = items · variates · windows windows.
+
+        Args:
+            change: may spoil a series [T] in place, whose last windows · horizon values are labels.
+            chances: other probabilities [N] instead of those given.
+            by_hand: without the task and its data.
+            alone: probabilities without values: quantiles and means are NaN.
+        """
         data = make_data(max(items, 1), horizon, windows=windows, variates=variates, season_length=season_length)
         series = [np.array(data.series.target[c], np.float32) for c in range(max(items, 1) * variates)]
         if change is not None:
@@ -59,10 +84,19 @@ class DialectBench:
         middle = last[:, None] + rng.normal(0, 1, (count, horizon))  # [N, H]
         quantiles = middle[:, None] + (taken - 0.5)[:, None] * 4  # [N, Q, H]
         mean = middle + 0.1
-        return Forecasts.from_arrays(
+        if alone:
+            quantiles, mean = np.full_like(quantiles, np.nan), np.full_like(mean, np.nan)
+        made = Forecasts.from_arrays(
             series, owner, cut, quantiles.reshape(count, len(taken), horizon), taken, mean,
             season_length=season_length, freq=freq, variates=variates,
         )  # fmt: skip
+        task = replace(data.task, freq=freq, quantile_levels=tuple(taken.tolist()), dialect=self.dialect.name)
+        whole = replace(data.take(np.arange(count)), task=task, series=_grouped(data.series, made))
+        if not self.event:
+            return made if by_hand else replace(made, data=whole)
+        chance = rng.uniform(0.05, 0.95, count)
+        given = replace(made, parts=_beside(made, chance if chances is None else chances(chance)))
+        return given if by_hand else replace(given, data=_asked(whole, windows))
 
     def score(self, forecasts: Forecasts, what: str) -> dict[str, float]:
         """The scores; what is raised, warned of or not declared fails the check.
@@ -151,6 +185,28 @@ def check_kinds(bench: DialectBench) -> None:
     for levels in ((0.5,), (0.1, 0.9), (0.025, 0.5, 0.975)):
         _or_unsupported(bench, bench.forecasts(levels=levels), f"the levels {levels}")
     _or_unsupported(bench, bench.forecasts(variates=3), "three variates")
+    _or_unsupported(bench, bench.forecasts(by_hand=True), "forecasts made by hand, without a task (Forecasts.data is None)")
+
+
+def check_probabilities(bench: DialectBench) -> None:
+    """Of an event: certain and constant ones, and windows of one class, have scores, NaN where undefined; those without values beside them
+    are scored, or refused with `Unsupported`.
+    """
+    if not bench.event:
+        return
+
+    def always(values: F32) -> None:
+        values[:] = np.arange(len(values))
+
+    def never(values: F32) -> None:
+        values[:] = -np.arange(len(values))
+
+    kinds: dict[str, Callable[[F64], F64]] = {"0 and 1": np.round, "all ½": lambda p: np.full_like(p, 0.5), "all 1": np.ones_like}
+    for what, chances in kinds.items():
+        bench.score(bench.forecasts(chances=chances), f"probabilities: {what}")
+    for change in (always, never):
+        bench.score(bench.forecasts(change=change), f"the event happens {change.__name__}")
+    _or_unsupported(bench, bench.forecasts(alone=True), "probabilities alone: quantiles and means are NaN")
 
 
 def check_aggregate(bench: DialectBench) -> None:
@@ -186,8 +242,37 @@ DIALECT_CHECKS: Mapping[str, Callable[[DialectBench], None]] = {
     "missing": check_missing,
     "few": check_few,
     "kinds": check_kinds,
+    "probabilities": check_probabilities,
     "aggregate": check_aggregate,
 }
+
+
+def _grouped(series: SeriesSet, made: Forecasts) -> SeriesSet:
+    """The series as they were spoilt, in groups of two items."""
+    groups = pa.array([f"group {item // 2}" for item in range(series.items)])
+    return replace(series, target=made.series, freq=made.freq, groups=groups)
+
+
+def _asked(data: TaskData, windows: int) -> TaskData:
+    """The windows asked for an event, in two folds where there are as many windows: each learns from what lies a horizon before it."""
+    fold = np.minimum(2 * data.slot // max(windows, 1), 1).astype(np.int32)
+    every = np.arange(len(data.series.target), dtype=np.int32)
+    horizon, parts = data.task.horizon, []
+    for begin in (0, -(-windows // 2)) if windows > 1 else (0, 0):  # the first window of a fold
+        end = data.series.target.length - horizon * (windows - begin) - horizon
+        parts.append(Training(every, np.zeros(len(every), np.int64), np.maximum(end, 1)))
+    event = replace(UP, step=min(UP.step, horizon))
+    return replace(data, task=replace(data.task, kind="event", event=event), training=tuple(parts), fold=fold)
+
+
+def _beside(made: Forecasts, chance: F64) -> Parts:
+    """The forecasts with a probability each."""
+
+    def parts() -> Iterator[tuple[I64, F32, F32, F64 | None]]:
+        for rows, quantiles, mean, _ in made.parts():
+            yield rows, quantiles, mean, chance[rows]
+
+    return parts
 
 
 def _or_unsupported(bench: DialectBench, forecasts: Forecasts, what: str) -> None:
@@ -199,20 +284,22 @@ def _or_unsupported(bench: DialectBench, forecasts: Forecasts, what: str) -> Non
 
 def _cut(whole: Forecasts, order: I64, size: int) -> Forecasts:
     """The same forecasts, read in this order of windows and in blocks of this size."""
-    ((_, quantiles, mean, _),) = whole.parts()
+    ((_, quantiles, mean, chance),) = whole.parts()
 
     def parts() -> Iterator[tuple[I64, F32, F32, F64 | None]]:
         for a in range(0, len(order), size):
             rows = order[a : a + size]
-            yield rows, quantiles[rows], mean[rows], None
+            yield rows, quantiles[rows], mean[rows], None if chance is None else chance[rows]
 
     return replace(whole, parts=parts)
 
 
 def _copies(made: Forecasts) -> dict[str, Any]:
-    ((_, quantiles, mean, _),) = made.parts()
+    ((_, quantiles, mean, chance),) = made.parts()
     channels = {f"series {c}": np.array(made.series[c]) for c in range(len(made.series))}
     arrays = {"channel": made.channel, "cut": made.cut, "slot": made.slot, "levels": made.levels, "quantiles": quantiles, "mean": mean}
+    arrays |= {} if chance is None else {"probability": chance}
+    arrays |= {} if made.data is None or made.data.fold is None else {"fold": made.data.fold}
     return channels | {name: np.array(values) for name, values in arrays.items()}
 
 

@@ -6,7 +6,7 @@ Axes: N windows, Q quantile levels, H horizon, V variates. Values are float32, N
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,15 +18,21 @@ from harness.batches import cut_batch, training_batch
 from harness.errors import ForecastError, Unsupported
 from harness.forecast import F32, Batch, Forecast, Ragged
 from harness.plugins import Plugins, load
-from harness.quantiles import check, to_quantiles
-from harness.series import Channels, SeriesSet, TaskData, rolling
-from harness.types import DECILES, ModelInfo, Task
+from harness.quantiles import NO_EVENT, check, to_quantiles
+from harness.series import Channels, SeriesSet, TaskData, Training, rolling
+from harness.types import DECILES, Event, ModelInfo, Task
 from harness.worker import Session
 
-__all__ = ["Bench", "at_horizon", "data_of", "make_batch", "make_data", "rows_of"]
+__all__ = ["PAST_NAMES", "UP", "Bench", "at_horizon", "data_of", "make_batch", "make_data", "make_events", "rows_of"]
 
 LONGEST = 8192
 """Contexts are made longer than a model's `max_context` up to this many steps: beyond it a check would take too long."""
+PAST_NAMES = (
+    "open_return", "high_return", "low_return", "close_return", "atr14", "volatility20", "momentum252", "volume_change",
+)  # fmt: skip
+"""What the past covariates of a task of events are called unless one asks for others: as those of daily prices in the suite `spy`."""
+UP = Event("up", 2, 0.0, "difference")
+"""The event of such a task: the value is higher in two steps."""
 
 
 def make_batch(n: int = 12, horizon: int = 6, season_length: int = 4, seed: int = 0, levels: Sequence[float] | None = None) -> Batch:
@@ -59,6 +65,44 @@ def make_data(
         whole = np.concatenate([np.resize(row, short), row]) if short > 0 else row
         rows += [np.roll(whole, variate) + variate for variate in range(variates)]
     return data_of(rows, horizon, windows=windows, variates=variates, season_length=season_length, levels=levels)
+
+
+def make_events(
+    items: int = 6, horizon: int = 6, *, windows: int = 2, variates: int = 1, past_names: Sequence[str] = (), **options: Any
+) -> TaskData:
+    """The series of `make_data` with a question: will the value be higher in two steps (in one, where the horizon is 1)?
+
+    There is one fold, which learns from each series up to a horizon before its first cutoff. The past covariates have names.
+
+    Args:
+        past_names: what they are called beside `PAST_NAMES`.
+        options: as those of `make_data`.
+    """
+    data = make_data(items, horizon, windows=windows, variates=variates, **options)
+    return asking(data, dict.fromkeys([*PAST_NAMES, *past_names]))
+
+
+def asking(data: TaskData, past_names: Iterable[str]) -> TaskData:
+    """The same windows, asked for an event; past covariates of these names are made of each item's first series, with gaps at the start."""
+    names, series = tuple(past_names), data.series
+    past: list[ArrayLike] = []
+    for c in range(0, len(series.target), series.variates):
+        row = series.target[c].astype(np.float64)
+        changes = np.diff(row, prepend=np.nan)
+        for k in range(len(names)):
+            lagged = np.full(len(row), np.nan)
+            lagged[k:] = changes[: max(len(row) - k, 0)]
+            past.append(np.abs(lagged) if k % 2 else lagged)
+    first = np.flatnonzero(data.slot == 0)
+    channel, end = data.channel[first], np.maximum(data.cut[first] - data.task.horizon, 1)
+    event = replace(UP, step=min(UP.step, data.task.horizon))
+    return replace(
+        data,
+        task=replace(data.task, name=f"{data.task.name}/{event.name}", kind="event", event=event),
+        series=replace(series, past=Channels.from_ragged(Ragged.from_rows(past)), past_names=names),
+        training=(Training(channel, np.zeros_like(end), end),),
+        fold=np.zeros(len(data), np.int32),
+    )
 
 
 def data_of(
@@ -146,11 +190,16 @@ def _rows(n: int, length: int, season_length: int, seed: int) -> list[np.ndarray
 
 @dataclass
 class Bench:
-    """A model with everything a check needs; it is made when it is first asked for something."""
+    """A model with everything a check needs; it is made when it is first asked for something.
+
+    A model whose output is "probabilities" is given tasks of events throughout, and its probabilities stand where quantiles do, as
+    [N, 1, 1]; `past_names` are names of past covariates that it looks for beside those of `PAST_NAMES`.
+    """
 
     name: str
     params: Mapping[str, Any]
     plugins: Plugins = field(default_factory=load)
+    past_names: Sequence[str] = ()
     load_s: float = field(default=0.0, init=False)  # seconds that making the model took
 
     @property
@@ -166,6 +215,11 @@ class Bench:
         return session
 
     @property
+    def of_events(self) -> bool:
+        """Whether the model tells events, and no values."""
+        return self.info.output == "probabilities"
+
+    @property
     def mode(self) -> str:
         """How the model forecasts here: zero-shot where it can, else as it is trained."""
         return "zero-shot" if "zero-shot" in self.info.modes or not self.trained_modes else self.trained_modes[0]
@@ -175,16 +229,20 @@ class Bench:
         """The modes with training, "few-shot" with a share."""
         return ["few-shot:0.5" if mode == "few-shot" else mode for mode in self.info.modes if mode != "zero-shot"]
 
-    def begin(self, mode: str | None = None, seed: int = 0) -> None:
-        """Start a cell: seed what draws from global state, train where the mode says so."""
-        _begin(self.session, self.info, self.mode if mode is None else mode, self.data(), seed)
+    def begin(self, mode: str | None = None, seed: int = 0, data: TaskData | None = None) -> None:
+        """Start a cell: seed what draws from global state, train where the mode says so, on `data()` or the data given."""
+        _begin(self.session, self.info, self.mode if mode is None else mode, self.data() if data is None else data, seed)
 
     def data(self, **options: Any) -> TaskData:
         """`make_data` within the limits of the model: its horizon, more context than it takes, items of three variates if it wants them."""
         info = self.info
         beyond = info.max_context + 5 if info.max_context is not None and info.max_context <= LONGEST else 0
         options = {"horizon": min(6, info.max_horizon or 6), "variates": 3 if info.multivariate else 1, "longest": beyond, **options}
-        return make_data(**options)
+        return self.asked(make_data(**options))
+
+    def asked(self, data: TaskData) -> TaskData:
+        """These windows as the model is to be asked: for an event, where that is what it tells."""
+        return asking(data, dict.fromkeys([*PAST_NAMES, *self.past_names])) if self.of_events else data
 
     def batch(self, **options: Any) -> Batch:
         """All windows of `data(**options)` as a run would send them."""
@@ -196,14 +254,18 @@ class Bench:
 
     def forecast(self, batch: Batch) -> Forecast:
         """What the model itself returns, through the hooks and with a run's checks, before levels are converted or sorted."""
-        answer = self.session.plugins.pm.hook.predict(model=self.session.model, batch=batch)
+        hook = self.session.plugins.pm.hook
         try:
-            return check(answer, len(batch), batch.horizon)
+            return check(hook.predict(model=self.session.model, batch=batch), len(batch), batch.horizon)
         except ForecastError as error:
             raise AssertionError(f"{self.name}: {error}") from error
 
     def convert(self, forecast: Forecast, batch: Batch) -> tuple[F32, F32]:
-        """Quantiles [N, Q, H] at the asked levels, as they come, and means [N, H]."""
+        """Quantiles [N, Q, H] at the asked levels, as they come, and means [N, H]; probabilities of an event as [N, 1, 1] and [N, 1]."""
+        if forecast.kind == "probabilities":
+            if batch.event is None:
+                raise AssertionError(f"{self.name}: {NO_EVENT}")
+            return forecast.values, forecast.values[:, 0]
         try:
             return to_quantiles(forecast, batch.quantile_levels)
         except ForecastError as error:
@@ -225,4 +287,6 @@ def _begin(session: Session, info: ModelInfo, mode: str, data: TaskData, seed: i
     try:
         session.begin("", seed, train, mode)
     except Unsupported as error:
+        if data.task.event is not None or info.output == "probabilities":  # it may need past covariates that this data does not have
+            raise
         raise AssertionError(f"{info.name} declares the mode {mode!r} and cannot be trained on ordinary series: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.conformance.kit import fail, gap, percent, spread
+from harness.conformance.kit import fail, gap, measure, percent
 from harness.errors import Unsupported
 from harness.forecast import Ragged
 from harness.specimens import Bench, data_of
@@ -48,7 +48,7 @@ def check_difficult_contexts(bench: Bench) -> str:
     for what, context in contexts.items():
         rows = [np.concatenate([context, np.ones(usual.horizon)])] * usual.variates
         try:
-            bench.predict(bench.cut(data_of(rows, usual.horizon, variates=usual.variates)))
+            bench.predict(bench.cut(bench.asked(data_of(rows, usual.horizon, variates=usual.variates))))
         except Unsupported as error:
             refused[what] = error
         except Exception as error:
@@ -79,12 +79,16 @@ def check_long_context(bench: Bench) -> str:
 
 
 def check_affine(bench: Bench) -> str:
-    """Reported, not judged: what the forecast of a series in another unit differs by, once it is brought back into the first one."""
+    """Reported, not judged: what the forecast of a series in another unit differs by, once it is brought back into the first one.
+
+    That a value will be higher is as probable in any unit; past covariates stay as they are.
+    """
     batch = bench.batch(items=4, windows=1)
-    unit, plain = spread(batch), bench.anew(batch).astype(np.float64)
+    (unit, words), plain = measure(bench, batch), bench.anew(batch).astype(np.float64)
     found = []
     for what, (factor, shift) in UNITS.items():
         values = (batch.contexts.values * np.float32(factor) + np.float32(shift)).astype(np.float32)
-        other = bench.anew(replace(batch, contexts=Ragged(values, batch.contexts.offsets))).astype(np.float64)
-        found.append(f"{what}: {percent(gap((other - shift) / factor, plain, unit))}")
-    return ", ".join(found) + " of the series' standard deviation"
+        limit = None if batch.thresholds is None else batch.thresholds * factor + shift
+        other = bench.anew(replace(batch, contexts=Ragged(values, batch.contexts.offsets), thresholds=limit)).astype(np.float64)
+        found.append(f"{what}: {percent(gap(other if bench.of_events else (other - shift) / factor, plain, unit))}")
+    return f"{', '.join(found)} {words}"

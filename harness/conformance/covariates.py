@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.conformance.kit import fail, gap, percent, spread
+from harness.conformance.kit import fail, gap, measure, percent
 from harness.errors import Unsupported
 from harness.forecast import F32, Batch, Ragged
 from harness.specimens import Bench
@@ -18,7 +18,7 @@ KINDS = {"past": "past_covariates", "known": "known_covariates"}
 
 def check_covariates(bench: Bench) -> str:
     """Covariates of a kind that is not declared never arrive; a model runs with those that it declares, without any, and where all of
-    their values are missing.
+    their values are missing. A model of events may refuse to go without, as it may be made for one of them.
 
     Reported: what other values of them change. Nothing is a hint that they are not used.
     """
@@ -30,9 +30,15 @@ def check_covariates(bench: Bench) -> str:
             fail(f"{kind} covariates arrived at a model that does not declare them; this is a defect of the harness")
     if not declared:
         return "none declared, none given"
-    unit, whole = spread(batch), bench.anew(batch)
-    _runs(bench, bench.cut(replace(data, series=replace(data.series, past=None, known=None))), "without covariates")
+    (unit, words), whole = measure(bench, batch), bench.anew(batch)
     found = []
+    bare = bench.cut(replace(data, series=replace(data.series, past=None, known=None, past_names=())))
+    try:
+        _runs(bench, bare, "without covariates")
+    except AssertionError as error:
+        if not (bench.of_events and isinstance(error.__cause__, Unsupported)):
+            raise
+        found.append(f"without them: {error.__cause__}")
     for kind in declared:
         covariates: tuple[Ragged, ...] = getattr(batch, KINDS[kind])
         missing = tuple(Ragged(np.full_like(rows.values, np.nan), rows.offsets) for rows in covariates)
@@ -42,7 +48,7 @@ def check_covariates(bench: Bench) -> str:
         if kind == "known":
             ahead = _runs(bench, _with(batch, kind, _other(covariates, batch.horizon)), "with another plan")
             found.append(f"other values of them in the horizon {percent(gap(ahead, whole, unit))}")
-    return ", ".join(found) + ", of the series' standard deviation"
+    return f"{', '.join(found)}, {words}"
 
 
 def _with(batch: Batch, kind: str, covariates: tuple[Ragged, ...]) -> Batch:
@@ -53,7 +59,7 @@ def _runs(bench: Bench, batch: Batch, how: str) -> F32:
     try:
         return bench.anew(batch)
     except Unsupported as error:
-        raise AssertionError(f"ModelInfo.covariates is {bench.info.covariates} and the model does not run {how}: {error}") from None
+        raise AssertionError(f"ModelInfo.covariates is {bench.info.covariates} and the model does not run {how}: {error}") from error
 
 
 def _other(covariates: tuple[Ragged, ...], newest: int | None) -> tuple[Ragged, ...]:

@@ -42,8 +42,10 @@ def check_card(bench: Bench) -> None:
     for kind in info.covariates:
         if kind not in ("past", "known"):
             fail(f"ModelInfo.covariates holds {kind!r}; wanted past or known")
-    if info.output not in ("quantiles", "samples", "points"):
-        fail(f"ModelInfo.output is {info.output!r}; wanted 'quantiles', 'samples' or 'points'")
+    if info.output not in ("quantiles", "samples", "points", "probabilities"):
+        fail(
+            f"ModelInfo.output is {info.output!r}; wanted 'quantiles', 'samples' or 'points', or 'probabilities' of a model of events alone"
+        )
     if (kind := bench.forecast(bench.batch(items=2, windows=1)).kind) != info.output:
         fail(f"ModelInfo.output is {info.output!r} and predict returned {kind}; declare what it returns")
 

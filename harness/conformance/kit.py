@@ -10,7 +10,7 @@ import numpy as np
 from harness.forecast import F32, F64, Batch
 from harness.specimens import Bench
 
-__all__ = ["REMEDY", "Verdict", "arrays_of", "fail", "gap", "members", "percent", "same", "spread"]
+__all__ = ["REMEDY", "Verdict", "arrays_of", "fail", "gap", "measure", "members", "percent", "same", "spread"]
 
 Verdict = Callable[[Bench], "str | None"]
 """A check: it raises AssertionError with what is wrong, `Unsupported` where it does not apply, and may return what it found out."""
@@ -41,6 +41,13 @@ def spread(batch: Batch) -> F64:
     return found
 
 
+def measure(bench: Bench, batch: Batch) -> tuple[F64, str]:
+    """The unit of a difference that matters, [N], and how to call it: the series' spread, or 1 of a probability."""
+    if bench.of_events:
+        return np.ones(len(batch)), "in probability"
+    return spread(batch), "of the series' standard deviation"
+
+
 def gap(a: F32 | F64, b: F32 | F64, unit: F64) -> float:
     """The largest difference of two forecasts [N, Q, H], in units [N] of their windows."""
     return float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)) / unit[:, None, None], initial=0.0))
@@ -63,4 +70,5 @@ def arrays_of(batch: Batch) -> dict[str, np.ndarray[Any, Any]]:
     for kind in ("past_covariates", "known_covariates"):
         ragged |= {f"{kind}[{k}]": rows for k, rows in enumerate(getattr(batch, kind))}
     found = {f"{name}.{part}": getattr(rows, part) for name, rows in ragged.items() for part in ("values", "offsets")}
-    return found | {name: getattr(batch, name) for name in ("starts", "quantile_levels", "group", "window_ids", "seeds")}
+    names = ["starts", "quantile_levels", "group", "window_ids", "seeds", *(["thresholds"] if batch.thresholds is not None else [])]
+    return found | {name: getattr(batch, name) for name in names}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import Batch, Forecast, Unsupported
-from harness.forecast import F32, F64
+from harness.forecast import F32, F64, I64
 from harness_ensemble.names import ETA, check, one_spelling, read_members
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Ensemble:
     * `how="mean"`: at each level the mean of the members' quantiles (Vincent's mean), and the mean of their means.
     * `how="backtest"`: the same with weights, of each series its own, from the members' losses on its earlier windows; see
       `harness_ensemble.backtest`.
+
+    On a task of events the members' probabilities are put together in the same ways, but for the back-test.
 
     Args:
         of: names of the members as the leaderboard writes them, two or more: "ttm+seasonal_naive", "ttm (finetune)+naive", or a list.
@@ -83,6 +85,8 @@ class Ensemble:
                 f"finds them in that database: harness run -m 'ensemble[of={names}]'"
             )
         places = self._stored.places(batch.window_ids)
+        if batch.event is not None:
+            return self._event(self._stored, places)
         given = [self._stored.forecasts(name, places, batch.quantile_levels, batch.horizon) for name in self.members]
         weight = None
         if self.how == "backtest":
@@ -93,6 +97,16 @@ class Ensemble:
         quantiles = self._together([each for each, _ in given], weight)
         mean = self._together([each for _, each in given], weight)
         return Forecast.from_quantiles(quantiles, batch.quantile_levels, mean)
+
+    def _event(self, stored: Stored, places: I64) -> Forecast:
+        """The median or mean of the members' probabilities of an event."""
+        if self.how == "backtest":
+            raise Unsupported(
+                "how=backtest weighs members by their losses on values, and this task asks for the probability of an event: take "
+                "how=median or how=mean"
+            )
+        given = np.stack([stored.probabilities(name, places) for name in self.members])  # [M, N]
+        return Forecast.from_probabilities(np.median(given, axis=0) if self.how == "median" else given.mean(axis=0))
 
     def _together(self, given: list[F32], weight: F64 | None) -> F32:
         """One array [N, ...] of M such; float64 in between, since the sum of two float32 may be none. The order of sums is the members'."""

@@ -18,6 +18,8 @@ __all__ = ["AlwaysUp", "AtrLogistic", "BaseRate", "LastSign", "Momentum", "Volat
 RIDGE = 1e-3
 """Weight of the slope's square, of a standardised feature: keeps classes that are apart from an infinite slope."""
 STEPS = 50
+"""Of Newton's method, at most; five to ten are usual."""
+VALUES = "it tells how probable an event is, and this task asks for values, of no event"
 
 
 class BaseRate:
@@ -31,7 +33,7 @@ class BaseRate:
         """Learn from the outcomes of all series; raises Unsupported on a task without an event."""
         del budget, seed
         if train.event is None:
-            raise Unsupported("it forecasts events, and this task asks for values")
+            raise Unsupported(VALUES)
         known = [outcomes(train.event, row) for row in train]
         every = np.concatenate(known) if known else np.empty(0)
         seen = every[np.isfinite(every)]
@@ -46,7 +48,7 @@ class BaseRate:
     def predict(self, batch: Batch) -> Forecast:
         """The probability of the event in each window; raises Unsupported on a task without an event."""
         if batch.event is None:
-            raise Unsupported("it forecasts events, and this task asks for values")
+            raise Unsupported(VALUES)
         chance = self.chances(batch)
         return Forecast.from_probabilities(np.where(np.isfinite(chance), chance, self.rate))
 
@@ -124,21 +126,33 @@ class Logistic(BaseRate):
 
 
 def fit_logistic(x: F64, y: F64) -> tuple[float, float]:
-    """(intercept, slope) of the penalised likelihood, for a standardised feature [n] and outcomes of 1 and 0.
+    """(intercept, slope) of the penalised likelihood, for a standardised feature [n] and outcomes of 1 and 0, both there.
+
+    Newton's steps are halved until they lower the cost: whole ones run away where a few values of the feature are far out.
 
     >>> a, b = fit_logistic(np.array([-1.0, -1.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0, 1.0]))
     >>> b > 0
     True
     """
-    weights = np.array([np.log((y.mean() + 1e-9) / (1 - y.mean() + 1e-9)), 0.0])
     design = np.stack([np.ones_like(x), x], axis=1)  # [n, 2]
     penalty = np.diag([0.0, RIDGE * len(x)])
+
+    def cost(weights: F64) -> float:
+        logit = design @ weights
+        return float((np.logaddexp(0.0, logit) - y * logit).sum() + weights @ penalty @ weights / 2)
+
+    weights = np.array([np.log(y.mean() / (1 - y.mean())), 0.0])
+    now = cost(weights)
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-np.clip(design @ weights, -500, 500)))
         gradient = design.T @ (y - chance) - penalty @ weights
         curvature = (design * (chance * (1 - chance))[:, None]).T @ design + penalty
         step = np.linalg.solve(curvature + 1e-12 * np.eye(2), gradient)
-        weights = weights + step
+        while (then := cost(weights + step)) > now and np.abs(step).max() > 1e-10:
+            step = step / 2
+        if then > now:
+            break
+        weights, now = weights + step, then
         if np.abs(step).max() < 1e-10:
             break
     return float(weights[0]), float(weights[1])
