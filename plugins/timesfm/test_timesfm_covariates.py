@@ -17,7 +17,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip instal
 import tiny_timesfm as tiny  # noqa: E402
 from harness_timesfm import TimesFM25  # noqa: E402
 
-from harness import Batch, Ragged  # noqa: E402
+from harness import Batch, Ragged, UsageError  # noqa: E402
 from harness.forecast import F32, F64  # noqa: E402
 
 MODES = ["xreg + timesfm", "timesfm + xreg"]
@@ -123,3 +123,29 @@ def test_without_covariates_it_forecasts_without(weights: Path) -> None:
     assert "no covariate" in str(model.notes["covariates"])
     # Known covariates are sent; without the parameter they are not used.
     np.testing.assert_array_equal(TimesFM25(str(weights)).predict(batch_of(rows, plans)).values, plain)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_past_covariates_are_used_as_late_as_the_horizon_is_long(weights: Path, mode: str) -> None:
+    rng = np.random.default_rng(0)
+    signal = [rng.normal(size=n).cumsum().astype(np.float32) for n in (120, 90)]
+    # The series follows the signal H steps late: from what is known today one knows the horizon.
+    rows = [(50 + 3 * np.concatenate([np.full(H, s[0]), s[:-H]]) + rng.normal(size=len(s)) / 10).astype(np.float32) for s in signal]
+    batch = replace(Batch.from_contexts(rows, H), past_covariates=(Ragged.from_rows(signal),), past_names=("signal",))
+    model = TimesFM25(str(weights), covariates=mode, past="lagged")
+    found = model.predict(batch)
+    assert "lagged by 12: signal" in str(model.notes["covariates"])
+    if mode == MODES[0]:
+        assert found.mean is not None and np.abs(found.mean - [50 + 3 * s[-H:] for s in signal]).max() < 1.5
+    late = [[np.concatenate([np.full(H, s[0]), s]).astype(np.float64) for s in signal]]  # known beforehand: the same, written by hand
+    by_hand = TimesFM25(str(weights), covariates=mode).predict(batch_of(rows, late))
+    np.testing.assert_array_equal(found.values, by_hand.values)
+    plain = TimesFM25(str(weights), covariates=mode)
+    np.testing.assert_array_equal(plain.predict(batch).values, TimesFM25(str(weights)).predict(Batch.from_contexts(rows, H)).values)
+    assert "past=lagged would use its 1" in str(plain.notes["covariates"])
+
+
+def test_past_needs_a_linear_model(weights: Path) -> None:
+    for past, covariates in (("lagged", ""), ("constant", MODES[0])):
+        with pytest.raises(UsageError, match="'lagged' together with covariates=xreg"):
+            TimesFM25(str(weights), past=past, covariates=covariates)

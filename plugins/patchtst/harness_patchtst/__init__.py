@@ -10,19 +10,24 @@ Notable choices:
 - The network runs on a fixed number of rows at a time, so that a window's forecast is the same bits in any batch.
 
 `parameters` has the defaults, `windows` the training data, `network` the library's classes, `training` the loop, `forecaster` the
-forecast. This module only registers: torch and transformers are imported when a model is made.
+forecast. `event_model` is a second model on the same encoder, for tasks of events: `event_windows` says what it sees, `event_network` has
+its head and its loop. This module only registers: torch and transformers are imported when a model is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
+from typing import Any
 
 from harness import ModelInfo, hookimpl
+from harness_patchtst.event_model import PatchTSTEvent
+from harness_patchtst.event_parameters import MOST_CONTEXT
 from harness_patchtst.model import PatchTST
 from harness_patchtst.parameters import MAX_CONTEXT
 
-__all__ = ["PatchTST", "register_models"]
+__all__ = ["PatchTST", "PatchTSTEvent", "register_models"]
 
 
 def library_version(name: str) -> str:
@@ -34,8 +39,8 @@ def library_version(name: str) -> str:
 
 
 @hookimpl
-def register_models(register: Callable[[ModelInfo, Callable[..., PatchTST]], None]) -> None:
-    """Register the one model."""
+def register_models(register: Callable[[ModelInfo, Callable[..., Any]], None]) -> None:
+    """Register the forecaster of values and the one of events."""
     libraries = {name: library_version(name) for name in ("transformers", "torch")}
     local = ".".join(f"{name}.{version}" for name, version in libraries.items()).replace("+", ".")
     info = ModelInfo(
@@ -54,3 +59,13 @@ def register_models(register: Callable[[ModelInfo, Callable[..., PatchTST]], Non
         extra=libraries,
     )
     register(info, PatchTST)
+    event = replace(
+        info,
+        name="patchtst_event",
+        summary="the same encoder with a head for the probability of an event, trained on the outcomes of each fold",
+        output="probabilities",
+        covariates=("past",),
+        max_context=MOST_CONTEXT,
+        modes=("zero-shot", "full"),
+    )
+    register(event, PatchTSTEvent)

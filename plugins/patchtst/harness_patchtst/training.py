@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PatchTSTForPrediction
 
 from harness.forecast import F64
@@ -145,7 +145,7 @@ def train(
 
 
 @torch.no_grad()
-def follow(average: PatchTSTForPrediction, network: PatchTSTForPrediction, keep: float) -> None:
+def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
     """Move the averages towards the weights: average = keep · average + (1 − keep) · weight. Buffers are taken over."""
     for mean, value in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(value, 1 - keep)

@@ -1,4 +1,4 @@
-"""TimesFM 2.5 with covariates that are known beforehand, by the library's `forecast_with_covariates`. Imports timesfm; the library, jax.
+"""TimesFM 2.5 with covariates, by the library's `forecast_with_covariates`. Imports timesfm; the library, jax.
 
 Axes: N windows, K covariates, T context, H horizon.
 
@@ -6,6 +6,10 @@ The library fits one linear model to all windows that it is given at once, so ea
 on the others. It takes no missing target and no series longer than `max_context`, and with "timesfm + xreg" none that has no step beyond
 its first patch. So contexts are cut and filled beforehand, covariates that say nothing are left out, and windows that are too short for
 the fit are forecast without covariates, and counted.
+
+The library takes covariates that are known over the horizon alone. One that is known up to the cutoff becomes such a one when it is read H
+steps late: what it says at step t is used for step t + H, so the horizon's values are the newest H of the context. The linear model then
+learns what the covariate says H steps ahead. Nothing is carried forward.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import Batch
-from harness.forecast import F32, F64
+from harness.forecast import F32, F64, Ragged
 from harness_timesfm.contexts import Histories, clean, fill, interpolate, widths
 from harness_timesfm.forecaster25 import Forecaster25, tally
 
-__all__ = ["forecast"]
+__all__ = ["forecast", "regressors"]
 
 SPARE = 3
 """Steps to fit to, for each coefficient, at least."""
@@ -33,8 +37,18 @@ class Window:
     covariates: F64
 
 
-def forecast(forecaster: Forecaster25, batch: Batch) -> F32:
-    """Means and deciles [N, 10, H] of a batch with known covariates; 0 for windows that are all missing."""
+def regressors(batch: Batch, past: str) -> list[Ragged]:
+    """The covariates of the linear model, rows of T + H: the known ones, and with past="lagged" the past ones H steps late.
+
+    The first H values of a lagged one are not known: NaN.
+    """
+    lag = np.full(batch.horizon, np.nan, np.float32)
+    lagged = batch.past_covariates if past == "lagged" else ()
+    return [*batch.known_covariates, *(Ragged.from_rows([np.concatenate([lag, row]) for row in rows]) for rows in lagged)]
+
+
+def forecast(forecaster: Forecaster25, batch: Batch, chosen: list[Ragged]) -> F32:
+    """Means and deciles [N, 10, H] of a batch with covariates, as `regressors` gives them; 0 for windows that are all missing."""
     horizon, settings = batch.horizon, forecaster.settings
     reach, histories = forecaster.reach(horizon), clean(batch.contexts)
     out = np.zeros((len(batch), 10, horizon), np.float32)
@@ -42,7 +56,7 @@ def forecast(forecaster: Forecaster25, batch: Batch) -> F32:
     skipped = patch if settings.xreg_mode == "timesfm + xreg" else 0
     plain: list[int] = []
     for row in forecaster.usable(histories).tolist():
-        window = window_of(batch, histories, row, reach.context)
+        window = window_of(chosen, horizon, histories, row, reach.context)
         coefficients = len(window.covariates) + 1
         if coefficients == 1 or len(window.history) - skipped < SPARE * coefficients:
             plain.append(row)
@@ -64,11 +78,11 @@ def forecast(forecaster: Forecaster25, batch: Batch) -> F32:
     return out
 
 
-def window_of(batch: Batch, histories: Histories, row: int, context: int) -> Window:
+def window_of(chosen: list[Ragged], horizon: int, histories: Histories, row: int, context: int) -> Window:
     """A window cut to its newest `context` steps, from the first observed one on, gaps filled on a line."""
     history = interpolate(histories[row])[-context:]
     length = len(history)
-    found = np.stack([known[row][-(length + batch.horizon) :] for known in batch.known_covariates])  # [K, t + H]
+    found = np.stack([rows[row][-(length + horizon) :] for rows in chosen])  # [K, t + H]
     found = fill(np.where(np.isfinite(found), found, np.float32(np.nan)))
     spread = np.ptp(found[:, :length], axis=1)
     useful = spread > 1e-6 * np.abs(found).max(axis=1)  # a constant is the intercept already

@@ -31,6 +31,7 @@ class Settings25:
     torch_compile: bool
     covariates: str
     ridge: float
+    past: str
     part: str
     learning_rate: float | None
     steps: int
@@ -55,6 +56,9 @@ class Settings25:
             raise UsageError(f"{model}: covariates got {self.covariates!r}; wanted {' or '.join(map(repr, XREG_MODES))}, or '' for none")
         if isinstance(self.ridge, bool) or not isinstance(self.ridge, int | float) or not 0 <= self.ridge < 1e12:
             raise UsageError(f"{model}: ridge got {self.ridge!r}; wanted a number of at least 0")
+        if self.past not in ("", "lagged") or (self.past and not self.covariates):
+            wanted = "'lagged' together with covariates=xreg+timesfm or covariates=timesfm+xreg, or '' for none"
+            raise UsageError(f"{model}: past got {self.past!r} with covariates={self.covariates!r}; wanted {wanted}")
         if self.learning_rate is not None:
             positive(model, "learning_rate", self.learning_rate, 1)
         if not isinstance(self.part, str) or not re.fullmatch(r"(lora|layers):[1-9][0-9]{0,3}|head|all", self.part):

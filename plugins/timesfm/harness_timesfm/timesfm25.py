@@ -16,6 +16,7 @@ from harness_timesfm.cards import TIMESFM_25
 from harness_timesfm.parameters import Settings25, needs
 
 if TYPE_CHECKING:
+    from harness import Ragged
     from harness_timesfm.forecaster25 import Fact, Forecaster25
 
 __all__ = ["TimesFM25"]
@@ -37,6 +38,7 @@ class TimesFM25:
         covariates: "xreg + timesfm" fits a linear model of the known covariates and forecasts what it leaves; "timesfm + xreg" fits it to
             what the forecast leaves; "" uses none. It is fitted to each window by itself. Needs jax and scikit-learn.
         ridge: penalty of that linear model.
+        past: "lagged" has that model use covariates known up to the cutoff too, each as many steps late as the task looks ahead.
         part: what is trained: lora:RANK (factors of that rank beside each matrix of the layers), head, layers:COUNT (the last ones and the
             head), all.
         learning_rate: at its peak; None is 0.0001 with lora and head, 0.00001 else.
@@ -64,6 +66,7 @@ class TimesFM25:
         torch_compile: bool = False,
         covariates: str = "",
         ridge: float = 0.0,
+        past: str = "",
         part: str = "lora:8",
         learning_rate: float | None = None,
         steps: int = 100,
@@ -82,6 +85,7 @@ class TimesFM25:
             torch_compile=torch_compile,
             covariates=covariates,
             ridge=ridge,
+            past=past,
             part=part,
             learning_rate=learning_rate,
             steps=steps,
@@ -115,15 +119,30 @@ class TimesFM25:
         """
         from harness_timesfm.forecaster25 import LEVELS
 
-        if self.settings.covariates and batch.known_covariates:
+        chosen = self._regressors(batch)
+        if chosen:
             from harness_timesfm.covariates import forecast
 
-            channels = forecast(self.forecaster, batch)
+            channels = forecast(self.forecaster, batch, chosen)
         else:
-            if self.settings.covariates:
-                self.notes["covariates"] = "none: the task has no covariate that is known beforehand"
             channels = self.forecaster.forecast(batch.contexts, batch.horizon)
         return Forecast.from_quantiles(channels[:, 1:], LEVELS, np.ascontiguousarray(channels[:, 0]))
+
+    def _regressors(self, batch: Batch) -> list[Ragged]:
+        """The covariates of the linear model; the notes say which they are, or why there are none."""
+        settings = self.settings
+        if not settings.covariates:
+            return []
+        from harness_timesfm.covariates import regressors
+
+        lagged = len(batch.past_covariates) if settings.past else 0
+        if lagged:
+            names = ", ".join(batch.past_names) or f"{lagged} without a name"
+            self.notes["covariates"] = f"{len(batch.known_covariates)} known; lagged by {batch.horizon}: {names}"
+        elif not batch.known_covariates:
+            more = f"; past=lagged would use its {len(batch.past_covariates)} past ones" if batch.past_covariates else ""
+            self.notes["covariates"] = f"none: the task has no covariate that is known beforehand{more}"
+        return regressors(batch, settings.past)
 
     @one_thread()
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TimesFM25:
