@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import json
 import os
 import re
@@ -26,7 +25,7 @@ from harness.types import SuiteInfo
 if TYPE_CHECKING:
     from harness.plugins import Plugins, Registered
 
-__all__ = ["find_suite", "is_file", "stored_name"]
+__all__ = ["find_suite", "is_file", "remembered", "stored_name"]
 
 REMEMBERED = "suites.json"
 """In the user's cache: {name: path of the file}."""
@@ -47,6 +46,9 @@ def find_suite(plugins: Plugins, text: str) -> Registered[SuiteInfo]:
         DataError: the file is there and describes no suite.
     """
     if is_file(text):
+        path, bracket, _ = text.partition("[")
+        if bracket and Path(path).expanduser().is_file():
+            raise UsageError(f"-s {text}: a suite of a file has no options in brackets; what they would say is written in {path}")
         return _of_file(plugins, Path(text).expanduser())
     match = re.fullmatch(r"([^\[\]]+)\[(.*)\]", text, re.DOTALL)
     if match is not None:
@@ -61,13 +63,34 @@ def stored_name(plugins: Plugins, text: str) -> str:
     return find_suite(plugins, text).info.name if is_file(text) or "[" in text else text
 
 
+def remembered(plugins: Plugins) -> list[Registered[SuiteInfo]]:
+    """The suites of files that were given before, are still there and can be read, by name."""
+    found = []
+    for name, path in sorted(load_cached(REMEMBERED).items()):
+        if name not in plugins.suites and isinstance(path, str) and Path(path).is_file():
+            with contextlib.suppress(HarnessError):
+                found.append(_of_file(plugins, Path(path)))
+    return [each for each in found if each.info.name in load_cached(REMEMBERED)]
+
+
 def _named(plugins: Plugins, name: str) -> Registered[SuiteInfo]:
-    if name not in plugins.suites:
-        known = load_cached(REMEMBERED).get(name)
-        if isinstance(known, str) and Path(known).is_file():
-            found = _of_file(plugins, Path(known))
-            if found.info.name == name:
-                return found
+    if name in plugins.suites:
+        return plugins.named_suite(name)
+    known = load_cached(REMEMBERED)
+    path = known.get(name)
+    if isinstance(path, str):
+        if not Path(path).is_file():
+            raise UsageError(
+                f"suite '{name}' was described by {path}, which is not there any more; give the file's new place: -s FILE.yaml"
+            )
+        found = _of_file(plugins, Path(path))
+        if found.info.name != name:
+            raise UsageError(f"suite '{name}' was described by {path}, which calls its suite '{found.info.name}' now; -s {found.info.name}")
+        return found
+    if near := suggest(name, [*plugins.suites, *known]):
+        with contextlib.suppress(UsageError):
+            return plugins.named_suite(name)  # raises what is to be said of a plugin that is broken
+        raise UsageError(f"there is no suite '{name}'.{near} To see all: harness ls suites{plugins.broken()}")
     return plugins.named_suite(name)
 
 
@@ -99,14 +122,21 @@ def _with_options(found: Registered[SuiteInfo], text: str) -> Registered[SuiteIn
     from harness.selection import parse_assignment, split_list
 
     name = found.info.name
-    takes = {key: value for key, value in (found.parameters or {}).items() if value.kind is inspect.Parameter.KEYWORD_ONLY}
+    takes = {key: value for key, value in (found.parameters or {}).items() if value.kind is value.KEYWORD_ONLY and key != "suite"}
     given: dict[str, Any] = {}
     for part in split_list(text):
+        if "=" not in part:
+            raise UsageError(
+                f"suite '{name}' got the option {part!r}; wanted KEY=VALUE" + (f" with one of {', '.join(takes)}" if takes else "")
+            )
         key, value = parse_assignment(part)
+        if key in given:
+            raise UsageError(f"suite '{name}' got the option '{key}' twice; wanted it once")
         if key not in takes:
             known = f"it takes: {', '.join(takes)}" if takes else "it takes none"
             raise UsageError(f"suite '{name}' has no option '{key}'.{suggest(key, takes)} ({known})")
-        given[key] = value
+        whole = isinstance(takes[key].default, float) and isinstance(value, float) and value.is_integer()
+        given[key] = int(value) if whole else value  # 12.0 and 12 are one
     options = {key: given[key] for key in takes if key in given and given[key] != takes[key].default}
     if not options:
         return found

@@ -1,0 +1,205 @@
+"""What the first rows of a CSV file look like: separator, encoding, which columns are id, time and target, and how far apart times are.
+
+For proposals only: what is found here is written into a file for its author to read, and no result rests on it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+__all__ = ["Look", "freq_of", "look_at", "spacing"]
+
+ROWS = 3000
+BYTES = 1 << 20
+PATTERNS = (
+    "%Y-%m", "%Y%m%d", "%Y%m", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
+    "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%m-%d-%Y", "%b %Y",
+    "%Y",
+)  # fmt: skip
+TIMES = ("time", "timestamp", "date", "datetime", "ds", "period", "day", "month", "week", "hour", "stamp", "zeit", "datum")
+IDS = ("id", "unique_id", "item_id", "series", "series_id", "item", "store", "product", "sku", "name", "key", "sensor", "meter", "symbol")
+TARGETS = ("target", "y", "value", "sales", "demand", "load", "count", "quantity", "close", "price", "consumption")
+SECONDS = ((604_800, "W"), (86_400, "D"), (3600, "H"), (60, "T"), (1, "S"))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a file looks like; "" and () where nothing was found."""
+
+    names: tuple[str, ...]
+    separator: str
+    decimal: str
+    encoding: str
+    time: str
+    time_format: str
+    id: str
+    targets: tuple[str, ...]
+    freq: str
+    longest: int  # rows of the longest series among those that were looked at
+    wide: bool  # whether the columns look like series
+
+
+def look_at(path: Path) -> Look:
+    """Look at the beginning of a file.
+
+    Raises:
+        DataError: it cannot be read, or has no header and row.
+    """
+    text, encoding = _beginning(path)
+    lines = text.splitlines()
+    separator = max("\t;,|", key=(lines[0] if lines else "").count)
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row][: ROWS + 1]
+    names = [name.strip() for name in rows[0]] if rows else []
+    table = [row for row in rows[1:] if len(row) == len(names)]
+    if not table or not any(names):
+        raise DataError(f"{path}: has no header and row; wanted a CSV file with names of columns in its first line")
+    cells = {name: [row[i].strip() for row in table] for i, name in reversed(list(enumerate(names)))}
+    times = {name: _pattern(values) for name, values in cells.items()}
+    time = _pick([name for name, pattern in times.items() if pattern is not None], TIMES, names)
+    commas = separator != "," and any(re.fullmatch(r"-?\d+,\d+", value) for values in cells.values() for value in values[:50])
+    decimal = "," if commas else "."
+    numeric = [name for name in names if name != time and _is_numeric(cells[name], decimal)]
+    known = [name for name in names if name.lower() in IDS and name != time]
+    words = [name for name in names if name not in numeric and name != time and _repeats(cells[name])]
+    many = len(set(cells[time])) < len(table) if time else False  # several series share their times
+    series = _pick(known + words, IDS, names) if many or not time else ""
+    values = [name for name in numeric if name != series]
+    target = _pick(values, TARGETS, [])
+    wide = bool(time) and not series and not many and not target and len(values) > 1
+    stamps = [_micros(text, times[time] or "") for text in cells[time]] if time else []
+    owner = cells[series] if series else [""] * len(table)
+    return Look(
+        tuple(names),
+        separator,
+        decimal,
+        encoding,
+        time,
+        times[time] or "" if time else "",
+        series,
+        tuple(values) if wide else (target or values[0],) if values else (),
+        spacing(stamps, owner) if time else "",
+        max(Counter(owner).values()),
+        wide,
+    )
+
+
+def freq_of(path: Path, time: str, series: str = "") -> str:
+    """What the spacing of a file's first rows looks like, "" where it cannot be told. Never raises."""
+    try:
+        text, _ = _beginning(path)
+        separator = max("\t;,|", key=text.partition("\n")[0].count)
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))[:ROWS]
+        stamps = [str(row[time]).strip() for row in rows if row.get(time)]
+        pattern = _pattern(stamps)
+        owner = [str(row.get(series, "")) for row in rows if row.get(time)]
+        return "" if pattern is None else spacing([_micros(text, pattern) for text in stamps], owner)
+    except (DataError, OSError, csv.Error, KeyError, ValueError):
+        return ""
+
+
+def spacing(micros: Sequence[int], owner: Sequence[str]) -> str:
+    """The alias of the most usual distance between neighbours in time of one series, in microseconds; "" where no alias fits.
+
+    >>> spacing([0, 86_400_000_000, 172_800_000_000], ["a", "a", "a"])
+    'D'
+    """
+    by: dict[str, list[int]] = {}
+    for name, stamp in zip(owner, micros, strict=True):
+        by.setdefault(name, []).append(stamp)
+    gaps: Counter[int] = Counter()
+    for stamps in by.values():
+        ordered = sorted(set(stamps))
+        gaps.update(b - a for a, b in zip(ordered[:-1], ordered[1:], strict=True))
+    if not gaps:
+        return ""
+    step, often = gaps.most_common(1)[0]
+    days = step / 86_400_000_000
+    for low, high, alias in ((28, 31, "M"), (90, 92, "Q"), (365, 366, "A")):
+        if low <= days <= high:
+            return alias
+    if days == 1 and gaps[3 * step] * 8 > often and not any(datetime.fromtimestamp(s // 10**6, UTC).weekday() > 4 for s in micros):
+        return "B"
+    seconds, rest = divmod(step, 1_000_000)
+    for unit, alias in SECONDS:
+        if not rest and seconds % unit == 0 and seconds:
+            return alias if seconds == unit else f"{seconds // unit}{alias}"
+    return ""
+
+
+def _beginning(path: Path) -> tuple[str, str]:
+    """The first lines of a file, whole ones, and their encoding."""
+    try:
+        opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+        with opener(path, "rb") as file:
+            data = file.read(BYTES)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); wanted a CSV file") from None
+    if len(data) == BYTES:
+        data = data[: data.rfind(b"\n") + 1]
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode(), "utf-8"
+    except UnicodeDecodeError:
+        if b"\0" in data:
+            raise DataError(f"{path}: is no text; wanted a CSV file") from None
+        return data.decode("cp1252", "replace"), "cp1252"
+
+
+def _pattern(values: Sequence[str]) -> str | None:
+    """How times are written: "" = ISO 8601, a pattern, or None where these are no times."""
+    some = [value for value in values if value]
+    if not some or len(some) < len(values):
+        return None
+    for pattern in ("", *PATTERNS):
+        try:
+            stamps = [_micros(value, pattern) for value in some]
+        except ValueError:
+            continue
+        years = [1970 + stamp / 31_556_952e6 for stamp in stamps]
+        if min(years) > 1800 and max(years) < 2200:
+            return pattern
+    return None
+
+
+def _micros(text: str, pattern: str) -> int:
+    if pattern:
+        found = datetime.strptime(text, pattern)
+        if re.search(r"\d{5}", text) and pattern == "%Y":
+            raise ValueError(text)
+    elif not re.match(r"\d{4}-\d\d-\d\d", text):
+        raise ValueError(text)
+    else:
+        found = datetime.fromisoformat(text)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return round((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+
+
+def _pick(found: Sequence[str], usual: Sequence[str], otherwise: Sequence[str]) -> str:
+    """Of what was found, one of a usual name, else the first in the order of `otherwise`; "" for none."""
+    by = {name.lower(): name for name in reversed(found)}
+    for word in usual:
+        if word in by:
+            return by[word]
+    return next((name for name in otherwise if name in found), "")
+
+
+def _is_numeric(values: Sequence[str], decimal: str) -> bool:
+    point = re.escape(decimal)
+    some = [value for value in values if value not in ("", "NA", "NaN", "nan", "null", "-")]
+    return bool(some) and all(re.fullmatch(rf"[+-]?(\d+{point}?\d*|{point}\d+)([eE][+-]?\d+)?", value) for value in some)
+
+
+def _repeats(values: Sequence[str]) -> bool:
+    return all(values) and len(set(values)) < len(values)

@@ -1,0 +1,193 @@
+"""`harness new suite`: a suite file to start from, with a small table beside it or for a table of the user's own.
+
+The table is made up: four shops, their sales of 400 days, with a week in them. The same numbers each time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.plugins import load
+from harness.scaffold.columns import Look, look_at
+
+__all__ = ["MadeSuite", "make_suite"]
+
+SHOPS = (("north", 120.0), ("east", 80.0), ("south", 200.0), ("harbour", 45.0))
+DAYS = 400
+HORIZONS = {"S": 60, "T": 60, "H": 24, "D": 14, "B": 10, "W": 8, "M": 12, "Q": 4, "A": 3}
+SEASONS = {"S": "a minute is 60", "T": "a day is 1440 divided by the multiple", "H": "a day is 24", "D": "a week is 7", "W": "a year is 52"}
+
+
+@dataclass(frozen=True)
+class MadeSuite:
+    """What was made: the suite file, all files, and what is to be looked at."""
+
+    path: Path
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
+    """Make a suite file.
+
+    Args:
+        name: of the suite and its file.
+        into: an existing folder.
+        table: a CSV file to describe; None = a small one is made.
+
+    Raises:
+        UsageError: a name that is none or is taken, a file that is there already, no such table.
+        DataError: the table cannot be read.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        plain = re.sub(r"[^a-z0-9]+", "-", name.removesuffix(".yaml").removesuffix(".yml").lower()).strip("-")
+        hint = f" Perhaps: harness new suite {plain}" if plain else ""
+        raise UsageError(f"got the name {name!r}; wanted small letters, digits, '-' and '_', as in my-shop.{hint}")
+    if name in load().suites:
+        raise UsageError(f"got the name {name!r}, which a suite of a plugin has; choose another, as in my-{name}")
+    if not into.is_dir():
+        raise UsageError(f"there is no folder {into}; make it first, or choose another with --into")
+    if table is not None and not table.is_file():
+        raise UsageError(f"--from {table}: there is no such file; wanted a CSV file")
+    texts, notes = _example(name) if table is None else _described(name, into, table)
+    for file in texts:
+        if (into / file).exists():
+            raise UsageError(f"{into / file} is there already; choose another name, another folder with --into, or move it away")
+    try:
+        with tempfile.TemporaryDirectory(dir=into, prefix=".harness-new-") as workshop:  # whole or not at all
+            for file, text in texts.items():
+                made = Path(workshop) / file
+                made.write_text(text, encoding="utf-8")
+                made.chmod(0o666 & ~_umask(into))
+            for file in reversed(texts):
+                shutil.move(Path(workshop) / file, into / file)
+    except OSError as error:
+        raise UsageError(f"{into / name}.yaml cannot be made: {error.strerror or error}; choose another folder with --into") from None
+    return MadeSuite(into / f"{name}.yaml", tuple(texts), tuple(notes))
+
+
+def _umask(folder: Path) -> int:
+    """Bits that files in a folder like this should not have."""
+    return ~folder.stat().st_mode & 0o066
+
+
+def example_table() -> str:
+    """The made-up table."""
+    rng = random.Random(7)
+    rows = ["date,shop,sales,promotion"]
+    for shop, level in SHOPS:
+        for day in range(DAYS):
+            when = date(2023, 1, 1) + timedelta(day)
+            promotion = int(rng.random() < 0.08)
+            week = 1 + 0.3 * math.sin(2 * math.pi * (when.weekday() - 3) / 7)
+            value = level * week * (1 + 0.0005 * day) * (1 + 0.35 * promotion) * math.exp(0.1 * rng.gauss(0, 1))
+            rows.append(f"{when},{shop},{value:.1f},{promotion}")
+    return "\n".join(rows) + "\n"
+
+
+def _example(name: str) -> tuple[dict[str, str], list[str]]:
+    table = f"{name}.csv"
+    text = f"""\
+# A suite of your own. All keys: docs/suites.md. To run it: harness run -m naive,seasonal_naive -s ./{name}.yaml
+name: {name}
+summary: daily sales of four shops (made up)
+license: CC0-1.0
+
+defaults:                      # what all tasks share; a task may say otherwise
+  source: {table}              # beside this file; a folder or a pattern as sales-*.parquet will do
+  columns:
+    id: shop                   # which series a row belongs to; leave out where there is one series
+    time: date                 # ISO 8601; other ways are declared by time_format
+  freq: D                      # S, T (minutes), H, D, B, W, M, Q, A, with a number before: 15T
+  season_length: 7             # the step at which Seasonal Naive looks back
+  domain: Sales
+
+tasks:
+  - name: sales
+    columns:
+      target: sales            # several columns, [a, b], are variates of an item
+      known: [promotion]       # known for the days to come too; past: [...] for what is not
+    horizons: [7, 28]          # two tasks, sales/7 and sales/28; one alone: horizon: 7
+    windows: auto              # as GIFT-Eval: a tenth of the shortest series; or a number
+
+  # The probability that sales in 7 days are at least a tenth above today's:
+  # - name: rise
+  #   columns: {{target: sales}}
+  #   horizon: 7
+  #   event: {{name: rise, step: 7, above: 0.1, relative: ratio, inclusive: true}}
+"""
+    return {f"{name}.yaml": text, table: example_table()}, []
+
+
+def _described(name: str, into: Path, table: Path) -> tuple[dict[str, str], list[str]]:
+    look = look_at(table)
+    try:
+        source = table.resolve().relative_to(into.resolve())
+    except ValueError:
+        source = table.resolve()
+    notes = []
+    if not look.time:
+        notes.append("no column of times was found: rows are taken in their order; say columns: {time: ...} if there is one")
+    if not look.targets:
+        notes.append("no column of numbers was found: say columns: {target: ...}")
+    if not look.freq:
+        notes.append("how far apart the times are could not be told: mend freq")
+    freq = look.freq or "D"
+    base = freq.lstrip("0123456789")
+    horizon = max(1, min(HORIZONS[base], (look.longest - 1) // 3))
+    text = "\n".join(_lines(name, str(source), look, freq, horizon)) + "\n"
+    return {f"{name}.yaml": text}, notes
+
+
+def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[str]:
+    """The suite file of a table."""
+    base = freq.lstrip("0123456789")
+    rest = [c for c in look.names if c and c not in (look.id, look.time, *look.targets)]
+    csv = [f"separator: {_quoted(look.separator)}"] * (look.separator not in ",\t" or ".tsv" in source)
+    csv = [part for part in csv if look.separator != "\t"] + [f"separator: {_quoted(chr(92) + 't')}"] * (
+        look.separator == "\t" and ".tsv" not in source
+    )
+    csv += ['decimal: ","'] * (look.decimal == ",") + [f"encoding: {look.encoding}"] * (look.encoding != "utf-8")
+    lines = [
+        f"# Proposed from the first rows of {source}: read it, and mend what is not so. All keys: docs/suites.md",
+        f"name: {name}",
+        "",
+        "tasks:",
+        f"  - name: {_plain(look.targets[0]) if look.targets and not look.wide else name}",
+        f"    source: {_quoted(source)}",
+    ]
+    lines += [f"    csv: {{{', '.join(csv)}}}"] * bool(csv)
+    lines += ["    layout: wide               # a column for each series"] * look.wide
+    lines += ["    columns:"] * bool(not look.wide or look.time)
+    lines += [f"      id: {_quoted(look.id)}"] * bool(look.id)
+    lines += [f"      time: {_quoted(look.time)}"] * bool(look.time)
+    if not look.wide:
+        lines.append(f"      target: {_quoted(look.targets[0]) if look.targets else 'COLUMN'}")
+        lines += [f"      # also there: {', '.join(rest[:12])}; known for the future: known: [...], up to today: past: [...]"] * bool(rest)
+    lines += [f"    time_format: {_quoted(look.time_format)}"] * bool(look.time_format)
+    lines += [
+        f"    freq: {freq}",
+        f"    horizon: {horizon}",
+        "    windows: auto",
+        f"    # season_length: steps of a season; {SEASONS.get(base, 'of M a year is 12')}",
+    ]
+    return lines
+
+
+def _plain(text: str) -> str:
+    """A column's name as the name of a task."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-._+") or "value"
+
+
+def _quoted(text: str) -> str:
+    """Text as a YAML scalar."""
+    return text if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", text) else json.dumps(text, ensure_ascii=False)
