@@ -144,6 +144,34 @@ def test_jaeb(put: Put) -> None:
     assert (got.report.rows, got.report.duplicates, got.report.unit_from) == (7, 1, "the layout")
 
 
+def test_jaeb_with_insulin_and_carbohydrates_beside_it(put: Put) -> None:
+    """Equal rows of two uploads are one; an extended bolus is of unknown amount; 101 has no row: nothing of its insulin is kept."""
+    path = put("Data Tables/HDeviceCGM.txt", JAEB)
+    put(
+        "Data Tables/HDeviceBolus.txt",
+        "RecID|ParentHDeviceUploadsID|PtID|SiteID|DeviceDtTmDaysFromEnroll|DeviceTm|BolusType|Normal|Extended|Duration\n"
+        "1|1|263|15|0|00:03:00|Normal|2.5||\n2|2|263|15|0|00:03:00|Normal|2.5||\n3|1|263|15|0|00:04:00|Dual|1.0|2.0|60\n"
+        "4|1|263|15|0|00:04:30|Normal|0||\n5|1|999|15|0|00:04:00|Normal|9||\n",
+    )
+    put(
+        "Data Tables/HDeviceWizard.txt",
+        "RecID|PtId|DeviceDtTmDaysFromEnroll|DeviceTm|BgInput|CarbInput\n1|263|0|00:01:00|120|45\n2|263|0|00:02:00|120|0\n3|101|1|13:00:00||\n",
+    )
+    got = read_glucose(path)
+    day = "2000-01-01T"
+    assert rows(got.covariates["bolus"]) == [
+        (0, day + "00:03:00", day + "00:03:00", 2.5),
+        (0, day + "00:04:00", day + "00:04:00", None),
+    ]
+    assert rows(got.meals) == [(0, day + "00:01:00", day + "00:01:00", 45.0)]
+    assert got.meals is not None and got.meals.recorded.tolist() == [True, False]
+    assert got.covariates["bolus"].recorded.tolist() == [True, False]
+    assert "1 bolus of subjects without a reading are left out" in got.report.notes
+    put("Data Tables/HDeviceWizard.txt", "RecID|PtId|DeviceDtTmDaysFromEnroll|DeviceTm\n1|263|0|00:01:00\n")
+    with pytest.raises(DataError, match=r"HDeviceWizard.txt: has no column CarbInput; its columns are RecID, PtId"):
+        read_glucose(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -326,6 +354,10 @@ def test_a_folder_joins_the_files_of_a_patient(put: Put) -> None:
     assert got.subject.tolist() == [0] * 6 + [1] * 3
     assert (len(got.report.sources), got.report.rows, len(rows(got.meals))) == (3, 9, 2)
     assert got.meals is not None and got.meals.recorded.tolist() == [True, True]  # 570 keeps meals and had none
+    deep = put("p/2018/train/559-ws-training.xml", OHIO).parents[2]
+    put("p/2020/test/570-ws-testing.xml", OHIO.replace('id="559"', 'id="570"'))
+    put("p/readme.txt", "not XML")
+    assert read_glucose(deep, layout="ohio").names == ("559", "570")  # as it is handed out
     put("o/x.csv", IGLU)
     with pytest.raises(DataError, match=r"o: holds files of the layouts iglu, ohio; wanted one"):
         read_glucose(folder)
@@ -364,6 +396,23 @@ def test_long_by_usual_names(put: Put) -> None:
     assert rows(got.covariates["basal"]) == [] and got.covariates["basal"].recorded.tolist() == [True]  # a written 0 is a record
     assert [r[3] for r in rows(got.meals)] == [20.0]
     assert got.report.notes == ("columns left aside: steps",)
+
+
+@pytest.mark.parametrize(
+    ("header", "layout", "given"),
+    [
+        ("bolus,carbs", "long", {"bolus"}),
+        ("insulin", "long", {"insulin"}),
+        ("meal,steps", "long", set()),
+        ("insulin,BMI", "glucobench", set()),  # a fasting blood value there
+        ("fast_insulin,calories", "glucobench", set()),
+    ],
+)
+def test_doses_beside_gl_are_read_and_what_is_known_of_the_person_is_not(put: Put, header: str, layout: str, given: set[str]) -> None:
+    row = ",".join(["2"] * len(header.split(",")))
+    got = read_glucose(put("x.csv", f"id,time,gl,{header}\na,2020-01-01 00:00:00,100,{row}\na,2020-01-01 00:05:00,101,{row}\n"))
+    assert (got.report.layout, set(got.covariates)) == (layout, given)
+    assert (got.meals is not None) == bool({"carbs", "meal"} & set(header.split(",")))
 
 
 def test_long_by_the_callers_names(put: Put) -> None:

@@ -1,50 +1,58 @@
 """Dialect `cgm`: errors of glucose forecasts per patient, then the mean over patients; error grids; events; nights as episodes.
 
 mg/dL throughout. f is the median forecast, y a label, a patient what the suite says an item is part of (`SeriesSet.groups`), else the item.
-Labels that are missing count nowhere; `masked` is their share. The definitions are in `harness_results.glucose`; which points they run over:
+Labels that are missing count nowhere; `masked` is their share. The definitions are in `harness_results.glucose`; over which points:
 
 * RMSE, MAE, MAPE, MARD, gRMSE, bias: all steps up to the horizon, for each patient, then the mean over patients; `RMSE at H` and the like
-  the last step alone, as most papers report it. `RMSE sd` is over patients; `RMSE pooled` over all points together.
+  the last step alone, as most papers report it. `RMSE sd` is over patients, `RMSE low` and `RMSE high` the 95 % interval of their mean by a
+  bootstrap over patients; `RMSE pooled` is over all points together.
 * Clarke[ega], Clarke[error-grids], Clarke[codina], Parkes[1], Parkes[2]: percent of the points at the last step that lie in each zone, the
   mean over patients. The three Clarke grids are all published as "Clarke", and differ at the edges.
 * TIR, TBR, TAR error: |share of forecasts − share of labels| in 70–180, below 70, above 180 mg/dL, in percent points, at the last step.
-* hypo (< 70), severe (< 54), hyper (> 180) of the last step: the probability is that of the forecast's distribution, a straight line between
+* hypo (< 70), severe (< 54), hyper (> 180) of the last step: the probability is that of the forecast's distribution, straight lines between
   its quantiles, clamped to the outermost. AUROC, AUPRC and its base rate, Brier over all points; sensitivity and specificity of the alarm
-  "at least as probable as not".
+  "at least as probable as not". Over all patients' points together, since few patients have enough events.
+* detected, lead time, false alarms of hypo, severe, hyper: of tasks whose windows slide. An episode is at least 15 minutes; an alarm is a
+  forecast with a step that is at least as probable as not. Share of episodes with an alarm in the H steps before them or as they begin, the
+  median of the minutes between, false alarms per day (`harness_results.glucose.alarms.watch`). NaN on other tasks.
 * WQL (GIFT-Eval's), pinball (mg/dL, the WQL of the nocturnal literature), coverage and width of the central 50 and 80 %, MACE: all steps.
-* night: of tasks whose windows are nights. An episode is at least 15 minutes below 70; the night's score is its highest P(< 70 mg/dL).
-  `night<3.9` is the label of the nocturnal literature: a minimum below 3.9 mmol/L. Lead time in minutes from midnight, of the episodes whose
-  night has an alarm (a step at least as probable as not before it). NaN on other tasks.
+* night: of tasks whose windows are nights. An episode is at least 15 minutes below 70 (`night hyper`: above 180); the night's score is its
+  highest P(< 70 mg/dL), its alarm is raised at midnight if a step is at least as probable as not. Lead time: the median of the minutes from
+  midnight to the episodes of nights with an alarm. `night<3.9` is the label of the nocturnal literature, a minimum below 3.9 mmol/L. NaN on
+  other tasks.
 
 Never compare numbers of nights with those of sliding windows, nor medians over windows (GlucoBench) with means over patients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import frequency
 from harness.dialects import Block, Dialect, Forecasts
+from harness.errors import Unsupported
 from harness.forecast import F64, I64
 from harness_results.dialects.infos import CGM
-from harness_results.glucose import alarms, decisions, distributions, error_grids, events, points, ranges
+from harness_results.glucose import alarms, decisions, distributions, error_grids, events, patients, picture, points, ranges
 from harness_results.glucose.arrays import Sums, add, pooled
 
 __all__ = ["DIALECT"]
 
-GRIDS = {
-    "Clarke[ega]": ("ABCDE", lambda r, p: error_grids.clarke(r, p, "ega")),
-    "Clarke[error-grids]": ("ABCDE", lambda r, p: error_grids.clarke(r, p, "error-grids")),
-    "Clarke[codina]": ("ABCDE", lambda r, p: error_grids.clarke(r, p, "codina")),
-    "Parkes[1]": ("ABCDE", lambda r, p: error_grids.parkes(r, p, 1)),
-    "Parkes[2]": ("ABCDE", lambda r, p: error_grids.parkes(r, p, 2)),
-}
+Zones = Callable[[F64, F64], NDArray[np.uint8]]
+
+GRIDS: dict[str, Zones] = {f"Clarke[{name}]": partial(error_grids.clarke, convention=name) for name in ("ega", "error-grids", "codina")}
+GRIDS |= {f"Parkes[{kind}]": partial(error_grids.parkes, kind=kind) for kind in (1, 2)}
 LIMITS = {"hypo": (70.0, False), "severe": (54.0, False), "hyper": (180.0, True)}  # (threshold, whether above it)
 DECIMALS = 4
 """Of probabilities that are counted: keeps a million points small."""
 EVEN = 0.5
+RATES = ("AUROC", "AUPRC", "base rate", "sensitivity", "specificity")
+DAY = 1440.0
 MINUTES = {"S": 1 / 60, "T": 1.0, "H": 60.0, "D": 1440.0}
 
 
@@ -60,14 +68,18 @@ class _Tally:
         self._patients = len(there)
         multiple, base = frequency.split(forecasts.freq)
         self._step = multiple * MINUTES.get(base, 1440.0 * 7)
-        self._nights = data is not None and data.task.term.startswith("night")
+        term = "" if data is None else data.task.term
+        self._nights, self._slides = term.startswith("night"), not term.startswith(("night", "meal"))
         self._sums: dict[str, Sums] = {}
         self._counts: dict[str, decisions.ScoreCounts] = {}
         self._zones = {name: np.zeros((self._patients, 5)) for name in GRIDS}
         self._labels = 0
-        self._night: list[tuple[F64, F64, F64]] = []  # labels [n, H], P(< 70) [n, H], P(< 70.2) [n, H]
+        self._night: list[tuple[F64, F64, F64, F64]] = []  # [n, H] each: labels, P(< 70), P(> 180), P(< 70.2)
+        self._alarms = {name: np.zeros(len(forecasts), np.bool_) for name in LIMITS}  # [N] whether a step is more probable than not
 
     def add(self, block: Block) -> None:
+        if block.probability is not None and np.isnan(block.quantiles).all():
+            raise Unsupported("the dialect 'cgm' scores values, and these forecasts are probabilities of an event alone")
         label, ahead = block.labels.astype(np.float64), block.median()  # [n, H]
         label[~np.isfinite(label)] = np.nan
         who, count = self._patient[block.rows], self._patients
@@ -78,23 +90,25 @@ class _Tally:
         self._add("levels", distributions.quantile_sums(label, block.quantiles, block.levels, who, count))
         self._add("seen", ranges.range_sums(last, None, who, count))
         self._add("said", ranges.range_sums(then, last, who, count))
-        for name, (_, zone) in GRIDS.items():
+        for name, zone in GRIDS.items():
             self._zones[name] += error_grids.zone_counts(zone(last, then), who, count)
-        for name, (limit, above) in LIMITS.items():
-            self._event(name, block, last, limit, above)
+        for name in LIMITS:
+            self._event(name, block, last)
         if self._nights:
-            chances = [events.probability_below(block.quantiles, block.levels, limit) for limit in (70.0, events.NOCTURNAL)]
-            self._night.append((label, chances[0], chances[1]))
+            nocturnal = events.probability_below(block.quantiles, block.levels, events.NOCTURNAL)
+            self._night.append((label, _chance(block, "hypo"), _chance(block, "hyper"), nocturnal))
 
     def _add(self, name: str, sums: Sums) -> None:
         self._sums[name] = add(self._sums.get(name), sums)
 
-    def _event(self, name: str, block: Block, last: F64, limit: float, above: bool) -> None:
-        chance = (events.probability_above if above else events.probability_below)(block.quantiles[:, :, -1:], block.levels, limit)
+    def _event(self, name: str, block: Block, last: F64) -> None:
+        limit, above = LIMITS[name]
+        chance = _chance(block, name)  # [n, H]
         happened = (events.above if above else events.below)(last, limit)
-        found = decisions.score_counts(happened, chance, DECIMALS)
+        found = decisions.score_counts(happened, chance[:, -1:], DECIMALS)
         self._counts[name] = decisions.merge(self._counts[name], found) if name in self._counts else found
-        self._add(name, decisions.brier_sums(happened, chance))
+        self._add(name, decisions.brier_sums(happened, chance[:, -1:]))
+        self._alarms[name][block.rows] = (chance >= EVEN).any(axis=1)
 
     def metrics(self) -> dict[str, float]:
         if not self._sums:
@@ -107,9 +121,10 @@ class _Tally:
         each = points.rmse(self._sums["all"])
         each = each[np.isfinite(each)]
         found["RMSE sd"] = float(each.std(ddof=1)) if len(each) > 1 else np.nan
-        for name, (letters, _) in GRIDS.items():
+        found["RMSE low"], found["RMSE high"] = patients.bootstrap(each)
+        for name in GRIDS:
             shares = error_grids.zone_shares(self._zones[name])
-            found |= {f"{name} {letter}": _mean(shares[:, k]) for k, letter in enumerate(letters)}
+            found |= {f"{name} {letter}": _mean(shares[:, k]) for k, letter in enumerate(error_grids.ZONES)}
         found |= self._ranges() | self._events() | self._levels() | self._of_nights()
         counted = float(self._sums["all"]["n"].sum())
         there = (self._sums["all"]["n"] > 0).sum()
@@ -121,12 +136,34 @@ class _Tally:
         return {f"{name} error": _mean(np.abs(sum(said[k] - seen[k] for k in keys))) for name, keys in parts.items()}
 
     def _events(self) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for name, counts in self._counts.items():
             told = decisions.discrimination(counts) | decisions.rates(decisions.confusion(counts, EVEN))
             told["Brier"] = float(decisions.brier(pooled(self._sums[name]))[0])
-            found |= {f"{name} {m}": told[m] for m in ("AUROC", "AUPRC", "base rate", "sensitivity", "specificity", "Brier")}
+            found |= {f"{name} {m}": told[m] for m in (*RATES, "Brier")} | self._in_time(name)
         return found
+
+    def _in_time(self, name: str) -> dict[str, float]:
+        """How early the alarms of windows that slide over their series come, and how many are false."""
+        if not self._slides:
+            return {f"{name} {m}": np.nan for m in ("detected", "lead time", "false alarms")}
+        (limit, above), of = LIMITS[name], self._of
+        leads, false = [np.empty(0)], 0
+        order = np.argsort(of.channel, kind="stable")
+        there, first = np.unique(np.asarray(of.channel)[order], return_index=True)
+        for channel, rows in zip(there.tolist(), np.split(order, first[1:]), strict=True):
+            inside = events.in_episode(of.series[channel][None], limit, self._step, above=above)[0]
+            alarm, decided = np.zeros(len(inside), np.bool_), np.zeros(len(inside), np.bool_)
+            alarm[of.cut[rows] - 1], decided[of.cut[rows] - 1] = self._alarms[name][rows], True
+            lead, wrong = alarms.watch(alarm, decided, inside, of.horizon)
+            leads, false = [*leads, lead], false + wrong
+        lead = np.concatenate(leads)
+        known = lead[~np.isnan(lead)]
+        return {
+            f"{name} detected": len(known) / len(lead) if len(lead) else np.nan,
+            f"{name} lead time": float(np.median(known)) * self._step if len(known) else np.nan,
+            f"{name} false alarms": false / (len(of) * self._step / DAY),
+        }
 
     def _levels(self) -> dict[str, float]:
         scores = distributions.quantile_scores(self._sums["levels"], self._of.levels)
@@ -136,22 +173,30 @@ class _Tally:
         found = dict.fromkeys([name for name in CGM.metrics if name.startswith("night")], np.nan)
         if not self._night:
             return found
-        label, chance, below = (np.concatenate(parts) for parts in zip(*self._night, strict=True))
-        score = {
-            "night": (events.episode_below(label, 70.0, self._step), events.night_score(chance)),
-            "night<3.9": (events.minimum_below(label), events.night_score(below)),
-        }
-        for name, (happened, value) in score.items():
-            counts = decisions.score_counts(happened, value, DECIMALS)
-            told = decisions.discrimination(counts) | decisions.rates(decisions.confusion(counts, EVEN))
-            found |= {f"{name} {m}": told[m] for m in ("AUROC", "AUPRC", "base rate")}
-            if name == "night":
-                found |= {f"night {m}": told[m] for m in ("sensitivity", "specificity")}
-        inside = events.in_episode(label, 70.0, self._step)
+        label, low, high, nocturnal = (np.concatenate(parts) for parts in zip(*self._night, strict=True))
+        found |= self._episodes("night", label, low, 70.0, above=False) | self._episodes("night hyper", label, high, 180.0, above=True)
+        counts = decisions.score_counts(events.minimum_below(label), events.night_score(nocturnal), DECIMALS)
+        return found | {f"night<3.9 {m}": value for m, value in decisions.discrimination(counts).items() if m in RATES}
+
+    def _episodes(self, name: str, label: F64, chance: F64, limit: float, above: bool) -> dict[str, float]:
+        """Nights [n, H] with an episode and without, told apart by the highest chance of their steps: one decision a night."""
+        happened = (events.episode_above if above else events.episode_below)(label, limit, self._step)
+        counts = decisions.score_counts(happened, events.night_score(chance), DECIMALS)
+        told = decisions.discrimination(counts) | decisions.rates(decisions.confusion(counts, EVEN))
         alarm = np.zeros(chance.shape, np.bool_)
-        alarm[:, 0] = (chance >= EVEN).any(axis=1)  # one decision a night, at its begin
-        told = alarms.alarm_scores(alarm, inside, chance.shape[1], self._step)
-        return found | {"night lead time": told["lead time"], "night false alarms": told["false alarms per night"]}
+        alarm[:, 0] = (chance >= EVEN).any(axis=1)
+        inside = events.in_episode(label, limit, self._step, above=above)
+        early = alarms.alarm_scores(alarm, inside, chance.shape[1], self._step)
+        return {f"{name} {m}": told[m] for m in RATES} | {
+            f"{name} lead time": early["lead time"],
+            f"{name} false alarms": early["false alarms per night"],
+        }
+
+
+def _chance(block: Block, name: str) -> F64:
+    """The probability of an event at each step [n, H]."""
+    limit, above = LIMITS[name]
+    return (events.probability_above if above else events.probability_below)(block.quantiles, block.levels, limit)
 
 
 def _codes(groups: Any) -> I64:
@@ -166,4 +211,4 @@ def _mean(values: F64) -> float:
     return float(known.mean()) if len(known) else np.nan
 
 
-DIALECT = Dialect(CGM, _Tally)
+DIALECT = Dialect(CGM, _Tally, draw=picture.draw)

@@ -26,7 +26,7 @@ from harness.arithmetic import divide
 from harness.forecast import F64, I64
 from harness_results.glucose.arrays import Bool
 
-__all__ = ["alarm_scores", "begins", "false_alarms", "lead_times"]
+__all__ = ["alarm_scores", "begins", "false_alarms", "lead_times", "watch"]
 
 
 def begins(inside: ArrayLike) -> Bool:
@@ -93,6 +93,34 @@ def alarm_scores(alarm: ArrayLike, inside: ArrayLike, window: int, step_minutes:
         "lead time": float(np.median(found)) * step_minutes if len(found) else np.nan,
         "false alarms per night": float(divide(false.sum(), len(false))),
     }
+
+
+def watch(alarm: ArrayLike, decided: ArrayLike, inside: ArrayLike, window: int) -> tuple[F64, int]:
+    """Of one series [T] that is forecast step by step: steps from alarm to episode, float64 [E] as in `lead_times`, and false alarms.
+
+    An alarm holds until the next decision, but no longer than `window` steps. An episode counts if a decision was made in the `window`
+    steps before it: of others no forecast spoke. An alarm after which readings are missing is false if no episode is seen.
+
+    Args:
+        alarm: bool [T], read where `decided`.
+        decided: bool [T], the steps at which forecasts were made, each with the readings up to and including its own.
+        inside: bool [T], which steps belong to an episode.
+        window: H, how many steps a forecast speaks of.
+
+    >>> low = np.array([0, 0, 0, 0, 1, 1, 1, 0, 0, 0], bool)
+    >>> lead, false = watch([0, 0, 1, 0, 0, 0, 0, 0, 1, 0], np.ones(10, bool), low, window=3)
+    >>> lead.tolist(), false
+    ([2.0], 1)
+    """
+    on, made, low = np.asarray(alarm, np.bool_), np.asarray(decided, np.bool_), np.asarray(inside, np.bool_)
+    at = np.arange(len(on))
+    last = np.maximum.accumulate(np.where(made, at, -1))  # [T] the newest decision
+    held = (last >= 0) & (at - last <= window) & on[np.maximum(last, 0)]
+    begin = np.flatnonzero(begins(low[None])[0])
+    before = np.concatenate([[0], np.cumsum(made)])
+    told = before[begin] > before[np.maximum(begin - window, 0)]
+    lead = lead_times(held[None], low[None], window)
+    return lead[told], int(false_alarms(held[None], low[None], window)[0])
 
 
 def _checked(alarm: ArrayLike, inside: ArrayLike, window: int) -> tuple[Bool, Bool]:

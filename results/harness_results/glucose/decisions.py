@@ -4,7 +4,8 @@ Axes: any shape of labels (1 happened, 0 did not, NaN not known: left out) and s
 NaN where the label is known is an error, as leaving it out would spare the model its hardest cases.
 
 All but the Brier score follow from counts per distinct score (`score_counts`), which can be merged over blocks; rounded scores keep them
-small.
+small. `harness_results.direction.discrimination` has the same areas from all scores at once, for their errors: it needs their ranks, and
+holds thousands of windows, where there are millions of points here.
 
 >>> counts = score_counts([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 >>> auroc(counts), round(auprc(counts), 4), base_rate(counts)

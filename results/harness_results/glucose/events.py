@@ -28,6 +28,7 @@ __all__ = [
     "NOCTURNAL",
     "above",
     "below",
+    "episode_above",
     "episode_below",
     "in_episode",
     "minimum_below",
@@ -145,10 +146,10 @@ def run_length(step_minutes: float, minutes: float = 15.0) -> int:
     return max(1, int(np.ceil(minutes / step_minutes - 1e-9)))
 
 
-def in_episode(nights: ArrayLike, threshold: float, step_minutes: float, minutes: float = 15.0) -> Bool:
+def in_episode(nights: ArrayLike, threshold: float, step_minutes: float, minutes: float = 15.0, above: bool = False) -> Bool:
     """Which steps of nights [N, T] belong to an episode: a run of readings < threshold that lasts at least so many minutes.
 
-    A missing reading ends a run: what lies on both sides of a gap is not joined.
+    With `above`, of readings > threshold. A missing reading ends a run: what lies on both sides of a gap is not joined.
 
     >>> in_episode([[60.0, 60.0, 80.0, 60.0, 60.0, 60.0]], 70.0, step_minutes=5).astype(int).tolist()
     [[0, 0, 0, 1, 1, 1]]
@@ -156,7 +157,8 @@ def in_episode(nights: ArrayLike, threshold: float, step_minutes: float, minutes
     Raises:
         ValueError: not [N, T].
     """
-    low = _nights(nights) < threshold
+    array = _nights(nights)
+    low = array > threshold if above else array < threshold
     k, (n, length) = run_length(step_minutes, minutes), low.shape
     if length < k:
         return np.zeros((n, length), np.bool_)
@@ -180,6 +182,15 @@ def episode_below(nights: ArrayLike, threshold: float, step_minutes: float, minu
     [1.0, 0.0, nan, 1.0]
     """
     return _label(in_episode(nights, threshold, step_minutes, minutes), _nights(nights), least)
+
+
+def episode_above(nights: ArrayLike, threshold: float, step_minutes: float, minutes: float = 15.0, least: float = 0.7) -> F64:
+    """Label of each night [N, T] -> [N]: whether it has an episode of readings > threshold; all else as in `episode_below`.
+
+    >>> episode_above([[190, 190, 190, 90], [190, 190, 180, 190]], 180.0, 5.0).tolist()
+    [1.0, 0.0]
+    """
+    return _label(in_episode(nights, threshold, step_minutes, minutes, above=True), _nights(nights), least)
 
 
 def minimum_below(nights: ArrayLike, threshold: float = NOCTURNAL, least: float = 0.7) -> F64:

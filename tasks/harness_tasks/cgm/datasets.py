@@ -1,6 +1,6 @@
 """The public sets of continuous glucose that the suite `cgm` knows by name, and how their files are found in a folder.
 
-Licences and addresses are of the original publications; the suite brings none of the data but the part of Hall in `quick`.
+Licences and addresses are of the original publications; the package has none of the data but `SAMPLE`, a part of Hall.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DATASETS", "Dataset", "found"]
+__all__ = ["DATASETS", "SAMPLE", "SAMPLE_FOLDER", "Dataset", "files_of", "found", "meals_beside"]
 
+BESIDE = ("HDeviceBolus.txt", "HDeviceWizard.txt")  # of the layout jaeb
 SUFFIXES = (".csv", ".csv.gz", ".txt", ".tsv", ".parquet", ".xml")
 MEALS = "_meals"
 
@@ -21,11 +22,12 @@ class Dataset:
 
     Attributes:
         name: in tasks' names.
-        files: globs of its file or folder in the data folder; the first that matches counts.
+        files: globs of its file or folder below the data folder; the first that matches counts.
         step: minutes between readings.
         meals: whether it records meals.
         layout: of `harness_tasks.cgm.layouts`, "" = told by the columns.
         sources: other names, as authors of models may call it.
+        family: of tasks, "" = its name.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Dataset:
     title: str = ""
     license: str = ""
     url: str = ""
+    family: str = ""
 
 
 DATASETS: tuple[Dataset, ...] = (
@@ -70,7 +73,7 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         "ohio",
-        ("ohio", "OhioT1DM", "ohio*"),
+        ("OhioT1DM", "ohio", "[Oo]hio*"),
         5,
         meals=True,
         layout="ohio",
@@ -81,8 +84,10 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         "brist1d",
-        ("brist1d", "brist1d*.csv", "BrisT1D*"),
+        # Of Kaggle's folder train.csv alone: the rows of test.csv are six hours each, in no order and without a date.
+        ("brist1d/train.csv", "brist1d*.csv", "[Bb]ris[Tt]1[Dd]*/train.csv", "BrisT1D*.csv"),
         5,
+        meals=True,
         sources=("BrisT1D",),
         title="BrisT1D, the Kaggle challenge of Bristol: young adults with type 1 diabetes",
         license="see the publication",
@@ -90,8 +95,9 @@ DATASETS: tuple[Dataset, ...] = (
     ),
     Dataset(
         "aleppo",
-        ("aleppo", "aleppo*.txt", "HDeviceCGM.txt", "REPLACE-BG*"),
+        ("HDeviceCGM.txt", "*/HDeviceCGM.txt", "*/*/HDeviceCGM.txt", "aleppo*.txt", "aleppo"),
         5,
+        meals=True,
         sources=("REPLACE-BG", "Aleppo2017"),
         title="Aleppo et al. 2017: REPLACE-BG, 226 people with type 1 diabetes, Dexcom G4",
         license="see the Jaeb Center for Health Research",
@@ -100,19 +106,53 @@ DATASETS: tuple[Dataset, ...] = (
 )
 
 
-def found(root: Path | None) -> Iterator[tuple[Dataset | None, str, Path]]:
-    """What lies in a folder: (the known set, its name, path), and (None, name, path) for each other file of readings."""
-    if root is None or not root.is_dir():
-        return
-    taken = set()
+SAMPLE_FOLDER = Path(__file__).parents[1] / "samples" / "cgm"
+SAMPLE = Dataset(
+    "hall-sample",
+    ("hall-sample.csv.gz",),
+    5,
+    meals=True,
+    layout="hall",
+    sources=("hall", "Hall2018", "GlucoBench"),
+    title="five people of Hall et al. 2018, in the package",
+    license="CC-BY-4.0",
+    url="https://doi.org/10.1371/journal.pbio.2005143",
+    family="hall",
+)
+"""A part of the set `hall` under a name of its own, so that its results are never taken for those of the whole."""
+
+
+def found(root: Path) -> Iterator[tuple[Dataset | None, str, Path]]:
+    """What lies in a folder: (the known set, its name, path), and (None, name, path) for each other file of readings or folder of such."""
+    taken: set[Path] = set()
     for dataset in DATASETS:
         paths = [path for glob in dataset.files for path in sorted(root.glob(glob)) if not _meals(path)]
         if paths:
-            taken |= set(paths)
+            taken |= {root / path.relative_to(root).parts[0] for path in paths}
             yield dataset, dataset.name, paths[0]
     for path in sorted(root.iterdir()):
-        if path not in taken and path.is_file() and path.name.endswith(SUFFIXES) and not _meals(path):
+        if path not in taken and not path.name.startswith(".") and not _meals(path) and _readable(path):
             yield None, path.name.split(".")[0], path
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a set at this path is read from, those beside it with insulin and meals too."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    beside = (meals_beside(path), *(path.with_name(name) for name in BESIDE))
+    return [path, *(file for file in beside if file.is_file())]
+
+
+def meals_beside(path: Path) -> Path:
+    """Where the meals of a file of the layout hall stand."""
+    return path.with_name(f"{path.name.split('.')[0]}{MEALS}.csv")
+
+
+def _readable(path: Path) -> bool:
+    """Whether a file may be one of readings, or a folder holds such a file."""
+    if path.is_dir():
+        return any(file.is_file() and file.name.endswith(SUFFIXES) for file in path.iterdir())
+    return path.is_file() and path.name.endswith(SUFFIXES)
 
 
 def _meals(path: Path) -> bool:

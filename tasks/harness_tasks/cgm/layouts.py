@@ -5,8 +5,8 @@
 | iglu | id, time, gl | the R package iglu's example data |
 | hall | id, time, gl, diagnosis; meals beside it: id, meal, mealtime | Hall et al. 2018, as the R package iglu hands it out |
 | shanghai | id, time, gl, ids such as T1DM_1001_0_20210730 | ShanghaiT1DM/T2DM as one long table |
-| glucobench | id, time, gl and what is known of the person | IrinaStatsLab/GlucoBench config/*.yaml, raw_data/Dubosson_*.csv |
-| jaeb | PtID, DeviceDtTmDaysFromEnroll, DeviceTm, RecordType, GlucoseValue, between bars | HDeviceCGM.txt of REPLACE-BG (Aleppo 2017) |
+| glucobench | id, time, gl and more, no basal, bolus, carbs or meal | IrinaStatsLab/GlucoBench config/*.yaml, raw_data/Dubosson_*.csv |
+| jaeb | PtID, DeviceDtTmDaysFromEnroll, DeviceTm, RecordType, GlucoseValue, between bars | REPLACE-BG (Aleppo 2017), see `jaeb` |
 | clarity | Timestamp (YYYY-MM-DDThh:mm:ss), Event Type, Glucose Value (mg/dL or mmol/L) | Dexcom Clarity's export, English |
 | libreview | Device Timestamp, Record Type, Historic Glucose mg/dL or mmol/L | Abbott LibreView's export, English |
 | long | any table whose columns are named as usual, or by the caller | |
@@ -26,15 +26,14 @@ import pyarrow.compute as pc
 
 from harness.arrow import constant
 from harness.errors import DataError
-from harness_tasks.cgm import brist1d, exports
+from harness_tasks.cgm import brist1d, exports, jaeb
 from harness_tasks.cgm.columns import Table
-from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, keep_kind, unit_of, valid
+from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, unit_of, valid
 from harness_tasks.cgm.readings import Times
 
 __all__ = ["LAYOUTS", "ROLES", "Layout", "sniff"]
 
 ROLES = ("id", "date", "time", "glucose", "basal", "bolus", "insulin", "carbs", "meal")
-ENROLMENT = np.datetime64("2000-01-01", "s")  # stands for a day that the source does not tell
 
 NAMES = {
     "id": "id subject subject_id subjectid patient patient_id patientid participant participant_id pt_id ptid person_id deidentid p_num",
@@ -48,7 +47,6 @@ NAMES = {
 }
 UNIT_SUFFIX = re.compile(r"(_?\(.*\)|_(mg_?/?dl|mmol(_?/?l)?|u|units?|g|grams?))$")
 RECORDING = re.compile(r"^(T[12]DM_\d+)_\d+_\d{8}$")
-JAEB = ("PtID", "DeviceDtTmDaysFromEnroll", "DeviceTm", "RecordType", "GlucoseValue")
 
 
 @dataclass(frozen=True)
@@ -146,23 +144,6 @@ def _read_as(layout: str) -> Callable[[Table, Options], Raw]:
     return lambda table, options: _rows(table, {"id": "id", "time": "time", "glucose": "gl"}, layout, options.dates)
 
 
-def read_jaeb(table: Table, _options: Options) -> Raw:
-    """Days from enrolment and a time of day; RecordType CGM is a reading, Calibration is not. The unit is mg/dL."""
-    name = {known.lower(): known for known in table.names}
-    rows = table.read([name[key.lower()] for key in JAEB])
-    patient, day, clock, kind, value = (name[key.lower()] for key in JAEB)
-    days, seconds = rows.numbers(day), rows.clock(clock)
-    sure = ~np.isnan(days) & (seconds >= 0)
-    if (np.abs(days[sure]) > 36525).any() or (days[sure] % 1 != 0).any():
-        bad = sure & ((np.abs(days) > 36525) | (days % 1 != 0))
-        raise rows.fail(int(np.flatnonzero(bad)[0]), f"{day} is {days[bad][0]:g}", "whole days of one study")
-    time = ENROLMENT + np.where(sure, days, 0).astype(np.int64) * 86400 + np.where(sure, seconds, 0)
-    time[~sure] = np.datetime64("NaT")
-    note = f"days are counted from enrolment, which is put at {ENROLMENT.astype('datetime64[D]')}: dates and weekdays are made up"
-    raw = Raw("jaeb", str(table.path), rows.text(patient), time, rows.numbers(value, limits=True), "mg/dL", "the layout", notes=[note])
-    return keep_kind(raw, rows.text(kind), "CGM", kind)
-
-
 def read_meals(table: Table, options: Options) -> RawEvents:
     """A table of meals: id, mealtime (or time), and perhaps grams of carbohydrate."""
     when = next((name for name in ("mealtime", "time") if name in table.names), "mealtime")
@@ -181,11 +162,18 @@ def _plain(names: Sequence[str]) -> set[str]:
     return {name for name in names if name}
 
 
+def _glucobench(names: set[str]) -> bool:
+    """What is known of the person or the minute beside the readings, under names of its own; what was given or eaten makes a table long."""
+    roles = {_role(name) for name in names}
+    return names > IGLU and names != IGLU | {"diagnosis"} and "" in roles and roles.isdisjoint(GIVEN)
+
+
 def _recording(first: Mapping[str, str]) -> bool:
     return bool(RECORDING.fullmatch(first.get("id", "")))
 
 
 IGLU = {"id", "time", "gl"}
+GIVEN = ("basal", "bolus", "carbs", "meal")
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
@@ -197,8 +185,8 @@ LAYOUTS: dict[str, Layout] = {
             _read_as("shanghai"),
             lambda name: RECORDING.sub(r"\1", name),
         ),
-        Layout("glucobench", lambda names, _: _plain(names) > IGLU and _plain(names) != IGLU | {"diagnosis"}, _read_as("glucobench")),
-        Layout("jaeb", lambda names, _: {key.lower() for key in JAEB} <= {name.lower() for name in names}, read_jaeb),
+        Layout("glucobench", lambda names, _: _glucobench(_plain(names)), _read_as("glucobench")),
+        Layout("jaeb", lambda names, _: {key.lower() for key in jaeb.COLUMNS} <= {name.lower() for name in names}, jaeb.read),
         Layout("clarity", _has(*exports.CLARITY), exports.read_clarity),
         Layout("libreview", _has(*exports.LIBRE), exports.read_libreview),
         Layout("brist1d", _has("p_num", "time", "bg-0:00", "bg-5:55"), brist1d.read),

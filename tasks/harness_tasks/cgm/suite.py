@@ -17,11 +17,14 @@ from: that is what a device in use sees. A context ends with a reading; gaps in 
 values, longer ones stay missing; labels are never filled in, and a label that is missing counts nowhere.
 
 A window needs an hour of history (steps since the beginning of its series) and, of its labels, one that is there; a night seven in ten.
-Series are split where readings are more than two hours apart.
+Series are split where readings are more than two hours apart. Insulin and carbohydrates are past covariates where a source has them.
+
+Without a folder there is the sample that comes with the package: five people of Hall et al., as the set `hall-sample`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,10 +34,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import Unavailable, UsageError
+from harness.errors import DataError, Unavailable, UsageError
 from harness.forecast import I64
 from harness.types import Task
-from harness_tasks.cgm.datasets import DATASETS, Dataset, found
+from harness_tasks.cgm.datasets import DATASETS, SAMPLE, SAMPLE_FOLDER, Dataset, files_of, found, meals_beside
 
 if TYPE_CHECKING:
     from harness.series import SeriesSet, TaskData, Training
@@ -49,8 +52,7 @@ MINUTES = {"30min": 30, "60min": 60, "90min": 90, "120min": 120, "night-6h": 360
 HOLD_OUTS = ("temporal", "patients", "both")
 PARTS = ("personal", "patients-25", "patients-50", "history-25", "history-50")
 DAY = 24 * 60
-HISTORY = 60  # minutes of a series before its first window
-LABELLED = 0.7  # the part of a night's labels that must be there
+UNITS, ORDERS = ("", "mg/dL", "mmol/L"), ("", "ymd", "dmy", "mdy")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Options:
         patient_share, time_share: what is held out.
         stride: steps from one window to the next.
         seed: of the choice of people.
+        tolerance_minutes: readings that are further from a point of the grid are left out; 0 = half a step, so none is.
+        unit: "mg/dL" or "mmol/L", where files do not tell it; it does not overrule one that does.
+        dates: the order "ymd", "dmy" or "mdy", where files do not tell it.
     """
 
     context_hours: float = 24.0
@@ -73,6 +78,9 @@ class Options:
     time_share: float = 0.2
     stride: int = 1
     seed: int = 42
+    tolerance_minutes: float = 0.0
+    unit: str = ""
+    dates: str = ""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -83,34 +91,43 @@ class Options:
             ("time_share", 0.01, 0.9),
             ("stride", 1, DAY),
             ("seed", 0, 2**31),
+            ("tolerance_minutes", 0, 7.5),
         ):
             value = getattr(self, name)
             whole = name in ("gap_minutes", "stride", "seed")
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not low <= value <= high:
                 raise UsageError(f"cgm: got {name}={value!r}; wanted {'a whole number' if whole else 'a number'} from {low:g} to {high:g}")
+        for name, known in (("unit", UNITS), ("dates", ORDERS)):
+            if getattr(self, name) not in known:
+                raise UsageError(f"cgm: got {name}={getattr(self, name)!r}; wanted one of {', '.join(known[1:])}")
 
 
 class Cgm:
-    """The known sets of glucose readings, and other files of such, below a folder."""
+    """The known sets of glucose readings, and other files of such, below a folder; without one, the sample and no other."""
 
     def __init__(self, root: Path | None, suite: str = "cgm", options: Options | None = None) -> None:
         self.root, self.suite, self.options = root, suite, options or Options()
-        self._paths = {name: path for _, name, path in found(root)}
+        self._known = {known.name: known for known in (DATASETS if root else (SAMPLE, *DATASETS))}
+        files = found(root) if root else ((SAMPLE, SAMPLE.name, SAMPLE_FOLDER / SAMPLE.files[0]),)
+        self._paths: dict[str, Path] = {}
+        for _, name, path in files:
+            if name in self._paths:
+                raise DataError(f"{root}: {self._paths[name].name} and {path.name} are both the set {name!r}; rename or move one")
+            self._paths[name] = path
         self._gridded: dict[str, Gridded] = {}
         self._series: dict[str, SeriesSet] = {}
 
     def tasks(self) -> Sequence[Task]:
-        """Those of the known sets; then of other files in the folder, which are read for it.
-
-        Raises:
-            DataError: such a file is broken.
-        """
-        tasks = [task for known in DATASETS for task in self._of(known)]
-        for known, name, _ in found(self.root):
-            if known is None:
-                gridded = self._grid(name)
-                step, meals = gridded.step, gridded.meals is not None
-                tasks += self._of(Dataset(name, (), step, meals))
+        """Those of the known sets; then of other files there, which are read for it: of a broken one, tasks that cannot be opened."""
+        tasks = [task for known in self._known.values() for task in self._of(known)]
+        for name in self._paths:
+            if name not in self._known:
+                try:
+                    gridded = self._grid(name)
+                except DataError:
+                    tasks += self._of(Dataset(name, (), 5))
+                else:
+                    tasks += self._of(Dataset(name, (), gridded.step, gridded.meals is not None))
         return tasks
 
     def open(self, task: Task) -> TaskData:
@@ -121,23 +138,31 @@ class Cgm:
             DataError: it is there and broken.
         """
         from harness.series import TaskData
+        from harness_tasks.cgm.windows import place_windows
 
         name, what, split = task.name.rsplit("/", 2)
-        gridded, series = self._grid(name), self._set(name)
-        held = self._hold_out(gridded, task.horizon, patients=split != "personal")
-        rows, cut = self._windows(gridded, what, task.horizon)
+        gridded = self._grid(name)
+        if what.startswith("meal") and gridded.meals is None:
+            raise Unavailable(
+                f"{self._paths[name]} records no meals; of the layout hall they stand in {meals_beside(self._paths[name]).name}"
+            )
+        held = self._hold_out(name, gridded, task.horizon, split)
+        rows, cut = place_windows(gridded, what, task.horizon, self.options.stride)
         tested = cut >= held.test_start[rows]
         tested &= {"temporal": ~held.held_out, "patients": held.held_out}.get(split, np.ones(len(gridded), np.bool_))[rows]
         rows, cut = rows[tested], cut[tested]
-        if not len(rows):
-            raise Unavailable(f"{name} has no window for {what}/{split} among its {len(gridded)} series; what one needs: docs/cgm.md")
         training, fold = self._training(gridded, held, split, rows)
-        if fold is not None:
+        if fold is not None:  # who has nothing to learn from has no model of its own, so no window
             learnt = np.isin(fold, np.flatnonzero([len(part) > 0 for part in training]))
             rows, cut, fold = rows[learnt], cut[learnt], fold[learnt]
+        if not len(rows):
+            raise Unavailable(f"{name} has no window for {what}/{split} among its {len(gridded)} series; what one needs: docs/cgm.md")
         first = np.concatenate([[0], np.flatnonzero(np.diff(rows)) + 1])
         slot = np.arange(len(rows)) - np.repeat(first, np.diff([*first, len(rows)]))
         index = np.arange(len(rows), dtype=np.int64)
+        series = self._set(name)
+        if what.startswith("meal"):
+            series = replace(series, fingerprint=_with_meals(series.fingerprint, gridded))
         return TaskData(task, series, rows.astype(np.int32), cut, slot.astype(np.int32), index, training, fold)
 
     def _of(self, known: Dataset) -> Iterator[Task]:
@@ -153,7 +178,7 @@ class Cgm:
             suite=self.suite,
             name=f"{known.name}/{what}/{split}",
             dataset=known.name,
-            family=known.name,
+            family=known.family or known.name,
             domain="Healthcare",
             freq=f"{known.step}T",
             term=what,
@@ -173,14 +198,26 @@ class Cgm:
         from harness_tasks.cgm.tables import read_glucose
 
         if name not in self._gridded:
-            if self.root is None:
-                raise Unavailable("no data folder is given; set CGM or --data to the folder that holds the readings")
-            if name not in self._paths:
-                known = next(known for known in DATASETS if known.name == name)
-                raise Unavailable(f"there is no {' or '.join(known.files[:2])} in {self.root} ({known.title}; {known.url})")
-            layout = next((known.layout for known in DATASETS if known.name == name), "")
-            readings = read_glucose(self._paths[name], layout=layout)
-            self._gridded[name] = to_grid(readings, split_after=self.options.split_hours * 60)
+            options, known = self.options, self._known.get(name)
+            path = self._paths.get(name)
+            if path is None:
+                assert known is not None
+                where = self.root or "the package, and no folder is given"
+                raise Unavailable(
+                    f"there is no {' or '.join(known.files[:2])} in {where} ({known.title}; {known.url}); "
+                    "name the folder that has it: --data FOLDER, or the environment variable CGM"
+                )
+            try:
+                readings = read_glucose(path, layout=known.layout if known else "", unit=options.unit, dates=options.dates)
+                gridded = to_grid(readings, split_after=options.split_hours * 60, tolerance_s=(options.tolerance_minutes * 60) or None)
+            except ValueError as error:  # a tolerance above half a step
+                raise DataError(f"{path}: {error}") from None
+            except DataError as error:
+                hint = "; as an option of the suite: -s 'cgm[unit=mmol/L]' or 'cgm[dates=dmy]'"
+                raise DataError(f"{error}{hint if 'unit=' in str(error) or 'dates=' in str(error) else ''}") from None
+            if known and gridded.step != known.step:
+                raise DataError(f"{path}: readings are {gridded.step} minutes apart; wanted {known.step}, as {name} has. Rename the file")
+            self._gridded[name] = gridded
         return self._gridded[name]
 
     def _set(self, name: str) -> SeriesSet:
@@ -191,7 +228,6 @@ class Cgm:
 
         if name not in self._series:
             gridded, path = self._grid(name), self._paths[name]
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
             past = None
             if gridded.covariates:
                 channels = [Channels.from_ragged(rows) for rows in gridded.covariates.values()]
@@ -203,21 +239,29 @@ class Cgm:
                 1,
                 Channels.from_ragged(gridded.glucose),
                 past=past,
+                past_names=tuple(gridded.covariates),
                 groups=pa.array(gridded.patients),
-                check=unchanged([file for file in files if file.is_file()]),
+                check=unchanged(files_of(path)),
             )
-            self._series[name] = replace(series, fingerprint=fingerprint(series))
+            # Scores depend on whose a series is, and models on what a covariate is called.
+            told = _digest(fingerprint(series), *gridded.patients, *gridded.covariates)
+            self._series[name] = replace(series, fingerprint=told)
         return self._series[name]
 
-    def _hold_out(self, gridded: Gridded, horizon: int, patients: bool) -> HoldOut:
-        from harness_tasks.cgm.splits import hold_out
+    def _hold_out(self, name: str, gridded: Gridded, horizon: int, split: str) -> HoldOut:
+        """Who and what is held out for a split: people too but for `personal`, and for `temporal` of a single person."""
+        from harness_tasks.cgm.splits import held_count, hold_out
 
-        options, lengths = self.options, gridded.glucose.lengths
-        share = options.patient_share if patients else 0.0
+        options, people = self.options, len(set(gridded.patients))
+        share = 0.0 if split == "personal" or (split == "temporal" and people < 2) else options.patient_share
+        if share and held_count(people, share) >= people:
+            raise Unavailable(
+                f"{name} has {people} patients; to hold out {share:g} of them leaves none to learn from; see {name}/*/temporal"
+            )
         return hold_out(
             gridded.patients,
             gridded.starts,
-            lengths,
+            gridded.glucose.lengths,
             gridded.step,
             horizon,
             patient_share=share,
@@ -225,35 +269,7 @@ class Cgm:
             seed=options.seed,
         )
 
-    def _windows(self, gridded: Gridded, what: str, horizon: int) -> tuple[NDArray[np.int64], I64]:
-        """All windows of a kind, tested or not: (series [N], position of the first label [N]), ordered by both."""
-        values, offsets = gridded.glucose.values, gridded.glucose.offsets
-        lengths, least = gridded.glucose.lengths, max(1, HISTORY // gridded.step)
-        if what.startswith("meal"):
-            assert gridded.meals is not None
-            pairs = np.unique(np.stack([gridded.meals.series.astype(np.int64), gridded.meals.position + 1], axis=1), axis=0)
-            rows, cut = pairs[:, 0], pairs[:, 1]
-        else:
-            rows = np.repeat(np.arange(len(gridded)), lengths)
-            cut = np.arange(len(values)) - offsets[rows]
-            if what.startswith("night"):
-                minute = (gridded.starts.astype("datetime64[m]").astype(np.int64)[rows] + cut * gridded.step) % DAY
-                keep = minute == 0
-            else:
-                keep = cut % self.options.stride == 0
-            rows, cut = rows[keep], cut[keep]
-        there = (cut >= least) & (cut + horizon <= lengths[rows])
-        rows, cut = rows[there], cut[there]
-        known = np.concatenate([[0], np.cumsum(~np.isnan(values))])  # readings before each place
-        at = offsets[rows] + cut
-        labels = known[at + horizon] - known[at]
-        enough = labels >= (LABELLED * horizon if what.startswith("night") else 1)
-        enough &= ~np.isnan(values[at - 1])
-        return rows[enough], cut[enough]
-
-    def _training(
-        self, gridded: Gridded, held: HoldOut, split: str, rows: I64
-    ) -> tuple[tuple[Training, ...], NDArray[np.int32] | None]:
+    def _training(self, gridded: Gridded, held: HoldOut, split: str, rows: I64) -> tuple[tuple[Training, ...], NDArray[np.int32] | None]:
         """What is learnt from, and for `personal` the fold of each window."""
         from harness.series import Training
 
@@ -264,8 +280,8 @@ class Cgm:
         if split.startswith("patients-"):
             from harness_tasks.cgm.splits import ranked
 
-            names = sorted({p for p, row in zip(gridded.patients, learnt.tolist(), strict=True) if row})
-            kept = set(ranked(names, self.options.seed + 1)[: max(1, round(len(names) * int(split.rpartition("-")[2]) / 100))])
+            people = sorted({p for p, row in zip(gridded.patients, learnt.tolist(), strict=True) if row})
+            kept = set(ranked(people, self.options.seed + 1)[: max(1, round(len(people) * int(split.rpartition("-")[2]) / 100))])
             learnt &= np.array([patient in kept for patient in gridded.patients])
 
         def part(chosen: NDArray[np.bool_]) -> Training:
@@ -276,6 +292,21 @@ class Cgm:
             return (part(learnt),), None
         names, owner = np.unique(np.asarray(gridded.patients), return_inverse=True)
         return tuple(part(learnt & (owner == k)) for k in range(len(names))), owner[rows].astype(np.int32)
+
+
+def _digest(*parts: str) -> str:
+    """32 hexadecimal digits over texts in their order."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(f"{len(part)}:{part}".encode())
+    return state.hexdigest()
+
+
+def _with_meals(fingerprint: str, gridded: Gridded) -> str:
+    """The fingerprint of windows that follow meals: these may be written in another file than the readings, without amounts."""
+    meals = gridded.meals
+    assert meals is not None
+    return _digest(fingerprint, *(f"{s}:{p}" for s, p in zip(meals.series.tolist(), meals.position.tolist(), strict=True)))
 
 
 def _interleaved(channels: Sequence[Any]) -> Any:
@@ -300,9 +331,21 @@ def cgm(
     time_share: float = 0.2,
     stride: int = 1,
     seed: int = 42,
+    tolerance_minutes: float = 0.0,
+    unit: str = "",
+    dates: str = "",
 ) -> Cgm:
-    """The suite below `data`, or else the folder that the environment variable CGM names; the options are those of `Options`."""
+    """The suite below `data`, or else the folder that the environment variable CGM names, or else of the sample; options as in `Options`.
+
+    Raises:
+        UsageError: an option out of its range; CGM names no folder.
+        DataError: two files of one name.
+    """
     named = os.environ.get("CGM")
     root = data if data is not None else Path(named) if named else None
-    options = Options(context_hours, gap_minutes, split_hours, patient_share, time_share, stride, seed)
-    return Cgm(root.expanduser() if root is not None else None, suite, options)
+    options = Options(context_hours, gap_minutes, split_hours, patient_share, time_share, stride, seed, tolerance_minutes, unit, dates)
+    if root is not None:
+        root = root.expanduser()
+        if not root.is_dir():
+            raise UsageError(f"CGM={named}: there is no such folder")
+    return Cgm(root, suite, options)

@@ -51,7 +51,7 @@ def read_glucose(
 
     Args:
         path: a .csv, .txt or .tsv (also .gz; comma, semicolon, tab or bar), .parquet or OhioT1DM .xml file, or a folder of such files of
-            one layout, whose recordings are joined by subject.
+            one layout, at any depth (of the layout ohio, its .xml files), whose recordings are joined by subject.
         columns: {role: column} for the roles id, date, time, glucose, basal, bolus, insulin, carbs, meal; an id "" names the subject after
             the file; a date stands beside a time that has none; a meal is any cell that is not empty.
         unit: "mg/dL" or "mmol/L"; "" = found.
@@ -71,7 +71,7 @@ def read_glucose(
     if columns and layout not in ("", "long"):
         raise ValueError(f"read_glucose got columns and the layout {layout!r}, which has its own; wanted one of them")
     options = Options(dict(columns or {}), dates)
-    raws = [_read(file, layout, options) for file in _files(folder)]
+    raws = [_read(file, layout, options) for file in _files(folder, (".xml",) if layout == "ohio" else TABLES)]
     layouts = sorted({raw.layout for raw in raws})
     if len(layouts) > 1:
         raise DataError(f"{folder}: holds files of the layouts {', '.join(layouts)}; wanted one. Name a file, or sort them into folders")
@@ -85,12 +85,12 @@ def read_glucose(
     return _join(scaled, LAYOUTS[layouts[0]].patient if layouts[0] in LAYOUTS else str, limits)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(TABLES))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(suffixes))
     if not files:
-        raise DataError(f"{path}: holds no file that ends in {', '.join(TABLES)}; wanted tables of glucose readings")
+        raise DataError(f"{path}: holds no file that ends in {', '.join(suffixes)}; wanted tables of glucose readings")
     return files
 
 
