@@ -1,4 +1,4 @@
-"""GIFT-Eval: 97 configurations of 55 dataset folders, from one table, and `quick`, the part of it that is inside this package.
+"""GIFT-Eval: 97 configurations of 55 dataset folders, from one table.
 
 Rules of the protocol (official repository: SalesforceAIResearch/gift-eval):
 horizon H = 12 months, 8 weeks, 30 days, 48 hours, 48 steps of minutes or 60 of seconds, times 1, 10, 15 for short, medium, long;
@@ -22,7 +22,7 @@ from harness.types import Task
 if TYPE_CHECKING:
     from harness.series import SeriesSet, TaskData
 
-__all__ = ["QUICK_FOLDERS", "ROWS", "GiftEval", "Row", "gift_eval", "horizon", "quick", "window_count"]
+__all__ = ["QUICK_FOLDERS", "ROWS", "GiftEval", "Row", "gift_eval", "horizon", "window_count"]
 
 SHORT = ("short",)
 ALL = ("short", "medium", "long")
@@ -262,9 +262,3 @@ def gift_eval(data: Path | None) -> GiftEval:
     named = os.environ.get("GIFT_EVAL")
     root = data if data is not None else Path(named) if named else None
     return GiftEval(root.expanduser() if root is not None else None)
-
-
-def quick(data: Path | None = None) -> GiftEval:  # noqa: ARG001  # a suite's factory is given --data, which is not for this one
-    """The part of GIFT-Eval that is inside this package: complete datasets, so its numbers are the published ones."""
-    rows = [row for row in ROWS if row.folder in QUICK_FOLDERS]
-    return GiftEval(Path(__file__).parent / "quick_data", "quick", rows)
