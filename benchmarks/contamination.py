@@ -27,7 +27,8 @@ from harness_tasks.audit.agreement import enough
 from harness_tasks.audit.corpora import corpus_files
 from harness_tasks.audit.index import joined
 from harness_tasks.audit.search import Seen, index_of, search, unite
-from harness_tasks.gift_eval import gift_eval, quick
+from harness_tasks.gift_eval import gift_eval
+from harness_tasks.quick import quick
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 SAMPLE = 60

@@ -202,6 +202,22 @@ def tasks() -> str:
     return table(["task", "folder", "domain", "H", "m", "V", "in `quick`"], rows)
 
 
+def monash_tasks() -> str:
+    """The files of the Monash archive, from the table that its tasks are made of."""
+    from harness_results.monash_files import read_snapshot
+    from harness_tasks.monash_table import MONASH
+
+    published = {task for _, task in read_snapshot([row.name for row in MONASH])}
+    head = ["task", "dataset", "domain", "frequency", "H", "m", "series", "rounded", "published", "Zenodo"]
+    rows = []
+    for row in MONASH:
+        marks = ["yes" if row.rounded else "", "yes" if row.name in published else ""]
+        record = f"[{row.zenodo}](https://zenodo.org/records/{row.zenodo})"
+        about = [row.family, row.domain, row.frequency or "not said", row.horizon or "–", row.season_length]
+        rows.append([f"`{row.name}`", *about, row.series, *marks, record])
+    return table(head, rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "api": api,
     "cli": cli,
@@ -210,6 +226,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "dialects": dialects,
     "metrics": metrics,
     "models": models,
+    "monash-tasks": monash_tasks,
     "store": store,
     "tasks": tasks,
 }

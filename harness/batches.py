@@ -55,7 +55,7 @@ def edges(data: TaskData, info: ModelInfo) -> I64:
 
 
 def ranges(data: TaskData, info: ModelInfo, batch_size: int | None, fold: int | None = None) -> Iterator[tuple[int, int]]:
-    """Cut the windows into ranges of `batch_size`, or of what fits the memory budgets and the model's wish; with `fold`, those of one fold."""
+    """Cut the windows into ranges of `batch_size`, or of what fits memory and the model's wish; with `fold`, those of one fold."""
     if fold is not None and data.fold is not None:
         mine = np.flatnonzero(np.diff(np.concatenate([[0], data.fold == fold, [0]])))  # where runs of the fold's windows begin and end
         for low, high in mine.reshape(-1, 2).tolist():
@@ -94,9 +94,7 @@ def longest(data: TaskData, info: ModelInfo) -> int | None:
     return min(limits, default=None)
 
 
-def _batch(
-    data: TaskData, channel: NDArray[np.int32], begin: I64, cut: I64, group: I64, ids: U64, info: ModelInfo, seed: int
-) -> Batch:
+def _batch(data: TaskData, channel: NDArray[np.int32], begin: I64, cut: I64, group: I64, ids: U64, info: ModelInfo, seed: int) -> Batch:
     """`[begin, cut)` of each channel [N], with what belongs to it."""
     task, series = data.task, data.series
     item = (channel // series.variates).astype(np.int64)
@@ -124,13 +122,14 @@ def _batch(
         known_covariates=tuple(known),
         event=task.event,
         thresholds=None if task.event is None else thresholds(task.event, series.target, channel, cut),
+        context_limit=task.context,
     )
 
 
 def training_batch(data: TaskData, info: ModelInfo, mode: str, seed: int, fold: int = 0) -> Batch:
-    """What the protocol gives a fold to learn from, whole; for mode "few-shot:p" the newest share p of each part, for "ttt" no series at all.
+    """What the protocol gives a fold to learn from, whole; for "few-shot:p" the newest share p of each part, for "ttt" none.
 
-    Where the data has no folds, that is each series up to its first cutoff. No label of the fold's windows is in here: `TaskData` checks it.
+    Where the data has no folds, that is each series up to its first cutoff. No label of the fold's windows is in it: `TaskData` checks.
     """
     if data.training:
         part = data.training[fold]

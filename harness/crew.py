@@ -28,7 +28,6 @@ from harness.receipt import cell_record, now
 from harness.rows import step_table
 from harness.saved import model_folder
 from harness.scoring import Totals
-from harness.selection import learns
 from harness.series import TaskData
 from harness.sink import SpoolSink, forecast_folder
 from harness.store import Store

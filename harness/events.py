@@ -1,12 +1,12 @@
-"""Events, such as "the price is higher in five days": what happened, and how probable a forecast of values says it is. One rule for all models.
+"""Events, such as "the price is higher in five days": what happened, and how probable a forecast says it is; one rule for all.
 
 Axes: N windows, Q quantile levels, S samples, H horizon, T context. An event (`harness.types.Event`) is that the value at one step of the
 horizon lies above a threshold, which may follow from the last value of the window's context.
 
 The rule, by the kind of the forecast:
 
-* quantiles: the inverse of the rule of `harness.quantiles`. Between two given quantiles the distribution is a straight line, outside them it
-  has the exponential tails that also give the quantiles there, so that the probability of being above the 0.9 quantile is 0.1. Quantiles that
+* quantiles: the inverse of the rule of `harness.quantiles`. Between two given quantiles the distribution is a straight line, outside them
+  it has the exponential tails that also give the quantiles there: the probability of being above the 0.9 quantile is 0.1. Quantiles that
   are all one value say no more than a point;
 * samples: (k + ½) / (S + 1), where k of the S paths lie above the threshold, those that lie on it counted half: no finite number of paths
   makes anything certain;

@@ -102,6 +102,8 @@ class Batch:
         event: what is asked for the probability of, on a task of events; None elsewhere. Forecasts of values are turned into it by the
             rule of `harness.events`; a model made for events returns `Forecast.from_probabilities`.
         thresholds: float64 [N], what the value at the event's step must exceed; NaN where no context has a value. None without an event.
+        context_limit: steps of context that the task allows at most, 0 = all there are: a model that learns is given whole series, and
+            should learn from windows like those that it is to forecast.
     """
 
     contexts: Ragged
@@ -118,6 +120,7 @@ class Batch:
     past_names: tuple[str, ...] = ()
     event: Event | None = None
     thresholds: F64 | None = None
+    context_limit: int = 0
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -171,7 +174,8 @@ class Forecast:
     """A forecast for N windows in one of four kinds.
 
     `values` is float32 [N, Q, H] for kind "quantiles" (with `levels` float64 [Q], rising), [N, S, H] for "samples",
-    [N, 1, H] for "points", [N, 1, 1] for "probabilities", which only a task of events asks for. `mean` float32 [N, H] is optional; metrics on the mean use it, else the samples' mean or the median.
+    [N, 1, H] for "points", [N, 1, 1] for "probabilities", which only a task of events asks for. `mean` float32 [N, H] is optional; metrics
+    on the mean use it, else the samples' mean or the median.
     """
 
     kind: str
@@ -213,7 +217,8 @@ class Forecast:
         array = _float32(probabilities, 1, "from_probabilities", "[N]")
         if not np.all((array >= 0) & (array <= 1)):
             wrong = array[~((array >= 0) & (array <= 1))]
-            raise ForecastError(f"from_probabilities got {wrong[0]:g} ({len(wrong)} of {len(array)} like it); wanted numbers from 0 to 1")
+            first = "NaN" if np.isnan(wrong[0]) else f"{wrong[0]:g}"
+            raise ForecastError(f"from_probabilities got {first} ({len(wrong)} of {len(array)} like it); wanted numbers from 0 to 1")
         return cls("probabilities", array[:, None, None])
 
     def __len__(self) -> int:

@@ -42,7 +42,7 @@ def read_forecasts(plugins: Plugins, store: Store, model: str, task: str, suite:
     index: I64 = to_numpy(windows["window"].combine_chunks())  # [N]
     try:
         file = KeptFile.of(forecast_folder(store), row)
-        quantiles, mean = file.read(index)  # [N, Q, H], [N, H]
+        quantiles, mean, chance = file.read(index)  # [N, Q, H], [N, H], [N]
     except KeptError as error:
         raise StoreError(f"the kept forecasts of {model} on {task} cannot be read: {error}. To make them anew: rerun='all'") from error
     n, horizon, levels = len(index), file.horizon, file.levels
@@ -52,6 +52,8 @@ def read_forecasts(plugins: Plugins, store: Store, model: str, task: str, suite:
     for position, level in enumerate(levels):
         columns[f"{level:g}"] = from_numpy(quantiles[:, position].reshape(-1))  # [N, H] -> [N·H]
     columns["mean"] = from_numpy(mean.reshape(-1))
+    if chance is not None:
+        columns["probability"] = from_numpy(np.repeat(chance, horizon))
     labels = _labels(plugins, row, index)
     columns["label"] = pa.nulls(n * horizon, pa.float32()) if labels is None else pa.array(labels.reshape(-1))
     return pa.table(columns)

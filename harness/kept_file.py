@@ -113,16 +113,20 @@ class KeptFile:
         if not seen.all():
             raise KeptError(f"{self.path} holds {seen.sum()} of {len(seen)} windows")
 
-    def read(self, index: I64) -> tuple[F32, F32]:
-        """All forecasts in the order of `index`: quantiles [N, Q, H], means [N, H]; raises as `blocks` does."""
+    def read(self, index: I64) -> tuple[F32, F32, F64 | None]:
+        """All forecasts in the order of `index`: quantiles [N, Q, H], means [N, H], probabilities [N] or None; raises as `blocks` does."""
         values: F32 = np.empty((0, len(self.levels), 0), np.float32)
         means: F32 = np.empty((0, 0), np.float32)
-        for at, quantiles, mean, _ in self.blocks(index):
+        chances: F64 | None = None
+        for at, quantiles, mean, chance in self.blocks(index):
             if not values.size:  # not before the file has been looked at: a database may give any horizon
                 values = np.empty((len(index), *quantiles.shape[1:]), np.float32)
                 means = np.empty((len(index), *mean.shape[1:]), np.float32)
             values[at], means[at] = quantiles, mean
-        return values, means
+            if chance is not None:
+                chances = np.full(len(index), np.nan) if chances is None else chances
+                chances[at] = chance
+        return values, means, chances
 
     def some(self, index: I64) -> F32:
         """The quantiles [K, Q, H] of a few windows; only those pieces of the file are read that may hold them.
@@ -211,10 +215,11 @@ class Pieces:
 
     def __init__(self, file: KeptFile) -> None:
         self.file = file
-        self._decoded: dict[int, tuple[I64, F32, F32]] = {}  # by row group, the one used last at the end
+        self._decoded: dict[int, tuple[I64, F32, F32, F64 | None]] = {}  # by row group, the one used last at the end
 
-    def read(self, index: I64) -> tuple[F32, F32]:
-        """Quantiles [K, Q, H] and means [K, H] of these windows.
+    def read(self, index: I64) -> tuple[F32, F32, F64 | None]:
+        """Quantiles [K, Q, H] and means [K, H] of these windows, NaN where a model gave probabilities alone, and probabilities [K] of the
+        task's event, None where none were kept.
 
         Args:
             index: int64 [K], windows, rising.
@@ -225,9 +230,10 @@ class Pieces:
         values: F32 = np.empty((0, len(self.file.levels), 0), np.float32)
         means: F32 = np.empty((0, 0), np.float32)
         found = np.zeros(len(index), np.int64)
+        chances: F64 | None = None
         with self.file._opened() as opened:
             for group in [g for g in range(opened.num_row_groups) if _may_hold(opened, g, index)]:
-                window, quantiles, mean = self._group(opened, group)
+                window, quantiles, mean, chance = self._group(opened, group)
                 wanted = np.isin(window, index)
                 at = np.searchsorted(index, window[wanted])
                 np.add.at(found, at, 1)
@@ -235,16 +241,20 @@ class Pieces:
                     values = np.zeros((len(index), *quantiles.shape[1:]), np.float32)
                     means = np.zeros((len(index), *mean.shape[1:]), np.float32)
                 values[at], means[at] = quantiles[wanted], mean[wanted]
+                if chance is not None:
+                    chances = np.zeros(len(index)) if chances is None else chances
+                    chances[at] = chance[wanted]
         if (found != 1).any():
             raise KeptError(f"{self.file.path} holds other windows than the results database")
-        return values, means
+        return values, means, chances
 
-    def _group(self, opened: pq.ParquetFile, group: int) -> tuple[I64, F32, F32]:
+    def _group(self, opened: pq.ParquetFile, group: int) -> tuple[I64, F32, F32, F64 | None]:
         parts = self._decoded.pop(group, None)
         if parts is None:
             read = list(self.file._batches(opened, [group]))
-            windows, quantiles, means, _ = zip(*read, strict=True)
-            parts = np.concatenate(windows), np.concatenate(quantiles), np.concatenate(means)
+            windows, quantiles, means, chances = zip(*read, strict=True)
+            told = None if chances[0] is None else np.concatenate(chances)  # a file has all or none
+            parts = np.concatenate(windows), np.concatenate(quantiles), np.concatenate(means), told
         self._decoded[group] = parts
         while len(self._decoded) > self.AT_HAND:
             del self._decoded[next(iter(self._decoded))]

@@ -69,7 +69,7 @@ class Plan:
     uses: dict[str, list[Used]] = field(default_factory=dict)  # by cell id, of models made of other models' kept forecasts
     depth: dict[str, int] = field(default_factory=dict)  # by `Cell.model`, of those: after which others its cells are to be done
     kept: Path | None = None  # the folder of the forecasts that `uses` found in a store
-    as_is: dict[str, list[str]] = field(default_factory=dict)  # models with nothing to train -> the asked modes that they lack
+    as_is: dict[str, list[str]] = field(default_factory=dict)  # models with one way to run -> the asked modes that they lack
 
 
 class GuardedSuite:
@@ -274,7 +274,7 @@ def _refuse_without_weights(models: Sequence[ModelChoice]) -> None:
 
 
 def _own_modes(plan: Plan, info: ModelInfo, params: Mapping[str, Any], modes: Sequence[str]) -> list[str]:
-    """The modes that a model is run in: zero-shot, once, in place of those that train what has nothing to train; noted in the plan."""
+    """The modes that a model is run in: its only one, once, where there is one way to run it, whatever is asked for; noted in the plan."""
     if not untrainable(info):
         return list(modes)
     (own,) = set(info.modes)

@@ -26,11 +26,15 @@ from numpy.typing import NDArray
 from harness.errors import ForecastError
 from harness.forecast import F32, F64, Forecast
 
-__all__ = ["INTERVAL", "Rule", "check", "rule", "sort_crossings", "to_quantiles", "with_interval"]
+__all__ = ["INTERVAL", "NO_EVENT", "Rule", "check", "rule", "sort_crossings", "to_quantiles", "with_interval"]
 
 SAME = 1e-9  # levels nearer than this are one level: 3 * 0.1 is 0.3
 TAIL = 1e-8  # gluonts' tolerance in the logarithms of the tails
 CHUNK = 1 << 18  # values worked on at a time: they stay in the cache
+NO_EVENT = (
+    "predict returned probabilities on a task of values, which asks for no event (batch.event is None); wanted quantiles, samples or "
+    "points. Raise Unsupported there, in finetune too"
+)
 
 
 class Rule(NamedTuple):
@@ -85,9 +89,7 @@ def check(forecast: object, n: int, horizon: int) -> Forecast:
             f"Forecast.from_samples(samples [N, S, H]) or Forecast.from_points(points [N, H])."
         )
     if forecast.kind == "probabilities":
-        if forecast.values.shape != (n, 1, 1):
-            raise ForecastError(f"predict returned {len(forecast.values)} probabilities; wanted {n}, one for each window of the batch")
-        return forecast
+        return _probabilities(forecast, n)
     if forecast.kind not in ("quantiles", "samples", "points"):
         raise ForecastError(f"predict returned a forecast of kind {forecast.kind!r}; wanted 'quantiles', 'samples' or 'points'")
     values = forecast.values
@@ -112,6 +114,24 @@ def check(forecast: object, n: int, horizon: int) -> Forecast:
         if forecast.mean.shape != (n, horizon):
             raise ForecastError(f"predict returned a mean of shape {forecast.mean.shape}; wanted {(n, horizon)}: [N windows, H steps]")
         _finite(forecast.mean, "a mean")
+    return forecast
+
+
+def _probabilities(forecast: Forecast, n: int) -> Forecast:
+    """The forecast, if it is one probability for each of n windows."""
+    values, make = forecast.values, "Make it with Forecast.from_probabilities(p [N])."
+    if values.shape != (n, 1, 1):
+        got = f"{len(values)} probabilities" if values.shape[1:] == (1, 1) else f"probabilities of shape {values.shape}"
+        raise ForecastError(f"predict returned {got}; wanted {n}, one for each window of the batch. {make}")
+    if values.dtype != np.float32:
+        raise ForecastError(f"predict returned probabilities of {values.dtype}; wanted float32. {make}")
+    wrong = np.flatnonzero(~((values[:, 0, 0] >= 0) & (values[:, 0, 0] <= 1)))
+    if len(wrong):
+        first = values[wrong[0], 0, 0]
+        raise ForecastError(
+            f"predict returned a probability of {first:g} for window {wrong[0]} of the batch ({len(wrong)} of {n} like it); wanted numbers "
+            f"from 0 to 1. {make}"
+        )
     return forecast
 
 

@@ -134,7 +134,8 @@ class Results:
         """Stored forecasts of a model on a task: one row a window and step of the horizon, windows in order.
 
         Columns: `window`, `item_id`, `variate`, `cutoff` (time of the first step), `step` (from 1), one for each quantile level ("0.1"),
-        `mean`, and `label`: what came, where the suite's data is here and is what was forecast, else null; NaN where it is missing.
+        `mean`, and `label`: what came, where the suite's data is here and is what was forecast, else null; NaN where it is missing. On a
+        task of events `probability` too, the same in each step; levels and mean are NaN where the model gives nothing else.
 
         Args:
             model: as in the column `model`: "naive", "ttm[context=512]".

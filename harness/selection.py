@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import inspect
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,8 +56,39 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     return key.strip(), parse_value(value.strip())
 
 
+class Sweep(tuple[Any, ...]):
+    """Values of a parameter, each of which makes a model of its own."""
+
+
+def parse_parameter(text: str) -> tuple[str, Any]:
+    """Read "key=value", where "{a,b,c}" is a `Sweep`; braces around JSON ({"a": 1}), and those within a JSON text, are as they are.
+
+    >>> parse_parameter("rate={1e-5,1e-4}"), parse_parameter("lags={[1,7],[1]}"), parse_parameter('map={"a":1}')
+    (('rate', (1e-05, 0.0001)), ('lags', ([1, 7], [1])), ('map', {'a': 1}))
+
+    Raises:
+        UsageError: no key or no "="; braces with nothing in them.
+    """
+    key, value = parse_assignment(text)
+    typed = text.partition("=")[2].strip()
+    if not isinstance(value, str) or typed[:1] + typed[-1:] != "{}":
+        return key, value
+    values = Sweep(map(parse_value, split_list(typed[1:-1])))
+    if not values:
+        raise UsageError(f"got {text}; wanted values between the braces, as in {key}={{1e-5,1e-4,1e-3}}")
+    return key, values
+
+
+def expanded(params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Parameters without a `Sweep`: each combination of the values, the last parameter changing fastest."""
+    choices = [value if isinstance(value, Sweep) else (value,) for value in params.values()]
+    return [dict(zip(params, values, strict=True)) for values in itertools.product(*choices)]
+
+
 def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iterable[str] = ()) -> list[ModelChoice]:
     """Read `-m` ("naive,ttm[context=512]", globs allowed) and `-M` ("context=512", "ttm:context=512").
+
+    A value in braces, "ttm[context={512,1024}]", is several: each makes a model, with a result of its own.
 
     A factory that can be given one thing in several ways may have a static or class method `canonical_params(**params) -> dict`, which
     returns the parameters in one of them: they are part of a result's identity, and of the model's name there.
@@ -72,7 +104,7 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
         match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", text, re.DOTALL)
         if match is None:
             raise UsageError(f"got model {text!r}; wanted NAME or NAME[key=value,…]")
-        params = dict(parse_assignment(p) for p in split_list(match[2] or ""))
+        params = dict(parse_parameter(p) for p in split_list(match[2] or ""))
         name, target = split_name(match[1])
         if target:
             params = _targeted(plugins.model(name), target, params)
@@ -88,12 +120,13 @@ def select_models(plugins: Plugins, models: str | Iterable[str], arguments: Iter
         )
     for text in arguments:
         name, colon, _ = text.partition("=")[0].rpartition(":")
-        key, value = parse_assignment(text.removeprefix(name + colon))
+        key, value = parse_parameter(text.removeprefix(name + colon))
         hits = [params for model, params in chosen if name in ("", model.info.name, f"{model.info.name}:{params.get(PARAMETER)}")]
         if not hits:
             raise UsageError(f"-M {text}: no model '{name}' in this run.{suggest(name, [m.info.name for m, _ in chosen])}")
         for params in hits:
             params.setdefault(key, value)
+    chosen = [(model, each) for model, params in chosen for each in expanded(params)]
     for model, params in chosen:
         _check_params(model, params)
         if model.info.target:

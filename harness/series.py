@@ -212,7 +212,7 @@ class TaskData:
         fold = np.zeros(len(self), np.int32) if self.fold is None else self.fold
         name = f"{self.task.suite}:{self.task.name}"
         if fold.min(initial=0) < 0 or fold.max(initial=0) >= max(1, len(self.training)):
-            raise DataError(f"{name}: windows of fold {fold.max(initial=0)}, and training for {len(self.training)}; wanted one for each fold")
+            raise DataError(f"{name}: windows of fold {fold.max(initial=0)}, training for {len(self.training)}; wanted one a fold")
         item, items = self.channel // self.series.variates, self.series.items
         for number, part in enumerate(self.training):
             first = np.full(items, np.iinfo(np.int64).max)
@@ -220,12 +220,12 @@ class TaskData:
             wrong = (part.begin < 0) | (part.begin >= part.end) | (part.end > self.series.target.length[part.channel])
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])
-                raise DataError(f"{name}: fold {number} learns from [{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}: none")
+                raise DataError(f"{name}: fold {number} learns from [{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}")
             late = np.flatnonzero(part.end > first[part.channel // self.series.variates])
             if len(late):
                 row = int(late[0])
                 series = self.series.item_ids[int(part.channel[row]) // self.series.variates]
-                raise DataError(f"{name}: fold {number} would learn from series {series} up to {part.end[row]}, beyond its own first cutoff")
+                raise DataError(f"{name}: fold {number} would learn from series {series} up to {part.end[row]}, past its first cutoff")
 
     @property
     def folds(self) -> NDArray[np.int32]:

@@ -4,7 +4,8 @@ A factory says with a static or class method `uses(**params) -> list[str]` whose
 cell the model is then given them by its method `use(stored: Stored)`. It learns where the task's windows lie and what was forecast for
 them: no label and no score is in what it is given.
 
-Axes: N windows of the task, n asked ones, Q quantile levels, H horizon. Forecasts are finite float32, rising along the levels.
+Axes: N windows of the task, n asked ones, Q quantile levels, H horizon. Forecasts are finite float32, rising along the levels; on a task of
+events each window has a probability too, or nothing else.
 """
 
 from __future__ import annotations
@@ -77,17 +78,36 @@ class Stored:
 
         Raises:
             KeptError: the file is gone, broken, or of another result.
-            ForecastError: it holds forecasts of another horizon.
+            ForecastError: it holds forecasts of another horizon, or probabilities alone.
         """
         pieces = self._files[self.labels.index(label)]
         if pieces.file.horizon != horizon:
             raise ForecastError(f"the kept forecasts of {label} on {self.task} have {pieces.file.horizon} steps; wanted {horizon}")
-        wanted, back = np.unique(self._index[places], return_inverse=True)
-        quantiles, mean = pieces.read(wanted)
-        whole = len(wanted) == len(back) and bool((back[:-1] < back[1:]).all())  # asked in order, as a run does
-        if not whole:
-            quantiles, mean = quantiles[back], mean[back]
+        quantiles, mean, chance = self._read(pieces, places)
+        if chance is not None and np.isnan(quantiles).any():
+            raise ForecastError(
+                f"the kept forecasts of {label} on {self.task} are probabilities of its event and no values; read them by probabilities()"
+            )
         return to_quantiles(Forecast.from_quantiles(quantiles, pieces.file.levels, mean), levels)
+
+    def probabilities(self, label: str, places: I64) -> F64:
+        """How probable the model `label` said the task's event is for these windows, float64 [n]: its own number, or what follows from the
+        values that it forecast (`harness.events`).
+
+        Raises:
+            KeptError: the file is gone, broken, or of another result.
+            ForecastError: it holds none, as the task asks for no event.
+        """
+        _, _, chance = self._read(self._files[self.labels.index(label)], places)
+        if chance is None:
+            raise ForecastError(f"the kept forecasts of {label} on {self.task} hold no probabilities; a task of values has none")
+        return chance
+
+    def _read(self, pieces: Pieces, places: I64) -> tuple[F32, F32, F64 | None]:
+        wanted, back = np.unique(self._index[places], return_inverse=True)
+        quantiles, mean, chance = pieces.read(wanted)
+        whole = len(wanted) == len(back) and bool((back[:-1] < back[1:]).all())  # asked in order, as a run does
+        return (quantiles, mean, chance) if whole else (quantiles[back], mean[back], None if chance is None else chance[back])
 
     def message(self) -> tuple[dict[str, Any], pa.RecordBatch]:
         """This as JSON and as columns, for a worker in another process; `read` makes it again."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.forecast import Batch, Forecast
     from harness.series import TaskData
 
-__all__ = ["DECILES", "DialectInfo", "Event", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
+__all__ = ["DECILES", "Column", "DialectInfo", "Event", "Metric", "Model", "ModelInfo", "Suite", "SuiteInfo", "Task", "Trainable"]
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The quantile levels that GIFT-Eval asks for."""
@@ -108,7 +108,7 @@ class ModelInfo:
     weights_note: str = ""  # what must be read before they are fetched: non-commercial terms, where to accept a licence
     weights_digest: str = ""  # sha256 of the weights
     parameters: int | None = None
-    output: str = "quantiles"  # native output: quantiles | samples | points
+    output: str = "quantiles"  # native output: quantiles | samples | points | probabilities (of events, and of nothing else)
     covariates: tuple[str, ...] = ()  # which it uses: "past", "known"; only those are sent
     max_context: int | None = None  # the parent cuts contexts to this many steps before they travel
     max_horizon: int | None = None  # longer tasks are skipped
@@ -150,6 +150,14 @@ class Trainable(Model, Protocol):
         """Return the model to forecast with; `train` holds each series up to its first cutoff."""
 
 
+class Column(NamedTuple):
+    """What a column of a dialect's own says: in words, its unit ("" = none), and which numbers are better: "low", "high", "" = neither."""
+
+    what: str
+    unit: str = ""
+    better: str = ""
+
+
 @dataclass(frozen=True)
 class DialectInfo:
     """What is known of a scoring dialect without loading it; `harness score` calls it by `name` or `name@version`."""
@@ -160,6 +168,8 @@ class DialectInfo:
     source: str = ""  # where the definitions are
     metrics: tuple[str, ...] = ()  # in the order to be shown; models are compared by the first two, of which lower must be better
     columns: tuple[str, ...] = ()  # of these, what a leaderboard shows beside the comparison: means over the tasks
+    about: Mapping[str, Column] = field(default_factory=dict)  # what these columns say
+    plots: Mapping[str, str] = field(default_factory=dict)  # {kind of picture that `harness plot` draws by it: what it shows}
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ A factory (a class, say) may have a static or class method `uses(**params) -> li
 The model has a method `use(stored: harness.stored.Stored)`, which it is given before each cell.
 
 The rule, for each task: a member's forecasts are those of its own good result on that task, in the same part of it (`--limit`), not
-superseded, and still what its model would make today; of the mode that its name says, else zero-shot; of the seed of the cell, or the only
-seed there is. A result that this very run makes comes first, and the cell then waits for it. The ids of the members' cells are part of the
-cell's identity: where a member is made anew and differs, what was made of it is stale.
+superseded, and still what its model would make today; of the mode that its name says, else the only one that it has, else zero-shot; of
+the seed of the cell, or the only seed there is. A result that this very run makes comes first, and the cell then waits for it. The ids of
+the members' cells are part of the cell's identity: where a member is made anew and differs, what was made of it is stale.
 """
 
 from __future__ import annotations
@@ -215,6 +215,8 @@ class Uses:
     def _member(self, name: str, task: Task, fingerprint: str, seed: int, scope: str) -> Used:
         text, mode, budget = split_member(name)
         choice = self.choice(text)
+        if choice is not None and text == name.strip() and len(set(choice[0].info.modes)) == 1 and "few-shot" not in choice[0].info.modes:
+            (mode,) = set(choice[0].info.modes)
         model = text if choice is None else label(choice[0].info.name, choice[1])
         used = functools.partial(Used, name, model, mode, budget)
         planned = [c for c in self._planned.get((task.suite, task.name, model, mode, seed, scope), ()) if budget in ("", c.budget)]

@@ -193,6 +193,7 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "known": len(batch.known_covariates),
         "past_names": list(batch.past_names),
         "event": None if batch.event is None else asdict(batch.event),
+        "context_limit": batch.context_limit,
     }
 
 
@@ -214,6 +215,7 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
         past_names=tuple(header["past_names"]),
         event=None if header["event"] is None else Event(**header["event"]),
         thresholds=None if header["event"] is None else to_numpy(columns.column("threshold")).copy(),
+        context_limit=header["context_limit"],
     )
 
 

@@ -30,7 +30,7 @@ from harness.errors import ForecastError, PluginError, Unsupported, UsageError, 
 from harness.events import probabilities
 from harness.forecast import F32, F64, Batch, Forecast
 from harness.plugins import Plugins, install_line
-from harness.quantiles import check, sort_crossings, with_interval
+from harness.quantiles import NO_EVENT, check, sort_crossings, with_interval
 from harness.wire import DEPTH, Closed, Link, Region, read_batch, read_stored, write_forecast
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _values(forecast: Forecast, batch: Batch) -> tuple[F32, F32, F64 | None, NDA
         quantiles, crossings = sort_crossings(quantiles)
         return quantiles, mean, interval, crossings
     if batch.event is None:
-        raise ForecastError("predict returned probabilities on a task of values; wanted quantiles, samples or points. Raise Unsupported there")
+        raise ForecastError(NO_EVENT)
     nothing = np.full((n, len(batch.quantile_levels), horizon), np.nan, np.float32)
     return nothing, nothing[:, 0], None, np.zeros(n, np.int32)
 

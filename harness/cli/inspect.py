@@ -89,7 +89,10 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
     }
     rows, columns = readers[what]()
     if suite and what in ("cells", "trained"):
-        rows = [r for r in rows if r["suite"] in split_list(suite)]
+        from harness.suites import stored_name
+
+        named = [stored_name(plugins, text) for text in split_list(suite)]
+        rows = [r for r in rows if r["suite"] in named]
     elif suite and what != "tasks":
         raise UsageError(f"--suite goes with ls tasks, ls cells and ls trained; {what} are not of one suite")
     if pattern:
@@ -157,7 +160,10 @@ def takes(factory: Any) -> str:
 
 
 def suites(plugins: Any) -> Rows:
+    from harness.suites import remembered
+
     rows = [{**asdict(e.info), "name": n, "plugin": e.distribution} for n, e in sorted(plugins.suites.items())]
+    rows += [{**asdict(e.info), "plugin": e.plugin} for e in remembered(plugins)]
     return rows, ["name", "summary", "version", "license", "plugin"]
 
 

@@ -110,7 +110,9 @@ OPTIONS: list[Callable[..., Any]] = [
     click.option(
         "--limit", "-L", default="", metavar="N|SHARE", help="Only a random N (or a share: 0.1) of each task's items; marked as partial."
     ),
-    click.option("-M", "--model-args", multiple=True, metavar="[MODEL:]K=V", help="A parameter of one model, or of all."),
+    click.option(
+        "-M", "--model-args", multiple=True, metavar="[MODEL:]K=V", help="A parameter of one model, or of all; K={A,B} runs each value."
+    ),
     click.option(
         "--mode", "modes", multiple=True, default=["zero-shot"], metavar="LIST", help="zero-shot, few-shot:SHARE, finetune, full, ttt."
     ),

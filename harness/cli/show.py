@@ -10,7 +10,7 @@ import click
 from harness.cli.complete import shown_names
 from harness.cli.inspect import dialects, metrics, models, state_of, suites, tasks
 from harness.cli.run import db_option
-from harness.errors import NothingMatched, suggest
+from harness.errors import HarnessError, NothingMatched, suggest
 
 if TYPE_CHECKING:
     from harness.plugins import Registered
@@ -37,6 +37,10 @@ def show(name: str, db: Path, as_json: bool) -> None:
     from harness.plugins import load
 
     plugins = load()
+    if name.endswith((".yaml", ".yml")):
+        from harness.suites import stored_name
+
+        name = stored_name(plugins, name)
     found = _registered(plugins, name)
     if db.exists():
         found += _stored(db, name)
@@ -61,6 +65,14 @@ def show(name: str, db: Path, as_json: bool) -> None:
         _print_cells(of_task)
 
 
+def _is_suite(plugins: Any, text: str) -> bool:
+    try:
+        plugins.suite(text)
+    except HarnessError:
+        return False
+    return True
+
+
 def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for kind, listed in (("model", models), ("suite", suites), ("metric", metrics), ("dialect", dialects)):
@@ -68,7 +80,8 @@ def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
     if name in plugins.models:
         found[0]["environment"] = _where(plugins.models[name])
     if "/" in name:
-        rows = tasks(plugins, "", None)[0]
+        suite = name.rpartition(":")[0]
+        rows = tasks(plugins, suite, None)[0] if not suite or _is_suite(plugins, suite) else []
         found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
     return found
 

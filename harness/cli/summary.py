@@ -65,12 +65,13 @@ def headline(made: Plan) -> str:
 
 
 def as_they_are(made: Plan) -> list[str]:
-    """A line for the models that have nothing to train and run without; none where there are none."""
+    """A line for the models that run in one way, whatever mode is asked for: with nothing to train, or always trained; perhaps none."""
     together: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for model, modes in made.as_is.items():
         together[tuple(modes)].append(model)
     return [
-        f"{', '.join(models)}: nothing to train, so not in mode {' or '.join(modes)} but as {'it is' if len(models) == 1 else 'they are'}"
+        f"{', '.join(models)}: {'learnt anew for each task' if 'zero-shot' in modes else 'nothing to train'}, so not in mode "
+        f"{' or '.join(modes)} but as {'it is' if len(models) == 1 else 'they are'}"
         for modes, models in together.items()
     ]
 

@@ -25,7 +25,7 @@ from harness.quantiles import rule
 from harness.series import Channels, TaskData
 from harness.types import DialectInfo
 
-__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Parts", "Tally"]
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Draw", "Forecasts", "Parts", "Tally"]
 
 ROWS = 512
 
@@ -171,7 +171,18 @@ class Board:
 
 
 Aggregate = Callable[[Board], tuple[list[dict[str, Any]], list[str]]]
-"""Rows with "model", and what is to be said of them."""
+"""Rows with "model", and what is to be said of them.
+
+Of what is said, a sentence about one task begins with the task's name and a colon. What stands in it in brackets is detail: a leaderboard
+tells tasks together whose sentences are otherwise the same, as "no model is better (2000 windows)" of two tasks.
+"""
+
+Draw = Callable[[str, Mapping[str, Forecasts], str], dict[str, Any]]
+"""Draws the picture of a kind that `DialectInfo.plots` names, of models' forecasts of one task, {model: forecasts}, the best model first.
+
+The third argument says which of several pictures of that kind is meant, "" = the usual one. Returned is a Vega-Lite specification with
+"title" {"text", "subtitle"}, "description", and colours of no theme, which are added. Raises UsageError for what it cannot draw.
+"""
 
 
 @dataclass(frozen=True)
@@ -183,12 +194,14 @@ class Dialect:
         tally: starts the sums of one cell.
         aggregate: the benchmark's own numbers over tasks; None where it has none.
         relative: whether those are relative to the baseline.
+        draw: draws the pictures that `info.plots` names; None where it names none.
     """
 
     info: DialectInfo
     tally: Callable[[Forecasts], Tally] = field(repr=False)
     aggregate: Aggregate | None = field(default=None, repr=False)
     relative: bool = True
+    draw: Draw | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

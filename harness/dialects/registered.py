@@ -48,12 +48,17 @@ def make(entry: Registered[DialectInfo]) -> Dialect:
     try:
         made: Any = entry.factory()
         tally, aggregate, relative = getattr(made, "tally", None), getattr(made, "aggregate", None), getattr(made, "relative", True)
-        own = getattr(made, "info", info)
+        own, draw = getattr(made, "info", info), getattr(made, "draw", None)
     except Exception as error:
         raise blame(info.name, "being made", error) from error
     if not callable(tally) or not (aggregate is None or callable(aggregate)):
         wanted = "a harness.dialects.Dialect, or an object with the methods tally(forecasts) and, if it has one, aggregate(board)"
         raise PluginError(f"the factory of dialect '{info.name}' returned a {type(made).__name__}; wanted {wanted}")
+    if bool(info.plots) != callable(draw):
+        raise PluginError(
+            f"dialect '{info.name}' registers the pictures {', '.join(info.plots) or '(none)'}, and its factory returned a "
+            f"{type(made).__name__} with draw={draw!r}; wanted a method draw(kind, forecasts, which), or neither"
+        )
     if own != info:
         raise PluginError(f"the factory of dialect '{info.name}' returned one of {own!r}; wanted the registered {info!r}")
-    return Dialect(info, tally, aggregate, bool(relative))
+    return Dialect(info, tally, aggregate, bool(relative), draw)

@@ -25,8 +25,8 @@ NAME = "ts_harness"
 MODULES = (
     "__init__.py", "arithmetic.py", "arrow.py", "budget.py", "cache.py", "defaults.py", "describe.py", "environments/__init__.py",
     "environments/record.py", "errors.py", "events.py", "files.py", "forecast.py", "frequency.py", "holdout.py", "hookspecs.py",
-    "interrupt.py", "mappings.py", "parameters.py", "plugins.py", "py.typed", "quantiles.py", "saved.py", "seasonal.py", "series.py", "targets.py",
-    "threads.py", "types.py", "weights.py", "wire.py", "worker.py",
+    "interrupt.py", "mappings.py", "parameters.py", "plugins.py", "py.typed", "quantiles.py", "saved.py", "seasonal.py", "series.py",
+    "targets.py", "threads.py", "types.py", "weights.py", "wire.py", "worker.py",
 )  # fmt: skip
 """Files of the package `harness` that an environment gets."""
 REQUIRES = ("numpy>=1.23.2", "pluggy>=1.5", "pyarrow>=14")

@@ -21,7 +21,7 @@ from harness.cells import Cell
 from harness.doctor import Line
 from harness.errors import HarnessError, PluginError
 from harness.execute import forecast_cell
-from harness.forecast import F32, Ragged
+from harness.forecast import F32, F64, Ragged
 from harness.plugins import Plugins
 from harness.sentinels.answers import Labels, labels_of
 from harness.sentinels.models import INFOS
@@ -65,7 +65,7 @@ class Kept:
 
     def forecasts(self, index: Any, quantiles: F32, mean: F32, probability: F64 | None = None) -> None:
         """Keep a block; blocks come in order."""
-        del index, mean
+        del index, mean, probability
         self.parts.append(quantiles.copy())
 
 

@@ -25,7 +25,11 @@ def add_to(cli: click.Group) -> None:
     cli.add_command(score)
     for name, text, commands in (
         ("db", "Look after the results database.", (info, check, schema, vacuum, merge, ingest)),
-        ("import", "Take in published results.", (import_gift_eval, import_commands.import_fev, import_commands.import_csv)),
+        (
+            "import",
+            "Take in published results.",
+            (import_gift_eval, import_commands.import_monash, import_commands.import_fev, import_commands.import_csv),
+        ),
         ("export", "Write results in the formats of public leaderboards.", (export_gift_eval,)),
         ("submit", "Write and check one model's results for a public leaderboard.", (import_commands.submit_gift_eval,)),
     ):

@@ -1,4 +1,4 @@
-"""The commands `harness submit gift-eval`, `harness import fev` and `harness import csv`. Only click is imported here."""
+"""The commands `harness submit gift-eval`, `harness import monash`, `fev` and `csv`. Only click is imported here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness_results.gift_eval_check import Check
     from harness_results.imported import Imported
 
-__all__ = ["import_csv", "import_fev", "submit_gift_eval"]
+__all__ = ["import_csv", "import_fev", "import_monash", "submit_gift_eval"]
 
 ANY_PATH = click.Path(path_type=Path)
 MARKS = {True: "✓ good", False: "✗ wrong", None: "– note"}
@@ -122,6 +122,28 @@ def _print_json(results: Sequence[tuple[Path, Sequence[Check]]]) -> None:
     print_json(
         [{"folder": str(folder), "passes": passes(checks), "checks": [asdict(check) for check in checks]} for folder, checks in results]
     )
+
+
+@click.command("monash")
+@click.option("--from", "path", type=ANY_PATH, metavar="FILE", help="A table of your own.  [default: the one inside this package]")
+@click.option("--metric", default="mean MASE", help="What that table holds, where it has a column for each model.  [default: mean MASE]")
+@click.option("--json", "as_json", is_flag=True, help="What was taken, as JSON.")
+@db_option
+def import_monash(path: Path | None, metric: str, as_json: bool, db: Path) -> None:
+    """Take in published results of the Monash archive, to be compared with own ones of the suite monash.
+
+    They are the mean MASE and mean MAE of twelve models on 43 files, as printed in the archive's paper; the other metrics are empty.
+    FILE is a CSV file with columns task, model and metrics of the dialect monash, or with the datasets in the first column and a column
+    for each model. Importing a model again replaces it.
+
+    \b
+    harness import monash
+    harness run -m seasonal_naive -s monash
+    harness leaderboard -s monash
+    """
+    from harness_results.monash_import import import_monash as take
+
+    _say(take(open_duck(db, must_exist=False), path, metric), "monash", db, as_json)
 
 
 @click.command("fev")

@@ -76,11 +76,13 @@ def score(
         _list(load(), form == "json")
         return
     from harness.selection import split_list
+    from harness.suites import stored_name
     from harness_results.score_report import Asked, make_report, verdict
 
-    form = _form(form, output)
-    asked = Asked(split_list(dialects), split_list(models), split_list(suite), split_list(tasks), baseline, data)
-    report = make_report(load(), db, asked)
+    form, plugins = _form(form, output), load()
+    suites = [stored_name(plugins, text) for text in split_list(suite)]
+    asked = Asked(split_list(dialects), split_list(models), suites, split_list(tasks), baseline, data)
+    report = make_report(plugins, db, asked)
     _print(report, form, output)
     if error := verdict(report):
         raise error

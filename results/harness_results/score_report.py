@@ -85,7 +85,7 @@ def make_report(plugins: Plugins, db: Path, asked: Asked) -> Report:
         left=[r for r in results if not isinstance(r, Scored)],
         boards=boards,
         broken=[*broken, *_failures(results, boards)],
-        notes=[*_unequal(scored), *(f"{b.dialect}, {where(b)}: {note}" for b in boards for note in b.notes)],
+        notes=[*_unfit(scored), *_unequal(scored), *(f"{b.dialect}, {where(b)}: {note}" for b in boards for note in b.notes)],
         results=len(results),
     )
 
@@ -103,10 +103,25 @@ def _failures(results: Sequence[Scored | LeftOut], boards: Sequence[Aggregated])
     return of_cells + [Broken(b.dialect, b.broken, {"suite": b.suite, "scope": b.scope}) for b in boards if b.broken]
 
 
+def _unfit(scored: Sequence[Scored]) -> list[str]:
+    """Which dialects do not score which tasks, and why."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for result in scored:
+        for name, reason in result.unfit.items():
+            found[name, reason].append(str(result.cell["task"]))
+    lines = []
+    for (name, reason), tasks in found.items():
+        names = list(dict.fromkeys(tasks))
+        lines.append(f"{name}: no scores on {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}")
+    return lines
+
+
 def verdict(report: Report) -> HarnessError | None:
     """The error that the command ends with; None where all was scored."""
     if not report.scored:
         return _nothing(report.left)
+    if not any(r.scores or r.broken for r in report.scored):
+        return NothingMatched("none of the dialects scores these tasks, for the reasons above; each task's own: harness ls tasks --json")
     if refused := sum(r.kind == "refused" for r in report.left):
         return DataError(f"{refused} of {report.results} results were refused, for the reasons above; the others are scored")
     if report.broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,15 @@ import click
 from harness.errors import DataError, UsageError, suggest
 
 if TYPE_CHECKING:
-    from harness_tasks.gift_eval import GiftEval, Row
+    from harness_tasks.gift_eval import Row
+    from harness_tasks.monash_table import MonashRow
+    from harness_tasks.verify import Finding
 
 __all__ = ["data"]
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+FETCHED = ("gift-eval", "monash")
+VARIABLES = {"gift-eval": "GIFT_EVAL", "monash": "MONASH"}
 
 
 @click.group()
@@ -29,26 +33,39 @@ def data() -> None:
 @data.command()
 @click.argument("suite")
 @click.argument("datasets", nargs=-1, metavar="[DATASET]...")
-@click.option("--data", "root", type=FOLDER, help="Folder to fetch into.  [default: $GIFT_EVAL, else ./gift-eval]")
+@click.option("--data", "root", type=FOLDER, help="Folder to fetch into.  [default: $GIFT_EVAL or $MONASH, else ./gift-eval or ./monash]")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, fetch nothing.")
 @click.option("--force", is_flag=True, help="Fetch also what is here already.")
 def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool, force: bool) -> None:
-    """Fetch datasets of SUITE from the HuggingFace hub; all of them when none is named.
+    """Fetch datasets of SUITE; all of them when none is named.
 
-    DATASET is a folder (LOOP_SEATTLE/5T), a dataset (LOOP_SEATTLE, or loop_seattle) or a glob ('m4_*'). Files that are here
-    already are not fetched again, so the same command finishes what was interrupted. HF_ENDPOINT names another hub.
+    gift-eval comes from the HuggingFace hub. DATASET is a folder (LOOP_SEATTLE/5T), a dataset (LOOP_SEATTLE, or loop_seattle) or a
+    glob ('m4_*'). HF_ENDPOINT names another hub.
+
+    monash comes from Zenodo, a .zip for each file. DATASET is a file (m4_hourly), a dataset (m4, nn5) or a glob ('*_weekly').
+    ZENODO_URL names another address.
+
+    Files that are here already are not fetched again, so the same command finishes what was interrupted.
     """
+    if suite not in FETCHED:
+        why = "its data is inside the package" if suite == "quick" else "there is nothing to fetch for it"
+        raise UsageError(f"got suite {suite!r}: {why}.{suggest(suite, FETCHED)} Type: harness data pull gift-eval|monash [DATASET]...")
+    named = os.environ.get(VARIABLES[suite])
+    target = (root or Path(named or suite)).expanduser()
+    (_pull_gift_eval if suite == "gift-eval" else _pull_monash)(datasets, target, dry_run, force)
+    if not dry_run and (not named or Path(named).expanduser().resolve() != target.resolve()):
+        click.echo(f"To use it: export {VARIABLES[suite]}={target.resolve()}", err=True)
+
+
+def _pull_gift_eval(datasets: Sequence[str], target: Path, dry_run: bool, force: bool) -> None:
+    """Fetch dataset folders from the hub."""
     from harness.cli.output import size_text
     from harness_tasks.gift_eval import ROWS, GiftEval
     from harness_tasks.hub import fetch, list_remote
     from harness_tasks.selection import select_rows
+    from harness_tasks.verify import inspect
 
-    if suite != "gift-eval":
-        why = "its data is inside the package" if suite == "quick" else "there is nothing to fetch for it"
-        raise UsageError(f"got suite {suite!r}: {why}.{suggest(suite, ['gift-eval'])} Type: harness data pull gift-eval [DATASET]...")
-    rows = select_rows(ROWS, datasets, suite)
-    named = os.environ.get("GIFT_EVAL")
-    target = (root or Path(named or "gift-eval")).expanduser()
+    rows: list[Row] = select_rows(ROWS, datasets, "gift-eval")
     remote = list_remote(rows)
     todo = [item for item in remote if force or not item.here(target)]
     click.echo(f"{len(rows)} dataset folders, {size_text(sum(i.size for i in remote))}; to fetch into {target}:", err=True)
@@ -61,40 +78,82 @@ def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool
     for number, item in enumerate(todo, 1):
         click.echo(f"[{number}/{len(todo)}] {item.row.folder}", err=True)
         fetch(item, target, force)
-    _report(GiftEval(target), rows, as_json=False)
-    if not named or Path(named).expanduser().resolve() != target.resolve():
-        click.echo(f"To use it: export GIFT_EVAL={target.resolve()}", err=True)
+    _report(inspect(GiftEval(target), rows), len(rows), as_json=False)
+
+
+def _pull_monash(datasets: Sequence[str], target: Path, dry_run: bool, force: bool) -> None:
+    """Fetch files of the archive from Zenodo. A file that did not come from there by this command counts as here when it can be read."""
+    from harness.cli.output import size_text
+    from harness_tasks.monash import Monash
+    from harness_tasks.monash_table import MONASH
+    from harness_tasks.monash_verify import inspect
+    from harness_tasks.selection import select_rows
+    from harness_tasks.zenodo import fetch, list_remote, noted
+
+    rows: list[MonashRow] = select_rows(MONASH, datasets, "monash")
+    suite = Monash(target)
+    here = [row for row in rows if not force and (noted(row, target) or all(f.state == "ok" for f in inspect(suite, [row])))]
+    todo = [list_remote(row) for row in rows if row not in here]
+    click.echo(f"{len(rows)} files, {len(here)} of them here; to fetch into {target}, {size_text(sum(i.size for i in todo))}:", err=True)
+    for item in todo:
+        click.echo(f"  {item.row.name}  {item.file}, {size_text(item.size)}, {item.license or 'no licence said'}", err=True)
+    if not todo:
+        click.echo("  nothing, all of it is here", err=True)
+    if dry_run:
+        return
+    for number, item in enumerate(todo, 1):
+        click.echo(f"[{number}/{len(todo)}] {item.row.name}", err=True)
+        if sys.stderr.isatty():
+            with click.progressbar(length=item.size, file=sys.stderr) as bar:
+                fetch(item, target, bar.update)
+        else:
+            fetch(item, target)
+    _report(inspect(suite, rows), len(rows), as_json=False)
 
 
 @data.command()
 @click.argument("suite", default="gift-eval")
 @click.argument("datasets", nargs=-1, metavar="[DATASET]...")
-@click.option("--data", "root", type=FOLDER, help="Folder that holds the datasets.  [default: $GIFT_EVAL]")
+@click.option("--data", "root", type=FOLDER, help="Folder that holds the datasets.  [default: $GIFT_EVAL or $MONASH]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects instead of a table.")
 def verify(suite: str, datasets: tuple[str, ...], root: Path | None, as_json: bool) -> None:
     """Read every value of SUITE's datasets and say what is there, what is not, and what is broken.
 
-    Ends with exit code 3 when a dataset that is there is broken; one that is not there is no failure.
+    SUITE is gift-eval, quick or monash. Ends with exit code 3 when a dataset that is there is broken; one that is not there is no failure.
     """
+    from harness_tasks import monash_verify
+    from harness_tasks.gift_eval import GiftEval
+    from harness_tasks.monash import Monash
     from harness_tasks.plugin import SUITES
+    from harness_tasks.quick import Quick
     from harness_tasks.selection import select_rows
+    from harness_tasks.verify import inspect
 
     factories = {info.name: factory for info, factory in SUITES}
-    if suite not in factories:
-        raise UsageError(f"got suite {suite!r}; wanted one of {', '.join(factories)}.{suggest(suite, factories)}")
+    can = ("gift-eval", "quick", "monash")
+    if suite not in can:
+        instead = f" Its files are read by: harness run -s {suite}" if suite in factories else suggest(suite, can)
+        raise UsageError(f"got suite {suite!r}; wanted one of {', '.join(can)}.{instead}")
     opened = factories[suite](root)
-    _report(opened, select_rows(opened.rows, datasets, suite), as_json)
+    if isinstance(opened, Monash):
+        found = select_rows(monash_verify.rows_of(opened), datasets, suite)
+        _report(monash_verify.inspect(opened, found), len(found), as_json)
+    else:
+        opened = opened.gift_eval if isinstance(opened, Quick) else opened
+        assert isinstance(opened, GiftEval)
+        rows = select_rows(opened.rows, datasets, suite)
+        _report(inspect(opened, rows), len(rows), as_json)
 
 
-def _report(suite: GiftEval, rows: Sequence[Row], as_json: bool) -> None:
-    """Print what the folders hold; raise DataError when one is broken."""
-    from harness_tasks.verify import inspect, show
+def _report(inspected: Iterable[Finding], count: int, as_json: bool) -> None:
+    """Print what the data is found to be; raise DataError when some of it is broken."""
+    from harness_tasks.verify import show
 
     findings = []
-    for finding in inspect(suite, rows):
+    for finding in inspected:
         findings.append(finding)
-        if len(rows) > 1 and sys.stderr.isatty():
-            click.echo(f"\rread {len(findings)} of {len(rows)} dataset folders", err=True, nl=len(findings) == len(rows))
+        if count > 1 and sys.stderr.isatty():
+            click.echo(f"\rread {len(findings)} of {count} datasets", err=True, nl=len(findings) == count)
     if as_json:
         click.echo(json.dumps([finding.record() for finding in findings], indent=2))
     else:

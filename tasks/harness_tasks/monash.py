@@ -1,8 +1,8 @@
 """The suite `monash`: the files of the Monash forecasting archive, each a task with one window at the end of every series.
 
-A task is a row of `harness_tasks.monash_table`, or any other `.tsf` file in the folder. The last H values of a series are its labels, all
-before them its context (the archive's fixed origin); the archive's dialect scores them. H is what the file says in `@horizon`, else what the
-archive used for it, or uses for the frequency; for files of one's own there is the option `monash[horizon=24]`.
+A task is a row of `harness_tasks.monash_table`, or any other `.tsf` file in the folder or in a folder there. The last H values of a series
+are its labels, all before them its context (the archive's fixed origin); the archive's dialect scores them. H is what the archive used for
+the file; of one's own file what it says in `@horizon`, else what the archive uses for the frequency, unless `monash[horizon=24]` says it.
 
 A series with no more than H values is asked for one step, its last: its other labels are missing. (The archive's script goes on with one
 step for all later series of the file, which is not followed.) Integer rounding is the archive's: forecasts of the datasets that it rounds
@@ -26,7 +26,7 @@ from harness_tasks.monash_table import MONASH, SEASONALITY, MonashRow
 
 if TYPE_CHECKING:
     from harness.series import Channels, SeriesSet, TaskData
-    from harness_tasks.tsf import TsfFile, TsfHeader
+    from harness_tasks.tsf import TsfFile
 
 __all__ = ["Monash", "monash"]
 
@@ -47,19 +47,20 @@ class Monash:
     """
 
     def __init__(self, root: Path | None, suite: str = "monash", rows: Sequence[MonashRow] = MONASH, horizon: int = 0) -> None:
-        self.root, self.suite, self.horizon = root, suite, horizon
+        self.root, self.suite, self.horizon, self.rows = root, suite, horizon, tuple(rows)
         self._rows = {row.name: row for row in rows}
-        self._opened: dict[str, TsfFile] = {}
+        self._last: tuple[object, TsfFile] | None = None
 
     def tasks(self) -> Sequence[Task]:
-        """The table's files that have a horizon, then the folder's others by name; of the latter the headers are read.
+        """The table's files that have a horizon, then the folder's others by name.
+
+        Of the others the headers are read. One that is broken is a task all the same, whose data is broken.
 
         Raises:
-            DataError: the header of such a file is broken.
+            DataError: two folders hold files of one name.
         """
-        tasks = [self._listed(row) for row in self._rows.values() if row.horizon is not None]
-        known = {row.file for row in self._rows.values() if row.horizon is not None}
-        return tasks + [self._found(path) for name, path in sorted(self._files().items()) if name not in known]
+        listed = [self._listed(row) for row in self._rows.values() if row.horizon is not None]
+        return listed + [self._found(name, path) for name, path in self._others().items()]
 
     def open(self, task: Task) -> TaskData:
         """Read the task's file and place its windows.
@@ -68,67 +69,112 @@ class Monash:
             Unavailable: no root, or the file is not in it.
             DataError: the file is there and broken, or its horizon or frequency is not what the archive says.
         """
-        path = self._path(task)
-        file = self._read(path)
+        from harness.series import rolling
+
         row = self._rows.get(task.name)
-        again = f"Fetch it again: harness data pull monash {task.name}" if row else "Mend the file, or rename it"
-        if row is not None and file.horizon not in (None, task.horizon):
+        path = self._path(row.file if row else self._others().get(task.name, Path(f"{task.name}.tsf")).name)
+        file, series = self._read(path, task.freq)
+        again = f"Fetch it again: harness data pull monash {row.name} --force" if row else "Mend the file, or rename it"
+        if row is not None and row.horizon is not None and file.horizon not in (None, task.horizon):
             raise DataError(f"{path}: got @horizon {file.horizon}; the archive's is {task.horizon}. {again}")
         if file.freq not in (None, task.freq):
             raise DataError(f"{path}: got @frequency {file.frequency}; the archive's is {task.freq}. {again}")
-        return _windows(task, self._series(path, file, task))
+        return rolling(task, replace(series, target=_lengthened(path, file.values, task.horizon)), 1)
 
-    def _files(self) -> dict[str, Path]:
-        """{name: path} of the `.tsf` files in the root, and in folders there."""
+    def files(self) -> dict[str, Path]:
+        """{name: path} of the `.tsf` files in the root, and in folders there.
+
+        Raises:
+            DataError: two folders hold files of one name, and the root none.
+        """
         if self.root is None or not self.root.is_dir():
             return {}
-        return {path.name: path for path in (*sorted(self.root.glob("*/*.tsf")), *sorted(self.root.glob("*.tsf")))}
+        found = {path.name: path for path in sorted(self.root.glob("*.tsf"))}
+        for path in sorted(self.root.glob("*/*.tsf")):
+            other = found.setdefault(path.name, path)
+            if other.parent not in (path.parent, self.root):
+                raise DataError(f"got two files {path.name}, in {other.parent} and in {path.parent}; wanted one. Rename one of them")
+        return found
 
-    def _path(self, task: Task) -> Path:
-        row = self._rows.get(task.name)
-        fetch = f"harness data pull monash {task.name}" if row else ""
+    def whole(self, file: str) -> tuple[Path, SeriesSet]:
+        """Where a file is, and its series as they are.
+
+        Raises:
+            Unavailable: no root, or the file is not in it.
+            DataError: it is broken.
+        """
+        path = self._path(file)
+        return path, self._read(path, None)[1]
+
+    def task_of(self, file: str) -> Task:
+        """The task that is made of a file."""
+        row = next((row for row in self._rows.values() if row.file == file and row.horizon is not None), None)
+        if row is not None:
+            return self._listed(row)
+        name, path = next((name, path) for name, path in self._others().items() if path.name == file)
+        return self._found(name, path)
+
+    def _others(self) -> dict[str, Path]:
+        """{name of the task: path} of files that the table does not have, or has without a horizon."""
+        listed = {row.file for row in self._rows.values() if row.horizon is not None}
+        unlisted = {row.file: row.name for row in self._rows.values() if row.horizon is None}
+        named: dict[str, Path] = {}
+        for file, path in sorted(self.files().items()):
+            if file not in listed:
+                names = [unlisted[file]] if file in unlisted else [path.stem.removesuffix(SUFFIX), path.stem, file]
+                taken = {*named, *(() if file in unlisted else self._rows)}
+                named[next(name for name in names if name not in taken)] = path
+        return named
+
+    def _path(self, file: str) -> Path:
+        row = next((row for row in self._rows.values() if row.file == file), None)
+        fetch = f"harness data pull monash {row.name}" if row else ""
         if self.root is None:
             raise Unavailable("no data folder is given; set MONASH or --data to the folder that holds the .tsf files", fetch)
-        files = self._files()
-        names = [row.file] if row else [f"{task.name}.tsf", f"{task.name}{SUFFIX}.tsf"]
-        for name in names:
-            if name in files:
-                return files[name]
-        raise Unavailable(f"there is no {names[0]} in {self.root}", fetch)
+        files = self.files()
+        if file not in files:
+            raise Unavailable(f"there is no {file} in {self.root}", fetch)
+        return files[file]
 
-    def _read(self, path: Path) -> TsfFile:
-        from harness_tasks.tsf import read_tsf
+    def _read(self, path: Path, freq: str | None) -> tuple[TsfFile, SeriesSet]:
+        """A file, and its series as they are. The last one is kept: what opens it for each model reads it once.
 
-        if path.name not in self._opened:
-            self._opened[path.name] = read_tsf(path, strict=False)  # the archive's own files do not all keep to what their headers say
-        return self._opened[path.name]
-
-    def _series(self, path: Path, file: TsfFile, task: Task) -> SeriesSet:
-        """The file's series; a short one gets missing values behind it, so that its last one is the first of H labels."""
+        Args:
+            freq: of a file that says none; None = as for its task.
+        """
         from harness.series import SeriesSet
         from harness_tasks.fingerprint import cached_fingerprint, unchanged
+        from harness_tasks.tsf import read_tsf
 
-        check = unchanged([path])
-        series = SeriesSet(file.names, file.starts, task.freq, 1, file.values, check=check)
+        stat, check = path.stat(), unchanged([path])
+        stamp = (path, stat.st_size, stat.st_mtime_ns)
+        if self._last is None or self._last[0] != stamp:
+            self._last = None  # not two at a time
+            self._last = (stamp, read_tsf(path, strict=False))  # the archive's own files do not all keep to what their headers say
+        file = self._last[1]
+        step = freq or file.freq or self.task_of(path.name).freq
+        series = SeriesSet(file.names, file.starts, step, 1, file.values, check=check)
         series = replace(series, fingerprint=cached_fingerprint(series, path, [path]))
         check()  # not in the midst of being written
-        return replace(series, target=_lengthened(file.values, task.horizon))
+        return file, series
 
     def _listed(self, row: MonashRow) -> Task:
         assert row.horizon is not None
         sources = tuple(dict.fromkeys((row.family, row.name, COLLECTION)))
         return self._task(row.name, row.family, row.domain, row.freq, row.horizon, row.season_length, row.rounded, sources)
 
-    def _found(self, path: Path) -> Task:
+    def _found(self, name: str, path: Path) -> Task:
         """A file that is not in the table, or of which the archive has no horizon."""
-        from harness_tasks.tsf import read_header
+        from harness_tasks.tsf import ALIASES, TsfHeader, read_header
 
-        header: TsfHeader = read_header(path, strict=False)
-        row = next((row for row in self._rows.values() if row.file == path.name), None)
-        name = row.name if row else path.stem.removesuffix(SUFFIX)
+        try:
+            header = read_header(path, strict=False)
+        except DataError:
+            header = TsfHeader()  # which `open` will say
+        row = self._rows.get(name)
         freq = header.freq or (row.freq if row else "A")
-        known = SEASONALITY.get(header.frequency)
-        season = int(min(known)) if known else frequency.season_length(freq)
+        known = SEASONALITY.get({short: word for word, short in ALIASES.items()}.get(freq))
+        season = int(min(known)) if freq in ALIASES.values() and known else frequency.season_length(freq)
         horizon = self.horizon or header.horizon or HORIZONS.get(freq) or season
         sources = (row.family, row.name, COLLECTION) if row else (name,)
         return self._task(name, row.family if row else name, row.domain if row else "", freq, horizon, season, False, sources)
@@ -154,7 +200,7 @@ class Monash:
         )
 
 
-def _lengthened(values: Channels, horizon: int) -> Channels:
+def _lengthened(path: Path, values: Channels, horizon: int) -> Channels:
     """The same series; those with no more than H values, but at least two, get H − 1 missing ones behind them.
 
     Raises:
@@ -167,17 +213,11 @@ def _lengthened(values: Channels, horizon: int) -> Channels:
     if not len(short):
         return values
     if (alone := np.flatnonzero(values.length < 2)).size:
-        raise DataError(f"series {alone[0]} has one value, and {len(alone)} of {len(values)} are like it; wanted two or more in each")
+        count = f"{len(alone)} of {len(values)} series have"
+        raise DataError(f"{path}: {count} one value, the first of them series {alone[0]}; wanted two or more in each")
     tail = np.full(horizon - 1, np.nan, np.float32)
     rows = [np.concatenate([values[c], tail]) if n <= horizon else values[c] for c, n in enumerate(values.length.tolist())]
     return Channels.from_ragged(Ragged.from_rows(rows))
-
-
-def _windows(task: Task, series: SeriesSet) -> TaskData:
-    """One window at the end of each series."""
-    from harness.series import rolling
-
-    return rolling(task, series, 1)
 
 
 def monash(data: Path | None, *, suite: str = "monash", horizon: int = 0) -> Monash:

@@ -86,6 +86,16 @@ class MonashRow:
         return f"{self.name}_dataset.tsf"
 
     @property
+    def folder(self) -> str:
+        """What listings call it."""
+        return self.name
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What a user may call it: by its name, by the dataset's, all of whose files that means, or by the file's."""
+        return (self.name, self.family, self.file, self.file.removesuffix(".tsf"))
+
+    @property
     def url(self) -> str:
         """Where the archive has it, as a .zip with the file in it."""
         return f"{RECORDS}/{self.zenodo}/files/{self.file.removesuffix('.tsf')}.zip"

@@ -1,4 +1,4 @@
-"""What this package registers: suites, and the commands `harness data ...`, `harness audit ...`. Modules are imported when they are used."""
+"""What this package registers: suites, and the commands `harness data`, `harness audit`. Modules are imported when they are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.types import Suite
 
-__all__ = ["SUITES", "register_commands", "register_suites"]
+__all__ = ["SUITES", "open_suite_file", "register_commands", "register_suites"]
 
 GIFT_EVAL_URL = "https://huggingface.co/datasets/Salesforce/GiftEval"
 
@@ -52,16 +52,16 @@ SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
     (
         SuiteInfo(
             "quick",
-            summary="the 14 configurations of GIFT-Eval whose data is inside this package: the same numbers, no download",
-            license="CC-BY-4.0 and CDLA-Sharing-1.0; see quick_data/LICENSES.md",
+            summary="what is inside this package: 14 configurations of GIFT-Eval, the same numbers; a little glucose, some daily prices",
+            license="CC-BY-4.0, CDLA-Sharing-1.0 and Apache-2.0; see docs/data-licences.md",
             url=GIFT_EVAL_URL,
         ),
-        Late("harness_tasks.gift_eval", "quick"),
+        Late("harness_tasks.quick", "quick"),
     ),
     (
         SuiteInfo(
             "monash",
-            summary="Monash archive: 30 datasets in 58 .tsf files, the last H values of each series, its own errors; any folder of .tsf files",
+            summary="Monash archive: 30 datasets in 58 .tsf files, the last H values of each series, its own errors; any .tsf files",
             license="CC-BY-4.0 (the archive's on Zenodo)",
             url="https://forecastingdata.org",
         ),
@@ -70,7 +70,7 @@ SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
     (
         SuiteInfo(
             "cgm",
-            summary="glucose of the next 30 to 120 minutes, the night and after meals, for people and times held out; files in --data or CGM",
+            summary="glucose of the next 30 to 120 minutes, of nights, after meals; people and times held out; a sample, or --data or CGM",
             license="each set has its own; see docs/cgm.md",
             baseline="naive",
         ),
@@ -79,8 +79,8 @@ SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
     (
         SuiteInfo(
             "spy",
-            summary="daily prices: direction, touch of +1 % and rise by 1 % as events, walked forward year by year; files in --data or SPY",
-            license="each file has its own; see docs/spy.md",
+            summary="daily prices: direction, and volatility-like touch of and rise by 1 %, walked forward; a sample, or --data or SPY",
+            license="the sample Apache-2.0, other files their own; see docs/spy.md",
             baseline="base_rate",
         ),
         Late("harness_tasks.spy.suite", "spy"),
@@ -92,6 +92,13 @@ SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
 def register_suites(register: Callable[[SuiteInfo, Callable[..., Any]], None]) -> None:
     for info, factory in SUITES:
         register(info, factory)
+
+
+@hookimpl
+def open_suite_file(path: Path) -> tuple[SuiteInfo, Callable[[Path | None], Any]] | None:
+    from harness_tasks.own.suite import open_file
+
+    return open_file(path)
 
 
 @hookimpl

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from harness.errors import UsageError, suggest
-from harness_tasks.gift_eval import Row
 
-__all__ = ["select_rows"]
+__all__ = ["Named", "select_rows"]
 
 
-def select_rows(rows: Sequence[Row], names: Iterable[str], suite: str) -> list[Row]:
+class Named(Protocol):
+    """A row of a suite's table."""
+
+    @property
+    def folder(self) -> str:
+        """What it is called, unlike all others."""
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What a user may call it, alone or with others."""
+
+
+R = TypeVar("R", bound=Named)
+
+
+def select_rows(rows: Sequence[R], names: Iterable[str], suite: str) -> list[R]:
     """The rows that any of `names` means, in the table's order; all of them when there is no name.
 
-    A name is a folder ("LOOP_SEATTLE/5T"), a dataset ("LOOP_SEATTLE", all its folders), either as published results spell it
-    ("loop_seattle/5T"), or a glob over these ("m4_*"). Letter case does not matter.
+    In GIFT-Eval a name is a folder ("LOOP_SEATTLE/5T"), a dataset ("LOOP_SEATTLE", all its folders), either as published results spell it
+    ("loop_seattle/5T"); in the Monash archive a file ("m4_hourly") or a dataset ("m4", all its files). Or it is a glob over these
+    ("m4_*"). Letter case does not matter.
 
     Raises:
         UsageError: a name that means nothing; suggests a near one.

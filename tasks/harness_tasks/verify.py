@@ -15,7 +15,7 @@ from harness_tasks.gift_eval import GiftEval, Row
 if TYPE_CHECKING:
     from harness.series import SeriesSet
 
-__all__ = ["Finding", "inspect", "show"]
+__all__ = ["Finding", "describe", "inspect", "show"]
 
 
 @dataclass
@@ -51,7 +51,7 @@ def inspect(suite: GiftEval, rows: Sequence[Row]) -> Iterator[Finding]:
         finding = Finding(row.folder, "ok")
         try:
             series = suite.series(row)
-            _describe(finding, series)
+            describe(finding, series)
             for task in tasks:
                 if suite.row(task) is row:
                     finding.windows[task.term] = suite.open(task).windows
@@ -62,7 +62,8 @@ def inspect(suite: GiftEval, rows: Sequence[Row]) -> Iterator[Finding]:
         yield finding
 
 
-def _describe(finding: Finding, series: SeriesSet) -> None:
+def describe(finding: Finding, series: SeriesSet) -> None:
+    """Fill in what is to be seen of the values alone."""
     length = series.target.length
     total, missing, zero, infinite = int(length.sum()), 0, 0, 0
     for values in runs(series.target):

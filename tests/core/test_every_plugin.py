@@ -72,7 +72,7 @@ def test_every_library_runs_on_the_embedded_suite(home: Lab, weights: dict[str, 
     )
     states = {(c["model"].partition("[")[0], c["task"]): c["status"] for c in done.json()["cells"]}
     assert set(states.values()) == {"ok"}
-    assert len(states) == 14 * len(ZERO_SHOT)
+    assert len(states) == 17 * len(ZERO_SHOT)
 
 
 def test_those_that_are_trained_on_each_task(home: Lab) -> None:

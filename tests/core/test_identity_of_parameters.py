@@ -13,7 +13,7 @@ from support import GOOD, Lab
 from harness import ModelInfo, PluginError, UsageError, identity
 from harness.identity import file_digest, label
 from harness.plugins import load
-from harness.selection import _canonical, select_models, split_list
+from harness.selection import Sweep, _canonical, expanded, select_models, split_list
 
 
 def test_a_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_weights_belong_to_the_id_of_a_cell(lab: Lab) -> None:
 
 VALUES: list[Any] = [
     7, "7", 7.0, True, "True", "true", None, "None", "null", "small", "", " x ",
-    "größe", "a,b", "a]b[", 'a"b', "a\nb", [1, "x,]"], "[1]", {"a": 1},
+    "größe", "a,b", "a]b[", 'a"b', "a\nb", [1, "x,]"], "[1]", {"a": 1}, "{a,b}",
 ]  # fmt: skip
 
 
@@ -129,6 +129,25 @@ def test_a_label_says_one_thing_and_reads_back() -> None:
         ((_, params),) = select_models(load(), text)
         assert params == {"season_length": value}
         assert type(params["season_length"]) is type(value)
+
+
+def test_values_in_braces_make_a_model_each() -> None:
+    def params(text: str, *arguments: str) -> list[dict[str, Any]]:
+        return [params for _, params in select_models(load(), text, arguments)]
+
+    assert params("seasonal_naive[season_length={7,12,7}],naive") == [{"season_length": 7}, {"season_length": 12}, {}]
+    assert params("seasonal_naive", "season_length={7,[1,2]}") == [{"season_length": 7}, {"season_length": [1, 2]}]
+    assert params('seasonal_naive[season_length={"7"}]') == [{"season_length": "7"}]
+    assert params("seasonal_naive[season_length={7}]", "season_length={1,2}") == [{"season_length": 7}]  # brackets go before -M
+    for literal in ('{"a":{"b":[1,2]}}', "{}", '"{7\\u002c8}"', "{7", "[{}]"):
+        (found,) = params(f"seasonal_naive[season_length={literal}]")
+        assert not isinstance(found["season_length"], tuple)
+    with pytest.raises(UsageError, match=r"wanted values between the braces, as in season_length=\{1e-5"):
+        params("seasonal_naive[season_length={ , }]")
+
+
+def test_several_values_in_braces_make_every_combination() -> None:
+    assert expanded({"a": Sweep((1, 2)), "b": [3], "c": Sweep("xy")}) == [{"a": a, "b": [3], "c": c} for a in (1, 2) for c in "xy"]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,8 @@ def test_a_few_windows_are_those_of_all(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_arrays(columns, names), tmp_path / "x.parquet", row_group_size=7)
     row = {"result_id": "a", "forecasts": "x.parquet", "horizon": 4, "quantile_levels": [0.1, 0.5, 0.9]}
     file = KeptFile.of(tmp_path, row)
-    values, means = file.read(index)
+    values, means, chances = file.read(index)
+    assert chances is None
     assert np.array_equal(values, quantiles) and np.array_equal(means, mean)
     few = np.array([0, 3, 150, 297])
     assert np.array_equal(file.some(few), quantiles[few // 3])

@@ -39,7 +39,7 @@ def by_gluonts(model: Callable[[Batch], Forecast]) -> dict[str, float]:
 
     from harness.batches import cut_batch
     from harness.types import ModelInfo
-    from harness_tasks.gift_eval import quick
+    from harness_tasks.quick import quick
 
     suite = quick(None)
     data = suite.open(next(t for t in suite.tasks() if t.name == TASK))

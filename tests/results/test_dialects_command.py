@@ -239,7 +239,9 @@ def own_data(lab: Lab) -> Lab:
 
 def test_data_is_found_where_the_run_had_it(own_data: Lab) -> None:
     (done,) = own_data.many([["score", "--dialect", ALL, "--json"]])
-    assert len(done.expect(0).json()["scores"]) == 2 * len(DIALECTS)
+    answer = done.expect(0).json()
+    assert len(answer["scores"]) == 2 * (len(DIALECTS) - 1)
+    assert [note for note in answer["notes"] if note.startswith("spy: no scores on us_births")]  # it scores events
 
 
 def test_changed_data_is_refused_with_what_to_type(own_data: Lab) -> None:
@@ -470,7 +472,10 @@ def test_the_table_of_the_documentation_is_a_run(run: tuple[Lab, Done]) -> None:
     }
     for each in DIALECTS.values():
         _, _, section = page.partition(f"\n## {each.name}\n")
+        section = section.partition("\n## ")[0]
         assert section.lstrip().startswith(f"Version {each.version}."), each.name
+        own = f"{each.name}.md"  # a suite's own dialect is told of on the suite's page
+        told = section + ((Path(__file__).parents[2] / "docs" / own).read_text(encoding="utf-8") if f"({own}#" in section else "")
         for metric in each.metrics:
             bare = metric.removeprefix("mean ").removeprefix("median ").split("[")[0]
-            assert each.name == "gift-eval" or bare in section.partition("\n## ")[0], (each.name, metric)
+            assert each.name == "gift-eval" or bare in told or all(word in told for word in bare.split()), (each.name, metric)

@@ -67,11 +67,6 @@ BROKEN = {
         "global INFO; INFO = DialectInfo('fev', metrics=('x',))",
         "the factory of dialect 'other_name' returned one of DialectInfo(name='fev'",
     ),
-    "needs": (
-        "BODY_INIT",
-        "raise Unsupported('it needs the level 0.01')",
-        "dialect 'needs', while scoring: it needs the level 0.01 [naive on us_births/M/short of quick and 3 more]",
-    ),
     "adds_ill": ("BODY_ADD", "1 / 0", "dialect 'adds_ill' raised, while scoring, ZeroDivisionError: division by zero (", "adds_ill.py:"),
     "writes": ("BODY_ADD", "block.labels[:] = 0", "dialect 'writes' raised, while scoring, ValueError: assignment destination is read"),
     "less": (
@@ -94,6 +89,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     lab.plugin("largest", source("largest"))
     for name, (place, body, *_) in BROKEN.items():
         lab.plugin(name, "raise ValueError('boom')" if name == "at_import" else source(name, place, body))
+    lab.plugin("needs", source("needs", "BODY_INIT", "raise Unsupported('it needs the level 0.01')"))
     commands = {name: ["score", "--dialect", f"{name},largest,fev", "--json"] for name in BROKEN if name != "at_import"}
     commands |= {
         "run": RUN,
@@ -102,6 +98,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
         "csv": ["score", "--dialect", "largest", "--csv"],
         "version": ["score", "--dialect", "largest@2"],
         "near": ["score", "--dialect", "largst"],
+        "needs": ["score", "--dialect", "needs,fev", "--json"],
+        "needs_alone": ["score", "--dialect", "needs"],
         "alone": ["score", "--dialect", "made_ill"],
         "alone_on_cells": ["score", "--dialect", "adds_ill", "--csv"],
         "at_import": ["score", "--dialect", "at_import"],
@@ -118,10 +116,10 @@ def test_it_is_listed_with_the_built_in_ones(answers: dict[str, Done]) -> None:
     rows = answers["ls_json"].expect(0).json()
     assert rows == answers["list_json"].expect(0).json()
     found = {row["name"]: row for row in rows}
-    assert list(found)[:5] == list(DIALECTS)
+    assert [name for name in found if name in DIALECTS] == list(DIALECTS)
     assert found["largest"] == {
         "name": "largest", "version": "2.1", "summary": "the largest error", "source": "a note of mine", "metrics": ["worst", "points"],
-        "plugin": "largest",
+        "columns": [], "about": {}, "plots": {}, "plugin": "largest",
     }  # fmt: skip
     assert {name: (found[name]["version"], tuple(found[name]["metrics"])) for name in DIALECTS} == {
         name: (each.version, each.metrics) for name, each in DIALECTS.items()
@@ -169,6 +167,13 @@ def test_a_broken_one_costs_itself_and_says_why(answers: dict[str, Done], name: 
     assert len(left) == (4 if BROKEN[name][0] == "BODY_AGGREGATE" else 0)
     assert {each["dialect"] for each in made["failed"]} == {name}
     assert not [b for b in made["aggregates"] if b["dialect"] == name]
+
+
+def test_one_that_scores_no_such_tasks_is_a_note(answers: dict[str, Done]) -> None:
+    made = answers["needs"].expect(0).json()
+    assert made["notes"] == ["needs: no scores on us_births/M/short and 1 more: it needs the level 0.01"]
+    assert {each["dialect"] for each in made["scores"]} == {"fev"}
+    answers["needs_alone"].expect(5, "note: needs: no scores on us_births/M/short", "none of the dialects scores these tasks")
 
 
 def test_a_broken_one_alone(answers: dict[str, Done]) -> None:
@@ -275,4 +280,4 @@ def test_registering_loads_no_dialect(lab: Lab) -> None:
         heavy = ("harness_results.dialects.", "harness.dialects.")
         print(sorted(name for name in sys.modules if name == "numpy" or name.startswith(heavy)))
     """)
-    assert done.expect(0).out == "['harness_results.dialects.infos']\n"
+    assert done.expect(0).out == "['harness_results.dialects.columns', 'harness_results.dialects.infos']\n"

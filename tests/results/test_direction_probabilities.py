@@ -1,4 +1,4 @@
-"""Calibration, decisions and their tests: beside plain loops, scikit-learn, scipy, statsmodels, the leaderboard's own test."""
+"""Calibration, decisions and their tests: beside plain loops, scikit-learn, scipy, statsmodels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from harness_results.direction import calibration as c
 from harness_results.direction import decisions as d
-from harness_results.direction import tails
 
 F64 = NDArray[np.float64]
 SKLEARN = "scikit-learn is not installed: pip install scikit-learn"
@@ -198,74 +197,6 @@ def test_pesaran_timmermann_has_no_answer_where_nothing_was_timed() -> None:
     assert np.isnan(d.pesaran_timmermann([], []).p)
     with pytest.raises(ValueError, match="p > threshold"):
         d.pesaran_timmermann([0.6, 0.4], [1, 0])
-
-
-def losses(n: int, seed: int) -> tuple[F64, F64]:
-    rng = np.random.default_rng(seed)
-    common = np.convolve(rng.normal(size=n + 4), np.ones(5), "valid")
-    return common + rng.normal(size=n) + 0.1, rng.normal(size=n)
-
-
-@pytest.mark.parametrize(("n", "h"), [(40, 1), (500, 5), (500, 21)])
-def test_diebold_mariano_beside_a_loop_and_statsmodels(n: int, h: int) -> None:
-    a, b = losses(n, n)
-    found = d.diebold_mariano(a, b, h)
-    lags = max(h - 1, int(4 * (n / 100) ** (2 / 9)))
-    assert (found.windows, found.lags) == (n, lags)
-    gap, mean = a - b, float((a - b).mean())
-    total = sum((x - mean) ** 2 for x in gap) / n
-    for k in range(1, lags + 1):
-        total += 2 * (1 - k / (lags + 1)) * sum((gap[t] - mean) * (gap[t - k] - mean) for t in range(k, n)) / n
-    plain = mean / math.sqrt(total / n)
-    small = math.sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n)
-    assert found.statistic == pytest.approx(plain * small)
-    api = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed: pip install statsmodels")
-    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed: pip install scipy")
-    fit = api.OLS(gap, np.ones(n)).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False})
-    assert plain == pytest.approx(fit.tvalues[0])
-    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.statistic), n - 1), rel=1e-8)
-
-
-def test_without_lags_it_is_the_test_of_the_leaderboard() -> None:
-    from harness_leaderboard.diebold_mariano import diebold_mariano
-
-    a, b = losses(90, 1)
-    ours, theirs = d.diebold_mariano(a, b, lags=0), diebold_mariano(a, b)
-    assert ours.windows == theirs.cutoffs
-    assert ours.statistic == pytest.approx(theirs.statistic)
-    assert ours.p == pytest.approx(theirs.p, rel=1e-6)
-
-
-def test_diebold_mariano_where_there_is_no_answer() -> None:
-    a, _ = losses(50, 2)
-    assert d.diebold_mariano(a, a) == d.Losses(0.0, 0.0, 1.0, 50, 3)
-    assert np.isnan(d.diebold_mariano(np.ones(50), np.zeros(50)).p)
-    assert np.isnan(d.diebold_mariano([], []).p)
-    assert np.isnan(d.diebold_mariano([1.0, 2.0], [0.0, 0.0], horizon=2).p)
-    gaps = np.where(np.arange(50) % 9 == 0, np.nan, a)
-    assert d.diebold_mariano(gaps, np.zeros(50)).windows == 44
-    with pytest.raises(ValueError, match="shapes"):
-        d.diebold_mariano([1.0, 2.0], [1.0])
-
-
-def test_diebold_mariano_holds_its_level_over_overlapping_windows() -> None:
-    rng = np.random.default_rng(0)
-    found = [d.diebold_mariano(np.convolve(rng.normal(size=604), np.ones(5), "valid"), np.zeros(600), 5).p for _ in range(500)]
-    assert 0.03 <= (np.array(found) < 0.05).mean() <= 0.12  # Bartlett's kernel with few lags finds a little too much
-    naive = [d.diebold_mariano(np.convolve(rng.normal(size=604), np.ones(5), "valid"), np.zeros(600), lags=0).p for _ in range(200)]
-    assert (np.array(naive) < 0.05).mean() > 0.25
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 2.5, 7, 30, 500, 5000])
-def test_tails_beside_scipy(freedom: float) -> None:
-    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed: pip install scipy")
-    for t in (-30.0, -1.0, 0.0, 1e-6, 0.3, 1.0, 2.5, 8.0, 40.0, 1e6, math.inf):
-        assert tails.student_tail(t, freedom) == pytest.approx(stats.t.sf(t, freedom), rel=2e-8, abs=1e-300)
-        assert tails.normal_tail(t) == pytest.approx(stats.norm.sf(t), rel=1e-10, abs=1e-300)
-    for share in (0.6, 0.975, 0.9999):
-        assert tails.student_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-7)
-        assert tails.normal_quantile(share) == pytest.approx(stats.norm.ppf(share))
-    assert math.isnan(tails.student_tail(math.nan, freedom))
 
 
 def test_probabilities_outside_of_their_range_are_refused() -> None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from harness_results.direction import discrimination as d
 from harness_results.direction import resampling
+from harness_results.glucose import decisions
 
 F64 = NDArray[np.float64]
-MODULES = ["calibration", "decisions", "discrimination", "inputs", "resampling", "sharpe", "tails", "trading", "verdict"]
+MODULES = ["calibration", "decisions", "discrimination", "inputs", "resampling", "sharpe", "trading", "verdict"]
 
 
 def case(n: int, seed: int = 0, ties: bool = True) -> tuple[F64, F64]:
@@ -23,6 +24,16 @@ def case(n: int, seed: int = 0, ties: bool = True) -> tuple[F64, F64]:
     y = (rng.random(n) < 0.3).astype(np.float64)
     scores = np.stack([y + rng.normal(size=n), 0.5 * y + rng.normal(size=n)])
     return (np.round(scores, 1) if ties else scores), y
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_areas_from_ranks_are_those_from_counts(ties: bool) -> None:
+    """The two ways to the same areas: `glucose.decisions` adds up counts of blocks."""
+    scores, y = case(300, 3, ties)
+    y[::7] = np.nan
+    counts = decisions.merge(decisions.score_counts(y[:90], scores[0, :90]), decisions.score_counts(y[90:], scores[0, 90:]))
+    assert decisions.auroc(counts) == pytest.approx(d.auroc(scores[0], y), rel=1e-12)
+    assert decisions.auprc(counts) == pytest.approx(d.auprc(scores[0], y).value, rel=1e-12)
 
 
 def loop_area(score: F64, y: F64) -> float:

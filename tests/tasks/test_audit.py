@@ -341,8 +341,9 @@ def test_every_kind_of_file_is_read(write: Callable[..., Path], tmp_path: Path) 
         ("a.csv", b"name\nx\n", "no column of numbers"),
         ("a.csv", b"a\n1\n2\n3\nfour\n5\n", "column a is mostly numbers, and holds 'four'"),
         ("a.csv.gz", b"no gzip", "cannot be read as .csv.gz"),
-        ("a.tsf", b"@relation x\n", "no line @data"),
+        ("a.tsf", b"@relation x\n", "without a line @data"),
         ("a.tsf", b"@data\na:1,2,x\n", "cannot be read as .tsf"),
+        ("a.tsf", b"@attribute n string\n@data\na:1,2\nb:1,x\n", r"\(line 4: "),
     ],
 )
 def test_broken_files_are_named(name: str, content: bytes, said: str, tmp_path: Path) -> None:
@@ -469,7 +470,7 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def test_the_command(lab: Lab, tmp_path: Path) -> None:
-    from harness_tasks.gift_eval import quick
+    from harness_tasks.quick import quick
 
     births = quick().open(next(t for t in quick().tasks() if t.name == "us_births/M/short")).series.target[0]
     (tmp_path / "dirty").mkdir()

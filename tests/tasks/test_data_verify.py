@@ -124,6 +124,8 @@ def test_a_changed_value_shows_though_the_file_looks_the_same(write: Writer, tmp
         (["verify", "quick", "ett1"], "suite quick has no dataset 'ett1'"),
         (["pull", "quick"], "its data is inside the package"),
         (["pull", "gift-evl"], "Did you mean 'gift-eval'"),
+        (["pull", "cgm"], "there is nothing to fetch for it"),
+        (["verify", "cgm"], "Its files are read by: harness run -s cgm"),
     ],
 )
 def test_wrong_names(arguments: list[str], words: str) -> None:
@@ -139,9 +141,9 @@ def test_suites_are_registered_with_what_opens_them(tmp_path: Path) -> None:
         found[info.name] = factory
 
     plugin.register_suites(register)
-    assert list(found) == ["gift-eval", "quick"]
+    assert list(found)[:3] == ["gift-eval", "quick", "monash"]
     assert len(found["gift-eval"](tmp_path).tasks()) == 97
-    assert len(found["quick"](None).tasks()) == 14
+    assert len(found["quick"](None).tasks()) == 17
 
 
 def test_registering_is_cheap() -> None:

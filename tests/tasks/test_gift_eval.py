@@ -14,7 +14,8 @@ import pytest
 from harness.errors import DataError, Unavailable, UsageError
 from harness.series import TaskData
 from harness.types import Task
-from harness_tasks.gift_eval import QUICK_FOLDERS, ROWS, GiftEval, gift_eval, horizon, quick, window_count
+from harness_tasks.gift_eval import QUICK_FOLDERS, ROWS, GiftEval, gift_eval, horizon, window_count
+from harness_tasks.quick import quick
 from harness_tasks.selection import select_rows
 
 Writer = Callable[..., Path]
@@ -128,7 +129,7 @@ def test_other_words_of_the_tasks() -> None:
     assert {task.family for name, task in found.items() if name.startswith("m4_")} == {"m4"}
     assert {task.suite for task in found.values()} == {"gift-eval"}
     assert {task.suite for task in quick().tasks()} == {"quick"}
-    assert {task.protocol for task in quick().tasks()} == {task.protocol for task in found.values()} == {"gift-eval/1"}
+    assert {task.protocol for task in quick().gift_eval.tasks()} == {task.protocol for task in found.values()} == {"gift-eval/1"}
 
 
 def seasonal_naive_mase(data: TaskData) -> float:
@@ -162,8 +163,11 @@ def test_quick_gives_the_published_score(name: str) -> None:
 
 
 def test_quick_is_all_that_is_in_the_package() -> None:
-    suite = quick(Path("/nowhere"))  # --data is for the other suites
-    assert [task.name for task in suite.tasks()] == list(QUICK)
+    whole = quick(Path("/nowhere"))  # --data is for the other suites
+    assert [task.name for task in whole.tasks()][:14] == list(QUICK)
+    assert [task.dialect for task in whole.tasks()][14:] == ["cgm", "spy", "spy"]
+    assert [len(set((data.series.groups or data.series.item_ids).to_pylist())) for data in map(whole.open, whole.tasks()[14:])] == [5, 1, 1]
+    suite = whole.gift_eval
     assert suite.root is not None
     assert {str(path.parent.relative_to(suite.root)) for path in suite.root.rglob("state.json")} == set(QUICK_FOLDERS)
     notice = (suite.root / "LICENSES.md").read_text()
@@ -172,7 +176,7 @@ def test_quick_is_all_that_is_in_the_package() -> None:
 
 
 def test_quick_equals_the_real_data(real_data: Path) -> None:
-    whole, part = gift_eval(real_data / "gift-eval"), quick()
+    whole, part = gift_eval(real_data / "gift-eval"), quick().gift_eval
     for row in part.rows:
         assert part.series(row).fingerprint == whole.series(row).fingerprint
 

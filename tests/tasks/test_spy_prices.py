@@ -40,7 +40,7 @@ def assert_rows(found: Prices) -> None:
         assert getattr(found, name).tolist() == [row[at] for row in ROWS]
 
 
-@pytest.mark.parametrize("module", ["factors", "folds", "price_files", "prices", "sessions", "targets", "text_rows"])
+@pytest.mark.parametrize("module", ["factors", "folds", "lookahead", "price_files", "prices", "sessions", "targets", "text_rows"])
 def test_worked_numbers_of_docstrings(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"harness_tasks.spy.{module}")).failed == 0
 
@@ -134,7 +134,11 @@ def test_days_without_prices_are_no_sessions(tmp_path: Path) -> None:
         ("1998-01-05", "\n1998-01-05", r":3: '' is no date"),
         ("close", "last", r":1: no column close among date, open, high, low, last, volume; wanted the header"),
         ("volume", "Close", r":1: columns 'close' and 'Close' both say close"),
-        ("97.84,98.44,96.78,97.75", "195,196,194,195", r":3: 1998-01-05: the close is 2.003 times that of 1998-01-02.*with --factors"),
+        (
+            "97.84,98.44,96.78,97.75",
+            "195,196,194,195",
+            r":3: 1998-01-05: the close is 2.003 times that of 1998-01-02.*Put .*_factors.csv",
+        ),
     ],
 )
 def test_what_cannot_be_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:

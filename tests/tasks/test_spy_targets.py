@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from spy_kit import made
 
 from harness.errors import DataError
 from harness.events import outcomes
@@ -18,18 +19,6 @@ from harness_results.direction.discrimination import auroc
 from harness_tasks.spy import targets as t
 from harness_tasks.spy.folds import walk_forward
 from harness_tasks.spy.prices import Prices, read_prices
-
-
-def made(n: int, seed: int = 0) -> Prices:
-    """Weekdays from January 2000 on, with prices that could be."""
-    rng = np.random.default_rng(seed)
-    days = np.arange("2000-01-03", "2100-01-01", dtype="datetime64[D]")
-    days = days[(days.astype(np.int64) + 3) % 7 < 5][:n]
-    close = 100 * np.exp(rng.normal(0.0003, 0.012, n).cumsum())
-    opened = close * np.exp(rng.normal(0, 0.005, n))
-    high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0, 0.004, n)))
-    low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0, 0.004, n)))
-    return Prices(days, opened, high, low, close, rng.integers(1, 10**6, n).astype(np.float64))
 
 
 @pytest.mark.parametrize("h", [1, 5, 21])

@@ -53,10 +53,12 @@ def aggregate(
         models = list(dict.fromkeys(label(result.cell) for result in members))
         tasks = list(dict.fromkeys(str(result.cell["task"]) for result in members))
         against = baseline(suite)
+        named = [label(result.cell) for result in members if result.cell["model"] == against]
+        position = models.index(min(named, key=len)) if named else None  # a baseline that learns has its mode in its label
         for dialect in dialects:
             if dialect.aggregate is None:
                 continue
-            board = _board(dialect, members, models, tasks, against)
+            board = _board(dialect, members, models, tasks, position)
             if not board.models:
                 continue
             try:
@@ -70,7 +72,7 @@ def aggregate(
     return made
 
 
-def _board(dialect: Dialect, members: Sequence[Scored | LeftOut], models: list[str], tasks: list[str], baseline: str) -> Board:
+def _board(dialect: Dialect, members: Sequence[Scored | LeftOut], models: list[str], tasks: list[str], position: int | None) -> Board:
     shape = (len(models), len(tasks))
     sums = {metric: np.zeros(shape) for metric in dialect.metrics}  # over seeds
     counts = {metric: np.zeros(shape) for metric in dialect.metrics}
@@ -87,7 +89,6 @@ def _board(dialect: Dialect, members: Sequence[Scored | LeftOut], models: list[s
     scores = {m: np.divide(sums[m], counts[m], out=np.full(shape, np.nan), where=counts[m] > 0) for m in sums}
     # A model with no score at all is no competitor: its forecasts were not kept, which is said elsewhere.
     rows = sorted(have)
-    position = models.index(baseline) if baseline in models else None
     return Board(
         [models[i] for i in rows],
         tasks,

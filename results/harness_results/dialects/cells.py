@@ -22,7 +22,7 @@ from harness.arrow import to_numpy
 from harness.cli.output import printable
 from harness.dialects import Dialect, Forecasts
 from harness.dialects.scoring import score_each
-from harness.errors import DataError, HarnessError, NothingMatched, StoreError, Unavailable, UsageError, suggest
+from harness.errors import DataError, HarnessError, NothingMatched, StoreError, Unavailable, Unsupported, UsageError, suggest
 from harness.kept_file import KeptError, KeptFile
 from harness.plan import open_suites
 from harness.plugins import Plugins
@@ -57,17 +57,18 @@ Remake = Callable[[Sequence[str]], str]
 
 @dataclass(frozen=True)
 class Scored:
-    """A cell's scores, {dialect: {metric: score, NaN where undefined}}, what the run stored, {metric: score}, and dialects that failed."""
+    """A cell's scores, {dialect: {metric: score, NaN where undefined}}, what the run stored, and dialects without scores."""
 
     cell: Row
     scores: dict[str, dict[str, float]]
     stored: dict[str, float]
-    broken: dict[str, str] = field(default_factory=dict)  # {dialect: what is wrong}; these have no scores
+    broken: dict[str, str] = field(default_factory=dict)  # {dialect: what is wrong}
+    unfit: dict[str, str] = field(default_factory=dict)  # {dialect: why it scores no such task}
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A cell without scores. kind: failed | no forecasts | unavailable | refused."""
+    """A cell without scores. kind: failed | skipped | no forecasts | unavailable | refused."""
 
     cell: Row
     kind: str
@@ -187,8 +188,8 @@ def score_cells(
     places = _Data(plugins, data)
     for row in rows:
         if row["status"] != "ok":
-            said = f"{row['status']}: {row['failure']}" if row["failure"] else row["status"]
-            yield LeftOut(row, "failed", said)
+            kind = "skipped" if row["status"] == "skipped" else "failed"
+            yield LeftOut(row, kind, row["failure"] or row["status"])
             continue
         if not row["forecasts"]:
             yield LeftOut(row, "no forecasts", "its forecasts were not kept", remake=remake(store, row))
@@ -203,7 +204,8 @@ def score_cells(
             _check_scores(scores.get(OWN.name) or scores[gift_eval.DIALECT.name], stored)
             shown = {name: values for name, values in scores.items() if name not in own}
             found = {metric: value for metric, value in stored.items() if value is not None}
-            yield Scored(row, shown, found, {name: str(error) for name, error in broken.items()})
+            unfit = {name: str(error.__cause__) for name, error in broken.items() if isinstance(error.__cause__, Unsupported)}
+            yield Scored(row, shown, found, {name: str(error) for name, error in broken.items() if name not in unfit}, unfit)
         except Unavailable as error:
             yield LeftOut(row, "unavailable", error.reason, error.fetch)
         except HarnessError as error:

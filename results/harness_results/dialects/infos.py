@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from harness.metrics import METRICS
 from harness.types import DialectInfo
+from harness_results.dialects import columns
 
 __all__ = ["BUILT_IN", "CGM", "FEV", "GIFT_EVAL", "MONASH", "SPY", "TIME", "TSFM_POINT"]
 
 _OFFICIAL = tuple(metric.name for metric in METRICS[:11])
 _LEADING = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
-_ERRORS = ("MASE", "sMAPE", "msMAPE", "MAE", "RMSE")
 
 GIFT_EVAL = DialectInfo(
     "gift-eval",
@@ -38,7 +38,14 @@ MONASH = DialectInfo(
     version="2022-11",
     summary="per series, then mean and median over series; the archive's own season lengths",
     source="rakshitha123/TSForecasting utils/error_calculator.R",
-    metrics=(*(f"mean {name}" for name in _ERRORS), *(f"median {name}" for name in _ERRORS), "MASE series", "series"),
+    metrics=(
+        *("mean MASE", "mean MAE"),  # what the archive's published tables have, and so what models are compared by
+        *("mean sMAPE", "mean msMAPE", "mean RMSE"),
+        *(f"median {name}" for name in ("MASE", "MAE", "sMAPE", "msMAPE", "RMSE")),
+        *("MASE series", "series"),
+    ),
+    columns=("mean sMAPE", "median MASE"),
+    about=columns.MONASH,
 )
 
 TIME = DialectInfo(
@@ -52,6 +59,7 @@ TIME = DialectInfo(
 _POINTS = ("RMSE", "MAE", "MAPE", "MARD", "gRMSE", "bias")
 _GRIDS = ("Clarke[ega]", "Clarke[error-grids]", "Clarke[codina]", "Parkes[1]", "Parkes[2]")
 _EVENTS = ("AUROC", "AUPRC", "base rate", "sensitivity", "specificity", "Brier")
+_ALARMS = ("detected", "lead time", "false alarms")
 
 CGM = DialectInfo(
     "cgm",
@@ -59,17 +67,19 @@ CGM = DialectInfo(
     summary="glucose: per patient, then the mean over patients; error grids, time in range, low and high glucose, nights",
     source="Clarke 1987, Parkes 2000, Del Favero 2012; see docs/cgm.md",
     metrics=(
-        *("RMSE", "WQL", "MAE", "MARD", "MAPE", "gRMSE", "bias", "RMSE sd", "RMSE pooled"),
+        *("RMSE", "WQL", "MAE", "MARD", "MAPE", "gRMSE", "bias", "RMSE low", "RMSE high", "RMSE sd", "RMSE pooled"),
         *(f"{name} at H" for name in (*_POINTS, "RMSE pooled")),
         *(f"{grid} {zone}" for grid in _GRIDS for zone in "ABCDE"),
         *("TIR error", "TBR error", "TAR error"),
-        *(f"{event} {name}" for event in ("hypo", "severe", "hyper") for name in _EVENTS),
+        *(f"{event} {name}" for event in ("hypo", "severe", "hyper") for name in (*_EVENTS, *_ALARMS)),
         *("pinball", "coverage[50]", "sharpness[50]", "coverage[80]", "sharpness[80]", "MACE"),
-        *(f"night {name}" for name in (*_EVENTS[:5], "lead time", "false alarms")),
+        *(f"{night} {name}" for night in ("night", "night hyper") for name in (*_EVENTS[:5], "lead time", "false alarms")),
         *(f"night<3.9 {name}" for name in _EVENTS[:3]),
         *("masked", "patients", "points"),
     ),
     columns=("RMSE", "MAE", "MARD", "Clarke[ega] A", "TIR error", "hypo AUPRC", "night AUROC", "coverage[80]"),
+    about=columns.CGM,
+    plots={"error-grid": "forecasts of the last step in an error grid, with the share of each zone (--grid)"},
 )
 
 SPY = DialectInfo(
@@ -78,13 +88,18 @@ SPY = DialectInfo(
     summary="probabilities of events on daily prices: discrimination, calibration, decisions, trading, and a verdict against the base rate",
     source="DeLong 1988, Pesaran and Timmermann 1992, Diebold and Mariano 1995; see docs/spy.md",
     metrics=(
-        *("Brier", "log-loss", "Brier skill", "AUC", "AUC low", "AUC high", "AUC pooled", "AUC DeLong low", "AUC DeLong high"),
+        *("Brier", "log-loss", "Brier skill", "AUC", "AUC low", "AUC high", "AUC DeLong low", "AUC DeLong high", "AUC within folds"),
         *("AUPRC", "base rate", "trained base rate", "ECE", "precision", "recall", "F1", "balanced accuracy", "MCC"),
         *("balanced accuracy frozen", "MCC frozen", "PT p", "DM p", "AUC p", "loss against base rate"),
         *("spread", "std", "collapsed", "net return", "Sharpe", "Sharpe low", "Sharpe high", "drawdown", "turnover", "exposure"),
         *("hold net return", "hold Sharpe", "hold drawdown", "events", "windows"),
     ),
     columns=("AUC", "AUC low", "AUC high", "Brier skill", "balanced accuracy", "MCC", "Sharpe", "collapsed"),
+    about=columns.SPY,
+    plots={
+        "reliability": "of an event: how often it happened of what was said to have a probability",
+        "roc": "of an event: how many are found, and false alarms, at each threshold of the probability",
+    },
 )
 
 TSFM_POINT = DialectInfo(

@@ -15,7 +15,8 @@ MASE are dropped; `MASE series` says how many are left. sMAPE leaves out points 
 sMAPE NaN, as in the archive, which has msMAPE for that. A label that is NaN is skipped; a series without a label is no series.
 
 The archive rounds forecasts of some datasets to whole numbers, half to even; so does this where the task says so (`Task.rounded`). It puts
-0 for missing forecasts, of which there are none here. It has no aggregate over datasets. All [0, inf), best 0; MAE and RMSE in the unit of the series.
+0 for missing forecasts, of which there are none here. It has no aggregate over datasets. All [0, inf), best 0; MAE and RMSE in the unit of
+the series.
 
 Source: rakshitha123/TSForecasting (2022-11), `utils/error_calculator.R`, `experiments/fixed_horizon_functions.R`, `rolling_origin.R`.
 

@@ -4,21 +4,25 @@ The event and its threshold are the task's (`Task.event`); a forecast of values 
 Windows are in order of time, and belong to folds. Definitions are in `harness_results.direction`:
 
 * Brier, log-loss (clipped at 1e-6), ECE (ten bins of equal mass); `Brier skill` is 1 − Brier / that of the folds' trained base rates.
-* AUC counts pairs of windows of the same fold alone, as a base rate learnt anew each year would rank years without knowing a day; the
-  interval is by a stationary block bootstrap. `AUC pooled` takes all pairs, with DeLong's interval: the number that most papers report.
+* AUC counts all pairs of windows, with intervals by a stationary block bootstrap and by DeLong. `AUC within folds` counts pairs of windows
+  of the same fold alone, where what is learnt anew each year and ranks years has 0.5. It is no measure of skill: of a score that follows
+  the price, such as momentum, it is below 0.5 on a random walk.
 * precision, recall, F1, balanced accuracy, MCC of the call "more probable than not"; `frozen`: at the threshold that was best in the folds
   before. `PT p`: Pesaran and Timmermann's test of these calls. `DM p`: Diebold and Mariano's of the log-losses against the base rate's.
-* spread: 95 % less 5 % quantile of the probabilities; `collapsed` is 1 where it or their standard deviation is below 0.001: a constant.
+* spread: 95 % less 5 % quantile of the probabilities, each less its fold's mean, as what is learnt anew each year moves with the years;
+  `collapsed` is 1 where it or their standard deviation is below 0.001: the model says one thing whatever it is shown.
 * trading, of events of the close alone: in the market where the event is more probable than not, else in cash; 2 bp a side; every h-th
   window; a year's numbers; Sharpe ratio with Lo's interval. `hold` is the same for staying in the market. NaN for `touch`, which says
   nothing of the close.
 
 What is more than chance is said of all models together, in a sentence for each task (`harness score --dialect spy`, and below the
-leaderboard): both the AUC and the log-loss of each model are tested, with Holm's correction over all of them.
+leaderboard): both the AUC and the log-loss of each model are tested, with Holm's correction over all of them. It says of which models the
+probabilities have collapsed, and of touch and threshold that they are volatility-like.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -27,13 +31,18 @@ from harness import events
 from harness.dialects import Block, Board, Dialect, Forecasts
 from harness.errors import Unsupported
 from harness.forecast import F64
+from harness.statistics import lags_for
+from harness.types import Task
 from harness_results.dialects.infos import SPY
-from harness_results.direction import calibration, decisions, discrimination, trading, verdict
+from harness_results.direction import calibration, decisions, discrimination, pictures, trading, verdict
 from harness_results.direction.resampling import Interval
+from harness_results.direction.sharpe import SESSIONS
 
 __all__ = ["DIALECT"]
 
 EVEN = 0.5
+VOLATILITY_LIKE = ("touch", "up-threshold")
+"""Questions that a measure of how much prices move answers."""
 
 
 class _Tally:
@@ -70,16 +79,14 @@ class _Tally:
         p, y, move = self._chance[order], self._happened[order], self._move[order]
         fold = np.zeros(len(p), np.int32) if self._data.fold is None else self._data.fold[order]
         base = self._base_rates(fold)
-        h = self._event.step
+        h = span(self._data.task)
         (told,) = verdict.evidence(["model"], p[None], y, base, horizon=h, fold=fold)
         pooled = discrimination.delong_interval(p, y)
+        within, _ = discrimination.auroc_by_fold(p, y, fold)
         ranked = discrimination.auprc(p, y)
         calls = decisions.decisions(p, y)
-        before = np.where(np.arange(len(y)) < len(y), y, np.nan)
-        for number in np.unique(fold):  # the last h outcomes of a fold are not known when the next one begins
-            before[np.flatnonzero(fold == number)[-h:]] = np.nan if h > 1 else before[np.flatnonzero(fold == number)[-h:]]
-        frozen = decisions.decisions(p, y, decisions.frozen_thresholds(p, before, fold))
-        shape = calibration.collapse(p, y)
+        frozen = decisions.decisions(p, y, decisions.frozen_thresholds(p, _known_in_time(y, fold, h), fold))
+        shape = calibration.collapse(verdict.less_means(p, fold), y)
         found = {
             "Brier": calibration.brier(p, y),
             "log-loss": calibration.log_loss(p, y),
@@ -87,12 +94,12 @@ class _Tally:
             "AUC": told.auc.value,
             "AUC low": told.auc.low,
             "AUC high": told.auc.high,
-            "AUC pooled": pooled.value,
             "AUC DeLong low": pooled.low,
             "AUC DeLong high": pooled.high,
+            "AUC within folds": within,
             "AUPRC": ranked.value,
             "base rate": ranked.base_rate,
-            "trained base rate": float(np.nanmean(base)) if np.isfinite(base).any() else np.nan,
+            "trained base rate": float(base.mean()) if len(base) else np.nan,
             "ECE": calibration.ece(p, y),
             "precision": calls.precision,
             "recall": calls.recall,
@@ -101,7 +108,7 @@ class _Tally:
             "MCC": calls.mcc,
             "balanced accuracy frozen": frozen.balanced_accuracy,
             "MCC frozen": frozen.mcc,
-            "PT p": decisions.pesaran_timmermann(p > EVEN, y, decisions.lags_for(len(y), h) if h > 1 else 0).p,
+            "PT p": decisions.pesaran_timmermann(p > EVEN, y, lags_for(len(y), h) if h > 1 else 0).p,
             "DM p": told.p_loss,
             "AUC p": told.p_auc,
             "loss against base rate": told.loss,
@@ -114,7 +121,7 @@ class _Tally:
         return found | self._traded(p, move, h)
 
     def _base_rates(self, fold: Any) -> F64:
-        """Of each window, the share of events in what its fold learnt from."""
+        """Of each window, the share of events in what its fold learnt from, ½ where nothing was."""
         rates = []
         for part in self._data.training:
             known = [
@@ -122,8 +129,8 @@ class _Tally:
                 for c, a, b in zip(part.channel.tolist(), part.begin.tolist(), part.end.tolist(), strict=True)
             ]
             every = np.concatenate(known) if known else np.empty(0)
-            rates.append(float(np.nanmean(every)) if np.isfinite(every).any() else np.nan)
-        return np.array(rates)[fold] if rates else np.full(len(fold), np.nan)
+            rates.append(float(np.nanmean(every)) if np.isfinite(every).any() else EVEN)
+        return np.array(rates)[fold] if rates else np.full(len(fold), EVEN)
 
     def _traded(self, p: F64, move: F64, h: int) -> dict[str, float]:
         names = ("net return", "Sharpe", "Sharpe low", "Sharpe high", "drawdown", "turnover", "exposure")
@@ -131,8 +138,9 @@ class _Tally:
         if not np.isfinite(move).any():
             return lost
         chance, realised = trading.every(p, h), trading.every(move, h)
-        options = {"per_year": trading.SESSIONS / h}
-        mine, held = trading.account(trading.positions(chance), realised, **options), trading.hold(realised, **options)
+        year = SESSIONS / h
+        mine = trading.account(trading.positions(chance), realised, per_year=year, resamples=0)
+        held = trading.hold(realised, per_year=year, resamples=0)
         return {
             "net return": mine.net_return,
             "Sharpe": mine.sharpe.value,
@@ -147,6 +155,24 @@ class _Tally:
         }
 
 
+def span(task: Task) -> int:
+    """Sessions from the close that a question starts at to the one that it ends at: windows so near to each other overlap.
+
+    What the suite `spy` says in the task's term, "direction/5d"; else the event's step, of which a lag is a part.
+    """
+    found = re.search(r"/(\d+)d$", task.term)
+    return int(found[1]) if found else task.event.step if task.event else 1
+
+
+def _known_in_time(y: F64, fold: Any, h: int) -> F64:
+    """Outcomes [N] without the last h − 1 of each fold, which are not known yet when the next one begins."""
+    known = y.copy()
+    if h > 1:
+        for number in np.unique(fold):
+            known[np.flatnonzero(fold == number)[1 - h :]] = np.nan
+    return known
+
+
 def _limits(forecasts: Forecasts, event: Any) -> F64:
     from harness.batches import thresholds
 
@@ -157,7 +183,7 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
     """A sentence for each task: which models are more than the base rate."""
     notes = []
     for r, task in enumerate(board.tasks):
-        found = []
+        found, flat = [], []
         for m, model in enumerate(board.models):
             score = {name: float(values[m, r]) for name, values in board.scores.items()}
             if not np.isfinite(score["windows"]) or m == board.baseline:
@@ -166,9 +192,18 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
             counts = int(score["windows"]), int(score["events"])
             loss = score["loss against base rate"]
             found.append(verdict.Evidence(model, area, score["AUC p"], loss, score["DM p"], *counts))
+            flat += [model] if score["collapsed"] == 1 else []
         if found:
-            notes.append(verdict.sentence(task, found))
+            notes.append(verdict.sentence(task, found) + _also(task, flat))
     return [], notes
 
 
-DIALECT = Dialect(SPY, _Tally, _aggregate, relative=False)
+def _also(task: str, flat: list[str]) -> str:
+    """What else is to be said: which models have collapsed, and what a task like this does not tell."""
+    said = f" Collapsed, one probability whatever they are shown: {', '.join(flat)}." if flat else ""
+    if any(part in VOLATILITY_LIKE for part in task.split("/")):
+        said += " Volatility-like: a measure of how much prices move answers this; nothing follows for direction."
+    return said
+
+
+DIALECT = Dialect(SPY, _Tally, _aggregate, relative=False, draw=pictures.draw)

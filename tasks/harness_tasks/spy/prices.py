@@ -156,7 +156,7 @@ def _check_jumps(path: Path, prices: Prices, columns: PriceColumns) -> None:
     row = int(wild[0]) + 1
     ratio = float(np.exp(moves[wild[0]]))
     hint = (
-        "is this a split? Give the instrument's factor file with --factors, or a file with adjusted prices"
+        f"is this a split? Put the instrument's factor file beside it, as {path.name.split('.')[0]}_factors.csv, or bring adjusted prices"
         if prices.adjustment == "none"
         else f"though adjusted by {prices.adjustment}: the file lacks a split, or the price is wrong"
     )

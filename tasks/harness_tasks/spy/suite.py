@@ -3,19 +3,26 @@
 A task is INSTRUMENT/QUESTION/hd/SERIES; SERIES is what a model is given to forecast, QUESTION what is asked of its forecast:
 
 direction      the close in h sessions is above today's, h = 1, 5; from returns over h sessions, from prices, from log prices
-touch          the highest price of the next session is at least 1 % above today's close. A question about how much prices move, not about
-               where to: a volatility ratio of one line answers it with an AUC of .75 that says nothing of direction
+touch          the highest price of the next session is at least 1 % above today's close
 up-threshold   the close in h sessions is at least 1 % above today's
+
+Touch and up-threshold are volatility-like, and their tasks' domain says so: they ask how much prices move more than where to. A volatility
+ratio of one line has an AUC of about .75 and .72 for them, which says nothing of direction.
 
 Prices are adjusted for dividends and splits. Windows are walked forward: each calendar year is a fold, whose model learns from what lies
 before it (ten years at least), less h sessions that reach into it (purge) and h more (embargo). A model that does not learn forecasts the
 same windows. Thresholds, scalers and base rates come from a fold's own training part. Context: 80 sessions.
+
+With `lag`, models are given what was known so many sessions earlier and asked the same: what an honest forecast has is hardly less, what
+a look-ahead has, by a feature or by a model that finds the prices elsewhere, is gone. Only returns have the same question then.
+
+Without a folder of prices there is a sample of SPY from 2008 to March 2021, whose tasks are called spy-sample/….
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +31,7 @@ import numpy as np
 
 from harness.errors import Unavailable, UsageError
 from harness.types import Event, Task
+from harness_tasks.spy.instruments import INSTRUMENTS, SAMPLE, find, known
 
 if TYPE_CHECKING:
     from harness.forecast import F32
@@ -33,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "Options", "Spy", "spy"]
 
 LEVELS = tuple(round(0.05 * k, 2) for k in range(1, 20))
-SUFFIXES = (".csv", ".csv.gz", ".zip", ".parquet")
-FACTORS = "_factors"
 WEEK = 5
 QUESTIONS = (
     ("direction", 1, ("return", "price", "log-price")),
@@ -43,23 +49,7 @@ QUESTIONS = (
     ("up-threshold", 1, ("return", "price", "log-price")),
     ("up-threshold", 5, ("return", "price", "log-price")),
 )
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """Daily prices that the suite knows by name, and how their file is found."""
-
-    name: str
-    files: tuple[str, ...]
-    factors: tuple[str, ...] = ()
-    title: str = ""
-    sources: tuple[str, ...] = ()
-
-
-INSTRUMENTS = (
-    Instrument("spy", ("spy_daily.csv", "spy.csv", "SPY.csv"), ("spy_factors.csv",), "SPDR S&P 500 ETF", ("SPY", "S&P 500")),
-    Instrument("sp500", ("sp500_index_daily.csv.gz", "sp500.csv", "GSPC.csv", "^GSPC.csv"), (), "S&P 500 index", ("S&P 500", "^GSPC")),
-)
+DOMAIN = {"direction": "Econ/Fin", "touch": "Econ/Fin, volatility-like", "up-threshold": "Econ/Fin, volatility-like"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +62,7 @@ class Options:
         rolling: whether a fold forgets what is older than `years`.
         theta: the rise of `touch` and `up-threshold`.
         since: no earlier year is tested; 0 = as soon as there are enough before.
+        lag: sessions that lie between what a model is given and what it should have been given; a check, not a benchmark.
     """
 
     context: int = 80
@@ -79,9 +70,10 @@ class Options:
     rolling: bool = False
     theta: float = 0.01
     since: int = 0
+    lag: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("context", 2, 10_000), ("years", 1, 100), ("since", 0, 9999)):
+        for name, low, high in (("context", 2, 10_000), ("years", 1, 100), ("since", 0, 9999), ("lag", 0, 250)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise UsageError(f"spy: got {name}={value!r}; wanted a whole number from {low} to {high}")
@@ -92,25 +84,25 @@ class Options:
 
 
 class Spy:
-    """The known instruments, and other files of daily prices, below a folder."""
+    """The known instruments, and other files of daily prices, below a folder; without one, the sample."""
 
     def __init__(self, root: Path | None, suite: str = "spy", options: Options | None = None) -> None:
         self.root, self.suite, self.options = root, suite, options or Options()
-        self._paths = dict(self._found())
+        self._places = find(root)
         self._prices: dict[str, Prices] = {}
         self._series: dict[tuple[str, str, int], SeriesSet] = {}
 
     def tasks(self) -> Sequence[Task]:
-        """Those of the known instruments, then of other files in the folder; opens no file."""
-        known = [instrument.name for instrument in INSTRUMENTS]
-        names = [*known, *(name for name in self._paths if name not in known)]
-        return [self._task(name, *each, series) for name in names for *each, many in QUESTIONS for series in many]
+        """Those of the known instruments, then of other files in the folder or of the sample; opens no file."""
+        names = dict.fromkeys([*(each.name for each in INSTRUMENTS), *self._places])
+        every = [(name, what, h, series) for name in names for what, h, many in QUESTIONS for series in many]
+        return [self._task(*each) for each in every if not self.options.lag or each[-1] == "return"]
 
     def open(self, task: Task) -> TaskData:
         """Read the prices (once for all tasks), make the series and place the windows.
 
         Raises:
-            Unavailable: no folder, or the instrument is not in it.
+            Unavailable: no folder is given, or the instrument is not in it.
             DataError: it is there and broken, or too short for a fold.
         """
         from harness.series import TaskData, Training
@@ -119,85 +111,61 @@ class Spy:
         name, question, days, series = task.name.rsplit("/", 3)
         h, options, prices = int(days.removesuffix("d")), self.options, self._read(name)
         first = h if series == "return" else 0
-        since = options.since or None
-        found = walk_forward(prices.date, h, years=options.years, rolling=options.rolling, first=first, from_year=since)
-        count = len(found.cut)
+        since, purge = options.since or None, h + options.lag
+        found = walk_forward(prices.date, h, years=options.years, rolling=options.rolling, purge=purge, first=first, from_year=since)
+        count, cut = len(found.cut), found.cut - options.lag
         channel = np.zeros(count, np.int32)
         training = tuple(Training(np.zeros(1, np.int32), found.begin[f : f + 1], found.end[f : f + 1]) for f in range(len(found)))
         slot = np.arange(count, dtype=np.int32)
-        return TaskData(task, self._set(name, question, h, series), channel, found.cut, slot, slot.astype(np.int64), training, found.fold)
-
-    def _found(self) -> Iterator[tuple[str, Path]]:
-        if self.root is None or not self.root.is_dir():
-            return
-        taken = set()
-        for instrument in INSTRUMENTS:
-            for path in (self.root / file for file in instrument.files):
-                if path.is_file():
-                    taken.add(path)
-                    yield instrument.name, path
-                    break
-        for path in sorted(self.root.iterdir()):
-            stem = path.name.split(".")[0]
-            if path.is_file() and path.name.endswith(SUFFIXES) and path not in taken and not stem.endswith(FACTORS):
-                yield stem, path
+        return TaskData(task, self._set(name, question, h, series), channel, cut, slot, slot.astype(np.int64), training, found.fold)
 
     def _task(self, name: str, question: str, h: int, series: str) -> Task:
-        known = next((instrument for instrument in INSTRUMENTS if instrument.name == name), Instrument(name, ()))
         options = self.options
+        protocol = f"spy/1 years={options.years} rolling={str(options.rolling).lower()} since={options.since} lag={options.lag}"
         return Task(
             suite=self.suite,
             name=f"{name}/{question}/{h}d/{series}",
             dataset=name,
             family=f"{name}/{question}",
-            domain="Econ/Fin",
+            domain=DOMAIN[question],
             freq="B",
             term=f"{question}/{h}d",
-            horizon=h,
+            horizon=h + options.lag,
             season_length=WEEK,
             variates=1,
             kind="event",
             dialect="spy",
             quantile_levels=LEVELS,
-            protocol=f"spy/1 years={options.years} rolling={str(options.rolling).lower()} since={options.since}",
-            sources=(name, *known.sources),
+            protocol=protocol,
+            sources=(name, *known(name).sources),
             context=options.context,
-            event=self._event(question, h, series),
+            event=self._event(question, h + options.lag, series),
         )
 
-    def _event(self, question: str, h: int, series: str) -> Event:
+    def _event(self, question: str, step: int, series: str) -> Event:
         from harness_tasks.spy.targets import threshold
 
         theta = 0.0 if question == "direction" else self.options.theta
         inclusive = question != "direction"  # a close that does not change is no rise
         if series == "return":
-            return Event(question, h, threshold(theta), "", inclusive)
+            return Event(question, step, threshold(theta), "", inclusive)
         if series == "price":
-            return Event(question, h, theta, "ratio", inclusive)
-        return Event(question, h, float(np.log1p(theta)), "difference", inclusive)
+            return Event(question, step, theta, "ratio", inclusive)
+        return Event(question, step, float(np.log1p(theta)), "difference", inclusive)
 
     def _read(self, name: str) -> Prices:
         from harness_tasks.spy.prices import read_prices
 
         if name not in self._prices:
-            known = next((instrument for instrument in INSTRUMENTS if instrument.name == name), None)
-            if self.root is None:
-                raise Unavailable("no data folder is given; set SPY or --data to the folder that holds the prices")
-            if name not in self._paths:
-                what = f" ({known.title})" if known else ""
-                raise Unavailable(f"there is no {known.files[0] if known else name} in {self.root}{what}")
-            self._prices[name] = read_prices(self._paths[name], self._factors(name))
+            place, each = self._places.get(name), known(name)
+            if place is None and self.root is None:
+                wanted = f"{each.files[0]}, the {each.title}" if each.files else f"a file {name}"
+                raise Unavailable(f"set SPY or --data to a folder with {wanted}; the sample needs none: -t '{SAMPLE.name}/*'")
+            if place is None:
+                what = f"{each.files[0]} ({each.title})" if each.files else f"file {name}"
+                raise Unavailable(f"there is no {what} in {self.root}")
+            self._prices[name] = read_prices(place.path, place.factors)
         return self._prices[name]
-
-    def _factors(self, name: str) -> Path | None:
-        """The factor file beside the prices."""
-        path = self._paths[name]
-        known = next((instrument.factors for instrument in INSTRUMENTS if instrument.name == name), ())
-        stem = path.name.split(".")[0]
-        for candidate in (*known, f"{stem}{FACTORS}.csv", f"{name}{FACTORS}.csv"):
-            if (path.parent / candidate).is_file():
-                return path.parent / candidate
-        return None
 
     def _set(self, name: str, question: str, h: int, series: str) -> SeriesSet:
         import pyarrow as pa
@@ -211,7 +179,8 @@ class Spy:
         if key not in self._series:
             prices = self._read(name)
             values = self._values(prices, key[1], h)
-            files = [self._paths[name], *filter(None, [self._factors(name)])]
+            place = self._places[name]
+            files = [place.path, *([place.factors] if place.factors else [])]
             past = Channels.from_ragged(Ragged.from_rows(list(targets.covariates(prices))))
             made = SeriesSet(
                 pa.array([name]),
@@ -247,8 +216,9 @@ def spy(
     rolling: bool = False,
     theta: float = 0.01,
     since: int = 0,
+    lag: int = 0,
 ) -> Spy:
-    """The suite below `data`, or else the folder that the environment variable SPY names; the options are those of `Options`."""
+    """The suite below `data`, or the folder that the environment variable SPY names, or of the sample; the options are `Options`'."""
     named = os.environ.get("SPY")
     root = data if data is not None else Path(named) if named else None
-    return Spy(root.expanduser() if root is not None else None, suite, Options(context, years, rolling, theta, since))
+    return Spy(root.expanduser() if root is not None else None, suite, Options(context, years, rolling, theta, since, lag))

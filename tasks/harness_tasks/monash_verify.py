@@ -1,0 +1,54 @@
+"""What lies in the folder of the Monash archive: a finding for each of its files and of the folder's others, found by reading all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.errors import DataError, Unavailable
+from harness_tasks.monash import Monash
+from harness_tasks.monash_table import MonashRow
+from harness_tasks.verify import Finding, describe
+
+__all__ = ["Found", "inspect", "rows_of"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file in the folder that is none of the archive's."""
+
+    folder: str
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return (self.folder, f"{self.folder}.tsf")
+
+
+def rows_of(suite: Monash) -> list[MonashRow | Found]:
+    """The archive's files, then the folder's others."""
+    known = {row.file for row in suite.rows}
+    return [*suite.rows, *(Found(name.removesuffix(".tsf")) for name in suite.files() if name not in known)]
+
+
+def inspect(suite: Monash, rows: Sequence[MonashRow | Found]) -> Iterator[Finding]:
+    """Read every file, and place the windows of its task. The fingerprint is computed, not taken from the cache."""
+    for row in rows:
+        finding = Finding(row.folder, "ok")
+        try:
+            file = row.file if isinstance(row, MonashRow) else f"{row.folder}.tsf"
+            path, series = suite.whole(file)
+            describe(finding, series)
+            if isinstance(row, MonashRow) and series.items != row.series:
+                raise DataError(f"{path} has {series.items} series; the archive's has {row.series}. {_again(row)}")
+            task = suite.task_of(file)
+            finding.windows[task.term] = suite.open(task).windows
+        except Unavailable as error:
+            why = error.reason if suite.root is None else f"not in {suite.root}"  # the same of all, to be said once
+            finding.state, finding.error, finding.fetch = "missing", why, error.fetch
+        except DataError as error:
+            finding.state, finding.error = "broken", str(error)
+        yield finding
+
+
+def _again(row: MonashRow) -> str:
+    return f"Fetch it again: harness data pull monash {row.name} --force"

@@ -1,0 +1,279 @@
+"""The suite `monash`: horizons, short series, gaps, rounding, folders, broken files; and its scores at run time beside a plain loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Lab
+
+import harness
+from harness.batches import cut_batch
+from harness.errors import DataError, NothingMatched, Unavailable, UsageError
+from harness.types import ModelInfo, Task
+from harness_tasks.monash import Monash, monash
+from harness_tasks.monash_table import MONASH
+from harness_tasks.tsf import write_tsf
+
+M = 12
+
+
+def made(folder: Path, name: str, rows: Sequence[Any], **options: Any) -> Path:
+    """A monthly file, unless said otherwise."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_tsf(path, rows, **{"frequency": "monthly", **options})
+    return path
+
+
+def wave(count: int, seed: int = 0) -> np.ndarray:
+    """float32 [count]: a season of 12, a trend and noise."""
+    t = np.arange(count)
+    return np.asarray(50 + 10 * np.sin(2 * np.pi * t / M) + 0.1 * t + np.random.default_rng(seed).normal(size=count).round(2), np.float32)
+
+
+def task_of(suite: Monash, name: str) -> Task:
+    return next(task for task in suite.tasks() if task.name == name)
+
+
+def test_without_a_folder_the_tables_tasks_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MONASH", raising=False)
+    suite = monash(None)
+    tasks = suite.tasks()
+    assert len(tasks) == 52 == len({task.name for task in tasks})
+    assert {task.protocol for task in tasks} == {"monash/1"} and {task.dialect for task in tasks} == {"monash"}
+    hourly = task_of(suite, "m4_hourly")
+    assert (hourly.horizon, hourly.season_length, hourly.freq, hourly.family, hourly.rounded) == (48, 24, "H", "m4", False)
+    with pytest.raises(Unavailable, match="set MONASH or --data") as caught:
+        suite.open(hourly)
+    assert caught.value.fetch == "harness data pull monash m4_hourly"
+
+
+def test_the_last_values_are_labels(tmp_path: Path) -> None:
+    rows = [wave(40), wave(60, 1)]
+    made(tmp_path, "shop.tsf", rows, horizon=6)
+    suite = Monash(tmp_path)
+    data = suite.open(task_of(suite, "shop"))
+    assert (data.windows, data.cut.tolist()) == (1, [34, 54])
+    for row, values in enumerate(rows):
+        assert np.array_equal(data.series.target.gather(data.channel, data.cut, 6)[row], values[-6:])
+
+
+@pytest.mark.parametrize(
+    ("frequency", "said", "option", "wanted"),
+    [
+        ("monthly", 7, 0, 7),
+        ("monthly", 7, 3, 3),
+        ("monthly", None, 0, 12),
+        ("daily", None, 0, 30),
+        ("hourly", None, 5, 5),
+        ("5_minutes", None, 0, 288),
+    ],
+)
+def test_horizon_from_option_file_or_frequency(frequency: str, said: int | None, option: int, wanted: int, tmp_path: Path) -> None:
+    made(tmp_path, "own.tsf", [np.arange(2000.0)], frequency=frequency, horizon=said)
+    assert task_of(monash(tmp_path, horizon=option), "own").horizon == wanted
+
+
+@pytest.mark.parametrize("horizon", [-1, True, 1.5])
+def test_a_horizon_that_is_none(horizon: Any) -> None:
+    with pytest.raises(UsageError, match="monash: got horizon"):
+        monash(None, horizon=horizon)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "season"),
+    [("weekly", 52), ("daily", 7), ("10_minutes", 144), ("5_minutes", 288), ("yearly", 1), (None, 1), ("7_hours", 1)],
+)
+def test_the_season_is_the_dialects(frequency: str | None, season: int, tmp_path: Path) -> None:
+    from harness_results.dialects.monash import season as dialect_season
+
+    made(tmp_path, "own.tsf", [np.arange(700.0)], frequency=frequency)
+    task = task_of(Monash(tmp_path), "own")
+    assert task.season_length == season == dialect_season(task.freq)
+
+
+def test_the_option_leaves_the_archives_horizons_alone(tmp_path: Path) -> None:
+    assert task_of(monash(tmp_path, horizon=5), "hospital").horizon == 12
+
+
+def test_a_short_series_is_asked_for_one_step(tmp_path: Path) -> None:
+    made(tmp_path, "own.tsf", [wave(40), [1, 2, 3, 4], [5, 6]], horizon=6)
+    suite = Monash(tmp_path)
+    data = suite.open(task_of(suite, "own"))
+    assert data.cut.tolist() == [34, 3, 1]
+    labels = data.series.target.gather(data.channel, data.cut, 6)
+    assert labels[1, 0] == 4 and np.isnan(labels[1, 1:]).all()
+    assert labels[2, 0] == 6 and np.isnan(labels[2, 1:]).all()
+    made(tmp_path, "own.tsf", [wave(40), [1]], horizon=6)
+    with pytest.raises(DataError, match=r"own.tsf: 1 of 2 series have one value, the first of them series 1"):
+        Monash(tmp_path).open(task_of(suite, "own"))
+
+
+def test_files_in_folders_and_names_that_clash(tmp_path: Path) -> None:
+    made(tmp_path, "saugeenday_dataset/saugeenday_dataset.tsf", [wave(90)], frequency="daily")
+    made(tmp_path, "a/own_dataset.tsf", [wave(90)])
+    made(tmp_path, "b/own.tsf", [wave(90)])
+    made(tmp_path, "hospital.tsf", [wave(90)])
+    made(tmp_path, "wind_4_seconds_dataset.tsf", [wave(200)], frequency="4_seconds")
+    suite = monash(tmp_path, horizon=9)
+    others = {task.name: task for task in suite.tasks()[52:]}
+    assert sorted(others) == ["hospital.tsf", "own", "own_dataset", "wind_4_seconds"]
+    assert others["wind_4_seconds"].domain == "Energy", "a file of the archive that it has no horizon for"
+    for name in (*others, "saugeenday"):
+        assert suite.open(task_of(suite, name)).windows == 1
+    made(tmp_path, "c/own.tsf", [wave(90)])
+    with pytest.raises(DataError, match=r"got two files own.tsf, in .*b and in .*c; wanted one"):
+        monash(tmp_path).tasks()
+
+
+def test_a_broken_file_costs_its_task_alone(tmp_path: Path) -> None:
+    (tmp_path / "bad.tsf").write_text("@relation x\n@frequency dayly\n@data\n")
+    (tmp_path / "cut.tsf").write_text("@attribute n string\n@frequency daily\n@data\na:1,2,3,x\n")
+    made(tmp_path, "good.tsf", [wave(90)])
+    suite = Monash(tmp_path)
+    with pytest.raises(DataError, match="line 2: got frequency 'dayly'"):
+        suite.open(task_of(suite, "bad"))
+    with pytest.raises(DataError, match=r"cut.tsf, line 4"):
+        suite.open(task_of(suite, "cut"))
+    assert suite.open(task_of(suite, "good")).windows == 1
+
+
+def test_a_file_of_the_archive_must_be_as_the_archive_says(tmp_path: Path) -> None:
+    suite = Monash(tmp_path)
+    hospital, births = task_of(suite, "hospital"), task_of(suite, "us_births")
+    made(tmp_path, "hospital_dataset.tsf", [wave(90)], frequency="weekly")
+    with pytest.raises(
+        DataError, match=r"got @frequency weekly; the archive's is M\. Fetch it again: harness data pull monash hospital --force"
+    ):
+        suite.open(hospital)
+    made(tmp_path, "us_births_dataset.tsf", [wave(90)], frequency="daily", horizon=7)
+    with pytest.raises(DataError, match=r"got @horizon 7; the archive's is 30"):
+        suite.open(births)
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
+    suite = Monash(tmp_path)
+    made(tmp_path, "own.tsf", [wave(90)])
+    task = task_of(suite, "own")
+    first = suite.open(task).series.fingerprint
+    made(tmp_path, "own.tsf", [wave(91)])
+    assert suite.open(task).series.fingerprint != first
+
+
+def test_the_river_of_the_archive(real_data: Path) -> None:
+    suite = monash(real_data / "monash")
+    task = task_of(suite, "saugeenday")
+    if "saugeenday_dataset.tsf" not in suite.files():
+        pytest.skip(f"no saugeenday_dataset.tsf in {real_data / 'monash'}")
+    data = suite.open(task)
+    assert (data.windows, int(data.cut[0]), task.horizon, task.season_length) == (1, 23741 - 30, 30, 7)
+    assert str(data.series.starts[0]) == "1915-01-01T00:00:00"
+    # Source: Godahewa et al. 2021, table of mean MASE: simple exponential smoothing 1.426, of a series whose best alpha is 1.
+    assert harness.evaluate("naive", task, data=real_data / "monash").scores["monash:mean MASE"] == pytest.approx(1.426, abs=5e-4)
+
+
+# ---- at run time -------------------------------------------------------------------------------------------------------------------------
+
+
+def plain(rows: Sequence[Any], horizon: int, m: int, rounded: bool) -> dict[str, float]:
+    """The archive's errors of seasonal naive, value by value."""
+    each: dict[str, list[float]] = {"MASE": [], "MAE": [], "RMSE": [], "sMAPE": []}
+    for row in rows:
+        values = [float(v) for v in np.asarray(row, np.float32)]
+        cut = len(values) - horizon if len(values) > horizon else len(values) - 1
+        train = values[:cut]
+        errors, shares = [], []
+        for step, label in enumerate(values[cut:]):
+            place = cut + step - m * math.ceil((step + 1) / m)
+            past = [v for v in train if not math.isnan(v)]
+            ahead = train[place] if place >= 0 and not math.isnan(train[place]) else past[-1]
+            ahead = float(round(ahead)) if rounded else ahead  # half to even, as R
+            if math.isnan(label):
+                continue
+            errors.append(abs(label - ahead))
+            if abs(label) + abs(ahead) > 0:
+                shares.append(2 * abs(label - ahead) / (abs(label) + abs(ahead)))
+        known = [v for v in train if not math.isnan(v)]
+        mae = sum(errors) / len(errors)
+        lag = m if len(known) > m else 1
+        gaps = [abs(known[i] - known[i - lag]) for i in range(lag, len(known))]
+        scale = sum(gaps) / len(gaps)
+        each["MAE"].append(mae)
+        each["RMSE"].append(math.sqrt(sum(e * e for e in errors) / len(errors)))
+        each["sMAPE"].append(sum(shares) / len(shares))
+        if scale > 0:
+            each["MASE"].append(mae / scale)
+    return {f"mean {name}": float(np.mean(found)) for name, found in each.items()} | {
+        f"median {name}": float(np.median(found)) for name, found in each.items()
+    }
+
+
+def gapped() -> list[np.ndarray]:
+    rows = [wave(70), wave(50, 1), wave(8, 2), np.full(40, 3.0, np.float32)]
+    rows[0][-3] = np.nan  # a label
+    rows[1][5] = np.nan  # in the training part, and not what seasonal naive repeats
+    rows[3][-1] = 4  # a scale of 0 and an error: an infinite MASE, which is left out
+    return rows
+
+
+def test_scores_of_a_run_are_those_of_a_plain_loop_and_what_fails_is_said(lab: Lab) -> None:
+    rows = gapped()
+    made(lab.folder / "data", "own.tsf", rows, horizon=6)
+    (lab.folder / "data" / "bad.tsf").write_text("@frequency x\n@data\n")
+    done = lab.run("run", "-m", "seasonal_naive", "-s", "monash", "-t", "own,bad,hospital", "--data", "data", "--json").expect(3)
+    cells = done.cells()
+    scores = cells["seasonal_naive", "own"]["scores"]
+    wanted = plain(rows, 6, M, rounded=False)
+    assert {name: scores[f"monash:{name}"] for name in wanted} == pytest.approx(wanted, rel=1e-6)
+    assert (scores["monash:series"], scores["monash:MASE series"]) == (4, 3)
+    assert "line 1: got frequency 'x'" in cells["seasonal_naive", "bad"]["reason"]
+    assert "harness data pull monash hospital" in done.out
+    rows_stored = lab.query("SELECT task, status, protocol, dialect FROM cells WHERE status = 'ok'")
+    assert rows_stored == [("own", "ok", "monash/1", "monash")]
+
+
+def test_whole_numbers_are_scored_where_the_archive_rounds(tmp_path: Path) -> None:
+    rows = [np.asarray(np.round(r, 1) + 0.5, np.float32) for r in gapped()[:2]]
+    made(tmp_path, "hospital_dataset.tsf", rows)
+    suite = Monash(tmp_path)
+    task = task_of(suite, "hospital")
+    assert task.rounded
+    for rounded in (True, False):
+        scores = harness.evaluate("seasonal_naive", replace(task, rounded=rounded), data=tmp_path).scores
+        wanted = plain(rows, 12, M, rounded)
+        assert {name: scores[f"monash:{name}"] for name in wanted} == pytest.approx(wanted, rel=1e-6)
+
+
+def test_no_label_is_in_a_context(tmp_path: Path) -> None:
+    rows = [wave(40), np.arange(5.0)]
+    made(tmp_path, "own.tsf", rows, horizon=6)
+    suite = Monash(tmp_path)
+    data = suite.open(task_of(suite, "own"))
+    contexts = [np.array(row) for row in cut_batch(data, 0, 2, ModelInfo("any"), 0)]
+    assert [len(row) for row in contexts] == [34, 4]
+    assert np.array_equal(contexts[0], rows[0][:34]) and contexts[1].tolist() == [0, 1, 2, 3]
+
+
+def test_the_option_stands_in_the_suites_name(tmp_path: Path) -> None:
+    made(tmp_path, "own.tsf", [wave(60)])
+    scores = harness.evaluate("seasonal_naive", "own", suite="monash[horizon=4]", data=tmp_path).scores
+    wanted = plain([wave(60)], 4, M, rounded=False)
+    assert {name: scores[f"monash:{name}"] for name in wanted} == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_task_that_the_suite_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(NothingMatched):
+        harness.evaluate("naive", "hospitl", suite="monash", data=tmp_path)
+
+
+def test_every_row_has_its_file_where_it_is_looked_for(tmp_path: Path) -> None:
+    suite = Monash(tmp_path)
+    for row in MONASH:
+        (tmp_path / row.file).touch()
+    assert {suite.task_of(row.file).name for row in MONASH} == {row.name for row in MONASH}
