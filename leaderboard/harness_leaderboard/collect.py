@@ -38,6 +38,10 @@ SELECT c.result_id, c.source, coalesce(c.model, '') AS model, coalesce(c.model_n
        c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason
 {_CURRENT}
 """
+_STORED_TASKS = f"""
+SELECT task AS name, {", ".join(f"any_value({name}) AS {name}" for name in TASK_COLUMNS)} FROM main.cells
+WHERE suite = $1 AND superseded_by IS NULL GROUP BY task ORDER BY task
+"""
 _SCORES = f"""
 SELECT s.result_id, s.metric, s.value FROM main.scores s WHERE s.value IS NOT NULL AND s.result_id IN (SELECT c.result_id {_CURRENT})
 """
@@ -92,7 +96,7 @@ def collect(
     Args:
         store: where from.
         suite: name of the suite.
-        tasks: its tasks as records with "name"; None = as declared, else as the store has them.
+        tasks: its tasks as records with "name"; None = as declared, and others that the store has.
         baseline: the model that scores are divided by; "" = the suite's.
         limit: show the results of `harness run --limit` of this size; "" = those of whole tasks, if there are any.
         stale: ids of own cells that no longer hold; see `harness.stale`.
@@ -105,9 +109,9 @@ def collect(
     declared, standard = _declared(suite)
     baseline = baseline or standard
     known = [dict(task) for task in (declared if tasks is None else tasks)]
-    if not known:
-        columns = ", ".join(f"any_value({name}) AS {name}" for name in TASK_COLUMNS)
-        known = store.query(f"SELECT task AS name, {columns} FROM cells WHERE suite = $1 GROUP BY task ORDER BY task", [suite]).to_pylist()
+    if tasks is None:  # a suite that lists what lies in a folder declares no task of another folder
+        names = {task["name"] for task in known}
+        known += [task for task in store.query(_STORED_TASKS, [suite]).to_pylist() if task["name"] not in names]
     index = {task["name"]: i for i, task in enumerate(known)}
     keep = _where(known, where)
     dialect = _leading(known, keep)
@@ -159,10 +163,10 @@ def _about_others(others: Mapping[str, int], suite: str, where: str) -> list[str
     """What to type to see the tasks with results that are scored in another dialect, {dialect: how many}."""
     if not others:
         return []
-    counts = ", ".join(f"{count} as '{dialect}'" for dialect, count in others.items())
+    counts = ", ".join(f"{count} task{'s' * (count > 1)} as '{dialect}'" for dialect, count in others.items())
     condition = f"({where}) and " if where else ""
     return [
-        f"Not here, as they are scored otherwise: tasks scored {counts}. To see them: "
+        f"Scored otherwise, and so not here: {counts}. To see them: "
         f"harness leaderboard -s {suite} --where \"{condition}dialect = '{next(iter(others))}'\""
     ]
 

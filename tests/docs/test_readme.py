@@ -46,7 +46,7 @@ def run_block(name: str, folder: Path, environment: dict[str, str]) -> str:
 
 
 def test_every_marked_block_is_known() -> None:
-    assert set(BLOCKS) == {"gift-eval", "plugin", "python"}
+    assert set(BLOCKS) == {"gift-eval", "plugin", "python", "suites"}
 
 
 def test_every_link_leads_to_a_file() -> None:
@@ -76,6 +76,16 @@ def test_python_block_prints_scores(tmp_path: Path, environment: dict[str, str])
     assert out.startswith("MASE 1.865\n")
     assert "MASE[0.5]" in out
     assert re.search(r"seasonal_naive +1\.0", out), out
+
+
+def test_the_other_suites_run_and_say_what_the_readme_says(tmp_path: Path, environment: dict[str, str]) -> None:
+    outside = {key: value for key, value in environment.items() if key not in ("CGM", "SPY", "MONASH")}
+    out = " ".join(run_block("suites", tmp_path, outside).split())
+    assert "linear (full) own" in out and "shop: 2 models, 2 tasks" in out
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = " ".join(page.partition("```text\nVerdicts\n")[2].partition("```")[0].split())
+    assert said.count("•") == 2
+    assert said in out
 
 
 @pytest.mark.slow
