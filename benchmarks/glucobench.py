@@ -147,9 +147,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("folder", nargs="?", default=os.environ.get("CGM", ""), help="has iglu5.csv; else the environment variable CGM")
     parser.add_argument("--no-arima", action="store_true", help="leave ARIMA out, which takes minutes")
     options = parser.parse_args(arguments)
-    file = Path(options.folder or ".").expanduser() / "iglu5.csv"
+    if not options.folder:  # as `make bench` calls it where there is no data
+        print("skipped: name the folder that holds iglu5.csv: python benchmarks/glucobench.py FOLDER, or set CGM=FOLDER")
+        return
+    file = Path(options.folder).expanduser() / "iglu5.csv"
     if not file.is_file():
-        sys.exit(f"there is no {file}; name the folder that holds iglu5.csv: python benchmarks/glucobench.py FOLDER, or set CGM=FOLDER")
+        sys.exit(f"there is no {file}; wanted the folder that holds iglu5.csv, as FOLDER or in CGM")
     found = segments(read_glucose(file))
     people = list(dict.fromkeys(who for who, _ in found))
     print(f"{len(found)} segments of {len(people)} people, {sum(len(row) for _, row in found)} points", file=sys.stderr)
