@@ -88,6 +88,9 @@ def make_cell(
         "metrics": {name: source_digest(plugins, m.plugin) for name, m in plugins.metrics.items() if m.info.statistics is not None},
         "wrappers": {name: found for name, found in wrappers.items() if name != model.plugin},
     }
+    scored = plugins.dialects.get(task.dialect)
+    if scored is not None and task.dialect != Task.dialect:  # scored in its own dialect as it is forecast
+        identity["dialect"] = scored.info.version
     if info.batch_dependent:
         identity["batch_size"] = batch_size
     if uses is not None:

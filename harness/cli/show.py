@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
-TASK_FACTS = ("suite", "domain", "freq", "horizon", "season_length", "variates", "windows", "n_windows", "available", "reason", "fetch")
+TASK_FACTS = (
+    *("suite", "domain", "freq", "horizon", "season_length", "variates", "context", "fill_gaps", "event", "dialect"),
+    *("windows", "n_windows", "available", "reason", "fetch"),
+)
 
 MEASURED = ("batch_size", "crossings", "load_s", "fit_s", "predict_s", "score_s", "peak_rss_mb")
 """Facts of a cell that are 0 where nothing was measured."""
 
 SCORES = {"MASE": "MASE[0.5]", "CRPS": "mean_weighted_sum_quantile_loss"}
+"""Scores of a cell whose task is scored as GIFT-Eval does; of another dialect its first two are shown."""
 
 
 @click.command()
@@ -58,11 +62,19 @@ def show(name: str, db: Path, as_json: bool) -> None:
     of_task = [thing for thing in found if thing["kind"] == "cell" and not thing["cell_id"].startswith(name)]
     for thing in found:
         if thing["kind"] == "task":
-            _print({key: thing[key] for key in ("kind", "name", *TASK_FACTS)})
+            _print({key: thing[key] for key in ("kind", "name", *TASK_FACTS) if thing[key] or key not in ("context", "fill_gaps")})
         elif thing not in of_task:
             _print(thing)
     if of_task:
-        _print_cells(of_task)
+        _print_cells(of_task, _leading(plugins, of_task[0]["dialect"]))
+
+
+def _leading(plugins: Any, dialect: str | None) -> dict[str, str]:
+    """{title: stored metric} of the scores that tasks of a dialect are compared by."""
+    found = plugins.dialects.get(dialect or "")
+    if found is None or dialect == "gift-eval":
+        return SCORES
+    return {metric: f"{dialect}:{metric}" for metric in found.info.metrics[:2]}
 
 
 def _is_suite(plugins: Any, text: str) -> bool:
@@ -141,15 +153,15 @@ def _trained(results: Results, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _print_cells(cells: list[dict[str, Any]]) -> None:
-    """A line for each current result of a task, then why those that failed did."""
+def _print_cells(cells: list[dict[str, Any]], scores: dict[str, str]) -> None:
+    """A line with these scores, {title: stored metric}, for each current result of a task, then why those that failed did."""
     from harness.cli.output import print_table, printable
 
     current = [cell for cell in cells if not cell["superseded_by"]]
     rows = [
         {
             **{name: cell[name] for name in ("suite", "model", "mode", "seed", "scope", "status")},
-            **{short: cell["scores"].get(metric) for short, metric in SCORES.items()},
+            **{short: cell["scores"].get(metric) for short, metric in scores.items()},
             "when": cell["finished_at"],
             "cell": cell["cell_id"],
         }
@@ -157,7 +169,7 @@ def _print_cells(cells: list[dict[str, Any]]) -> None:
     ]
     replaced = len(cells) - len(current)
     notes = [f"{replaced} replaced results are not shown; they are in: harness ls cells"] if replaced else []
-    columns = ["model", "status", "MASE", "CRPS", "when", "suite", "mode", "seed", "scope", "cell"]
+    columns = ["model", "status", *scores, "when", "suite", "mode", "seed", "scope", "cell"]
     print_table(rows, columns, drop=("scope", "seed", "mode", "suite", "when"), notes=[*notes, "all of one: harness show CELL"])
     for cell in current:
         if cell["status"] != "ok":

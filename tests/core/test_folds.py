@@ -13,8 +13,11 @@ from harness import ModelInfo
 from harness.batches import cut_batch, fill_gaps, ranges, training_batch
 from harness.errors import DataError
 from harness.forecast import Ragged
+from harness.identity import make_cell
+from harness.plugins import load
 from harness.series import TaskData, Training
 from harness.specimens import data_of, make_data
+from harness.types import Task
 from harness.wire import Region, read_batch, write_batch
 
 INFO = ModelInfo("x")
@@ -217,3 +220,18 @@ def test_each_fold_is_trained_by_itself(lab: Lab, isolation: str) -> None:
     again = lab.run("score", "--dialect", "counts", "--json")
     assert again.code == 0, again.err
     assert "counts" in again.out
+
+
+def test_the_version_of_a_tasks_dialect_belongs_to_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their scores are stored: other definitions make other results. Tasks that are scored by the metrics alone are what they were."""
+    plugins = load()
+    known = plugins.dialects["spy"]
+    newer = replace(known, info=replace(known.info, version="2"))
+    ids: dict[str, list[str]] = {}
+    for entry in (known, newer):
+        monkeypatch.setitem(plugins.dialects, "spy", entry)
+        for name in ("spy", "gift-eval"):
+            task = Task("s", "t", "d", "d", "", "D", "", 1, 1, 1, dialect=name)
+            ids.setdefault(name, []).append(make_cell(plugins, task, "data", plugins.model("naive"), {}).id)
+    assert ids["spy"][0] != ids["spy"][1]
+    assert ids["gift-eval"][0] == ids["gift-eval"][1]
