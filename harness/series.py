@@ -220,7 +220,8 @@ class TaskData:
             wrong = (part.begin < 0) | (part.begin >= part.end) | (part.end > self.series.target.length[part.channel])
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])
-                raise DataError(f"{name}: fold {number} learns from [{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}")
+                at = f"[{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}"
+                raise DataError(f"{name}: fold {number} learns from {at}; wanted a part of the channel")
             late = np.flatnonzero(part.end > first[part.channel // self.series.variates])
             if len(late):
                 row = int(late[0])
