@@ -64,13 +64,17 @@ def stored_name(plugins: Plugins, text: str) -> str:
 
 
 def remembered(plugins: Plugins) -> list[Registered[SuiteInfo]]:
-    """The suites of files that were given before, are still there and can be read, by name."""
-    found = []
-    for name, path in sorted(load_cached(REMEMBERED).items()):
+    """The suites of files that were given before, are still there and can be read, by name.
+
+    A file that has renamed its suite is remembered by both names, and has one suite.
+    """
+    found: dict[str, Registered[SuiteInfo]] = {}
+    for name, path in load_cached(REMEMBERED).items():
         if name not in plugins.suites and isinstance(path, str) and Path(path).is_file():
             with contextlib.suppress(HarnessError):
-                found.append(_of_file(plugins, Path(path)))
-    return [each for each in found if each.info.name in load_cached(REMEMBERED)]
+                suite = _of_file(plugins, Path(path))
+                found[suite.info.name] = suite
+    return [suite for _, suite in sorted(found.items())]
 
 
 def _named(plugins: Plugins, name: str) -> Registered[SuiteInfo]:

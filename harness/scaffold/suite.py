@@ -152,10 +152,8 @@ def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[
     """The suite file of a table."""
     base = freq.lstrip("0123456789")
     rest = [c for c in look.names if c and c not in (look.id, look.time, *look.targets)]
-    csv = [f"separator: {_quoted(look.separator)}"] * (look.separator not in ",\t" or ".tsv" in source)
-    csv = [part for part in csv if look.separator != "\t"] + [f"separator: {_quoted(chr(92) + 't')}"] * (
-        look.separator == "\t" and ".tsv" not in source
-    )
+    usual = "\t" if ".tsv" in source else ","  # what is taken where the file says nothing
+    csv = [f"separator: {_quoted(look.separator)}"] * (look.separator != usual)
     csv += ['decimal: ","'] * (look.decimal == ",") + [f"encoding: {look.encoding}"] * (look.encoding != "utf-8")
     lines = [
         f"# Proposed from the first rows of {source}: read it, and mend what is not so. All keys: docs/suites.md",

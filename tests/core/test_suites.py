@@ -120,6 +120,7 @@ def test_a_file_that_is_gone_or_says_something_else(plugins: Plugins, tmp_path: 
     path.write_text(FILE.format(name="store"))
     with pytest.raises(UsageError, match="which calls its suite 'store' now; -s store"):
         find_suite(plugins, "shop")
+    assert [each.info.name for each in remembered(plugins)] == ["store"]  # once, though it is remembered by two names
     moved = path.rename(tmp_path / "moved.yaml")
     with pytest.raises(
         UsageError, match=r"suite 'shop' was described by .*one/shop.yaml, which is not there any more; give the file's new place"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from harness.execute import forecast_cell
 from harness.forecast import F32, F64
 from harness.plugins import Plugins
 from harness.series import TaskData
+from harness.specimens import data_of
 from harness.types import Event, ModelInfo, Task
 from harness.workers import InProcessWorker
 from harness_results.dialects.spy import span
@@ -264,3 +266,37 @@ def test_old_forecasts_without_a_probability_are_refused(suite: Spy) -> None:
     nothing = np.zeros((len(data), 1, 1), np.float32)
     with pytest.raises(Exception, match="kept without the probability of the event; make them anew"):
         tally.add(Block(rows, nothing[:, 0], nothing, nothing[:, 0], np.array([0.5])))
+
+
+def asked(rows: list[F64], event: Event, spacing: int = 1, count: int = 12) -> TaskData:
+    """A question on series that no suite of prices made: `count` windows of each, so many steps apart, no folds."""
+    whole = data_of(rows, event.step)
+    channel = np.repeat(np.arange(len(rows), dtype=np.int32), count)
+    slot = np.tile(np.arange(count, dtype=np.int32), len(rows))
+    cut = whole.series.target.length[channel] - event.step - spacing * (count - 1 - slot.astype(np.int64))
+    return TaskData(replace(whole.task, kind="event", event=event), whole.series, channel, cut, slot, np.arange(len(cut)))
+
+
+@pytest.mark.parametrize("event", [Event("cold", 2, 0.0), Event("rise", 2, 0.0, "difference"), Event("rise", 2, 0.0, "ratio")])
+def test_what_is_no_price_is_scored_and_not_traded(event: Event) -> None:
+    rows = [np.random.default_rng(0).normal(0, 5, 60)]  # below −1, and of both signs
+    scores = scored(asked(rows, event), np.linspace(0.1, 0.9, 12))
+    assert math.isnan(scores["net return"]) and math.isnan(scores["hold Sharpe"])
+    assert 0 < scores["Brier"] < 1 and scores["windows"] == 12
+
+
+def test_several_series_are_not_traded_as_one() -> None:
+    rows = [100 * np.exp(np.random.default_rng(k).normal(0, 0.01, 60).cumsum()) for k in range(2)]
+    event = Event("rise", 1, 0.0, "ratio")
+    assert math.isfinite(scored(asked(rows[:1], event), np.linspace(0.1, 0.9, 12))["net return"])
+    assert math.isnan(scored(asked(rows, event), np.linspace(0.1, 0.9, 24))["net return"])
+
+
+@pytest.mark.parametrize(("spacing", "every"), [(1, 5), (2, 3), (5, 1), (7, 1)])
+def test_periods_follow_each_other_whatever_the_distance_of_windows(spacing: int, every: int) -> None:
+    prices = 100 * np.exp(np.random.default_rng(0).normal(0, 0.01, 120).cumsum())
+    data = asked([prices], Event("rise", 5, 0.0, "ratio"), spacing)
+    scores = scored(data, np.full(12, 0.9) + np.linspace(0, 0.05, 12))
+    held = [float(np.float32(prices[c + 4]) / np.float32(prices[c - 1])) for c in data.cut[::every].tolist()]
+    assert scores["net return"] == pytest.approx(math.prod(held) - 1, abs=1e-3)  # but for the costs
+    assert scores["turnover"] == pytest.approx(2 * 252 / (every * spacing) / len(held))

@@ -14,7 +14,8 @@ Labels that are missing count nowhere; `masked` is their share. The definitions 
   "at least as probable as not". Over all patients' points together, since few patients have enough events.
 * detected, lead time, false alarms of hypo, severe, hyper: of tasks whose windows slide. An episode is at least 15 minutes; an alarm is a
   forecast with a step that is at least as probable as not. Share of episodes with an alarm in the H steps before them or as they begin, the
-  median of the minutes between, false alarms per day (`harness_results.glucose.alarms.watch`). NaN on other tasks.
+  median of the minutes between, false alarms per day (`harness_results.glucose.alarms.watch`), a window standing for the time to the next
+  one. NaN on other tasks.
 * WQL (GIFT-Eval's), pinball (mg/dL, the WQL of the nocturnal literature), coverage and width of the central 50 and 80 %, MACE: all steps.
 * night: of tasks whose windows are nights. An episode is at least 15 minutes below 70 (`night hyper`: above 180); the night's score is its
   highest P(< 70 mg/dL), its alarm is raised at midnight if a step is at least as probable as not. Lead time: the median of the minutes from
@@ -26,28 +27,21 @@ Never compare numbers of nights with those of sliding windows, nor medians over 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from harness import frequency
 from harness.dialects import Block, Dialect, Forecasts
 from harness.errors import Unsupported
-from harness.forecast import F64, I64
+from harness.forecast import F64
 from harness_results.dialects.infos import CGM
-from harness_results.glucose import alarms, decisions, distributions, error_grids, events, patients, picture, points, ranges
+from harness_results.dialects.spacing import spacing
+from harness_results.glucose import alarms, decisions, distributions, error_grids, events, patients, picture, points, ranges, regions
 from harness_results.glucose.arrays import Sums, add, pooled
 
 __all__ = ["DIALECT"]
 
-Zones = Callable[[F64, F64], NDArray[np.uint8]]
-
-GRIDS: dict[str, Zones] = {f"Clarke[{name}]": partial(error_grids.clarke, convention=name) for name in ("ega", "error-grids", "codina")}
-GRIDS |= {f"Parkes[{kind}]": partial(error_grids.parkes, kind=kind) for kind in (1, 2)}
-LIMITS = {"hypo": (70.0, False), "severe": (54.0, False), "hyper": (180.0, True)}  # (threshold, whether above it)
+LIMITS = {"hypo": (events.HYPO[0], False), "severe": (events.HYPO[1], False), "hyper": (events.HYPER[0], True)}
+"""{event: (threshold, whether above it)}."""
 DECIMALS = 4
 """Of probabilities that are counted: keeps a million points small."""
 EVEN = 0.5
@@ -62,17 +56,15 @@ class _Tally:
     def __init__(self, forecasts: Forecasts) -> None:
         self._of = forecasts
         data = forecasts.data
-        item = np.asarray(forecasts.channel, np.int64) // forecasts.variates
-        names = item if data is None or data.series.groups is None else _codes(data.series.groups)[item]
-        there, self._patient = np.unique(names, return_inverse=True)
-        self._patients = len(there)
+        self._patient = picture.patients(forecasts)
+        self._patients = int(self._patient.max(initial=-1)) + 1
         multiple, base = frequency.split(forecasts.freq)
         self._step = multiple * MINUTES.get(base, 1440.0 * 7)
         term = "" if data is None else data.task.term
         self._nights, self._slides = term.startswith("night"), not term.startswith(("night", "meal"))
         self._sums: dict[str, Sums] = {}
         self._counts: dict[str, decisions.ScoreCounts] = {}
-        self._zones = {name: np.zeros((self._patients, 5)) for name in GRIDS}
+        self._zones = {name: np.zeros((self._patients, 5)) for name in regions.GRIDS}
         self._labels = 0
         self._night: list[tuple[F64, F64, F64, F64]] = []  # [n, H] each: labels, P(< 70), P(> 180), P(< 70.2)
         self._alarms = {name: np.zeros(len(forecasts), np.bool_) for name in LIMITS}  # [N] whether a step is more probable than not
@@ -90,8 +82,8 @@ class _Tally:
         self._add("levels", distributions.quantile_sums(label, block.quantiles, block.levels, who, count))
         self._add("seen", ranges.range_sums(last, None, who, count))
         self._add("said", ranges.range_sums(then, last, who, count))
-        for name, zone in GRIDS.items():
-            self._zones[name] += error_grids.zone_counts(zone(last, then), who, count)
+        for name, grid in regions.GRIDS.items():
+            self._zones[name] += error_grids.zone_counts(grid.zone(last, then), who, count)
         for name in LIMITS:
             self._event(name, block, last)
         if self._nights:
@@ -122,7 +114,7 @@ class _Tally:
         each = each[np.isfinite(each)]
         found["RMSE sd"] = float(each.std(ddof=1)) if len(each) > 1 else np.nan
         found["RMSE low"], found["RMSE high"] = patients.bootstrap(each)
-        for name in GRIDS:
+        for name in regions.GRIDS:
             shares = error_grids.zone_shares(self._zones[name])
             found |= {f"{name} {letter}": _mean(shares[:, k]) for k, letter in enumerate(error_grids.ZONES)}
         found |= self._ranges() | self._events() | self._levels() | self._of_nights()
@@ -162,7 +154,7 @@ class _Tally:
         return {
             f"{name} detected": len(known) / len(lead) if len(lead) else np.nan,
             f"{name} lead time": float(np.median(known)) * self._step if len(known) else np.nan,
-            f"{name} false alarms": false / (len(of) * self._step / DAY),
+            f"{name} false alarms": false / (len(of) * spacing(of) * self._step / DAY),
         }
 
     def _levels(self) -> dict[str, float]:
@@ -174,7 +166,7 @@ class _Tally:
         if not self._night:
             return found
         label, low, high, nocturnal = (np.concatenate(parts) for parts in zip(*self._night, strict=True))
-        found |= self._episodes("night", label, low, 70.0, above=False) | self._episodes("night hyper", label, high, 180.0, above=True)
+        found |= self._episodes("night", label, low, *LIMITS["hypo"]) | self._episodes("night hyper", label, high, *LIMITS["hyper"])
         counts = decisions.score_counts(events.minimum_below(label), events.night_score(nocturnal), DECIMALS)
         return found | {f"night<3.9 {m}": value for m, value in decisions.discrimination(counts).items() if m in RATES}
 
@@ -197,12 +189,6 @@ def _chance(block: Block, name: str) -> F64:
     """The probability of an event at each step [n, H]."""
     limit, above = LIMITS[name]
     return (events.probability_above if above else events.probability_below)(block.quantiles, block.levels, limit)
-
-
-def _codes(groups: Any) -> I64:
-    """Which group an item is of, as a number [items]."""
-    column = groups.combine_chunks() if hasattr(groups, "combine_chunks") else groups
-    return np.asarray(column.dictionary_encode().indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _mean(values: F64) -> float:

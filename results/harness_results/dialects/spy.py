@@ -11,9 +11,10 @@ Windows are in order of time, and belong to folds. Definitions are in `harness_r
   before. `PT p`: Pesaran and Timmermann's test of these calls. `DM p`: Diebold and Mariano's of the log-losses against the base rate's.
 * spread: 95 % less 5 % quantile of the probabilities, each less its fold's mean, as what is learnt anew each year moves with the years;
   `collapsed` is 1 where it or their standard deviation is below 0.001: the model says one thing whatever it is shown.
-* trading, of events of the close alone: in the market where the event is more probable than not, else in cash; 2 bp a side; every h-th
-  window; a year's numbers; Sharpe ratio with Lo's interval. `hold` is the same for staying in the market. NaN for `touch`, which says
-  nothing of the close.
+* trading, of events of the close alone: in the market where the event is more probable than not, else in cash; 2 bp a side; windows that
+  do not overlap; a year's numbers; Sharpe ratio with Lo's interval. `hold` is the same for staying in the market. NaN for `touch`, which
+  says nothing of the close, for several series together, and where the values are not known to be prices: they are in the suite `spy`, and
+  elsewhere where an event is relative to the last value by a ratio and no value falls by more than all of it.
 
 What is more than chance is said of all models together, in a sentence for each task (`harness score --dialect spy`, and below the
 leaderboard): both the AUC and the log-loss of each model are tested, with Holm's correction over all of them. It says of which models the
@@ -34,6 +35,7 @@ from harness.forecast import F64
 from harness.statistics import lags_for
 from harness.types import Task
 from harness_results.dialects.infos import SPY
+from harness_results.dialects.spacing import spacing
 from harness_results.direction import calibration, decisions, discrimination, pictures, trading, verdict
 from harness_results.direction.resampling import Interval
 from harness_results.direction.sharpe import SESSIONS
@@ -41,6 +43,8 @@ from harness_results.direction.sharpe import SESSIONS
 __all__ = ["DIALECT"]
 
 EVEN = 0.5
+OF_PRICES = "spy/"
+"""How the protocols of the suite begin whose series without a ratio are returns, or logarithms of prices."""
 VOLATILITY_LIKE = ("touch", "up-threshold")
 """Questions that a measure of how much prices move answers."""
 
@@ -68,10 +72,10 @@ class _Tally:
     def _moves(self, label: F64, limit: F64) -> F64:
         """The simple return of the close over the event's steps, NaN where the series does not tell."""
         event = self._event
-        if event.name == "touch":
-            return np.full(len(label), np.nan)
         if event.relative == "ratio":
             return label * (1 + event.above) / limit - 1
+        if event.name == "touch" or not self._data.task.protocol.startswith(OF_PRICES):
+            return np.full(len(label), np.nan)
         return np.expm1(label - (limit - event.above)) if event.relative == "difference" else label
 
     def metrics(self) -> dict[str, float]:
@@ -79,7 +83,8 @@ class _Tally:
         p, y, move = self._chance[order], self._happened[order], self._move[order]
         fold = np.zeros(len(p), np.int32) if self._data.fold is None else self._data.fold[order]
         base = self._base_rates(fold)
-        h = span(self._data.task)
+        apart = spacing(self._of)
+        h = -(-span(self._data.task) // apart)  # windows that one question reaches over
         (told,) = verdict.evidence(["model"], p[None], y, base, horizon=h, fold=fold)
         pooled = discrimination.delong_interval(p, y)
         within, _ = discrimination.auroc_by_fold(p, y, fold)
@@ -118,7 +123,7 @@ class _Tally:
             "events": float(np.nansum(y)),
             "windows": float(np.isfinite(y).sum()),
         }
-        return found | self._traded(p, move, h)
+        return found | self._traded(p, move, h, SESSIONS / (h * apart))
 
     def _base_rates(self, fold: Any) -> F64:
         """Of each window, the share of events in what its fold learnt from, ½ where nothing was."""
@@ -132,13 +137,14 @@ class _Tally:
             rates.append(float(np.nanmean(every)) if np.isfinite(every).any() else EVEN)
         return np.array(rates)[fold] if rates else np.full(len(fold), EVEN)
 
-    def _traded(self, p: F64, move: F64, h: int) -> dict[str, float]:
+    def _traded(self, p: F64, move: F64, h: int, year: float) -> dict[str, float]:
+        """Every h-th window, of which a year has so many."""
         names = ("net return", "Sharpe", "Sharpe low", "Sharpe high", "drawdown", "turnover", "exposure")
         lost = dict.fromkeys((*names, "hold net return", "hold Sharpe", "hold drawdown"), np.nan)
-        if not np.isfinite(move).any():
+        known = move[~np.isnan(move)]
+        if not len(known) or not (np.isfinite(known) & (known >= -1)).all() or len(np.unique(self._of.channel)) > 1:
             return lost
         chance, realised = trading.every(p, h), trading.every(move, h)
-        year = SESSIONS / h
         mine = trading.account(trading.positions(chance), realised, per_year=year, resamples=0)
         held = trading.hold(realised, per_year=year, resamples=0)
         return {

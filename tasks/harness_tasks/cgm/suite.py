@@ -324,21 +324,21 @@ def cgm(
     data: Path | None,
     *,
     suite: str = "cgm",
-    context_hours: float = 24.0,
-    gap_minutes: int = 45,
-    split_hours: float = 2.0,
-    patient_share: float = 0.15,
-    time_share: float = 0.2,
-    stride: int = 1,
-    seed: int = 42,
-    tolerance_minutes: float = 0.0,
-    unit: str = "",
-    dates: str = "",
+    context_hours: float = Options.context_hours,
+    gap_minutes: int = Options.gap_minutes,
+    split_hours: float = Options.split_hours,
+    patient_share: float = Options.patient_share,
+    time_share: float = Options.time_share,
+    stride: int = Options.stride,
+    seed: int = Options.seed,
+    tolerance_minutes: float = Options.tolerance_minutes,
+    unit: str = Options.unit,
+    dates: str = Options.dates,
 ) -> Cgm:
     """The suite below `data`, or else the folder that the environment variable CGM names, or else of the sample; options as in `Options`.
 
     Raises:
-        UsageError: an option out of its range; CGM names no folder.
+        UsageError: an option out of its range; `data` or CGM names no folder.
         DataError: two files of one name.
     """
     named = os.environ.get("CGM")
@@ -347,5 +347,5 @@ def cgm(
     if root is not None:
         root = root.expanduser()
         if not root.is_dir():
-            raise UsageError(f"CGM={named}: there is no such folder")
+            raise UsageError(f"{'--data ' if data is not None else 'CGM='}{root}: there is no such folder")
     return Cgm(root, suite, options)

@@ -26,6 +26,7 @@ from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, suggest
 from harness_tasks.cgm import ohio
 from harness_tasks.cgm.columns import open_table
+from harness_tasks.cgm.datasets import meals_beside
 from harness_tasks.cgm.layouts import LAYOUTS, read_long, read_meals, sniff
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, valid
 from harness_tasks.cgm.readings import Events, Readings, Report
@@ -76,7 +77,7 @@ def read_glucose(
     if len(layouts) > 1:
         raise DataError(f"{folder}: holds files of the layouts {', '.join(layouts)}; wanted one. Name a file, or sort them into folders")
     scaled = [_to_mgdl(raw, unit) for raw in raws]
-    beside = folder.with_name(f"{folder.name.split('.')[0]}_meals.csv")
+    beside = meals_beside(folder)
     if meals is None and layouts == ["hall"] and beside.is_file():
         meals = beside
     if meals is not None:

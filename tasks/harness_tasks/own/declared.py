@@ -15,10 +15,13 @@ from harness.errors import DataError
 from harness.types import DECILES, Event, SuiteInfo, Task
 from harness_tasks.own.places import At, load
 
-__all__ = ["FORMATS", "Columns", "Csv", "Declared", "Entry", "Source", "read"]
+__all__ = ["FORMATS", "HUB", "SUFFIXES", "Columns", "Csv", "Declared", "Entry", "Source", "by_suffix", "read"]
 
 SUITE = ("name", "summary", "license", "url", "version", "baseline", "defaults", "tasks")
 FORMATS = ("csv", "parquet", "datasets", "gift-eval", "tsf")
+SUFFIXES = {"csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"), "parquet": (".parquet", ".pq"), "tsf": (".tsf",)}
+HUB = "hf:"
+"""How a source begins that is a dataset of the hub."""
 LAYOUTS = ("long", "wide", "nested")
 READY = ("gift-eval", "tsf")  # formats that say themselves what is what
 READING = (
@@ -209,7 +212,7 @@ def _source(at: At, name: str, keys: Mapping[str, At], merged: Mapping[str, list
     if "source" not in keys:
         raise at.fail(f"a task without 'source' ({name})", "a file, folder, pattern or hf:ORGANISATION/DATASET")
     path = keys["source"].text()
-    kind = keys["format"].choice(FORMATS) if "format" in keys else _by_suffix(path)
+    kind = keys["format"].choice(FORMATS) if "format" in keys else by_suffix(path)
     layout = keys["layout"].choice(LAYOUTS) if "layout" in keys else "nested" if kind == "datasets" else "long"
     columns = _columns(merged["columns"], name)
     if kind in READY:
@@ -259,15 +262,11 @@ def _source(at: At, name: str, keys: Mapping[str, At], merged: Mapping[str, list
     )
 
 
-def _by_suffix(path: str) -> str:
+def by_suffix(path: str) -> str:
     """The format that the name tells, "" where it does not: a folder is looked into when it is read."""
-    lower = path.lower()
-    if lower.startswith("hf:"):
+    if path.lower().startswith(HUB):
         return "datasets"
-    for kind, suffixes in (("csv", (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")), ("parquet", (".parquet", ".pq")), ("tsf", (".tsf",))):
-        if lower.endswith(suffixes):
-            return kind
-    return ""
+    return next((kind for kind, suffixes in SUFFIXES.items() if path.lower().endswith(suffixes)), "")
 
 
 def _without_freq(at: At, name: str, path: str, kind: str, layout: str, columns: Columns) -> str:

@@ -7,6 +7,7 @@ result. The grid of months, quarters and years goes by the calendar; that of bus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ SPARSE, FEW = 200, 10_000_000
 """More cells than so many for each row, and than so many at all, are a mistake."""
 PIECE = 1 << 21
 NEVER = np.iinfo(np.int64)
+
+Fail = Callable[[int, int], DataError]
+"""Makes an error of a row that lies off the grid, and its time."""
 
 
 @dataclass(eq=False)
@@ -176,7 +180,7 @@ class Plain:
     def __init__(self, freq: str) -> None:
         self.freq = freq
 
-    def units(self, time: I64, code: NDArray[np.int32], fail: object) -> I64:  # noqa: ARG002
+    def units(self, time: I64, code: NDArray[np.int32], fail: Fail) -> I64:  # noqa: ARG002
         return time
 
     def start(self, unit: I64, item: I64) -> NDArray[np.datetime64]:  # noqa: ARG002
@@ -209,9 +213,8 @@ class Even(Plain):
         self.snap = round(snap * SECOND)
         self.phase = np.full(items, -1 if not snap else 0, np.int64)
 
-    def units(self, time: I64, code: NDArray[np.int32], fail: object) -> I64:
+    def units(self, time: I64, code: NDArray[np.int32], fail: Fail) -> I64:
         """The number of each row's step since 1970, int64 [R], written over its time; `fail(row, time)` makes an error."""
-        assert callable(fail)
         for a in range(0, len(time), PIECE):
             t, c = time[a : a + PIECE], code[a : a + PIECE]
             if self.snap:
@@ -242,8 +245,7 @@ class Months(Plain):
         self.clock = np.full(items, -1, np.int64)
         self.day = np.zeros(items, np.int64)
 
-    def units(self, time: I64, code: NDArray[np.int32], fail: object) -> I64:
-        assert callable(fail)
+    def units(self, time: I64, code: NDArray[np.int32], fail: Fail) -> I64:
         days = time // DAY
         months = days.view("datetime64[D]").astype("datetime64[M]")
         day = days - months.astype("datetime64[D]").astype(np.int64) + 1
@@ -275,8 +277,7 @@ class Business(Plain):
         self.phase = np.full(items, -1, np.int64)
         self.clock = np.full(items, -1, np.int64)
 
-    def units(self, time: I64, code: NDArray[np.int32], fail: object) -> I64:
-        assert callable(fail)
+    def units(self, time: I64, code: NDArray[np.int32], fail: Fail) -> I64:
         days = time // DAY
         dates = days.view("datetime64[D]")
         clock = time - days * DAY

@@ -17,16 +17,16 @@ import numpy as np
 from harness import frequency
 from harness.errors import DataError, UsageError
 from harness.types import SuiteInfo, Task
-from harness_tasks.own.declared import READY, Declared, Entry, Source, read
+from harness_tasks.gift_eval import MAX_WINDOWS, TEST_SHARE
+from harness_tasks.own.declared import HUB, READY, Declared, Entry, Source, read
 
 if TYPE_CHECKING:
     from harness.forecast import F32, I64
     from harness.series import Channels, SeriesSet, TaskData
+    from harness_tasks.own.grid import Gridded
 
 __all__ = ["OwnSuite", "open_file"]
 
-TEST_SHARE = 0.1
-MAX_WINDOWS = 20
 LISTED = 3
 SUFFIXES = (".yaml", ".yml")
 
@@ -84,7 +84,7 @@ def _read(source: Source, base: Path) -> tuple[SeriesSet, list[str]]:
     from harness_tasks.own.rows import observe
     from harness_tasks.own.tables import files_of
 
-    of_hub = source.format == "datasets" and source.path.lower().startswith("hf:")
+    of_hub = source.format == "datasets" and source.path.lower().startswith(HUB)
     kind, files = ("datasets", list[Path]()) if of_hub else files_of(source, base)
     inside = [each for file in files for each in (sorted(file.rglob("*")) if file.is_dir() else [file]) if each.is_file()]
     check = unchanged(inside)
@@ -100,13 +100,11 @@ def _read(source: Source, base: Path) -> tuple[SeriesSet, list[str]]:
     return series, empty
 
 
-def _series(gridded: object, source: Source, check: Callable[[], None]) -> SeriesSet:
+def _series(gridded: Gridded, source: Source, check: Callable[[], None]) -> SeriesSet:
     import pyarrow as pa
 
     from harness.series import SeriesSet
-    from harness_tasks.own.grid import Gridded
 
-    assert isinstance(gridded, Gridded)
     columns, wide = source.columns, source.layout == "wide"
     targets = 1 if wide else len(columns.target)
     first, second = targets, targets + len(columns.past)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, Unavailable, suggest
 from harness.forecast import F32, I64
-from harness_tasks.own.declared import Csv, Source
+from harness_tasks.own.declared import HUB, SUFFIXES, Csv, Source, by_suffix
 
 __all__ = ["ABSENT", "Piece", "files_of", "first_bad", "is_text", "pieces"]
 
@@ -30,11 +30,6 @@ ABSENT = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-")
 """Words for "no value" in columns of numbers."""
 BLOCK = 4 << 20
 ROWS = 1 << 18
-SUFFIXES = {
-    "csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"),
-    "parquet": (".parquet", ".pq"),
-    "tsf": (".tsf",),
-}
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -191,7 +186,8 @@ def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
         if kind in ("datasets", "gift-eval") or (not kind and ((path / "state.json").exists() or (path / "dataset_dict.json").exists())):
             return kind or "datasets", [path]
         inside = sorted(each for each in path.rglob("*") if each.is_file() and not any(p.startswith((".", "_")) for p in each.parts[-1:]))
-        known = [each for each in inside if any(each.name.lower().endswith(s) for s in SUFFIXES.get(kind, sum(SUFFIXES.values(), ())))]
+        wanted = SUFFIXES.get(kind, sum(SUFFIXES.values(), ()))
+        known = [each for each in inside if each.name.lower().endswith(wanted)]
         if not known:
             raise Unavailable(f"the folder {path} has no file of a kind that is read ({source.where})")
         return kind or _kind(known, source), known
@@ -202,7 +198,7 @@ def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
 
 
 def _kind(files: Sequence[Path], source: Source) -> str:
-    kinds = {next((k for k, suffixes in SUFFIXES.items() if file.name.lower().endswith(suffixes)), "") for file in files}
+    kinds = {by_suffix(file.name) for file in files}
     if len(kinds) != 1 or "" in kinds:
         said = f"files of the kinds {', '.join(sorted(filter(None, kinds)))}" if len(kinds) > 1 else f"the file {files[0].name}"
         raise DataError(f"{source.where}: source: got {said}; wanted files of one kind that is read, or format: csv, parquet, datasets")
@@ -215,7 +211,7 @@ def pieces(source: Source, kind: str, files: Sequence[Path], names: Callable[[li
     Args:
         names: told a file's columns and its name, says which are to be read; raises for one that is not there.
     """
-    if kind == "datasets" and source.path.lower().startswith("hf:"):
+    if kind == "datasets" and source.path.lower().startswith(HUB):
         yield from _hub(source, names)
         return
     for file in files:
@@ -359,7 +355,7 @@ def _hub(source: Source, names: Callable[[list[str], str], Sequence[str]]) -> It
         import datasets
     except ImportError:
         raise Unavailable(f"{source.path} ({source.where}) needs the package datasets, which is not here", "pip install datasets") from None
-    name, _, revision = source.path[3:].partition("@")
+    name, _, revision = source.path[len(HUB) :].partition("@")
     try:
         loaded = datasets.load_dataset(name, source.config or None, split=source.split or "train", revision=revision or None)
         loaded = loaded.with_format("arrow")
