@@ -4,7 +4,8 @@
     cgm[context=288,patient_share=0.2]  the same with options: keyword arguments of its factory, part of its name and of its results
     ./shop.yaml                         a file of the user's own, which a plugin's hook `open_suite_file` reads
 
-A file is remembered by the name that it gives its suite, so that `-s shop` finds it again, in whatever folder the command is given.
+A file is remembered by the name that it gives its suite, so that `-s shop` finds it again, in whatever folder the command is given. A name
+that another file has is given away by `harness run` alone (`rebind`): what only looks at a file changes nothing for the other's results.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cache import load_cached, store_cached
-from harness.errors import HarnessError, PluginError, UsageError, describe, suggest
+from harness.errors import DataError, HarnessError, PluginError, UsageError, describe, suggest
 from harness.types import SuiteInfo
 
 if TYPE_CHECKING:
     from harness.plugins import Plugins, Registered
 
-__all__ = ["find_suite", "is_file", "remembered", "stored_name"]
+__all__ = ["find_suite", "is_file", "rebind", "remembered", "stored_name"]
 
 REMEMBERED = "suites.json"
 """In the user's cache: {name: path of the file}."""
@@ -41,9 +42,8 @@ def find_suite(plugins: Plugins, text: str) -> Registered[SuiteInfo]:
     """The suite of what was typed; its `info.name` is the one that its tasks and results carry.
 
     Raises:
-        UsageError: there is none; an option that it does not have, or a value of no use; a file that is not there.
+        UsageError: there is none; an option that it does not have, or a value of no use; a file that is not there or describes no suite.
         PluginError: it belongs to a plugin that could not be loaded.
-        DataError: the file is there and describes no suite.
     """
     if is_file(text):
         path, bracket, _ = text.partition("[")
@@ -77,6 +77,30 @@ def remembered(plugins: Plugins) -> list[Registered[SuiteInfo]]:
     return [suite for _, suite in sorted(found.items())]
 
 
+def rebind(plugins: Plugins, text: str) -> str:
+    """Remember the file of what was typed by its suite's name from now on, though another file had it; for commands that make results.
+
+    Returns:
+        What is to be said of it: a name was another file's, which is still there. "" where it was not, or where no file was typed.
+
+    Raises:
+        As `find_suite`.
+    """
+    if not is_file(text):
+        return ""
+    name, here = find_suite(plugins, text).info.name, str(Path(text).expanduser().absolute())
+    before = load_cached(REMEMBERED).get(name)
+    if not isinstance(before, str) or before == here:
+        return ""
+    _remember(name, here)
+    return f"{name} was {before} until now; it is {here} from now on"
+
+
+def _remember(name: str, path: str) -> None:
+    with contextlib.suppress(OSError):  # then it must be given as a path each time
+        store_cached(REMEMBERED, {**load_cached(REMEMBERED), name: path})
+
+
 def _named(plugins: Plugins, name: str) -> Registered[SuiteInfo]:
     if name in plugins.suites:
         return plugins.named_suite(name)
@@ -103,6 +127,8 @@ def _of_file(plugins: Plugins, path: Path) -> Registered[SuiteInfo]:
         raise UsageError(f"-s {path}: there is no such file; to make one: harness new suite {path.stem or 'my-suite'}")
     try:
         found: Any = plugins.pm.hook.open_suite_file(path=path.absolute())
+    except DataError as error:  # a mistake in what the user wrote, not in data
+        raise UsageError(str(error)) from None
     except HarnessError:
         raise
     except Exception as error:
@@ -114,10 +140,9 @@ def _of_file(plugins: Plugins, path: Path) -> Registered[SuiteInfo]:
         raise UsageError(f"{path}: it calls its suite '{info.name}', as one of a plugin is called; give it another name")
     from harness.plugins import Registered
 
-    known, here = load_cached(REMEMBERED), str(path.absolute())
-    if known.get(info.name) != here:
-        with contextlib.suppress(OSError):  # then it must be given as a path each time
-            store_cached(REMEMBERED, {**known, info.name: here})
+    before = load_cached(REMEMBERED).get(info.name)
+    if not isinstance(before, str) or not Path(before).is_file():
+        _remember(info.name, str(path.absolute()))
     return Registered(info, factory, "file", "", "")
 
 

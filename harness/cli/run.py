@@ -219,9 +219,14 @@ def _run(dry_run: bool, db: Path, progress: str, as_json: bool, **arguments: Any
 def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, early: list[ChildWorker], as_json: bool) -> int:
     from harness.plan import make_plan
     from harness.runner import execute
+    from harness.selection import split_list
+    from harness.suites import rebind
 
     store.check()
     store.ingest()
+    for text in split_list(spec.suites):
+        if said := rebind(plugins, text):
+            print(said, file=sys.stderr)
     made = make_plan(plugins, spec, store)
     if not made.cells:
         say_unavailable(made, spec.data)

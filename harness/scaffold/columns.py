@@ -1,4 +1,4 @@
-"""What the first rows of a CSV file look like: separator, encoding, which columns are id, time and target, and how far apart times are.
+"""What the first rows of a CSV or Parquet file look like: how it is written, which columns are id, time and target, how far apart times are.
 
 For proposals only: what is found here is written into a file for its author to read, and no result rests on it.
 """
@@ -11,17 +11,20 @@ import gzip
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.scaffold.season import season_of
 
-__all__ = ["Look", "freq_of", "look_at", "spacing"]
+__all__ = ["Look", "Table", "freq_of", "look_at", "pick", "spacing"]
 
 ROWS = 3000
+LISTS = 50
+"""Rows of a Parquet file with lists."""
 BYTES = 1 << 20
 PATTERNS = (
     "%Y-%m", "%Y%m%d", "%Y%m", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
@@ -31,7 +34,15 @@ PATTERNS = (
 TIMES = ("time", "timestamp", "date", "datetime", "ds", "period", "day", "month", "week", "hour", "stamp", "zeit", "datum")
 IDS = ("id", "unique_id", "item_id", "series", "series_id", "item", "store", "product", "sku", "name", "key", "sensor", "meter", "symbol")
 TARGETS = ("target", "y", "value", "sales", "demand", "load", "count", "quantity", "close", "price", "consumption")
+PARQUET = (".parquet", ".pq")
 SECONDS = ((604_800, "W"), (86_400, "D"), (3600, "H"), (60, "T"), (1, "S"))
+
+
+ABSENT = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-")
+"""What reads as no value without being declared."""
+FEW = 0.05
+"""A column is one of numbers where words are at most this share of it, WORDS different ones, without a digit."""
+WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,21 @@ class Look:
     freq: str
     longest: int  # rows of the longest series among those that were looked at
     wide: bool  # whether the columns look like series
+    nested: bool = False  # whether a row is a series, with lists
+    missing: tuple[str, ...] = ()  # words among the numbers of the targets
+    notes: tuple[str, ...] = ()  # where they stand
+    season: tuple[int, float] = (0, 0.0)  # steps, and how alike changes are at that distance; see `harness.scaffold.season`
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first rows, as texts."""
+
+    cells: Mapping[str, list[str]]
+    lines: Sequence[int] = ()  # of CSV: where each row ends
+    separator: str = ","
+    encoding: str = "utf-8"
+    kinds: Mapping[str, str] = field(default_factory=dict)  # of Parquet: "time", "number", "text", "" for what is of no use
 
 
 def look_at(path: Path) -> Look:
@@ -57,42 +83,99 @@ def look_at(path: Path) -> Look:
     Raises:
         DataError: it cannot be read, or has no header and row.
     """
+    if path.name.lower().endswith(PARQUET):
+        from harness.scaffold.parquet import nested, table
+
+        return nested(path) or _look(table(path))
+    return _look(_csv(path))
+
+
+def _csv(path: Path) -> Table:
     text, encoding = _beginning(path)
     lines = text.splitlines()
     separator = max("\t;,|", key=(lines[0] if lines else "").count)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row][: ROWS + 1]
-    names = [name.strip() for name in rows[0]] if rows else []
-    table = [row for row in rows[1:] if len(row) == len(names)]
-    if not table or not any(names):
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows: list[tuple[int, list[str]]] = []
+    for row in reader:
+        if row:
+            rows.append((reader.line_num, row))
+        if len(rows) > ROWS:
+            break
+    names = [name.strip() for name in rows[0][1]] if rows else []
+    whole = [(line, row) for line, row in rows[1:] if len(row) == len(names)]
+    if not whole or not any(names):
         raise DataError(f"{path}: has no header and row; wanted a CSV file with names of columns in its first line")
-    cells = {name: [row[i].strip() for row in table] for i, name in reversed(list(enumerate(names)))}
-    times = {name: _pattern(values) for name, values in cells.items()}
-    time = _pick([name for name, pattern in times.items() if pattern is not None], TIMES, names)
-    commas = separator != "," and any(re.fullmatch(r"-?\d+,\d+", value) for values in cells.values() for value in values[:50])
+    cells = {name: [row[i].strip() for _, row in whole] for i, name in reversed(list(enumerate(names)))}
+    return Table({name: cells[name] for name in names}, [line for line, _ in whole], separator, encoding)
+
+
+def _look(table: Table) -> Look:
+    cells, kinds, names = table.cells, table.kinds, list(table.cells)
+    count = len(next(iter(cells.values())))
+    times = {name: None if kinds.get(name) in ("number", "") else _pattern(values) for name, values in cells.items()}
+    if "time" in kinds.values():  # a type says more than how a text looks
+        times = {name: pattern if kinds[name] == "time" else None for name, pattern in times.items()}
+    time = pick([name for name, pattern in times.items() if pattern is not None], TIMES, names)
+    commas = table.separator != "," and any(re.fullmatch(r"-?\d+,\d+", value) for values in cells.values() for value in values[:50])
     decimal = "," if commas else "."
-    numeric = [name for name in names if name != time and _is_numeric(cells[name], decimal)]
+    among = {name: _words(cells[name], decimal, kinds.get(name)) for name in names if name != time}
+    numeric = [name for name, words in among.items() if words is not None]
     known = [name for name in names if name.lower() in IDS and name != time]
     words = [name for name in names if name not in numeric and name != time and _repeats(cells[name])]
-    many = len(set(cells[time])) < len(table) if time else False  # several series share their times
-    series = _pick(known + words, IDS, names) if many or not time else ""
+    many = len(set(cells[time])) < count if time else False  # several series share their times
+    series = pick(known + words, IDS, names) if many or not time else ""
     values = [name for name in numeric if name != series]
-    target = _pick(values, TARGETS, [])
+    target = pick(values, TARGETS, [])
     wide = bool(time) and not series and not many and not target and len(values) > 1
+    targets = tuple(values) if wide else (target or values[0],) if values else ()
     stamps = [_micros(text, times[time] or "") for text in cells[time]] if time else []
-    owner = cells[series] if series else [""] * len(table)
+    owner = cells[series] if series else [""] * count
+    freq = spacing(stamps, owner) if time else ""
     return Look(
         tuple(names),
-        separator,
+        table.separator,
         decimal,
-        encoding,
+        table.encoding,
         time,
         times[time] or "" if time else "",
         series,
-        tuple(values) if wide else (target or values[0],) if values else (),
-        spacing(stamps, owner) if time else "",
+        targets,
+        freq,
         max(Counter(owner).values()),
         wide,
+        missing=tuple(dict.fromkeys(word for name in targets for word in among[name] or ())),
+        notes=tuple(_where(name, among[name] or (), table) for name in targets if among[name]),
+        season=season_of(freq, _series(stamps, owner, [cells[name] for name in targets], decimal)) if freq else (0, 0.0),
     )
+
+
+def _series(
+    stamps: Sequence[int], owner: Sequence[str], columns: Sequence[Sequence[str]], decimal: str
+) -> Iterator[tuple[list[int], list[float]]]:
+    """(times, values) of each series of each column."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(owner):
+        rows.setdefault(name, []).append(row)
+    for column in columns:
+        for mine in rows.values():
+            yield [stamps[row] for row in mine], [_number(column[row], decimal) for row in mine]
+
+
+def _number(text: str, decimal: str) -> float:
+    try:
+        return float(text.replace(decimal, "."))
+    except ValueError:
+        return float("nan")
+
+
+def _where(name: str, words: Sequence[str], table: Table) -> str:
+    """Which words stand among the numbers of a column, and in which line the first of each."""
+    said = []
+    for word in words:
+        lines = [line for line, value in zip(table.lines, table.cells[name], strict=True) if value == word]
+        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+        said.append(f"'{word}' (line {lines[0]}{more})")
+    return f"{name}: numbers but for {', '.join(said)}"
 
 
 def freq_of(path: Path, time: str, series: str = "") -> str:
@@ -186,7 +269,7 @@ def _micros(text: str, pattern: str) -> int:
     return round((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
 
 
-def _pick(found: Sequence[str], usual: Sequence[str], otherwise: Sequence[str]) -> str:
+def pick(found: Sequence[str], usual: Sequence[str], otherwise: Sequence[str]) -> str:
     """Of what was found, one of a usual name, else the first in the order of `otherwise`; "" for none."""
     by = {name.lower(): name for name in reversed(found)}
     for word in usual:
@@ -195,10 +278,24 @@ def _pick(found: Sequence[str], usual: Sequence[str], otherwise: Sequence[str]) 
     return next((name for name in otherwise if name in found), "")
 
 
-def _is_numeric(values: Sequence[str], decimal: str) -> bool:
+def _words(values: Sequence[str], decimal: str, kind: str | None = None) -> tuple[str, ...] | None:
+    """The few words among the numbers of a column, () where there are none; None where these are no numbers.
+
+    Args:
+        values: as texts.
+        decimal: the sign.
+        kind: of a Parquet file, whose reader takes no words.
+    """
+    if kind == "number":
+        return ()
     point = re.escape(decimal)
-    some = [value for value in values if value not in ("", "NA", "NaN", "nan", "null", "-")]
-    return bool(some) and all(re.fullmatch(rf"[+-]?(\d+{point}?\d*|{point}\d+)([eE][+-]?\d+)?", value) for value in some)
+    some = [value for value in values if value not in ABSENT]
+    odd = [value for value in some if not re.fullmatch(rf"[+-]?(\d+{point}?\d*|{point}\d+)([eE][+-]?\d+)?", value)]
+    words = tuple(dict.fromkeys(odd))
+    if not some or (words and kind is not None):
+        return None
+    few = len(odd) <= FEW * len(some) and len(words) <= WORDS and not any(re.search(r"\d", word) for word in words)
+    return words if few else None
 
 
 def _repeats(values: Sequence[str]) -> bool:

@@ -24,6 +24,7 @@ __all__ = ["MadeSuite", "make_suite"]
 SHOPS = (("north", 120.0), ("east", 80.0), ("south", 200.0), ("harbour", 45.0))
 DAYS = 400
 HORIZONS = {"S": 60, "T": 60, "H": 24, "D": 14, "B": 10, "W": 8, "M": 12, "Q": 4, "A": 3}
+NOTED = 5
 SEASONS = {"S": "a minute is 60", "T": "a day is 1440 divided by the multiple", "H": "a day is 24", "D": "a week is 7", "W": "a year is 52"}
 
 
@@ -42,7 +43,7 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
     Args:
         name: of the suite and its file.
         into: an existing folder.
-        table: a CSV file to describe; None = a small one is made.
+        table: a CSV or Parquet file to describe; None = a small one is made.
 
     Raises:
         UsageError: a name that is none or is taken, a file that is there already, no such table.
@@ -57,7 +58,7 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
     if not into.is_dir():
         raise UsageError(f"there is no folder {into}; make it first, or choose another with --into")
     if table is not None and not table.is_file():
-        raise UsageError(f"--from {table}: there is no such file; wanted a CSV file")
+        raise UsageError(f"--from {table}: there is no such file; wanted a CSV or Parquet file")
     texts, notes = _example(name) if table is None else _described(name, into, table)
     for file in texts:
         if (into / file).exists():
@@ -139,6 +140,7 @@ def _described(name: str, into: Path, table: Path) -> tuple[dict[str, str], list
         notes.append("no column of times was found: rows are taken in their order; say columns: {time: ...} if there is one")
     if not look.targets:
         notes.append("no column of numbers was found: say columns: {target: ...}")
+    notes += look.notes[:NOTED]
     if not look.freq:
         notes.append("how far apart the times are could not be told: mend freq")
     freq = look.freq or "D"
@@ -155,6 +157,7 @@ def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[
     usual = "\t" if ".tsv" in source else ","  # what is taken where the file says nothing
     csv = [f"separator: {_quoted(look.separator)}"] * (look.separator != usual)
     csv += ['decimal: ","'] * (look.decimal == ",") + [f"encoding: {look.encoding}"] * (look.encoding != "utf-8")
+    csv += [f"missing: [{', '.join(_quoted(word) for word in look.missing)}]"] * bool(look.missing)
     lines = [
         f"# Proposed from the first rows of {source}: read it, and mend what is not so. All keys: docs/suites.md",
         f"name: {name}",
@@ -165,6 +168,7 @@ def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[
     ]
     lines += [f"    csv: {{{', '.join(csv)}}}"] * bool(csv)
     lines += ["    layout: wide               # a column for each series"] * look.wide
+    lines += ["    layout: nested             # a row for each series"] * look.nested
     lines += ["    columns:"] * bool(not look.wide or look.time)
     lines += [f"      id: {_quoted(look.id)}"] * bool(look.id)
     lines += [f"      time: {_quoted(look.time)}"] * bool(look.time)
@@ -172,12 +176,10 @@ def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[
         lines.append(f"      target: {_quoted(look.targets[0]) if look.targets else 'COLUMN'}")
         lines += [f"      # also there: {', '.join(rest[:12])}; known for the future: known: [...], up to today: past: [...]"] * bool(rest)
     lines += [f"    time_format: {_quoted(look.time_format)}"] * bool(look.time_format)
-    lines += [
-        f"    freq: {freq}",
-        f"    horizon: {horizon}",
-        "    windows: auto",
-        f"    # season_length: steps of a season; {SEASONS.get(base, 'of M a year is 12')}",
-    ]
+    lines += [f"    freq: {freq}", f"    horizon: {horizon}", "    windows: auto"]
+    season, alike = look.season
+    told = f"    season_length: {season:<12}# changes are alike at this distance: their autocorrelation is {alike:.2f}"
+    lines.append(told if season else f"    # season_length: steps of a season; {SEASONS.get(base, 'of M a year is 12')}")
     return lines
 
 

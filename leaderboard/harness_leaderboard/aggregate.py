@@ -29,6 +29,7 @@ __all__ = [
     "Cell",
     "Entry",
     "Results",
+    "alike",
     "common_tasks",
     "complete",
     "divided",
@@ -199,6 +200,13 @@ def pool_of(results: Results) -> NDArray[np.bool_]:
     """[M] the models among which ranks are taken."""
     full = complete(results)
     return full if full.any() else np.ones(len(full), dtype=bool)
+
+
+def alike(results: Results) -> bool:
+    """Whether all models that have results have them on the same tasks; False where there are none."""
+    done = (results.status == "ok") & ~np.isnan(results.mase)
+    there = done[done.any(axis=1)]
+    return bool(len(there) and (there == there[0]).all() and not (results.status[~done.any(axis=1)] == "failed").any())
 
 
 def mean_ranks(scores: Array, pool: NDArray[np.bool_]) -> Array:

@@ -10,8 +10,9 @@ Notable choices:
 - What counts is the effective number of families, n = ⌊(Σ tasks)² / Σ tasks²⌋ (Kish 1965): a family with half of the tasks is half of the
   evidence. gift-eval has 19 families, and n = 11.
 - n ≥ 6: percentiles of resampled families, at levels moved outwards so that they are as wide as Student's t asks for (Hesterberg 2015, the
-  expanded percentile interval): plain percentiles of six families hold 87 % instead of 95. 2 ≤ n < 6: Student's t with n − 1 degrees of
-  freedom and the cluster-robust variance, as the fewest families have too few resamples. n = 1: nothing can be told.
+  expanded percentile interval): plain percentiles of six families hold 87 % instead of 95. 3 ≤ n < 6: Student's t with n − 1 degrees of
+  freedom and the cluster-robust variance, as the fewest families have too few resamples. n ≤ 2: nothing is told; with one degree of
+  freedom t is 12.7, and an interval of ratios then reaches from 0 to thousands.
 - All models see the same resamples, so differences are paired.
 - Resamples are drawn by mulberry32, a small generator addressed by a counter: the page's script draws the same ones, and what it computes
   for a slice is what this module computes.
@@ -36,12 +37,14 @@ from harness.statistics import student_quantile, student_tail
 from harness_leaderboard.aggregate import Array
 
 __all__ = [
-    "LEAST", "LEVEL", "PATTERNS", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
+    "FEWEST", "LEAST", "LEVEL", "PATTERNS", "RESAMPLES", "SAME", "SEED", "Difference", "Units",
     "critical", "difference", "effective", "intervals", "tail", "told_apart", "units_of", "weights",
 ]  # fmt: skip
 
 RESAMPLES = 2000
 SEED = 0
+FEWEST = 3
+"""Fewest effective families of which anything is told."""
 LEAST = 6
 """Fewest effective families that are resampled."""
 PATTERNS = 32
@@ -136,7 +139,7 @@ def _mulberry32(seed: int, count: int) -> NDArray[np.uint32]:
 
 
 def intervals(logs: Array, units: Units) -> tuple[Array, Array]:
-    """95 % intervals of the geometric means: (low [M], high [M]); NaN where there are scores of one effective family or none.
+    """95 % intervals of the geometric means: (low [M], high [M]); NaN where there are scores of fewer than FEWEST effective families.
 
     Args:
         logs: [M, R] logs of ratios; NaN is left out, as in the mean itself.
@@ -210,7 +213,7 @@ class _Means:
         """([K] low, [K] high) of the middle 95 %, NaN where nothing can be told."""
         low, high = np.full(len(self._sums), np.nan), np.full(len(self._sums), np.nan)
         mean, error = _robust(self._sums, self._counts)
-        few = (self.effective >= 2) & (self.effective < LEAST)
+        few = (self.effective >= FEWEST) & (self.effective < LEAST)
         reach = error[few] * np.array([critical(int(n) - 1) for n in self.effective[few]])
         low[few], high[few] = mean[few] - reach, mean[few] + reach
         for k in np.flatnonzero(self.effective >= LEAST).tolist():
@@ -228,7 +231,7 @@ class _Means:
         for k, n in enumerate(self.effective.tolist()):
             if n >= LEAST and resampled:
                 signs[k] = _signs(self._drawn[[k]], tail(n))[0]
-            elif n >= 2 and abs(mean[k]) > max(SAME, error[k] * critical(n - 1)):
+            elif n >= FEWEST and abs(mean[k]) > max(SAME, error[k] * critical(n - 1)):
                 signs[k] = -np.sign(mean[k])
         return signs
 
@@ -238,7 +241,7 @@ class _Means:
         if n >= LEAST:
             return _signs(self._drawn[k] - self._drawn[k + 1 :], tail(n))
         gaps = self._sums[k] - self._sums[k + 1 :]
-        if n < 2 or not len(gaps):
+        if n < FEWEST or not len(gaps):
             return np.zeros(len(gaps), np.int8)
         mean, error = _robust(gaps, self._counts[k])
         apart = np.abs(mean) > np.maximum(SAME, error * critical(n - 1))
@@ -247,7 +250,7 @@ class _Means:
     def p(self) -> float:
         """Two-sided p of the first row's mean being zero; NaN where nothing can be told."""
         n = int(self.effective[0]) if len(self.effective) else 0
-        if n < 2:
+        if n < FEWEST:
             return np.nan
         mean, error = _robust(self._sums, self._counts)
         if n < LEAST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from harness.selection import canonical_limit, select_tasks
 from harness.types import Task
 from harness_leaderboard.aggregate import Results
 from harness_leaderboard.arrays import to_arrays
+from harness_leaderboard.words import counted, relative
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,12 +120,15 @@ def collect(
     protocols = sorted({str(task.get("protocol", "")) for task in known} - {""})
     cells = [cell for cell in store.query(_CELLS, [suite, protocols]).to_pylist() if cell["task"] in index]
     notes: list[str] = []
+    scopes = sorted({str(cell["scope"]).removeprefix("limit=") for cell in cells if cell["scope"]})
     cells = _one_scope(cells, notes, limit)
+    if not cells and limit and scopes:
+        raise NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some with --limit {' or '.join(scopes)}")
     if not cells:
         have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
         raise NothingMatched(
             f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
-            f"To make some: harness run -m {baseline} -s {suite}"
+            f"To make some: {run_command({'model': baseline, 'suite': suite}, tasks=())}"
         )
     scores = store.query(_SCORES, [suite, protocols])
     directions = declared_directions(store, suite)
@@ -163,11 +168,11 @@ def _about_others(others: Mapping[str, int], suite: str, where: str) -> list[str
     """What to type to see the tasks with results that are scored in another dialect, {dialect: how many}."""
     if not others:
         return []
-    counts = ", ".join(f"{count} task{'s' * (count > 1)} as '{dialect}'" for dialect, count in others.items())
+    counts = ", ".join(f"{counted(count, 'task')} as '{dialect}'" for dialect, count in others.items())
     condition = f"({where}) and " if where else ""
     return [
         f"Scored otherwise, and so not here: {counts}. To see them: "
-        f"harness leaderboard -s {suite} --where \"{condition}dialect = '{next(iter(others))}'\""
+        f"harness leaderboard -s {shlex.quote(suite)} --where \"{condition}dialect = '{next(iter(others))}'\""
     ]
 
 
@@ -178,7 +183,9 @@ def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> lis
         return cells
     if not limit and any(cell["source"] == "own" and not cell["scope"] for cell in cells):
         count = sum(partial.values())
-        notes.append(f"{count} results of parts of tasks are left out, as there are results of whole tasks; --limit N shows those.")
+        notes.append(
+            f"{counted(count, 'result')} of parts of tasks {'is' if count == 1 else 'are'} left out, as there are results of whole tasks; --limit N shows those."
+        )
         return [cell for cell in cells if not cell["scope"]]
     scope = f"limit={canonical_limit(limit)}" if limit else partial.most_common(1)[0][0]
     notes.append(f"Only parts of the tasks were run ({scope}); these numbers compare with each other, not with published ones.")
@@ -191,27 +198,55 @@ def _models(store: Store) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def baseline_notes(results: Results, suite: str, limit: str = "", db: Path | None = None) -> list[str]:
-    """What is to be said of the baseline, counting only tasks for which own models (where there are none: any) have results.
+    """What is to be said of the baseline, counting tasks for which own models (where there it lacks none: any) have results.
 
     Args:
         db: the database that a command to type names; None = none.
     """
     own = np.array([entry.source == "own" for entry in results.entries])
-    asked = (results.status[own if own.any() else ~own] != "").any(axis=0)
-    lacking = asked & (np.isnan(results.baseline_mase) | np.isnan(results.baseline_crps))
-    names = [str(task["name"]) for task, lacks in zip(results.tasks, lacking, strict=True) if lacks]
-    row = {"model": results.baseline, "suite": suite, "scope": f"limit={limit}" if limit else ""}
-    lines = []
-    if names:
-        command = run_command(row, tasks=names if len(names) <= 3 else (), db=db)
-        how = f"To add them: {command}" if results.runnable else "To divide by another model: --baseline NAME"
+    there = results.status != ""
+    without = np.isnan(results.baseline_mase) | np.isnan(results.baseline_crps)
+    asked = there[own if own.any() else ~own].any(axis=0)
+    if not (asked & without).any():
+        asked = there.any(axis=0)
+    lines = _lacking_baseline(results, suite, limit, db, asked, asked & without) if (asked & without).any() else []
+    rests = 0 if results.baseline_stale is None else int(results.baseline_stale.sum())
+    if rests:
+        row = _baseline_row(results, suite, limit)
         lines.append(
-            f"‡ The baseline '{results.baseline}' has no result for {len(names)} of the {asked.sum()} tasks with results, "
-            f"which have no ratio and are not in {' or '.join(f'n{name}' for name in dict.fromkeys(results.labels))}. {how}"
-        )
-    if results.baseline_stale is not None and results.baseline_stale.any():
-        lines.append(
-            f"⚠ The baseline '{results.baseline}' has only stale results for {results.baseline_stale.sum()} tasks; "
-            f"the ratios of all models there rest on them. To make them anew: {run_command(row, tasks=(), db=db)}"
+            f"⚠ The baseline '{results.baseline}' has only {'a stale result' if rests == 1 else 'stale results'} for {counted(rests, 'task')}; "
+            f"the ratios of all models there rest on {'it' if rests == 1 else 'them'}. "
+            f"To make {'it' if rests == 1 else 'them'} anew: {run_command(row, tasks=(), db=db)}"
         )
     return lines
+
+
+def _baseline_row(results: Results, suite: str, limit: str) -> dict[str, str]:
+    """What a command to run the baseline is made from."""
+    return {"model": results.baseline, "suite": suite, "scope": f"limit={limit}" if limit else ""}
+
+
+def _lacking_baseline(
+    results: Results, suite: str, limit: str, db: Path | None, asked: NDArray[np.bool_], lacking: NDArray[np.bool_]
+) -> list[str]:
+    """That the baseline lacks tasks ([R] `lacking` of the [R] `asked`), whether it failed there, and what to type."""
+    names = [str(task["name"]) for task, lacks in zip(results.tasks, lacking, strict=True) if lacks]
+    mine = [m for m, entry in enumerate(results.entries) if entry.source == "own" and entry.model == results.baseline]
+    failed = int((lacking & (results.status[mine] == "failed").any(axis=0)).sum())
+    rerun = "failed" if failed else ""
+    command = run_command(_baseline_row(results, suite, limit), tasks=names if len(names) <= 3 else (), db=db, rerun=rerun)
+    count, of = len(names), f"{len(names)} of the {counted(int(asked.sum()), 'task')} with results"
+    if failed == count:
+        what, how = f"failed for {of}", f"To try again, once the cause is mended (harness ls cells failed): {command}"
+    else:
+        what = f"has no result for {of}{f' (it failed for {failed})' if failed else ''}"
+        how = f"To add them: {command}" if results.runnable else "To divide by another model: --baseline NAME"
+    done = (results.status == "ok") & ~np.isnan(results.mase) & ~np.isnan(results.crps)
+    most = int(done.sum(axis=1).argmax())
+    here = int(asked.sum()) - count
+    if results.runnable and done[most].sum() > max(2 * here, here + 2) and results.entries[most].model != results.baseline:
+        how += f". To divide by a model that has more of them: --baseline {shlex.quote(results.entries[most].model)}"
+    ratios = " or ".join(relative(name) for name in dict.fromkeys(results.labels))
+    left = f", which {'has' if count == 1 else 'have'} no ratio and {'is' if count == 1 else 'are'} not in {ratios}"
+    means = f"; the means are over {here}" if here else ""
+    return [f"‡ The baseline '{results.baseline}' {what}{left}{means}. {how}"]

@@ -20,7 +20,7 @@ class Meaning(NamedTuple):
 
 _NO_RATIO = "no task has a ratio"
 _NO_SCORE = "no score"
-_ONE_FAMILY = "one effective family"
+_TOO_FEW = "fewer than three effective families"
 _NOT_TIMED = "imported, or not timed"
 _NOT_DONE = "no task done"
 
@@ -52,10 +52,10 @@ COLUMNS = {
     "testdata_leakage": Meaning("declared: whether test data was seen in training; empty = not declared"),
     "baseline_missing": Meaning("done tasks for which the baseline has no score", "tasks"),
     "baseline_stale": Meaning("done tasks for which the baseline has only a stale score", "tasks"),
-    "nMASE_low": Meaning("lower end of the 95 % interval of nMASE over dataset families", "ratio", _ONE_FAMILY),
-    "nMASE_high": Meaning("upper end", "ratio", _ONE_FAMILY),
-    "nCRPS_low": Meaning("lower end of the 95 % interval of nCRPS", "ratio", _ONE_FAMILY),
-    "nCRPS_high": Meaning("upper end", "ratio", _ONE_FAMILY),
+    "nMASE_low": Meaning("lower end of the 95 % interval of nMASE over dataset families", "ratio", _TOO_FEW),
+    "nMASE_high": Meaning("upper end", "ratio", _TOO_FEW),
+    "nCRPS_low": Meaning("lower end of the 95 % interval of nCRPS", "ratio", _TOO_FEW),
+    "nCRPS_high": Meaning("upper end", "ratio", _TOO_FEW),
     "effective_families": Meaning("how many dataset families of one size would weigh as much", "families"),
     "place_best": Meaning(
         "best place that comparisons with the other models allow", "place", "not among those with all tasks, or no interval"
@@ -80,8 +80,8 @@ COLUMNS = {
 _OF_DIFFERENCE = "no task with a ratio"
 NUMBERS = {
     "difference": Meaning("score of A over that of B, less 1: −0.04 = A is 4 % lower", "share", _OF_DIFFERENCE),
-    "difference_low": Meaning("lower end of its 95 % interval over dataset families", "share", _ONE_FAMILY),
-    "difference_high": Meaning("upper end; below 0: A is surely better", "share", _ONE_FAMILY),
+    "difference_low": Meaning("lower end of its 95 % interval over dataset families", "share", _TOO_FEW),
+    "difference_high": Meaning("upper end; below 0: A is surely better", "share", _TOO_FEW),
     "nMASE_ratio": Meaning("`difference` + 1; with another metric its name stands in place of MASE", "ratio", _OF_DIFFERENCE),
     "nMASE_A": Meaning("nMASE of A over the tasks that both have", "ratio", "no such task has a score of the baseline"),
     "nMASE_B": Meaning("nMASE of B over the same tasks", "ratio", "as `nMASE_A`"),
@@ -92,7 +92,7 @@ NUMBERS = {
     "families": Meaning("their dataset families", "families"),
     "effective_families": Meaning("how many families of one size would weigh as much", "families"),
     "undefined": Meaning("tasks whose scores have no ratio (zero or infinite); they still win or lose", "tasks"),
-    "p_bootstrap": Meaning("two-sided p that the verdict rests on: bootstrap over families, Student's t below six", "0 to 1", _ONE_FAMILY),
+    "p_bootstrap": Meaning("two-sided p that the verdict rests on: bootstrap over families, Student's t below six", "0 to 1", _TOO_FEW),
     "p_wilcoxon": Meaning("two-sided p of Wilcoxon's signed ranks over families", "0 to 1", _OF_DIFFERENCE),
     "p_sign": Meaning("two-sided p of the sign test over families", "0 to 1", _OF_DIFFERENCE),
     "only_A": Meaning("tasks that A alone has, left out", "tasks"),

@@ -67,11 +67,13 @@ def leaderboard(
 
 def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, by: str | None, output: Path | None) -> None:
     """The leaderboard as a table, Markdown, CSV or JSON; what must be said beside machine-readable ones goes to stderr."""
+    import shlex
     from dataclasses import replace
 
     from harness_leaderboard import aggregate, render
     from harness_leaderboard.board import group_means
     from harness_leaderboard.verdicts import verdict_lines, verdicts
+    from harness_leaderboard.words import relative
 
     results = view.results
     told = verdicts(plugins, results)
@@ -85,25 +87,26 @@ def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, 
         rows = [row for row in rows if (row["model"], row["source"]) not in skipped]
         results.notes += _about_skipped(view, skipped)
         view = replace(view, hidden=frozenset(skipped))
-    title = view.title + (f", n{results.labels[0]} by {by}" if by else "")
-    partial = f"To compare on the tasks that all own models have: harness leaderboard -s {view.suite} --common"
+    title = view.title + (f", {relative(results.labels[0])} by {by}" if by else "")
+    partial = f"To compare on the tasks that all own models have: harness leaderboard -s {shlex.quote(view.suite)} --common"
     if not by:
         ranks = "Ranks and win rates in brackets are over those too, against the models that have all."
         if not aggregate.complete(results).any():
             ranks = "No model has all: ranks and win rates are among all models, each over its own tasks."
         partial = f"{ranks} {partial}"
+    alike = aggregate.alike(results)
     if form == "table" and output is None:
-        render.print_rich(title, rows, groups, results.notes, partial, verdict_lines(told, names))
+        render.print_rich(title, rows, groups, results.notes, partial, verdict_lines(told, names), alike)
         return
     if form == "csv":
         text = render.to_csv(rows, groups)
     elif form == "json":
         text = render.to_json(rows)
     else:
-        text = render.to_markdown(title, rows, groups, results.notes, partial, verdict_lines(told, names))
+        text = render.to_markdown(title, rows, groups, results.notes, partial, verdict_lines(told, names), alike)
     _deliver(text, output)
     if form in ("csv", "json"):
-        notes = [*render.machine_note(rows), *render.footnotes(rows, results.notes, partial)]
+        notes = [*render.machine_note(rows), *render.footnotes(rows, results.notes, partial, alike)]
         said = [": ".join([*([names[v.task]] if v.task is not None else []), v.text]) for v in told]
         for note in [*([title] if view.restricted else []), *notes, *(f"Verdict: {line}" for line in said)]:
             click.echo(note, err=True)

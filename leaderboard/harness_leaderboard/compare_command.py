@@ -52,6 +52,7 @@ def compare(a: str, b: str, metric: str, as_json: bool, fail_if: tuple[Condition
     from harness_leaderboard.compare_windows import compare_windows
     from harness_leaderboard.compare_words import unit_note, verdict
     from harness_leaderboard.view import open_view
+    from harness_leaderboard.words import relative
 
     plugins = load()
     store = plugins.store(db)
@@ -69,7 +70,7 @@ def compare(a: str, b: str, metric: str, as_json: bool, fail_if: tuple[Condition
     if both_own:
         found["tests"]["diebold_mariano"] = compare_windows(store, results, first, second, full, chosen["windows"])
     names = _names(results, first, second)
-    score = f"n{results.label(full)}"
+    score = relative(results.label(full))
     numbers = comparing.flat(found, f"n{short_metric(full).rpartition(':')[2]}")
     words = verdict(found["whole"], *names, f"{suite} ({view.selection})" if view.selection else suite, score)
     notes = [*results.notes, said_a, said_b, unit_note(found["whole"]), *_coverage_notes(found["coverage"], *names)]

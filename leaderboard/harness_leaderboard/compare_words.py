@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness_leaderboard.bootstrap import LEAST
+from harness_leaderboard.bootstrap import FEWEST, LEAST
 from harness_leaderboard.words import counted
 
 __all__ = ["driver_lines", "interval", "share", "test_lines", "unit_note", "verdict", "without"]
@@ -64,14 +64,14 @@ def verdict(row: Mapping[str, Any], a: str, b: str, suite: str, score: str) -> s
         return f"{a} is {kind} than {b} on {suite}: its {score} is {sure}; {games}."
     if kind == "undecided":
         return f"{a} and {b} cannot be told apart on {suite}: the {score} of {a} is {sure}; {games}."
-    least = "one dataset family (or nearly) says nothing of others"
+    least = "one or two dataset families (or nearly) say too little of others"
     so_far = f"The {score} of {a} is {share(row['difference'])}; {games}."
     return f"Too few to tell whether {a} or {b} is better on {suite}: {over}; {least}. {so_far}"
 
 
 def unit_note(row: Mapping[str, Any]) -> str:
     """What the interval rests on where that is less than it seems; "" where there is nothing to say."""
-    if not 2 <= row["effective_families"] < LEAST:
+    if not FEWEST <= row["effective_families"] < LEAST:
         return ""
     many, few = counted(row["families"], "family"), row["effective_families"]
     return f"The interval is Student's t, and wide: {many} of these sizes weigh as much as {few} of one size."

@@ -47,6 +47,7 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
     harness parity ttm --against results/TTM/all_results.csv --tolerance 2% --tolerance MSIS=5%
     """
     from harness.cli.output import print_json
+    from harness.again import run_command
     from harness.errors import UsageError
     from harness.plugins import load
     from harness.selection import split_list
@@ -67,7 +68,7 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
     if entry.scope:
         raise UsageError(
             f"{entry.label} has only results of parts of the tasks of '{suite}' ({entry.scope}), and published ones are of whole tasks. "
-            f"To make those: harness run -m {entry.model} -s {suite}"
+            f"To make those: {run_command({'model': entry.model, 'suite': suite}, tasks=())}"
         )
     theirs, name, warnings = _theirs(results, against, str(db))
     chosen = [choose_metric(results, text) for text in split_list(metrics)]

@@ -113,6 +113,8 @@ def plot(
     plugins = load()
     store = plugins.store(db)
     view = open_view(plugins, store, **chosen)
+    for note in view.unmatched:
+        click.echo(note, err=True)
     numbers = Numbers(plugins, store, view, choose_score(plugins, store, view.suite, view.results, metric), top, bool(chosen["models"]))
     if draws(numbers, kind):
         _refuse(kind, **others)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness_leaderboard.columns import COLUMNS
+from harness_leaderboard.words import counted, enclosed, relative
 
 if TYPE_CHECKING:
     from harness.cli.output import Column
@@ -36,8 +37,8 @@ def _clean(value: Any) -> str:
     return printable(str(value))
 
 
-def _short(row: Mapping[str, Any], name: str) -> str:
-    """A cell as people read it."""
+def _short(row: Mapping[str, Any], name: str, alike: bool) -> str:
+    """A cell as people read it; `alike` as in `footnotes`."""
     if name == "model":
         marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale") or row.get("baseline_stale")}
         name = _clean(row["model"])
@@ -55,20 +56,20 @@ def _short(row: Mapping[str, Any], name: str) -> str:
         if row["win_rate"] is None:  # among one model everybody is the first
             return "–"
         text = f"{100 * value:.1f}%" if name == "win_rate" else f"{value:.2f}"
-        return text if row["done"] == row["total"] else f"({text})"
+        return text if alike or row["done"] == row["total"] else f"({text})"
     if name == "s/1k":
         return f"{value:.3g}"
     return f"{value:.4f}" if isinstance(value, float) else _clean(value)
 
 
-def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str], alike: bool) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the short form, with a column for each group where there are any."""
     names = ["model", "source", "nMASE", "tasks"] if groups else list(_SHOWN)
     own = [] if groups or not rows else list(rows[0].get("own") or ())
     at = names.index("nCRPS") + 1 if own else len(names)
     body = []
     for row in rows:
-        line = [_short(row, name) for name in names]
+        line = [_short(row, name, alike) for name in names]
         line[at:at] = [_own(row["own"][name]) for name in own]
         body.append(line + ["–" if (value := row["groups"][group]) is None else f"{value:.4f}" for group in groups])
     header = [_named(name, rows) for name in names]
@@ -83,7 +84,10 @@ def _own(value: float | None) -> str:
 def _named(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """A column's heading: where models are compared by other scores than MASE and CRPS, with their names."""
     point, whole = _compared_by(rows)
-    return _clean(name.replace("MASE", point).replace("CRPS", whole)) if name.startswith(("n", "rank_")) else name
+    if not name.startswith(("n", "rank_")):
+        return name
+    before, label = (name[:-4], point if name.endswith("MASE") else whole)
+    return _clean(before + enclosed(label))
 
 
 def _compared_by(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -98,21 +102,31 @@ def machine_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [] if (first, second) == ("MASE", "CRPS") else [f"In the columns' names MASE stands for {first}, CRPS for {second}."]
 
 
-def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "") -> list[str]:
-    """What must be said below the table; `partial` goes on from the note about models that lack tasks."""
+def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "", alike: bool = False) -> list[str]:
+    """What must be said below the table.
+
+    Args:
+        partial: goes on from the note about models that lack tasks.
+        alike: all models have the same tasks, so that means and ranks compare as they are.
+    """
     lines = [*_uncertainty(rows), *notes]
-    if any(row["done"] < row["total"] for row in rows):
+    lacking = [row for row in rows if row["done"] < row["total"]]
+    if lacking and alike:
+        failed = any(row.get("failed") or row.get("skipped") for row in rows)
+        same = f"all on the same {lacking[0]['done']} of {counted(lacking[0]['total'], 'task')}"
+        lines.append(f"† {same}: {_lacking(rows)}." if failed else f"† {same}.")
+    elif lacking:
         lines.append(f"† not all tasks: {_lacking(rows)}; means are over those that a model has. {partial}".rstrip())
     # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
     if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
-        of = " or ".join(f"n{name}" for name in dict.fromkeys(_compared_by(rows)))
+        of = " or ".join(relative(name) for name in dict.fromkeys(_compared_by(rows)))
         lines.append(f"‡ some scores have no ratio (zero, infinite or undefined) and are not in {of}; see 'undefined'.")
     lines += _contaminated(rows)
     stale = sum(row.get("stale") or 0 for row in rows)
     if stale:
         lines.append(
-            f"⚠ {stale} results are stale: the model, task, data or scoring has changed since (what: harness ls cells). "
-            "To make them anew, give the command of the run again."
+            f"⚠ {counted(stale, 'result')} {'is' if stale == 1 else 'are'} stale: the model, task, data or scoring has changed since (what: harness ls cells). "
+            f"To make {'it' if stale == 1 else 'them'} anew, give the command of the run again."
         )
     return lines
 
@@ -146,7 +160,10 @@ def _contaminated(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     seen = [row for row in rows if row.get("contamination_declared")]
     if not seen:
         return []
-    named = [f"{_clean(row['model'])[:LONGEST_NAME]} ({row['contamination_declared']} of {_results_of(row)} tasks)" for row in seen[:NAMED]]
+    named = [
+        f"{_clean(row['model'])[:LONGEST_NAME]} ({row['contamination_declared']} of {counted(_results_of(row), 'task')})"
+        for row in seen[:NAMED]
+    ]
     more = [f"{len(seen) - NAMED} more"] if len(seen) > NAMED else []
     return [f"Contamination: trained on tasks' series, as declared: {', '.join([*named, *more])}. All states: --format csv"]
 
@@ -161,7 +178,7 @@ def _uncertainty(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         there = [row for row in rows if row["done"]]
         return [] if "effective_families" not in next(iter(there), {}) else [f"No intervals: {_no_intervals(there)}"]
     ties = "" if not any(row["letters"] for row in rows) else "; models that share a letter under 'ties' cannot be told apart"
-    return [f"95%: interval of n{_compared_by(rows)[0]} over dataset families{ties}, each pair by itself."]
+    return [f"95%: interval of {relative(_compared_by(rows)[0])} over dataset families{ties}, each pair by itself."]
 
 
 def _no_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -169,10 +186,10 @@ def _no_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
     divided = any(row["nMASE"] is not None for row in rows)
     lacking = any(row["baseline_missing"] for row in rows)
     if not divided:
-        of = f"n{_compared_by(rows)[0]}"
+        of = relative(_compared_by(rows)[0])
         return f"they are of {of}, for which the baseline has no result here (below)." if lacking else "no score here has a ratio (below)."
     which = "the tasks for which the baseline has a result (below)" if lacking else "the tasks"
-    return f"{which} are of one dataset family, or nearly; one family says nothing of others."
+    return f"{which} are of one or two dataset families, or nearly; so few say too little of others."
 
 
 def print_rich(
@@ -182,12 +199,13 @@ def print_rich(
     notes: Sequence[str] = (),
     partial: str = "",
     verdicts: Sequence[str] = (),
+    alike: bool = False,
 ) -> None:
     """Print a table to stdout, its footnotes below, and what the suite's dialect says of the models."""
     from harness.cli.output import print_grid, terminal_width
 
-    header, body = _grid(rows, groups)
-    below = [*footnotes(rows, notes, partial), *_told(verdicts)]
+    header, body = _grid(rows, groups, alike)
+    below = [*footnotes(rows, notes, partial, alike), *_told(verdicts)]
     if not rows:
         print("\n".join([_clean(title), *below]))
         return
@@ -265,13 +283,14 @@ def to_markdown(
     notes: Sequence[str] = (),
     partial: str = "",
     verdicts: Sequence[str] = (),
+    alike: bool = False,
 ) -> str:
     """A Markdown table with its footnotes."""
-    header, body = _grid(rows, groups)
+    header, body = _grid(rows, groups, alike)
     lines = [f"**{_escaped(title)}**", "", "| " + " | ".join(_escaped(name) for name in header) + " |"]
     lines.append("|" + "|".join("---" if name in _TEXT else "---:" for name in header) + "|")
     lines += ["| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in body]
-    lines += ["", *(f"{_escaped(note)}  " for note in footnotes(rows, notes, partial))]
+    lines += ["", *(f"{_escaped(note)}  " for note in footnotes(rows, notes, partial, alike))]
     lines += ["", "**Verdicts**", "", *(f"- {_escaped(line)}" for line in verdicts)] if verdicts else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -282,17 +301,21 @@ def _escaped(text: str) -> str:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]], groups: Sequence[str] = ()) -> str:
-    """Comma-separated values, numbers in full; text that a spreadsheet would take for a formula gets a leading apostrophe."""
+    """Comma-separated values, numbers in full; text that a spreadsheet would take for a formula gets a leading apostrophe.
+
+    `compared_by`, after the columns of `COLUMNS`, says which scores stand for MASE and CRPS in their names: "Brier, log-loss".
+    """
     from harness.cli.output import spreadsheet_safe
 
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     names = ["model", "source", "nMASE", "done", "total"] if groups else list(COLUMNS)
+    told = ", ".join(_compared_by(rows))
     own = [] if groups or not rows else list(rows[0].get("own") or ())
-    writer.writerow(names + [spreadsheet_safe(name) for name in (*own, *groups)])
+    writer.writerow([*names, "compared_by"] + [spreadsheet_safe(name) for name in (*own, *groups)])
     for row in rows:
         numbers = (*(row["own"][name] for name in own), *(row["groups"][group] for group in groups))
-        writer.writerow([spreadsheet_safe(v) for v in (*(row[name] for name in names), *numbers)])
+        writer.writerow([spreadsheet_safe(v) for v in (*(row[name] for name in names), told, *numbers)])
     return sink.getvalue()
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.again import run_command
 from harness.errors import NothingMatched, suggest
 from harness.selection import split_list
 from harness_leaderboard.aggregate import Results, common_tasks, complete
 from harness_leaderboard.collect import baseline_notes, collect, default_suite
+from harness_leaderboard.words import counted
 
 if TYPE_CHECKING:
     from harness.plugins import Plugins
@@ -28,7 +30,7 @@ class View:
 
     `results` has all models, as ranks are among all; `shown` are (label, source) of those to show. `restricted` says that only the tasks
     are left that the shown models have. `selection` says in words what was left out, "" = nothing.
-    `hidden` are models that have nothing to show and are not counted.
+    `hidden` are models that have nothing to show and are not counted. `unmatched` says which names of models are nobody's here.
     """
 
     suite: str
@@ -38,14 +40,15 @@ class View:
     suite_size: int
     selection: str
     hidden: frozenset[tuple[str, str]] = frozenset()
+    unmatched: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """The suite, and how many of its models and tasks are shown."""
         tasks, models, shown = len(self.results.tasks), len(self.results.entries) - len(self.hidden), len(self.shown - self.hidden)
-        of = f" of {self.suite_size}" if tasks < self.suite_size else ""
-        count = f"{shown} of {models}" if shown < models else str(shown)
-        title = f"{self.suite}: {count} models, {tasks}{of} tasks"
+        count = f"{shown} of {counted(models, 'model')}" if shown < models else counted(models, "model")
+        among = f"{tasks} of {counted(self.suite_size, 'task')}" if tasks < self.suite_size else counted(tasks, "task")
+        title = f"{self.suite}: {count}, {among}"
         return f"{title} (those that the models shown have)" if self.restricted else title
 
 
@@ -101,11 +104,12 @@ def open_view(
     if common:
         results = _common(results)
         words.append("tasks that all own models have")
-    shown = _chosen(results, models, strict=gate)
+    shown, unmatched = _chosen(results, models, strict=gate)
+    results.notes += unmatched
     results, restricted = _restricted(results, shown) if models and not gate else (results, False)
     if about_baseline:
         results.notes += baseline_notes(results, suite, _limit(results), db)
-    return View(suite, results, shown, restricted, results.suite_size, "; ".join(words))
+    return View(suite, results, shown, restricted, results.suite_size, "; ".join(words), unmatched=tuple(unmatched))
 
 
 def _of_windows(plugins: Plugins, store: Store, suite: str, results: Results, condition: str) -> Results:
@@ -113,7 +117,8 @@ def _of_windows(plugins: Plugins, store: Store, suite: str, results: Results, co
 
     said = f"got --windows {condition!r} for suite '{suite}'"
     if not any(entry.source == "own" for entry in results.entries):
-        how = f"; to make own ones: harness run -m {results.baseline} -s {suite}" if results.runnable else ""
+        words = {"model": results.baseline, "suite": suite}
+        how = f"; to make own ones: {run_command(words, tasks=())}" if results.runnable else ""
         raise NothingMatched(f"{said}, which has published results alone; published results have no windows{how}")
     strange = [name for name in results.main if name not in plugins.metrics]
     if strange:
@@ -128,19 +133,19 @@ def _common(results: Results) -> Results:
     return results.only(keep)
 
 
-def _chosen(results: Results, models: tuple[str, ...], strict: bool) -> frozenset[tuple[str, str]]:
-    """(label, source) of the models to show: a pattern is matched with a model's name, and with its name and mode as the table shows it."""
+def _chosen(results: Results, models: tuple[str, ...], strict: bool) -> tuple[frozenset[tuple[str, str]], list[str]]:
+    """((label, source) of the models to show, a sentence for each name that is nobody's): a pattern is matched with a model's name, and with its name and mode as the table shows it."""
     patterns = split_list(models)
     if not patterns:
-        return frozenset((entry.label, entry.source) for entry in results.entries)
+        return frozenset((entry.label, entry.source) for entry in results.entries), []
     names = sorted({name for entry in results.entries for name in (entry.model, entry.label)})
     found = {p: {name for name in names if name == p or fnmatch.fnmatchcase(name, p)} for p in patterns}
     missing = [p for p in patterns if not found[p]]
     if missing and (strict or len(missing) == len(patterns)):
         raise NothingMatched(f"no model matches {', '.join(missing)!r}.{suggest(missing[0], names)} To see all: harness leaderboard")
-    results.notes += [f"No model matches {p!r}.{suggest(p, names)}" for p in missing]
+    said = [f"No model matches {p!r}.{suggest(p, names)}" for p in missing]
     wanted = set().union(*found.values())
-    return frozenset((entry.label, entry.source) for entry in results.entries if wanted & {entry.model, entry.label})
+    return frozenset((entry.label, entry.source) for entry in results.entries if wanted & {entry.model, entry.label}), said
 
 
 def _restricted(results: Results, chosen: frozenset[tuple[str, str]]) -> tuple[Results, bool]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import DataError, PluginError, UsageError
+from harness.errors import PluginError, UsageError
 from harness.hookspecs import hookimpl
 from harness.plugins import Plugins
-from harness.suites import find_suite, is_file, remembered, stored_name
+from harness.suites import find_suite, is_file, rebind, remembered, stored_name
 from harness.types import SuiteInfo
 
 FILE = "name: {name}\ntasks:\n  - {{name: t, source: t.csv, columns: {{time: t, target: y}}, freq: D, horizon: 2}}\n"
@@ -133,6 +133,24 @@ def test_a_file_that_is_gone_or_says_something_else(plugins: Plugins, tmp_path: 
     assert [each.info.name for each in remembered(plugins)] == []
 
 
+def test_a_name_that_another_file_has_is_given_away_by_a_run_alone(plugins: Plugins, tmp_path: Path) -> None:
+    first, second = write(tmp_path / "one"), write(tmp_path / "two")
+    second.write_text(FILE.format(name="shop").replace("horizon: 2", "horizon: 3"))
+
+    def horizon(text: str) -> int:
+        (task,) = find_suite(plugins, text).factory(None).tasks()
+        return int(task.horizon)
+
+    assert (horizon("one/shop.yaml"), horizon("two/shop.yaml"), horizon("shop")) == (2, 3, 2)
+    assert stored_name(plugins, "two/shop.yaml") == "shop" and [each.info.name for each in remembered(plugins)] == ["shop"]
+    assert horizon("shop") == 2
+    assert rebind(plugins, "shop") == rebind(plugins, "quick") == rebind(plugins, "one/shop.yaml") == "" and horizon("shop") == 2
+    assert rebind(plugins, "two/shop.yaml").startswith(f"shop was {first} until now; it is {second} from now on")
+    assert rebind(plugins, "two/shop.yaml") == "" and horizon("shop") == 3
+    second.unlink()
+    assert rebind(plugins, "one/shop.yaml") == "" and horizon("shop") == 2  # nothing is taken from a file that is gone
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -171,7 +189,7 @@ def test_hook_open_suite_file(plugins: Plugins, tmp_path: Path) -> None:
 
 def test_a_broken_file_and_a_broken_reader(plugins: Plugins, tmp_path: Path) -> None:
     path = write(tmp_path, text="name: shop\ntask: []\n")
-    with pytest.raises(DataError, match=re.escape(f"{path}, line 2: got the key 'task'; wanted one of name, ") + ".*Did you mean 'tasks'"):
+    with pytest.raises(UsageError, match=re.escape(f"{path}, line 2: got the key 'task'; wanted one of name, ") + ".*Did you mean 'tasks'"):
         find_suite(plugins, "./shop.yaml")
     write(tmp_path, file="x.boom.yaml")
     with pytest.raises(PluginError, match=r"x.boom.yaml: reading it as a suite raised KeyError: 'x'; tell the author of the plugin"):

@@ -192,7 +192,7 @@ def test_models_that_know_something_are_named() -> None:
     said = v.sentence("touch/1d", found)
     assert "better than the base rate: knows (AUC " in said
     assert "; worse: upside down (AUC " in said
-    assert "better in one and worse in the other: point (AUC " in said
+    assert "better in ranking, worse in log-loss: point (AUC " in said
     assert "base (" not in said
     assert v.evidence(["knows"], truth[None], y, 0.25, resamples=200)[0] == found[0]  # the others change nothing
 

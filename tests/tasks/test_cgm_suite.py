@@ -397,7 +397,7 @@ def test_other_files_and_folders_are_sets_of_their_own(write: Write, tmp_path: P
     assert sets >= {"mine", "clinic", "table"} and "notes" not in sets
     one, two = opened(suite, "mine/60min/both"), opened(suite, "clinic/60min/both")
     assert one.series.fingerprint == two.series.fingerprint
-    with pytest.raises(DataError, match=r"table.csv: has the columns who, what; wanted those of a known layout"):
+    with pytest.raises(Unavailable, match=r"no readings of glucose: .*table.csv: has the columns who, what; wanted those of a known layout"):
         opened(suite, "table/60min/both")
     (folder / "mine.txt").write_bytes((folder / "mine.csv").read_bytes())
     with pytest.raises(DataError, match=r"mine.csv and mine.txt are both the set 'mine'; rename or move one"):

@@ -7,11 +7,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from support import Lab
 
 from harness.errors import DataError, UsageError
 from harness.scaffold.columns import freq_of, look_at, spacing
+from harness.scaffold.season import season_of, usual_season
 from harness.scaffold.suite import example_table, make_suite
 from harness.series import TaskData
 from harness_tasks.own.suite import open_file
@@ -91,6 +95,96 @@ def test_other_tables(tmp_path: Path) -> None:
     assert freq_of(tmp_path / "empty.csv", "a") == freq_of(tmp_path / "none.csv", "a") == spacing([5], ["a"]) == ""
 
 
+def dated(values: list[str], step: timedelta = timedelta(days=1), name: str = "Umsatz") -> str:
+    return f"Datum,{name}\n" + "".join(f"{datetime(2021, 1, 4) + i * step},{value}\n" for i, value in enumerate(values))
+
+
+def test_words_among_numbers_are_named(tmp_path: Path) -> None:
+    values = [f"{i % 50}.5" for i in range(1300)]
+    values[1234] = "n.v."
+    (tmp_path / "umsatz.csv").write_text(dated(values))
+    made = make_suite("umsatz", tmp_path, tmp_path / "umsatz.csv")
+    assert made.notes == ("Umsatz: numbers but for 'n.v.' (line 1236)",)
+    assert "csv: {missing: [n.v.]}" in made.path.read_text()
+    (data,) = opened(made.path)
+    assert np.flatnonzero(np.isnan(data.series.target[0])).tolist() == [1234]
+    values[3], values[5], values[7] = '"a: b"', "n.v.", "NA"
+    (tmp_path / "umsatz.csv").write_text(dated(values))
+    made = make_suite("again", tmp_path, tmp_path / "umsatz.csv")
+    assert made.notes == ("Umsatz: numbers but for 'a: b' (line 5), 'n.v.' (line 7 and 1 more)",)
+    assert np.isnan(opened(made.path)[0].series.target[0]).sum() == 4
+    for odd in (["12x"], ["a", "b", "c", "d"], ["x"] * 70):  # digits; too many words; too often
+        (tmp_path / "odd.csv").write_text(dated([*odd, *values[10:1200]]))
+        assert look_at(tmp_path / "odd.csv").targets == ()
+
+
+def wandering(kind: str, count: int, season: int) -> list[float]:
+    rng = np.random.default_rng(5)
+    noise, at = rng.normal(size=count), np.arange(count)
+    return {
+        "season": 10 + 0.02 * at + 2 * np.sin(2 * np.pi * at / season) + noise,
+        "noise": noise,
+        "walk": np.cumsum(noise),
+        "slow": 100 * np.sin(2 * np.pi * at / (20 * season)) + 0.01 * noise,
+        "trend": 0.5 * at + noise,
+    }[kind].tolist()
+
+
+@pytest.mark.parametrize("freq", ["D", "H", "W", "15T", "B", "M"])
+def test_a_season_is_proposed_where_it_shows(freq: str) -> None:
+    season, count = {"D": 7, "H": 24, "W": 52, "15T": 96, "B": 5, "M": 12}[freq], 800
+    assert usual_season(freq) == season
+    for kind in ("season", "noise", "walk", "slow", "trend"):
+        found, alike = season_of(freq, [([], wandering(kind, count, season)), ([], [1.0] * count)])
+        assert found == (season if kind == "season" else 0), (kind, alike)
+    changes = np.diff(wandering("season", count, season))
+    changes = (changes - changes.mean()) / changes.std()
+    r = np.mean(changes[season:] * changes[:-season])
+    assert season_of(freq, [([], wandering("season", count, season))])[1] == pytest.approx(r)
+    assert season_of(freq, [([], wandering("season", 2 * season, season))]) == season_of(freq, []) == (0, 0.0)
+
+
+def test_the_season_of_a_table_with_gaps(tmp_path: Path) -> None:
+    lines = dated([f"{v:.3f}" for v in wandering("season", 400, 7)]).splitlines()
+    kept = [lines[0], *(line for i, line in enumerate(lines[1:]) if i % 11)]  # in their order there is no week any more
+    (tmp_path / "shop.csv").write_text("\n".join([kept[0], *reversed(kept[1:])]))
+    made = make_suite("shop", tmp_path, tmp_path / "shop.csv")
+    assert "\n    season_length: 7 " in made.path.read_text() and opened(made.path)[0].task.season_length == 7
+    (tmp_path / "walk.csv").write_text(dated([f"{v:.3f}" for v in wandering("walk", 400, 7)]))
+    made = make_suite("walk", tmp_path, tmp_path / "walk.csv")
+    assert "# season_length: steps of a season; a week is 7" in made.path.read_text() and opened(made.path)[0].task.season_length == 1
+
+
+def test_a_parquet_table(tmp_path: Path) -> None:
+    days = [datetime(2021, 1, 4) + timedelta(days=i) for i in range(60)]
+    long = {
+        "note": ["2020-01-01"] * 120,  # looks like a time, but a type says more
+        "when": pa.array(days * 2, pa.timestamp("ns")),
+        "shop": pa.array(["a"] * 60 + ["b"] * 60).dictionary_encode(),
+        "open": [True] * 120,
+        "sold": pa.array([float(i % 7) for i in range(60)] * 2, pa.float32()),
+    }
+    parquet.write_table(pa.table(long), tmp_path / "long.parquet")
+    made = make_suite("long", tmp_path, tmp_path / "long.parquet")
+    (data,) = opened(made.path)
+    assert made.notes == () and "csv:" not in made.path.read_text()
+    assert (data.task.name, data.task.freq, data.task.season_length) == ("sold", "D", 7)
+    assert data.series.item_ids.to_pylist() == ["a", "b"] and data.series.target[1].tolist() == [float(i % 7) for i in range(60)]
+    lists = {"start": days[:2], "name": ["x", "y"], "target": [[1.0, 2.0, 3.0] * 9, [4.0] * 30]}
+    parquet.write_table(pa.table(lists), tmp_path / "lists.pq")
+    made = make_suite("lists", tmp_path, tmp_path / "lists.pq")
+    assert len(made.notes) == 1 and "mend freq" in made.notes[0] and "layout: nested" in made.path.read_text()
+    assert opened(made.path)[0].series.item_ids.to_pylist() == ["x", "y"]
+    parquet.write_table(pa.table({**lists, "start": [days[:27], days[:30]]}), tmp_path / "timed.pq")
+    assert (look_at(tmp_path / "timed.pq").freq, look_at(tmp_path / "timed.pq").longest) == ("D", 30)
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="wanted a whole Parquet file"):
+        look_at(tmp_path / "broken.parquet")
+    parquet.write_table(pa.table({"a": pa.array([], pa.int64())}), tmp_path / "none.parquet")
+    with pytest.raises(DataError, match="has no row"):
+        look_at(tmp_path / "none.parquet")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -142,6 +236,23 @@ def test_every_command_takes_a_file(lab: Lab) -> None:
     scored.expect(0)
     wrong.expect(2, "a suite of a file has no options in brackets")
     (cell,) = [row["name"] for row in cells.json() if row["task"] == "sales/7" and not row["scope"]]
+    (lab.folder / "other").mkdir()
+    other = lab.folder / "other" / "shop.yaml"
+    other.write_text((lab.folder / "shop.yaml").read_text().replace("[7, 28]", "[8]"))
+    (lab.folder / "other" / "shop.csv").write_text((lab.folder / "shop.csv").read_text())
+    looked, planned, kept, ran, name, back = lab.many([
+        ["ls", "tasks", "-s", str(other), "--json"],
+        ["plan", "-m", "good", "-s", str(other), "--isolation", "inprocess"],
+        ["ls", "tasks", "-s", "shop", "--json"],
+        ["run", "-m", "good", "-s", str(other), "--isolation", "inprocess", "--json", "--db", "other.duckdb"],
+        ["ls", "tasks", "-s", "shop", "--json"],
+        ["run", "-m", "good", "-s", "./shop.yaml", "--isolation", "inprocess", "--json"],
+    ])  # fmt: skip
+    assert [row["name"] for row in looked.expect(0).json()] == ["sales/8"] == [row["name"] for row in name.expect(0).json()]
+    planned.expect(0)
+    assert [row["name"] for row in kept.expect(0).json()] == ["sales/7", "sales/28"]
+    ran.expect(0, f"shop was {lab.folder / 'shop.yaml'} until now; it is {other} from now on")
+    assert back.expect(0, f"shop was {other} until now").json()["counts"]["cached"] == 2
     table = lab.folder / "shop.csv"
     replayed, gone = lab.many([["replay", cell], ["ls", "cells", "-s", "shop", "--json"]])
     replayed.expect(0, "equal within")

@@ -1,7 +1,7 @@
 /* What stands in the ranking's cells: places, names with their marks, intervals as bars. */
 
 /** Why there is no interval. */
-const ONE_FAMILY = "one dataset family, or nearly";
+const TOO_FEW = "one or two dataset families, or nearly";
 
 /** Place as text: 3, (12) for a model that lacks tasks. */
 function placeText(view, i) {
@@ -9,7 +9,7 @@ function placeText(view, i) {
   return view.numbers.pool[i] ? String(view.place[i]) : `(${view.place[i]})`;
 }
 
-/** "2–9", or "3" where nothing else is possible; none where the scores are of one dataset family, or nearly. */
+/** "2–9", or "3" where nothing else is possible; none where the scores are of too few dataset families. */
 function rangeText(view, i) {
   if (!view.bestPlace[i]) return NONE;
   return view.bestPlace[i] === view.worstPlace[i] ? String(view.bestPlace[i]) : `${view.bestPlace[i]}–${view.worstPlace[i]}`;
@@ -32,7 +32,7 @@ function modelCell(view, i) {
     "span",
     {},
     h("span", { class: "who" }, modelLink(view, i), badgeOf(model), marks),
-    flagged[i] ? h("span", { class: "flag" }, `#${byMean[i]} by n${view.label}, #${byRank[i]} by mean rank`) : null,
+    flagged[i] ? h("span", { class: "flag" }, `#${byMean[i]} by ${relative(view.label)}, #${byRank[i]} by mean rank`) : null,
   );
 }
 
@@ -51,7 +51,7 @@ function tasksCell(count) {
 /** The interval as a bar on a scale that all rows share, and as numbers. */
 function intervalBar(view, i) {
   const [low, high, value] = [view.low[i], view.high[i], view.values[i]];
-  if (!between(low, high)) return h("span", { class: "soft", title: Number.isNaN(value) ? null : `${ONE_FAMILY}: cannot be told` }, NONE);
+  if (!between(low, high)) return h("span", { class: "soft", title: Number.isNaN(value) ? null : `${TOO_FEW}: cannot be told` }, NONE);
   const at = view.scale;
   const bar = h(
     "span",

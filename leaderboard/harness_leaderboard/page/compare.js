@@ -51,7 +51,7 @@ function drawWins(view, body) {
 function certainWords(view, a, b) {
   if (view.apart[a * view.board.models.length + b]) return APART;
   const sure = !Number.isNaN(view.low[a]) && !Number.isNaN(view.low[b]);
-  return sure ? "cannot be told apart" : `${ONE_FAMILY}: cannot be told`;
+  return sure ? "cannot be told apart" : `${TOO_FEW}: cannot be told`;
 }
 
 const APART = "told apart";

@@ -73,7 +73,7 @@ function driversTable(view, i, most = 5) {
     },
     { head: "Ratio", number: true, title: "score / baseline", text: (row) => digits(Math.exp(row.log)) },
     { head: "Median", number: true, title: "median ratio of the models with all tasks", text: (row) => digits(Math.exp(row.reference)) },
-    { head: "Effect", number: true, title: `how much this task alone changes n${view.label}`, cell: (row) => effectBar(row.part, scale) },
+    { head: "Effect", number: true, title: `how much this task alone changes ${relative(view.label)}`, cell: (row) => effectBar(row.part, scale) },
   ];
   return tableOf(`Tasks that make the score of ${shown(view.board.models[i].label)}`, columns, [...good, ...bad], {
     rowClass: (row) => (row === bad[0] && good.length ? "gap" : null),
@@ -101,6 +101,8 @@ function drawPolicies(view, body) {
   if (!view.tasks.length || !view.passing.length) return fill(body, EMPTY("No model has a score here."));
   if (!gaps.length) return fill(body, EMPTY("Every shown model has every task of this slice, so no policy changes anything."));
   const { score } = view.state;
+  const { baseline } = view.board.scores[score];
+  const known = view.tasks.filter((j) => baseline[j] > 0 && baseline[j] < Infinity).length;
   const rows = gaps.slice(0, view.board.statistics.most.lacking).map((i) => ({ i, ...policiesOf(view.board, score, i, view.tasks), count: view.numbers.counts[i] }));
   const columns = [
     { head: "Model", cell: (row) => h("span", { class: "who" }, modelLink(view, row.i), badgeOf(view.board.models[row.i])) },
@@ -110,15 +112,18 @@ function drawPolicies(view, body) {
     numberColumn("As baseline", "baseline"),
     numberColumn("As the worst", "worst"),
   ];
-  const table = tableOf(`n${view.label} when missing tasks are left out, counted as the baseline, or as the worst model`, columns, rows);
+  const table = tableOf(`${relative(view.label)} when missing tasks are left out, counted as the baseline, or as the worst model`, columns, rows);
   return fill(
     body,
+    known < view.tasks.length
+      ? h("p", { class: "finding" }, `Over the ${known} of ${plural(view.tasks.length, "task")} for which the baseline has a result.`)
+      : null,
     table,
     h(
       "div",
       { class: "tools" },
       copyButtons(() => tableTexts(table)),
     ),
-    gaps.length > rows.length ? EMPTY(`${gaps.length - rows.length} more models lack tasks.`) : null,
+    gaps.length > rows.length ? EMPTY(`${plural(gaps.length - rows.length, "more model", "more models")} ${gaps.length - rows.length === 1 ? "lacks" : "lack"} tasks.`) : null,
   );
 }

@@ -73,6 +73,9 @@ const day = (iso) => (/^\d{4}-\d\d-\d\d/.test(iso) ? iso.slice(0, 10) : "");
 /** 1 task, 2 tasks. */
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
 
+/** What the geometric mean of a score over the baseline's is called: nMASE, n(mean MASE). */
+const relative = (label) => `n${label.includes(" ") ? `(${label})` : label}`;
+
 /** a, b and c. */
 function listed(names) {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;

@@ -10,11 +10,14 @@ function drawHeader(view) {
   fill(byId("own"), ...ownVerdict(view));
   byId("own").hidden = !byId("own").childNodes.length;
   const own = board.models.filter((model) => model.own).length;
-  const families = new Set(view.tasks.map((j) => board.tasks[j].family)).size;
+  const done = tasksDone(view);
+  const families = new Set(done.map((j) => board.tasks[j].family)).size;
   const facts = [
-    view.tasks.length === board.tasks.length
-      ? plural(view.tasks.length, "task")
-      : `${view.tasks.length} of ${plural(board.tasks.length, "task")}`,
+    done.length < view.tasks.length
+      ? `${done.length} of ${plural(view.tasks.length, "task")} with results`
+      : done.length < board.tasks.length
+        ? `${done.length} of ${plural(board.tasks.length, "task")}`
+        : plural(done.length, "task"),
     plural(families, "dataset family", "dataset families"),
     `${plural(board.models.length, "model")} (${own} own, ${board.models.length - own} published)`,
     board.suite.version && `suite version ${shown(board.suite.version)}`,
@@ -61,34 +64,34 @@ function modelWord(view, i) {
 
 /** The verdict for the slice: who is best, how sure that is, who is as good. */
 function verdict(view) {
-  const { values, ranked, units } = view;
+  const { values, ranked } = view;
   const where = view.words ? ` on ${view.words}` : "";
   if (!view.tasks.length) return [view.board.tasks.length ? "No task is in this slice. Remove a choice below." : "This suite has no task."];
-  if (!ranked.length) return [`No model has an n${view.label}${where} yet.`];
+  if (!ranked.length) return [`No model has an ${relative(view.label)}${where} yet.`];
   const [best] = ranked;
   const first = h("strong", { class: "winner" }, modelWord(view, best));
   const number = h("strong", { class: "figure" }, digits(values[best]));
   const sure = between(view.low[best], view.high[best]);
-  const interval = sure ? h("span", { class: "soft" }, ` (95\u00a0% interval ${sure} over ${unitWords(units)})`) : "";
+  const interval = sure ? h("span", { class: "soft" }, ` (95\u00a0% interval ${sure} over ${unitWords(view, [best])})`) : "";
   if (ranked.length === 1)
     return [
       first,
-      ` is the only model with ${view.numbers.full[best] ? "every task" : "a score"}${where}: n${view.label} `,
+      ` is the only model with ${view.numbers.full[best] ? "every task" : "a score"}${where}: ${relative(view.label)} `,
       number,
       interval,
       ".",
     ];
   const ties = ranked.filter((i) => i !== best && values[i] === values[best]);
   const shared = ties.length
-    ? ` shares the lowest n${view.label}${where} with ${plural(ties.length, "other model")}: `
-    : ` has the lowest n${view.label}${where}: `;
+    ? ` shares the lowest ${relative(view.label)}${where} with ${plural(ties.length, "other model")}: `
+    : ` has the lowest ${relative(view.label)}${where}: `;
   return [first, shared, number, interval, ". ", ...closeWords(view, best), ...pathWords(view)];
 }
 
 /** Who cannot be told apart from the best. */
 function closeWords(view, best) {
   const m = view.board.models.length;
-  if (Number.isNaN(view.low[best])) return ["Its tasks are of one dataset family, or nearly: how sure that is cannot be told."];
+  if (Number.isNaN(view.low[best])) return [`Its tasks are of ${TOO_FEW}: how sure that is cannot be told.`];
   const close = view.ranked.filter((i) => i !== best && view.apart[best * m + i] <= 0);
   if (!close.length) return ["Every other model is told apart from it."];
   const names = close.slice(0, 3).flatMap((i, k) => [k ? ", " : "", modelWord(view, i)]);
@@ -98,7 +101,9 @@ function closeWords(view, best) {
 
 /** A caution where no model has all tasks. */
 function pathWords(view) {
-  return view.numbers.full.includes(1) ? [] : [" No model has every task here, so the means are over different tasks."];
+  if (view.numbers.full.includes(1)) return [];
+  if (alike(view)) return [` All are on the same ${tasksDone(view).length} of ${plural(view.tasks.length, "task")}.`];
+  return [" No model has every task here, so the means are over different tasks."];
 }
 
 /** The best own model: one with all tasks where there is one, and the baseline only where there is no other; undefined without any. */
@@ -141,7 +146,7 @@ function drawBests(view) {
         linkButton(nameOf(group.name), () => pick(group), { "aria-pressed": String(state.slice[column].includes(group.name)) }),
     },
     { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
-    { head: `n${view.label}`, number: true, cell: (group) => intervalCell(group.best) },
+    { head: relative(view.label), number: true, cell: (group) => intervalCell(group.best) },
     {
       head: "Not told apart",
       title: "models with all tasks of the group that cannot be told apart from the best",
@@ -178,6 +183,6 @@ function intervalCell(best) {
 
 /** "5 others", "none", or why that cannot be told. */
 function closeText(best) {
-  if (!best || best.close === null) return best ? ONE_FAMILY : NONE;
+  if (!best || best.close === null) return best ? TOO_FEW : NONE;
   return best.close.length ? plural(best.close.length, "other") : "none";
 }

@@ -52,7 +52,7 @@ function drawHeatmap(view, body) {
     body.dataset.every === "1" ? "Fewer models" : `All ${view.passing.length} models`,
   );
   const table = heatTable(view, models, order);
-  const box = boxOf(`n${view.label} of ${models.length} models on ${order.length} tasks`, table, "heat tall");
+  const box = boxOf(`${relative(view.label)} of ${models.length} models on ${order.length} tasks`, table, "heat tall");
   box.addEventListener("click", (event) => {
     const cell = event.target.closest("td[data-task]");
     if (cell) openPanel("task", taskKey(view.board.tasks[Number(cell.dataset.task)]));
@@ -131,7 +131,7 @@ function heatTable(view, models, order) {
   return h(
     "table",
     {},
-    h("caption", { class: "unseen" }, `n${view.label} by model and task`),
+    h("caption", { class: "unseen" }, `${relative(view.label)} by model and task`),
     h("thead", {}, domains, heads),
     h("tbody", {}, rows),
   );

@@ -137,10 +137,10 @@ function placeSentence(view, i) {
   const range = view.bestPlace[i] ? ` Its comparisons allow places ${rangeText(view, i).replace("–", " to ")}.` : "";
   const apart = view.apart[best * m + i] > 0 ? "is told apart from" : "cannot be told apart from";
   const certain = best === undefined || i === best ? "" : ` It ${apart} the best.`;
-  const doubt = Number.isNaN(low[i]) ? ` How sure that is cannot be told: its tasks are of ${ONE_FAMILY}.` : certain;
+  const doubt = Number.isNaN(low[i]) ? ` How sure that is cannot be told: its tasks are of ${TOO_FEW}.` : certain;
   const ranks = ` Mean rank ${fixed(view.numbers.rank[view.state.score][i], 1)} by ${view.label}; win rate ${percent(view.numbers.win[i])}.`;
   return [
-    `${place}${view.words ? ` on ${view.words}` : ""}: n${view.label} `,
+    `${place}${view.words ? ` on ${view.words}` : ""}: ${relative(view.label)} `,
     h("strong", {}, digits(values[i])),
     sure ? ` (95\u00a0% interval ${sure})` : "",
     `.${range}${doubt}${ranks}`,
@@ -184,7 +184,7 @@ function gapTable(view, i) {
     "Score under policies for what is missing",
     [
       { head: "What is missing is", text: (row) => row[0] },
-      { head: `n${view.label}`, number: true, text: (row) => digits(row[1]) },
+      { head: relative(view.label), number: true, text: (row) => digits(row[1]) },
     ],
     rows,
   );
@@ -223,7 +223,7 @@ function groupTable(view, i) {
   });
   const columns = [
     { head: "Group", cell: (row) => nameOf(row.name) },
-    { head: `n${view.label}`, number: true, text: (row) => digits(row.value) },
+    { head: relative(view.label), number: true, text: (row) => digits(row.value) },
     { head: "Place", number: true, text: (row) => (row.place ? `${row.whole ? row.place : `(${row.place})`} of ${row.size}` : NONE) },
     { head: "Tasks", number: true, text: (row) => `${row.done}/${row.tasks.length}` },
   ];

@@ -130,7 +130,7 @@ function readBoard(raw) {
     hardware: models.map((_, i) => text(list(cost.hardware)[i])),
     places: list(raw.receipts && raw.receipts.places), // machines and versions that receipts share
     cells: new Map(Object.entries((raw.receipts && raw.receipts.cells) || {})),
-    statistics: { level: 0.95, resamples: 2000, seed: 0, nemenyi: [], critical: [], tail: [], most: {}, ...(raw.statistics || {}) },
+    statistics: { level: 0.95, fewest: 3, resamples: 2000, seed: 0, nemenyi: [], critical: [], tail: [], most: {}, ...(raw.statistics || {}) },
     calibration: readCalibration(raw.calibration, r),
     steps: readSteps(raw.steps, r),
     explorer: readExplorer(raw.explorer),

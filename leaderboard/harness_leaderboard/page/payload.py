@@ -45,7 +45,7 @@ NEMENYI = (
 MOST = ("best", "own", "named", "ranked", "lacking", "lines", "groups", "tasks")
 """Limits of pictures, which `harness plot` has too (`harness_leaderboard.plots.numbers`)."""
 OF_VALUES = ("steps", "calibration", "explorer")
-"""Sections that have nothing to say where the probability of an event is forecast."""
+"""Sections that have nothing to say where the probability of an event is forecast; errors by step are of MASE alone."""
 STATUS = ("", "ok", "failed", "skipped")  # "" = missing
 TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates")
 
@@ -103,7 +103,7 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "steps": None,
         "explorer": None,
         "verdicts": [],
-        "hidden": list(OF_VALUES) if of_events(results) else [],
+        "hidden": list(OF_VALUES) if of_events(results) else [] if results.labels[0] == "MASE" else ["steps"],
     }
 
 
@@ -125,6 +125,7 @@ def statistics_of(families: int) -> dict[str, Any]:
         "level": bootstrap.LEVEL,
         "resamples": bootstrap.RESAMPLES,
         "seed": bootstrap.SEED,
+        "fewest": bootstrap.FEWEST,
         "least": bootstrap.LEAST,
         "patterns": bootstrap.PATTERNS,
         "same": bootstrap.SAME,

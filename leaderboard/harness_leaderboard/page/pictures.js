@@ -24,12 +24,12 @@ function drawIntervals(view, body) {
   if (!rows.length) return fill(body, EMPTY("No model has a score here."));
   const columns = [
     textColumn("Model", "model"),
-    numberColumn(`n${view.label}`, "value"),
+    numberColumn(relative(view.label), "value"),
     numberColumn("from", "low"),
     numberColumn("to", "high"),
   ];
-  const label = `n${view.label} of ${rows.length} models with 95 % intervals, the best first`;
-  const warning = rows.some((row) => !Number.isNaN(row.low)) ? null : EMPTY(`No intervals: ${ONE_FAMILY}, which says nothing of others.`);
+  const label = `${relative(view.label)} of ${rows.length} models with 95 % intervals, the best first`;
+  const warning = rows.some((row) => !Number.isNaN(row.low)) ? null : EMPTY(`No intervals: ${TOO_FEW}, which say too little of others.`);
   return fill(body, warning, pictureWithNumbers(view, "intervals", label, rows, columns, { change: retitle(view) }));
 }
 
@@ -38,7 +38,7 @@ const retitle = (view) => (spec) => {
   if (view.label === "MASE") return;
   const walk = (node) => {
     for (const [key, value] of Object.entries(node)) {
-      if ((key === "title" || key === "text") && typeof value === "string") node[key] = value.replaceAll("MASE", () => view.label);
+      if ((key === "title" || key === "text") && typeof value === "string") node[key] = value.replace(/n?MASE/g, (found) => (found === "MASE" ? view.label : relative(view.label)));
       else if (value && typeof value === "object" && key !== "datasets" && key !== "config") walk(value);
     }
   };
@@ -94,12 +94,12 @@ function drawDomains(view, body) {
   const columns = [
     textColumn("Group", "group"),
     textColumn("Model", "model"),
-    numberColumn(`n${view.label}`, "value"),
+    numberColumn(relative(view.label), "value"),
     numberColumn("from", "low"),
     numberColumn("to", "high"),
     numberColumn("Tasks", "tasks", String),
   ];
-  const label = `n${view.label} of ${chosen.length} models in each of ${plural(shownGroups.length, "group")} of tasks`;
+  const label = `${relative(view.label)} of ${chosen.length} models in each of ${plural(shownGroups.length, "group")} of tasks`;
   const rest =
     groups.length > shownGroups.length
       ? EMPTY(`The first ${shownGroups.length} of ${groups.length} groups; choose a slice above to see others.`)
@@ -174,7 +174,7 @@ function drawCost(view, body) {
       : EMPTY(`Timed on: ${cut([...kinds][0], 120)}.`);
   const columns = [
     textColumn("Model", "model"),
-    numberColumn(`n${view.label}`, "value"),
+    numberColumn(relative(view.label), "value"),
     numberColumn("s per 1,000", "cost"),
     numberColumn("of it predicting", "predict"),
     numberColumn("Fit, all tasks", "fit", seconds),
@@ -186,7 +186,7 @@ function drawCost(view, body) {
     pictureWithNumbers(
       view,
       "pareto",
-      `n${view.label} against seconds to fit and predict, per 1,000 forecasts, of ${plural(rows.length, "model")}`,
+      `${relative(view.label)} against seconds to fit and predict, per 1,000 forecasts, of ${plural(rows.length, "model")}`,
       rows,
       columns,
       { change: retitle(view) },

@@ -28,7 +28,7 @@ function rankingColumns(view) {
       key: "place",
       head: "#",
       number: true,
-      title: `Place by n${label} among the models with all tasks; in brackets where the model lacks some`,
+      title: `Place by ${relative(label)} among the models with all tasks; in brackets where the model lacks some`,
       value: (i) => view.place[i] || NaN,
       cell: (i) => placeText(view, i),
     },
@@ -41,7 +41,7 @@ function rankingColumns(view) {
     },
     numeric(
       "main",
-      `n${label}`,
+      relative(label),
       (i) => view.values[i],
       digits,
       `Geometric mean over tasks of ${label} / ${label} of the baseline; below 1 is better than it`,
@@ -70,7 +70,7 @@ function rankingColumns(view) {
       value: (i) => view.letters[i],
       cell: (i) => view.letters[i] || NONE,
     },
-    numeric("other", `n${other}`, (i) => view.other[i], digits, `Geometric mean over tasks of ${other} / ${other} of the baseline`),
+    numeric("other", relative(other), (i) => view.other[i], digits, `Geometric mean over tasks of ${other} / ${other} of the baseline`),
     ...board.own.map((s, k) => ownColumn(board.scores[s], k, n)),
     numeric(
       "rank0",
@@ -184,7 +184,7 @@ function drawRanking(view) {
       columns.map((column) => bodyCell(column, i)),
     );
   });
-  const caption = `Ranking of ${plural(rows.length, "model")} by n${view.label}${view.words ? ` on ${view.words}` : ""}`;
+  const caption = `Ranking of ${plural(rows.length, "model")} by ${relative(view.label)}${view.words ? ` on ${view.words}` : ""}`;
   const table = h("table", { id: "board" }, h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, body));
   const place = byId("ranking");
   const focus = place.contains(document.activeElement) ? document.activeElement.closest("[data-key]")?.dataset.key : null;
@@ -258,11 +258,11 @@ function legendWords(view, rows) {
     any((count) => count.baselineStale > 0) && "⚠ baseline: divided by results of the baseline that no longer hold.",
     rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart.",
     view.low.some((low) => !Number.isNaN(low)) &&
-      `Intervals and places: over ${unitWords(view.units)}, each pair of models compared by itself, without correction for the number of pairs.`,
+      `Intervals and places: over ${unitWords(view, view.order)}, each pair of models compared by itself, without correction for the number of pairs.`,
     view.board.own.length > 0 &&
       `${listed(view.board.own.map((s) => cut(shown(view.board.scores[s].label))))}: means over the tasks of the slice that have a number, not divided by the baseline’s; ↓ less is better, ↑ more.`,
     flagged !== undefined &&
-      `“#${byMean[flagged]} by n${view.label}, #${byRank[flagged]} by mean rank”: a few tasks carry the mean; open the model to see which.`,
+      `“#${byMean[flagged]} by ${relative(view.label)}, #${byRank[flagged]} by mean rank”: a few tasks carry the mean; open the model to see which.`,
   ]
     .filter(Boolean)
     .map((sentence) => h("li", {}, sentence));

@@ -118,7 +118,7 @@ class Resampler {
   interval(i) {
     const p = this.patternOf[i];
     const { effective, counts } = this.patterns[p];
-    if (effective < 2) return [NaN, NaN];
+    if (effective < this.rules.fewest) return [NaN, NaN];
     if (effective < this.rules.least) {
       const [mean, error] = robust(this.sums(i, p), counts);
       const reach = error * this.rules.critical[effective];
@@ -154,7 +154,7 @@ class Resampler {
     }
     const [sums, counts] = this.gaps(i, j);
     const effective = effectiveFamilies(counts);
-    if (effective < 2) return 0;
+    if (effective < this.rules.fewest) return 0;
     const [mean, error] = robust(sums, counts);
     return Math.abs(mean) > Math.max(this.rules.same, error * this.rules.critical[effective]) ? -Math.sign(mean) : 0;
   }

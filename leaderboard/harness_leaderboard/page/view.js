@@ -124,5 +124,25 @@ function distinctNames(board, chosen) {
   });
 }
 
-/** The families in words: "19 dataset families". */
-const unitWords = (units) => plural(units.names.length, "dataset family", "dataset families");
+/** The families in words, "19 dataset families": those in which one of these models has a ratio. */
+function unitWords(view, models) {
+  const { board, tasks, state } = view;
+  const r = board.tasks.length;
+  const there = tasks.filter((j) => models.some((i) => !Number.isNaN(board.logs[state.score][i * r + j])));
+  return plural(new Set(there.map((j) => board.tasks[j].family)).size, "dataset family", "dataset families");
+}
+
+/** Tasks of the slice that some model has done. */
+function tasksDone({ board, tasks }) {
+  const r = board.tasks.length;
+  return tasks.filter((j) => board.models.some((_, i) => board.status[i * r + j] === OK));
+}
+
+/** Whether all models that have results have them on the same tasks of the slice. */
+function alike(view) {
+  const { board } = view;
+  const r = board.tasks.length;
+  const done = tasksDone(view);
+  const some = board.models.map((_, i) => i).filter((i) => view.numbers.counts[i].done);
+  return some.length > 0 && some.every((i) => done.every((j) => board.status[i * r + j] === OK));
+}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from harness_leaderboard.bootstrap import RESAMPLES
 from harness_leaderboard.ties import LETTERED
+from harness_leaderboard.words import relative
 
 __all__ = ["SECTIONS", "Section", "method"]
 
@@ -68,7 +69,7 @@ SECTIONS = (
         "policies",
         "Failures and gaps",
         "The ranking leaves out what is missing. Here is what the score would be if that counted as the baseline, or as the worst of all "
-        "models on that task.",
+        "models on that task. Tasks for which the baseline has no result count in none of the three.",
     ),
     Section(
         "cost",
@@ -105,7 +106,7 @@ def method(first: str, second: str) -> tuple[tuple[str, str], ...]:
     """(term, explanation) of the last section, for a suite whose main scores are called so."""
     return (
         (
-            f"n{first}, n{second}",
+            f"{relative(first)}, {relative(second)}",
             "Geometric mean over tasks of the model’s score divided by the baseline’s on the same task: below 1 is better than "
             "the baseline. A task whose ratio is not defined (missing, zero, negative or infinite) is left out and counted.",
         ),
@@ -123,8 +124,8 @@ def method(first: str, second: str) -> tuple[tuple[str, str], ...]:
             "95 % interval",
             f"From {RESAMPLES:,} bootstrap resamples of dataset families: all tasks of a family are drawn together, since they rise "
             "and fall together. The percentiles are moved outwards by as much as Student’s t asks for with so few families (Hesterberg "
-            "2015), counting a family with half of the tasks as half of the evidence (Kish 1965). Of two to five effective families the "
-            "interval is Student’s t itself, and wide; of one, or nearly, nothing can be told.",
+            "2015), counting a family with half of the tasks as half of the evidence (Kish 1965). Of three to five effective families the "
+            "interval is Student’s t itself, and wide; one or two say too little, and there is none.",
         ),
         (
             "Told apart",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from harness.cli.output import printable
 from harness.errors import UsageError
 from harness_leaderboard.plots.numbers import Picture
+from harness_leaderboard.words import relative
 
 __all__ = ["SUFFIXES", "picture_file", "specification", "suffix_of"]
 
@@ -99,7 +101,7 @@ def _rename(node: Any, label: str) -> None:
         if key in ("datasets", "data", "config"):
             continue
         if key == "title" and isinstance(value, str):
-            node[key] = value.replace("MASE", label)
+            node[key] = re.sub("n?MASE", lambda found: relative(label) if found[0] == "nMASE" else label, value)
         elif isinstance(value, dict | list) and not (key == "title" and isinstance(value, dict)):
             _rename(value, label)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from harness.again import run_command
 from harness.cli.output import printable
 from harness.errors import NothingMatched, UsageError, suggest
 from harness_leaderboard import step_sums
@@ -155,7 +157,7 @@ def _no_sums(numbers: Numbers, what: str) -> str:
     some = next((entry.model for entry in numbers.results.entries if entry.source == "own"), "naive")
     return (
         f"no model shown has {what}: they come from runs of one's own, published results have none. "
-        f"To make some: harness run -m {printable(some, 60)} -s {numbers.view.suite}"
+        f"To make some: {run_command({'model': some, 'suite': numbers.view.suite}, tasks=())}"
     )
 
 
@@ -201,10 +203,14 @@ def _digits(value: float | None) -> str:
 
 
 def chosen_task(numbers: Numbers, kept: Kept | None, task: str) -> str:
-    """The task to draw: the named one, else the first with kept forecasts."""
+    """The task to draw: the named one, else the first with kept forecasts of a model shown, of any, or with results of one shown."""
     names = [str(known["name"]) for known in numbers.results.tasks]
     if not task:
-        return next((name for name in names if kept and name in kept.cells), names[0] if names else "")
+        cells = kept.cells if kept else {}
+        shown = set(numbers.order)
+        run = (numbers.results.status[numbers.order] == "ok").any(axis=0)
+        ways = ([name for name in names if shown & set(cells.get(name, ()))], [name for name in names if name in cells])
+        return next((way[0] for way in (*ways, [names[r] for r in np.flatnonzero(run)], names) if way), "")
     if task in names:
         return task
     with_forecasts = sorted(kept.cells) if kept else []
@@ -216,10 +222,9 @@ def chosen_task(numbers: Numbers, kept: Kept | None, task: str) -> str:
 def no_forecasts(numbers: Numbers, task: str) -> str:
     own = [entry.model for m, entry in enumerate(numbers.results.entries) if numbers.is_own(m) and m in numbers.order] or ["naive"]
     of = f" of {printable(task, 80)}" if task else ""
-    words = f"-t {printable(task, 80)} " if task else ""
     return (
         f"no forecasts{of} are kept here, or their files are gone. To make and keep them: "
-        f"harness run -m {printable(own[0], 60)} -s {numbers.view.suite} {words}--save-forecasts"
+        f"{run_command({'model': own[0], 'suite': numbers.view.suite}, tasks=[task] if task else (), save_forecasts=True)}"
     )
 
 
@@ -231,7 +236,7 @@ def _drawn(numbers: Numbers, kept: Kept, task: str, window: str, models: Sequenc
     if not drawn.forecasts:
         raise NothingMatched(
             f"the kept forecasts of {printable(task, 80)} cannot be read: their files are broken, or lack window {number}. "
-            f"To make them anew: harness run -s {numbers.view.suite} -t {printable(task, 80)} --save-forecasts --rerun all"
+            f"To make them anew: harness run -s {shlex.quote(numbers.view.suite)} -t {shlex.quote(task)} --save-forecasts --rerun all"
         )
     return drawn
 

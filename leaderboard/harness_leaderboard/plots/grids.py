@@ -13,7 +13,7 @@ from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import Array, geometric_mean
 from harness_leaderboard.board import units_of_tasks
 from harness_leaderboard.plots.numbers import GROUPS, TASKS, Numbers, Picture
-from harness_leaderboard.words import counted
+from harness_leaderboard.words import counted, relative
 
 __all__ = ["domains", "equal", "heatmap", "winloss"]
 
@@ -43,7 +43,7 @@ def domains(numbers: Numbers, by: str) -> Picture:
         ]
     rest = f"; the first {GROUPS} of {len(groups)} groups" if len(groups) > GROUPS else ""
     words = "bars from the baseline: left is better; lines are 95 % intervals"
-    title = numbers.title(f"n{numbers.label} by {by}")
+    title = numbers.title(f"{relative(numbers.label)} by {by}")
     return Picture(rows, title, f"{numbers.scope(drawn)}{rest}\n{words}", panels=min(len(groups), GROUPS))
 
 

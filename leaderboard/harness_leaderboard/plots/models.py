@@ -12,7 +12,7 @@ from harness_leaderboard import bootstrap, significance, ties
 from harness_leaderboard.aggregate import Array, divided, filled, geometric_mean
 from harness_leaderboard.influence import influence as influences
 from harness_leaderboard.plots.numbers import LACKING, NAMED, RANKED, Numbers, Picture
-from harness_leaderboard.words import counted
+from harness_leaderboard.words import counted, relative
 
 __all__ = ["critical", "influence", "intervals", "levels", "mean_ranks", "pareto", "policies", "rank_lines"]
 
@@ -35,9 +35,9 @@ def intervals(numbers: Numbers) -> Picture:
         }
         for k, m in enumerate(drawn)
     ]  # fmt: skip
-    over = f"95 % intervals over {_families(numbers, logs)}" if sure else "no intervals: one dataset family, or nearly"
+    over = f"95 % intervals over {_families(numbers, logs)}" if sure else "no intervals: one or two dataset families, or nearly"
     same = "; models that share a letter cannot be told apart" if lettered else ""
-    return Picture(rows, numbers.title(f"n{numbers.label}"), f"{numbers.scope(drawn)}\n{over}{same}")
+    return Picture(rows, numbers.title(relative(numbers.label)), f"{numbers.scope(drawn)}\n{over}{same}")
 
 
 def _families(numbers: Numbers, logs: Array) -> str:
@@ -70,7 +70,7 @@ def pareto(numbers: Numbers) -> Picture:
         for m in timed
     ]  # fmt: skip
     words = "no model is both cheaper and better than those on the line; times of one machine compare, those of several do not"
-    return Picture(rows, numbers.title(f"n{numbers.label} against cost"), f"{numbers.scope(timed)}\n{words}")
+    return Picture(rows, numbers.title(f"{relative(numbers.label)} against cost"), f"{numbers.scope(timed)}\n{words}")
 
 
 def influence(numbers: Numbers) -> Picture:
@@ -94,7 +94,7 @@ def influence(numbers: Numbers) -> Picture:
     ]  # fmt: skip
     out = f"the best and worst when one of {counted(len(set(families)), 'family')} is left out"
     words = f"place among {counted(len(pool), 'model')} (point), and {out}"
-    return Picture(rows, numbers.title(f"what n{numbers.label} places hang on"), f"{numbers.scope(drawn)}\n{words}")
+    return Picture(rows, numbers.title(f"what {relative(numbers.label)} places hang on"), f"{numbers.scope(drawn)}\n{words}")
 
 
 def policies(numbers: Numbers) -> Picture:
@@ -115,8 +115,10 @@ def policies(numbers: Numbers) -> Picture:
     ]
     if not rows:
         raise NothingMatched("no model that lacks tasks has a score")
-    title = numbers.title(f"n{numbers.label} by what is done with missing results")
-    return Picture(rows, title, f"{numbers.scope(drawn)}: those that lack some")
+    title = numbers.title(f"{relative(numbers.label)} by what is done with missing results")
+    known = int((np.isfinite(baseline) & (baseline > 0)).sum())
+    over = f"\nover the {known} of {counted(len(baseline), 'task')} for which the baseline has a result" if known < len(baseline) else ""
+    return Picture(rows, title, f"{numbers.scope(drawn)}: those that lack some{over}")
 
 
 def critical(numbers: Numbers) -> Picture:
@@ -141,7 +143,9 @@ def critical(numbers: Numbers) -> Picture:
     over = counted(blocks, "dataset family")
     p = "all are equal" if np.isnan(test.p) else "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     words = f"Friedman's test over {over}: {differ} ({p}); bars join what Nemenyi's cannot tell apart"
-    return Picture(rows, numbers.title(f"mean ranks by n{numbers.label}"), f"{numbers.scope(drawn)}; ranks are among those shown\n{words}")
+    return Picture(
+        rows, numbers.title(f"mean ranks by {relative(numbers.label)}"), f"{numbers.scope(drawn)}; ranks are among those shown\n{words}"
+    )
 
 
 def levels(scores: Array) -> Array:

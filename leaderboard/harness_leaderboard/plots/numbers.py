@@ -19,7 +19,7 @@ from harness_leaderboard import bootstrap
 from harness_leaderboard.aggregate import Array, Results, geometric_mean, pool_of, ratios
 from harness_leaderboard.board import units_of_tasks
 from harness_leaderboard.view import View
-from harness_leaderboard.words import counted
+from harness_leaderboard.words import counted, relative
 
 if TYPE_CHECKING:
     from harness.plugins import Plugins
@@ -136,7 +136,7 @@ class Numbers:
         scored = [m for m in self.order if not np.isnan(self.means[m])]
         if not scored:
             raise NothingMatched(
-                f"no model shown has an n{self.label}: on no task have both it and {self.results.baseline} "
+                f"no model shown has an {relative(self.label)}: on no task have both it and {self.results.baseline} "
                 "a score. What there is: harness leaderboard"
             )
         if self.chosen:

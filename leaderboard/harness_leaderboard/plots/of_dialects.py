@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from harness.cli.output import printable
 from harness.errors import HarnessError, NothingMatched, UsageError
 from harness_leaderboard.plots import PLOTS
 
@@ -50,7 +53,7 @@ def draw(numbers: Numbers, kind: str, task: str, which: str, width: int, dark: b
     """The Vega-Lite specification of a dialect's picture, in the colours of a theme.
 
     Args:
-        task: "" = the first that has kept forecasts.
+        task: "" = the first that has kept forecasts of a model shown.
         which: which picture of that kind, "" = the usual one.
         width: pixels of the inner picture, whose shape stays; 0 = as the dialect draws it.
 
@@ -74,6 +77,8 @@ def draw(numbers: Numbers, kind: str, task: str, which: str, width: int, dark: b
     models = [] if kept is None else [m for m in numbers.order if m in kept.cells.get(task, {})][: min(numbers.top or LINES, LINES)]
     if kept is None or not models:
         raise NothingMatched(no_forecasts(numbers, task))
+    if numbers.chosen and (without := [numbers.names[m] for m in numbers.order if m not in kept.cells[task]]):
+        click.echo(f"left out, as no forecasts of {printable(task, 80)} are kept: {', '.join(without)}", err=True)
     data = SuiteData(numbers.plugins)
     forecasts = {numbers.names[m]: data.forecasts(numbers.store, kept.cells[task][m]) for m in models}
     by = dialect(info.name, numbers.plugins)

@@ -35,6 +35,7 @@ SPY = {
 }
 
 MONASH = {
+    "mean MASE": Column("MASE of each series, then the mean over series", "", "low"),
     "mean sMAPE": Column("sMAPE of each series, then the mean over series", "share, 0 to 2", "low"),
     "median MASE": Column("MASE of each series, then the median over series", "", "low"),
     "mean MAE": Column("mean absolute error of each series, then the mean over series", "that of the series", "low"),

@@ -44,7 +44,7 @@ MONASH = DialectInfo(
         *(f"median {name}" for name in ("MASE", "MAE", "sMAPE", "msMAPE", "RMSE")),
         *("MASE series", "series"),
     ),
-    columns=("mean sMAPE", "median MASE"),
+    columns=("mean MASE", "mean sMAPE", "median MASE"),
     about=columns.MONASH,
 )
 

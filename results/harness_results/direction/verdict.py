@@ -170,17 +170,24 @@ the nearest is naive, AUC .510 [.480, .540], p = 1).
         return f"{task}: no model is distinguishable from the base rate at {100 * level:g} % ({many}, {size}, Holm{near})."
     better: list[str] = []
     worse: list[str] = []
-    mixed: list[str] = []
+    ranked_alone: list[str] = []
+    cheaper_alone: list[str] = []
     for each, ranked, cost in zip(found, ranks, costs, strict=True):
         if not ranked and not cost:
             continue
         said = [(f"AUC {_area(each.auc)}", each.auc.value > 0.5)] if ranked else []
         said += [(f"log-loss {each.loss:+.4f}", each.loss < 0)] if cost else []
         good = [is_good for _, is_good in said]
+        mixed = ranked_alone if good[0] else cheaper_alone
         place = better if all(good) else mixed if any(good) else worse
         place.append(f"{each.model} ({', '.join(text for text, _ in said)})")
-    none = [] if better or mixed else [f"no model is better than the base rate at {100 * level:g} %"]
-    groups = (("better than the base rate", better), ("better in one and worse in the other", mixed), ("worse", worse))
+    none = [] if better or ranked_alone or cheaper_alone else [f"no model is better than the base rate at {100 * level:g} %"]
+    groups = (
+        ("better than the base rate", better),
+        ("better in ranking, worse in log-loss", ranked_alone),
+        ("better in log-loss, worse in ranking", cheaper_alone),
+        ("worse", worse),
+    )
     parts = none + [f"{what}: {', '.join(names)}" for what, names in groups if names]
     return f"{task}: of {many} ({size}, Holm at {100 * level:g} %), {'; '.join(parts)}."
 

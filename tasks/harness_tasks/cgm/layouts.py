@@ -31,7 +31,7 @@ from harness_tasks.cgm.columns import Table
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, unit_of, valid
 from harness_tasks.cgm.readings import Times
 
-__all__ = ["LAYOUTS", "ROLES", "Layout", "sniff"]
+__all__ = ["LAYOUTS", "ROLES", "Layout", "UnknownLayout", "sniff"]
 
 ROLES = ("id", "date", "time", "glucose", "basal", "bolus", "insulin", "carbs", "meal")
 
@@ -59,11 +59,16 @@ class Layout:
     patient: Callable[[str], str] = lambda name: name
 
 
+class UnknownLayout(DataError):
+    """A table that has the columns of no layout: in a folder of many things, perhaps no glucose at all."""
+
+
 def sniff(table: Table) -> Layout:
     """The layout of a table.
 
     Raises:
-        DataError: none fits, or two do.
+        UnknownLayout: none fits.
+        DataError: two do.
     """
     found = [layout for layout in LAYOUTS.values() if layout.name != "long" and layout.fits(table.names, table.first)]
     if len(found) > 1:
@@ -75,9 +80,9 @@ def sniff(table: Table) -> Layout:
         return found[0]
     if _long_fits(table.names, table.first):
         return LAYOUTS["long"]
-    raise DataError(
+    raise UnknownLayout(
         f"{table.path}: has the columns {', '.join(table.names)}; wanted those of a known layout ({', '.join(LAYOUTS)}). "
-        "Say which they are: columns={'id': …, 'time': …, 'glucose': …}, an id '' for a file of one person"
+        "Call them id, time and glucose, or in Python say which they are: columns={'id': …, 'time': …, 'glucose': …}"
     )
 
 

@@ -124,7 +124,7 @@ class Cgm:
             if name not in self._known:
                 try:
                     gridded = self._grid(name)
-                except DataError:
+                except (DataError, Unavailable):
                     tasks += self._of(Dataset(name, (), 5))
                 else:
                     tasks += self._of(Dataset(name, (), gridded.step, gridded.meals is not None))
@@ -195,6 +195,7 @@ class Cgm:
 
     def _grid(self, name: str) -> Gridded:
         from harness_tasks.cgm.grid import to_grid
+        from harness_tasks.cgm.layouts import UnknownLayout
         from harness_tasks.cgm.tables import read_glucose
 
         if name not in self._gridded:
@@ -210,6 +211,10 @@ class Cgm:
             try:
                 readings = read_glucose(path, layout=known.layout if known else "", unit=options.unit, dates=options.dates)
                 gridded = to_grid(readings, split_after=options.split_hours * 60, tolerance_s=(options.tolerance_minutes * 60) or None)
+            except UnknownLayout as error:
+                if known is None:  # a file of something else
+                    raise Unavailable(f"no readings of glucose: {error}") from None
+                raise
             except ValueError as error:  # a tolerance above half a step
                 raise DataError(f"{path}: {error}") from None
             except DataError as error:

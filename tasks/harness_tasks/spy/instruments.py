@@ -28,6 +28,7 @@ class Instrument:
     factors: tuple[str, ...] = ()
     title: str = ""
     sources: tuple[str, ...] = ()
+    family: str = ""  # of which other's days its are; "" = its own
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ INSTRUMENTS = (
     Instrument("spy", ("spy_daily.csv", "spy.csv", "SPY.csv"), ("spy_factors.csv",), "SPDR S&P 500 ETF", ("SPY", "S&P 500")),
     Instrument("sp500", ("sp500_index_daily.csv.gz", "sp500.csv", "GSPC.csv", "^GSPC.csv"), (), "S&P 500 index", ("S&P 500", "^GSPC")),
 )
-SAMPLE = Instrument("spy-sample", title="SPDR S&P 500 ETF, 2008 to March 2021", sources=("SPY", "S&P 500"))
+SAMPLE = Instrument("spy-sample", title="SPDR S&P 500 ETF, 2008 to March 2021", sources=("SPY", "S&P 500"), family="spy")
 
 
 def known(name: str) -> Instrument:

@@ -126,7 +126,7 @@ class Spy:
             suite=self.suite,
             name=f"{name}/{question}/{h}d/{series}",
             dataset=name,
-            family=f"{name}/{question}",
+            family=f"{known(name).family or name}/{question}",
             domain=DOMAIN[question],
             freq="B",
             term=f"{question}/{h}d",

@@ -1,0 +1,100 @@
+"""The first rows of a Parquet file for a proposal: its types tell what is a time, a number or a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+from harness.scaffold.columns import IDS, LISTS, ROWS, TARGETS, TIMES, Look, Table, pick, spacing
+from harness.scaffold.season import season_of
+
+__all__ = ["nested", "table"]
+
+INDEX = "__index_level_"
+"""How the column begins in which pandas keeps its index."""
+
+
+def table(path: Path) -> Table:
+    """The first rows as texts, times in ISO 8601 and UTC.
+
+    Raises:
+        DataError: it cannot be read, or has no row.
+    """
+    batch = _rows(path, ROWS)
+    cells: dict[str, list[str]] = {}
+    kinds: dict[str, str] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        kind = _kind(column.type)
+        kinds[name] = "" if name.startswith(INDEX) and kind == "number" else kind
+        if kind == "time":
+            cells[name] = ["" if value is None else value.isoformat() for value in _local(column).to_pylist()]
+        else:
+            cells[name] = ["" if value is None else str(value) for value in column.to_pylist()] if kinds[name] else [""] * len(column)
+    return Table(cells, kinds=kinds)
+
+
+def nested(path: Path) -> Look | None:
+    """What a file looks like whose rows are series, with lists of numbers; None for others. Raises as `table`."""
+    schema = _rows(path, 1).schema
+    lists = [field.name for field in schema if _kind(_inner(field.type)) == "number"]
+    if not lists:
+        return None
+    batch = _rows(path, LISTS)
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    kinds = {name: _kind(column.type) for name, column in columns.items()}
+    stamped = [name for name, column in columns.items() if _kind(_inner(column.type)) == "time"]
+    time = pick(stamped + [name for name, kind in kinds.items() if kind == "time"], TIMES, list(columns))
+    series = pick([name for name, kind in kinds.items() if kind == "text" or name.lower() in IDS], IDS, list(columns))
+    target = pick(lists, TARGETS, lists)
+    values = columns[target].to_pylist()
+    times: list[list[int]] = [[] for _ in values]
+    if time in stamped:
+        times = [[] if row.values is None else [int(stamp.value) for stamp in _local(row.values)] for row in columns[time]]
+    freq = spacing([stamp for row in times for stamp in row], [str(i) for i, row in enumerate(times) for _ in row])
+    found = [(stamps, [float("nan") if v is None else float(v) for v in row or ()]) for stamps, row in zip(times, values, strict=True)]
+    longest = max((len(row) for _, row in found), default=0)
+    season = season_of(freq, [(stamps, row) for stamps, row in found if len(stamps) == len(row)]) if freq else (0, 0.0)
+    return Look(tuple(columns), ",", ".", "utf-8", time, "", series, (target,), freq, longest, False, nested=True, season=season)
+
+
+def _rows(path: Path, count: int) -> Any:
+    """The first rows, a record batch."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            batch = next(file.iter_batches(batch_size=count), None)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); wanted a whole Parquet file") from None
+    if batch is None or not batch.num_rows or not batch.num_columns:
+        raise DataError(f"{path}: has no row; wanted a table with at least one")
+    return batch
+
+
+def _kind(kind: Any) -> str:
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return "time"
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_dictionary(kind):
+        return "text" if _kind(kind.value_type) == "text" else ""
+    return "text" if types.is_string(kind) or types.is_large_string(kind) or kind == pa.string_view() else ""
+
+
+def _inner(kind: Any) -> Any:
+    """The type of the values of a list; of others null."""
+    import pyarrow as pa
+
+    types = pa.types
+    return kind.value_type if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) else pa.null()
+
+
+def _local(column: Any) -> Any:
+    import pyarrow as pa
+
+    return column.cast(pa.timestamp("us"), safe=False)
