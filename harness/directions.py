@@ -68,9 +68,24 @@ def lower_is_better(metric: str, plugins: Plugins | None = None, declared: Mappi
         return declared[metric] == "min"
     if plugins is not None and (found := plugins.metrics.get(metric)) is not None:
         return found.info.direction == "min"
+    said = None if plugins is None else _of_dialect(metric, plugins)
+    if said is not None:
+        return said
     name = re.sub(r"\[[^\]]*\]", "", metric.casefold()).rpartition(":")[2].strip()
     bare = re.sub(r"^(?:mean|median|average|avg)[\W_]+", "", name)
     return _KNOWN.get(_plain(name), _KNOWN.get(_plain(bare)))
+
+
+def _of_dialect(metric: str, plugins: Plugins) -> bool | None:
+    """What a dialect's card says of "dialect:metric": models are compared by its first two, of which lower is better."""
+    name, _, short = metric.partition(":")
+    found = plugins.dialects.get(name)
+    if found is None:
+        return None
+    if short in found.info.metrics[:2]:
+        return True
+    column = found.info.about.get(short)
+    return None if column is None or not column.better else column.better == "low"
 
 
 def declared_directions(store: Store, suite: str) -> dict[str, str]:

@@ -88,6 +88,11 @@ def check(forecast: object, n: int, horizon: int) -> Forecast:
             f"predict returned {type(forecast).__name__}; wanted a Forecast. Return Forecast.from_quantiles(values [N, Q, H], levels), "
             f"Forecast.from_samples(samples [N, S, H]) or Forecast.from_points(points [N, H])."
         )
+    if not isinstance(forecast.values, np.ndarray):
+        raise ForecastError(
+            f"predict returned a Forecast whose values are a {type(forecast.values).__name__}; wanted an array. "
+            f"Make it with Forecast.from_{forecast.kind}(...)."
+        )
     if forecast.kind == "probabilities":
         return _probabilities(forecast, n)
     if forecast.kind not in ("quantiles", "samples", "points"):

@@ -148,9 +148,7 @@ def new_plugin(name: str, into: Path) -> None:
 
 @new.command("suite")
 @click.argument("name")
-@click.option(
-    "--from", "table", type=click.Path(path_type=Path), default=None, metavar="FILE", help="A table of yours to describe, CSV or Parquet."
-)
+@click.option("--from", "table", type=click.Path(path_type=Path), default=None, metavar="FILE", help="A table of yours, CSV or Parquet.")
 @click.option("--into", type=click.Path(path_type=Path), default=Path(), show_default="the working folder", help="Folder to make it in.")
 def new_suite(name: str, table: Path | None, into: Path) -> None:
     """Make a suite file, NAME.yaml, with a small made-up table beside it: it runs at once, and its comments say what to change.

@@ -91,11 +91,20 @@ def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
         found += [{"kind": kind, **row} for row in listed(plugins)[0] if row["name"] == name]
     if name in plugins.models:
         found[0]["environment"] = _where(plugins.models[name])
-    if "/" in name:
-        suite = name.rpartition(":")[0]
+    suite = name.rpartition(":")[0]
+    if "/" in name or suite:
         rows = tasks(plugins, suite, None)[0] if not suite or _is_suite(plugins, suite) else []
+        if not suite:
+            rows += [row for own in _own_with(plugins, name) for row in tasks(plugins, own, None)[0]]
         found += [{**r, "kind": "task"} for r in rows if name in (r["name"], f"{r['suite']}:{r['name']}")]
     return found
+
+
+def _own_with(plugins: Any, task: str) -> list[str]:
+    """The suites of the user's own files that have a task of this name; only theirs are read."""
+    from harness.suites import remembered
+
+    return [own.info.name for own in remembered(plugins) if any(each.name == task for each in own.factory(None).tasks())]
 
 
 def _where(model: Registered[ModelInfo]) -> str:

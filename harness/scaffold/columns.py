@@ -1,4 +1,4 @@
-"""What the first rows of a CSV or Parquet file look like: how it is written, which columns are id, time and target, how far apart times are.
+"""What the first rows of a CSV or Parquet file are like: how it is written, which columns are id, time and target, how far apart rows are.
 
 For proposals only: what is found here is written into a file for its author to read, and no result rests on it.
 """
@@ -123,7 +123,8 @@ def _look(table: Table) -> Look:
     known = [name for name in names if name.lower() in IDS and name != time]
     words = [name for name in names if name not in numeric and name != time and _repeats(cells[name])]
     many = len(set(cells[time])) < count if time else False  # several series share their times
-    series = pick(known + words, IDS, names) if many or not time else ""
+    apart = [name for name in known + words if time and len(set(zip(cells[name], cells[time], strict=True))) == count]  # a row a step
+    series = pick(apart or known + words, IDS, names) if many or not time else ""
     values = [name for name in numeric if name != series]
     target = pick(values, TARGETS, [])
     wide = bool(time) and not series and not many and not target and len(values) > 1

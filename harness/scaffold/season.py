@@ -1,8 +1,9 @@
 """Whether the values of a table have the season that is usual at their frequency. For proposals only.
 
-The rule: r(k) is the autocorrelation at lag k of the changes from step to step, each series centred and scaled to variance 1, over all
-series together. The season s is there where r(s) is above 0.1, above 3/√pairs, and above the mean of r(1) … r(s − 1). Changes and not
-values, since whatever wanders is like itself at every lag; the mean, since what moves slowly has changes that are alike at short lags too.
+The rule: of each series the centred mean over a season is taken away, so that neither a trend nor a slow wave is taken for a season, and
+what is left is scaled to variance 1. r(k) is the correlation of values k steps apart, over all series together. The season s is there where
+r(s) less the mean of r(1) … r(s − 1), if that is above 0, is above 2·√((1 + 2·Σ r(k)²) / pairs), Bartlett's error of an autocorrelation;
+this bound is held between 0.1 and 0.5.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ __all__ = ["season_of", "usual_season"]
 
 USUAL = {"D": 7, "W": 52}
 """Where the rule of `harness.frequency.season_length` has 1."""
-LEAST = 0.1
+LOW, HIGH = 0.1, 0.5
+SEASONS = 3
+"""A series has so many at least."""
 WIDEST = 4
 """A grid has at most so many steps for each row; beyond it rows are taken in their order."""
 DAY = 86_400_000_000
@@ -48,28 +51,44 @@ def season_of(freq: str, series: Iterable[tuple[Sequence[int], Sequence[float]]]
     season = usual_season(freq)
     if season < 2:
         return 0, 0.0
-    sums = np.zeros(season)
-    pairs = np.zeros(season)
+    sums, earlier, later, pairs = np.zeros((4, season))
     for times, values in series:
         grid = _grid(freq, times, values)
-        changes = np.diff(grid)
-        there = np.isfinite(changes)
-        if len(changes) < 2 * season or there.sum() < 2:
+        if len(grid) < SEASONS * season:
             continue
-        changes = changes - changes[there].mean()
-        spread = math.sqrt(float(np.mean(changes[there] ** 2)))
-        if not 0 < spread < math.inf:
+        rest = _without_mean(grid, season)
+        there = np.isfinite(rest)
+        spread = float(np.sqrt(np.mean(rest[there] ** 2))) if there.any() else 0.0
+        if not 1e-9 * float(np.nanmax(np.abs(grid))) < spread < math.inf:
             continue
-        changes = np.where(there, changes / spread, 0.0)
+        rest, one = np.where(there, rest / spread, 0.0), there.astype(np.float64)
         for lag in range(1, season + 1):
-            sums[lag - 1] += float(changes[:-lag] @ changes[lag:])
-            pairs[lag - 1] += int((there[:-lag] & there[lag:]).sum())
-    if not pairs.all():
+            sums[lag - 1] += rest[:-lag] @ rest[lag:]
+            earlier[lag - 1] += rest[:-lag] ** 2 @ one[lag:]
+            later[lag - 1] += one[:-lag] @ rest[lag:] ** 2
+            pairs[lag - 1] += one[:-lag] @ one[lag:]
+    if not (earlier * later).all():
         return 0, 0.0
-    r = sums / pairs
+    r = sums / np.sqrt(earlier * later)
     found = float(r[-1])
-    there_is = found > max(LEAST, 3 / math.sqrt(pairs[-1])) and found > float(r[:-1].mean())
+    error = 2 * math.sqrt((1 + 2 * float(r[:-1] @ r[:-1])) / pairs[-1])
+    there_is = found - max(float(r[:-1].mean()), 0.0) > min(max(LOW, error), HIGH)
     return (season, found) if there_is else (0, 0.0)
+
+
+def _without_mean(grid: NDArray[np.float64], season: int) -> NDArray[np.float64]:
+    """The values less the mean of the season around them, without half a season at either end; NaN where half of it is missing."""
+    import numpy as np
+
+    half = season // 2
+    weights = np.ones(2 * half + 1)
+    if season % 2 == 0:
+        weights[[0, -1]] = 0.5  # a whole season, centred
+    there = np.isfinite(grid)
+    count = np.convolve(there.astype(np.float64), weights, "valid")
+    total = np.convolve(np.where(there, grid, 0.0), weights, "valid")
+    mean = np.where(count >= season / 2, total / np.maximum(count, 1), np.nan)
+    return grid[half : len(grid) - half] - mean
 
 
 def _grid(freq: str, times: Sequence[int], values: Sequence[float]) -> NDArray[np.float64]:

@@ -178,7 +178,7 @@ def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[
     lines += [f"    time_format: {_quoted(look.time_format)}"] * bool(look.time_format)
     lines += [f"    freq: {freq}", f"    horizon: {horizon}", "    windows: auto"]
     season, alike = look.season
-    told = f"    season_length: {season:<12}# changes are alike at this distance: their autocorrelation is {alike:.2f}"
+    told = f"    season_length: {season:<12}# it shows in the values: their autocorrelation at this lag is {alike:.2f}"
     lines.append(told if season else f"    # season_length: steps of a season; {SEASONS.get(base, 'of M a year is 12')}")
     return lines
 

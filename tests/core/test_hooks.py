@@ -24,6 +24,33 @@ def test_hook_register_models(lab: Lab) -> None:
     assert lab.models("good").expect(0).cells()["good", TASK]["status"] == "ok"
 
 
+def test_hook_open_suite_file(lab: Lab) -> None:
+    lab.plugin(
+        "mine",
+        GOOD
+        + """
+class Waves:
+    def __init__(self, data): pass
+    def tasks(self):
+        from harness import Task
+        return [Task("waves", "waves/H", "waves", "waves", "Nature", "H", "", 3, 2, 1)]
+    def open(self, task):
+        from harness.specimens import data_of
+        from dataclasses import replace
+        return replace(data_of([np.arange(40.0)], 3), task=task)
+
+@hookimpl
+def open_suite_file(path):
+    from harness import SuiteInfo
+    return (SuiteInfo("waves"), Waves) if path.name == "waves.yaml" else None
+""",
+    )
+    (lab.folder / "waves.yaml").write_text("mine alone can read this: [")
+    done = lab.run("run", "-m", "good", "-s", str(lab.folder / "waves.yaml"), "--json").expect(0)
+    assert done.cells()["good", "waves/H"]["status"] == "ok"
+    assert [row["name"] for row in lab.run("ls", "tasks", "-s", "waves", "--json").expect(0).json()] == ["waves/H"]
+
+
 def test_hook_register_suites(lab: Lab) -> None:
     lab.plugin(
         "mine",

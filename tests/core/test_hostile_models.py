@@ -34,6 +34,7 @@ BEHAVIOURS: dict[str, tuple[str, list[str], str]] = {
     "few_rows": ("return Forecast.from_points(last(batch)[1:])", ["N windows", "One row for each window"], "forecast"),
     "none": ("return None", ["predict returned NoneType; wanted a Forecast", "Forecast.from_points(points [N, H])"], "forecast"),
     "list": ("return [[1.0]]", ["predict returned list; wanted a Forecast"], "forecast"),
+    "lists": ("return Forecast('points', [[[1.0]]])", ["a Forecast whose values are a list", "Forecast.from_points(...)"], "forecast"),
     "frame": ("import pandas; return pandas.DataFrame(last(batch))", ["predict returned DataFrame; wanted a Forecast"], "forecast"),
     "text": ("return Forecast.from_points([['a']])", ["from_points could not read list as numbers"], "forecast"),
     "needs": ("import no_such_package_xyz", ["it needs the package 'no_such_package_xyz'", "pip install no_such_package_xyz"], "error"),

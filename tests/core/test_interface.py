@@ -248,9 +248,15 @@ def test_show_and_ls(lab: Lab) -> None:
         assert all(isinstance(row["name"], str) for row in rows), kind
         table.expect(0, rows[0]["name"][:12] if kind == "cells" else rows[0]["name"])
     tasks = lists[8].json()
-    assert {(t["suite"], t["available"]) for t in tasks} == {("quick", True), ("gift-eval", False)}
-    assert all(t["reason"] and t["fetch"].startswith("harness data pull gift-eval") for t in tasks if not t["available"])
-    assert len(tasks) == 97 + 14
+    assert {(t["suite"], t["available"]) for t in tasks} == {
+        *(("quick", True), ("gift-eval", False), ("monash", False)),
+        *((suite, there) for suite in ("cgm", "spy") for there in (True, False)),  # a sample, and sets that are not here
+    }
+    missing = [t for t in tasks if not t["available"]]
+    assert all(t["reason"] for t in missing)
+    pulled = ("gift-eval", "monash")
+    assert all(t["fetch"].startswith(f"harness data pull {t['suite']}") for t in missing if t["suite"] in pulled)
+    assert [sum(t["suite"] == suite for t in tasks) for suite in ("gift-eval", "quick")] == [97, 17]
 
 
 def test_doctor_and_completion(lab: Lab) -> None:

@@ -47,7 +47,7 @@ def states(done: Done) -> dict[str, dict[str, tuple[str, str]]]:
 def test_a_folder_that_is_not_installed(lab: Lab) -> None:
     folder(lab, "fresh", {"steady": "return Forecast.from_points(last(batch))", "other": "return 3"}, where="src")
     done = lab.run("plugin", "test", "./fresh", "-m", "steady")
-    done.expect(0, "steady, of fresh 1.0", "ok load made in", "ok crossings", "light_import registering takes", "steady: 18 ok")
+    done.expect(0, "steady, of fresh 1.0", "ok load made in", "ok crossings", "light_import registering takes", "steady: 19 ok")
     assert "other" not in done.out
     assert not list((lab.folder / "fresh").rglob("*.dist-info"))
 
@@ -254,7 +254,7 @@ def test_the_plugin_that_is_made_passes(lab: Lab) -> None:
     assert "mymodel" not in text.lower()
     assert "class BraveNewModel:" in text
     assert 'name = "harness-brave-new"' in text
-    lab.run("plugin", "test", "./brave-new").expect(0, "brave_new: 18 ok")
+    lab.run("plugin", "test", "./brave-new").expect(0, "brave_new: 19 ok")
     for command in (["ruff", "check"], ["ruff", "format", "--check"]):
         if shutil.which(tool := str(Path(sys.executable).with_name(command[0]))):
             config = ["--config", str(ROOT / "pyproject.toml")]
@@ -300,10 +300,10 @@ def test_wheels_in_a_fresh_environment(tmp_path: Path) -> None:
     assert "site-packages" in run(own / "python", "-c", "import harness; print(harness.__file__)", **work)
     run(own / "harness", "new", "plugin", "fresh-one", **work)
     made = tmp_path / "fresh-one"
-    assert "fresh_one: 18 ok" in run(own / "harness", "plugin", "test", "./fresh-one", **work)
+    assert "fresh_one: 19 ok" in run(own / "harness", "plugin", "test", "./fresh-one", **work)
     install(made)
     assert "fresh_one" in run(own / "harness", "ls", "models", **work)
     assert " passed" in run(own / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_fresh_one.py", **work | {"cwd": made})
-    assert "fresh_one: 18 ok" in run(own / "harness", "plugin", "test", "fresh_one", **work)
+    assert "fresh_one: 19 ok" in run(own / "harness", "plugin", "test", "fresh_one", **work)
     run(own / "harness", "run", "-m", "seasonal_naive,fresh_one", "-t", "us_births/*", **work)
     assert "fresh_one" in run(own / "harness", "leaderboard", **work)

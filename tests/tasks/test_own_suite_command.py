@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -137,11 +138,15 @@ def test_a_season_is_proposed_where_it_shows(freq: str) -> None:
     for kind in ("season", "noise", "walk", "slow", "trend"):
         found, alike = season_of(freq, [([], wandering(kind, count, season)), ([], [1.0] * count)])
         assert found == (season if kind == "season" else 0), (kind, alike)
-    changes = np.diff(wandering("season", count, season))
-    changes = (changes - changes.mean()) / changes.std()
-    r = np.mean(changes[season:] * changes[:-season])
-    assert season_of(freq, [([], wandering("season", count, season))])[1] == pytest.approx(r)
-    assert season_of(freq, [([], wandering("season", 2 * season, season))]) == season_of(freq, []) == (0, 0.0)
+    values, half = wandering("season", count, season), season // 2
+    rest = []
+    for at in range(half, count - half):
+        around = values[at - half : at + half + 1]
+        rest.append(values[at] - (sum(around) - (0 if season % 2 else (around[0] + around[-1]) / 2)) / season)
+    r = sum(a * b for a, b in zip(rest, rest[season:], strict=False))
+    r /= math.sqrt(sum(a * a for a in rest[:-season]) * sum(b * b for b in rest[season:]))
+    assert season_of(freq, [([], values)])[1] == pytest.approx(r)
+    assert season_of(freq, [([], values[: 3 * season - 1])]) == season_of(freq, []) == (0, 0.0)
 
 
 def test_the_season_of_a_table_with_gaps(tmp_path: Path) -> None:
@@ -228,7 +233,7 @@ def test_every_command_takes_a_file(lab: Lab) -> None:
     assert {key: cell["status"] for key, cell in run.expect(0).cells().items()} == {("good", "sales/7"): "ok", ("good", "sales/28"): "ok"}
     assert again.expect(0).json()["counts"]["cached"] == 2
     assert limited.expect(0).json()["counts"]["cached"] == 0
-    board.expect(0, "shop: 1 models, 2 tasks")
+    board.expect(0, "shop: 1 model, 2 tasks")
     assert len(cells.expect(0).json()) == 4 and {row["stale"] for row in cells.json()} == {""}
     assert [row["available"] for row in listed.expect(0).json()] == [True, True]
     assert [row["plugin"] for row in suites.expect(0).json() if row["name"] == "shop"] == ["file"]
@@ -240,6 +245,16 @@ def test_every_command_takes_a_file(lab: Lab) -> None:
     other = lab.folder / "other" / "shop.yaml"
     other.write_text((lab.folder / "shop.yaml").read_text().replace("[7, 28]", "[8]"))
     (lab.folder / "other" / "shop.csv").write_text((lab.folder / "shop.csv").read_text())
+    plain = lab.folder / "plain.yaml"
+    plain.write_text((lab.folder / "shop.yaml").read_text().replace("name: shop", "name: plain").replace("horizons: [7, 28]", "horizon: 7"))
+    whole, named, slashed = lab.many([
+        ["show", "./plain.yaml", "--json"],
+        ["show", "plain:sales", "--json"],
+        ["show", "sales/28", "--json"],
+    ])  # fmt: skip
+    whole.expect(0)
+    assert [(row["kind"], row["suite"], row["horizon"]) for row in named.expect(0).json()] == [("task", "plain", 7)]
+    assert ("task", "shop", 28) in [(row["kind"], row["suite"], row["horizon"]) for row in slashed.expect(0).json()]
     looked, planned, kept, ran, name, back = lab.many([
         ["ls", "tasks", "-s", str(other), "--json"],
         ["plan", "-m", "good", "-s", str(other), "--isolation", "inprocess"],
