@@ -32,10 +32,14 @@ NEAR = 1e-8
 
 
 def threshold(event: Event, last: F64) -> F64:
-    """What the value must exceed for the event to happen, float64 [N], after contexts whose last values these are (NaN: there is none)."""
-    if event.relative == "ratio":
-        return last * (1.0 + event.above)
-    return last + event.above if event.relative == "difference" else np.full(last.shape, event.above)
+    """What the value must exceed for the event to happen, float64 [N], after contexts whose last values these are (NaN: there is none).
+
+    Infinite where it is no float any more: the event has no outcome then, as where it is NaN.
+    """
+    with np.errstate(over="ignore"):
+        if event.relative == "ratio":
+            return last * (1.0 + event.above)
+        return last + event.above if event.relative == "difference" else np.full(last.shape, event.above)
 
 
 def happened(event: Event, labels: ArrayLike, limit: F64) -> F64:

@@ -126,6 +126,7 @@ class Scorer:
         self.tally = None if dialect is None else TaskTally(dialect, data)
         self.error: BaseException | None = None
         self.totals = scoring.Totals(data.task.quantile_levels)
+        self.outcomes = 0  # windows of which it is known whether the task's event happened
         self._own = [m for m in metrics if m.statistics is not None]
         self._open: dict[int, Filling] = {}  # by number of the block
         self._next = 0
@@ -169,6 +170,9 @@ class Scorer:
         block = scoring.Block(labels, whole.quantiles, whole.mean, levels, error, whole.bounds(levels))
         scores = self._statistics(block)
         self.totals.add(scores)
+        if task.event is not None:
+            limit = thresholds(task.event, series.target, channel, cut)
+            self.outcomes += int(np.isfinite(happened(task.event, labels, limit)).sum())
         if self.tally is not None:
             self.tally.add(np.arange(low, high), labels, whole.quantiles, whole.mean, whole.probability)
         item = channel // series.variates
@@ -291,6 +295,13 @@ def _result(cell: Cell, data: TaskData, metrics: Sequence[Metric], scorer: Score
     facts = scorer.facts
     if not scorer.totals.windows or not scorer.totals.sums["n"]:
         reason = f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has a finite label: there is nothing to score"
+        return Outcome("failed", reason, "data"), facts, scorer.totals
+    event = data.task.event
+    if event is not None and not scorer.outcomes:
+        reason = (
+            f"none of the {len(data)} windows of {cell.task.suite}:{cell.task.name} has an outcome of the event '{event.name}': no label "
+            f"at step {event.step} and threshold ({event.above:g}{f', {event.relative}' if event.relative else ''}) are both finite"
+        )
         return Outcome("failed", reason, "data"), facts, scorer.totals
     own = {} if scorer.tally is None else scorer.tally.scores()
     return Outcome("ok", scores={**_scores(scorer.totals.sums, metrics), **own}), facts, scorer.totals

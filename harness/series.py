@@ -213,16 +213,24 @@ class TaskData:
         name = f"{self.task.suite}:{self.task.name}"
         if fold.min(initial=0) < 0 or fold.max(initial=0) >= max(1, len(self.training)):
             raise DataError(f"{name}: windows of fold {fold.max(initial=0)}, training for {len(self.training)}; wanted one a fold")
-        item, items = self.channel // self.series.variates, self.series.items
+        if not self.training:
+            return
+        # The first cutoff of each item in each fold, keyed by both: a task may have hundreds of folds and hundreds of thousands of windows.
+        items = self.series.items
+        keys, at = np.unique(fold * np.int64(items) + self.channel // self.series.variates, return_inverse=True)
+        # One entry more than keys, for items that a fold has no window of.
+        first = np.full(len(keys) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(first, at, self.cut)
+        keys = np.append(keys, -1)
         for number, part in enumerate(self.training):
-            first = np.full(items, np.iinfo(np.int64).max)
-            np.minimum.at(first, item[fold == number], self.cut[fold == number])
             wrong = (part.begin < 0) | (part.begin >= part.end) | (part.end > self.series.target.length[part.channel])
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])
                 at = f"[{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}"
                 raise DataError(f"{name}: fold {number} learns from {at}; wanted a part of the channel")
-            late = np.flatnonzero(part.end > first[part.channel // self.series.variates])
+            key = number * np.int64(items) + part.channel // self.series.variates
+            place = np.searchsorted(keys[:-1], key)
+            late = np.flatnonzero((keys[place] == key) & (part.end > first[place]))
             if len(late):
                 row = int(late[0])
                 series = self.series.item_ids[int(part.channel[row]) // self.series.variates]

@@ -120,10 +120,11 @@ def collect(
     protocols = sorted({str(task.get("protocol", "")) for task in known} - {""})
     cells = [cell for cell in store.query(_CELLS, [suite, protocols]).to_pylist() if cell["task"] in index]
     notes: list[str] = []
-    scopes = sorted({str(cell["scope"]).removeprefix("limit=") for cell in cells if cell["scope"]})
+    scopes = sorted({str(cell["scope"]).removeprefix("limit=") for cell in cells})
     cells = _one_scope(cells, notes, limit)
-    if not cells and limit and scopes:
-        raise NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some with --limit {' or '.join(scopes)}")
+    if not cells and scopes:
+        have = " or ".join(f"--limit {scope}" if scope else "none (of whole tasks)" for scope in scopes)
+        raise NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some with {have}")
     if not cells:
         have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
         raise NothingMatched(
@@ -213,10 +214,10 @@ def baseline_notes(results: Results, suite: str, limit: str = "", db: Path | Non
     rests = 0 if results.baseline_stale is None else int(results.baseline_stale.sum())
     if rests:
         row = _baseline_row(results, suite, limit)
+        some, them = ("a stale result", "it") if rests == 1 else ("stale results", "them")
         lines.append(
-            f"⚠ The baseline '{results.baseline}' has only {'a stale result' if rests == 1 else 'stale results'} for {counted(rests, 'task')}; "
-            f"the ratios of all models there rest on {'it' if rests == 1 else 'them'}. "
-            f"To make {'it' if rests == 1 else 'them'} anew: {run_command(row, tasks=(), db=db)}"
+            f"⚠ The baseline '{results.baseline}' has only {some} for {counted(rests, 'task')}; "
+            f"the ratios of all models there rest on {them}. To make {them} anew: {run_command(row, tasks=(), db=db)}"
         )
     return lines
 

@@ -66,8 +66,8 @@ def summary(mine: Array, other: Array, families: Sequence[str]) -> dict[str, Any
     """Two models' scores [R] as one record: difference with interval and p, wins, ties, losses, and the verdict.
 
     `verdict` is "better" or "worse" (told apart at 95 %), "undecided", "equal" (no task differs), or "too few" (one or two dataset
-    families, or nearly). `effective_families` is how many families of one size would weigh as much (`bootstrap.effective`); `undefined` counts pairs of
-    scores without a ratio (zero or infinite), which still win or lose.
+    families, or nearly). `effective_families` is how many families of one size would weigh as much (`bootstrap.effective`); `undefined`
+    counts pairs of scores without a ratio (zero or infinite), which still win or lose.
     """
     both = ~np.isnan(mine) & ~np.isnan(other)
     a, b = logs_of(np.where(both, mine, np.nan)), logs_of(np.where(both, other, np.nan))

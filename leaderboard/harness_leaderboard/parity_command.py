@@ -46,8 +46,8 @@ def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], met
     harness parity chronos_2 --against gift-eval:chronos-2
     harness parity ttm --against results/TTM/all_results.csv --tolerance 2% --tolerance MSIS=5%
     """
-    from harness.cli.output import print_json
     from harness.again import run_command
+    from harness.cli.output import print_json
     from harness.errors import UsageError
     from harness.plugins import load
     from harness.selection import split_list

@@ -124,9 +124,10 @@ def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: 
     lines += _contaminated(rows)
     stale = sum(row.get("stale") or 0 for row in rows)
     if stale:
+        are, them = ("is", "it") if stale == 1 else ("are", "them")
         lines.append(
-            f"⚠ {counted(stale, 'result')} {'is' if stale == 1 else 'are'} stale: the model, task, data or scoring has changed since (what: harness ls cells). "
-            f"To make {'it' if stale == 1 else 'them'} anew, give the command of the run again."
+            f"⚠ {counted(stale, 'result')} {are} stale: the model, task, data or scoring has changed since (what: harness ls cells). "
+            f"To make {them} anew, give the command of the run again."
         )
     return lines
 

@@ -134,7 +134,10 @@ def _common(results: Results) -> Results:
 
 
 def _chosen(results: Results, models: tuple[str, ...], strict: bool) -> tuple[frozenset[tuple[str, str]], list[str]]:
-    """((label, source) of the models to show, a sentence for each name that is nobody's): a pattern is matched with a model's name, and with its name and mode as the table shows it."""
+    """((label, source) of the models to show, a sentence for each name that is nobody's).
+
+    A pattern is matched with a model's name, and with its name and mode as the table shows it.
+    """
     patterns = split_list(models)
     if not patterns:
         return frozenset((entry.label, entry.source) for entry in results.entries), []

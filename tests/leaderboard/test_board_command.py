@@ -238,7 +238,7 @@ def test_nothing_to_show(store: DuckStore, go: Go, tmp_path: Path) -> None:
     with pytest.raises(NothingMatched, match="no results yet"):
         go()
     add(store, "mine", 1.0, suite="mine")
-    assert "mine: 1 models, 1 tasks" in go().stdout
+    assert "mine: 1 model, 1 task" in go().stdout
     with pytest.raises(NothingMatched, match=r"no results of suite 'quick'.*it holds: mine"):
         go("-s", "quick")
     add(store, "mine", 1.0, suite="yours")
@@ -377,7 +377,7 @@ def test_why_there_are_no_intervals(store: DuckStore, go: Go) -> None:
     assert "--db" not in go("--format", "md").stdout  # what is passed on names no folder
     add(store, "seasonal_naive", 1.0)
     said = " ".join(go().stdout.split())
-    assert "No intervals: the tasks for which the baseline has a result (below) are of one dataset family" in said
+    assert "No intervals: the tasks for which the baseline has a result (below) are of one or two dataset families" in said
 
 
 def test_nobody_is_ranked_by_a_metric_of_unknown_direction(store: DuckStore, go: Go, tmp_path: Path) -> None:

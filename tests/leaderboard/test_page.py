@@ -183,12 +183,12 @@ def test_where_nothing_can_be_told_it_says_so(show: Show) -> None:
     assert shown.column("low") == [] and shown.column("places") == []
     assert "Intervals and places" not in shown.text("#legend")
     shown.draw_all()
-    assert "No intervals: one dataset family, or nearly" in shown.text("#s-intervals .body")
+    assert "No intervals: one or two dataset families, or nearly" in shown.text("#s-intervals .body")
     titles = shown.run("[...document.querySelectorAll('#s-wins .shade[title]')].map(e => e.title)")
-    assert titles and all(title.endswith("tasks; one dataset family, or nearly: cannot be told") for title in titles)
+    assert titles and all(title.endswith("tasks; one or two dataset families, or nearly: cannot be told") for title in titles)
     shown.page.locator("#board tbody tr >> nth=2 >> button.link").click()
     text = shown.text("#panel-body .finding")
-    assert "How sure that is cannot be told: its tasks are of one dataset family, or nearly." in text
+    assert "How sure that is cannot be told: its tasks are of one or two dataset families, or nearly." in text
     assert "told apart" not in text and "allow places" not in text
     assert "whichever family is left out" in shown.text("#panel-body") or "would be" in shown.text("#panel-body")
     for task in payload["tasks"]:

@@ -92,6 +92,8 @@ def walk_forward(
     # By the first session, not by the first value: the test years are then the same for all horizons.
     whole = int(year_of[0]) + (0 if (days[0] - days[0].astype("datetime64[Y]")).astype(np.int64) < WHOLE else 1)
     start = max(whole + years, from_year or 0)
+    if from_year is not None and from_year > int(year_of[-1]):
+        raise DataError(f"no session is in or after {from_year}, the first year to test: the last is on {days[-1]}; wanted an earlier year")
     cut = np.arange(first + 1, len(days) - horizon + 1, dtype=np.int64)
     cut = cut[year_of[cut] >= start]
     if not len(cut):

@@ -143,7 +143,12 @@ def _days(path: Path, cells: pa.Array, first: int) -> Dates:
     if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
         return dates_of(path, pc.utf8_trim_whitespace(cells), first)
     if pa.types.is_timestamp(cells.type) and cells.type.tz is not None:
-        cells = pc.local_timestamp(cells)  # the day where the exchange is, not in Greenwich
+        try:
+            cells = pc.local_timestamp(cells)  # the day where the exchange is, not in Greenwich
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"{path}: column date has the time zone {cells.type.tz!r}, which is unknown here; wanted one as 'America/New_York', or dates"
+            ) from error
     if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
         days: Dates = cells.to_numpy(zero_copy_only=False).astype("datetime64[D]")
         return days
