@@ -18,11 +18,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from harness import scoring
-from harness.batches import cut_batch, edges, ranges, training_batch
+from harness.batches import cut_batch, edges, ranges, thresholds, training_batch
 from harness.cells import Cell, Outcome
 from harness.dialects import Dialect
 from harness.dialects.scoring import TaskTally
 from harness.errors import HarnessError, PluginError
+from harness.events import happened
 from harness.forecast import F32, F64, Forecast
 from harness.quantiles import INTERVAL, to_quantiles
 from harness.rows import window_batch

@@ -1,4 +1,4 @@
-"""Writing files whole, or not at all."""
+"""Paths that a user types, and writing files whole, or not at all."""
 
 from __future__ import annotations
 
@@ -8,12 +8,33 @@ import os
 import platform
 from pathlib import Path
 
-from harness.errors import StoreError
+from harness.errors import StoreError, UsageError
 
-__all__ = ["HOST", "flush", "publish", "temporary_name", "write_whole"]
+__all__ = ["HOST", "data_folder", "expanded", "flush", "publish", "temporary_name", "write_whole"]
 
 HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 """This machine, in names of unfinished files: where several write into one folder, each clears away only its own."""
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with "~" and "~name" resolved; as it is where there is no such user or home, so that it is then not found. Never raises."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises where there is no home
+
+
+def data_folder(data: str | Path | None, variable: str = "") -> Path | None:
+    """The folder of a suite's data: `data`, else what the environment variable names; None where neither is given.
+
+    Raises:
+        UsageError: it is no folder, or none that is there.
+    """
+    named = os.environ.get(variable, "") if variable else ""
+    given = data if data is not None else named
+    if data is None and not named:
+        return None
+    folder = expanded(given)
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path's raises for a text too long to be a path
+        raise UsageError(f"{'--data ' if data is not None else f'{variable}='}{folder}: there is no such folder")
+    return folder
 
 
 def temporary_name(path: Path) -> Path:

@@ -217,7 +217,7 @@ class TaskData:
             return
         # The first cutoff of each item in each fold, keyed by both: a task may have hundreds of folds and hundreds of thousands of windows.
         items = self.series.items
-        keys, at = np.unique(fold * np.int64(items) + self.channel // self.series.variates, return_inverse=True)
+        keys, at = np.unique(fold.astype(np.int64) * items + self.channel // self.series.variates, return_inverse=True)
         # One entry more than keys, for items that a fold has no window of.
         first = np.full(len(keys) + 1, np.iinfo(np.int64).max)
         np.minimum.at(first, at, self.cut)
@@ -228,7 +228,7 @@ class TaskData:
                 row = int(np.flatnonzero(wrong)[0])
                 at = f"[{part.begin[row]}, {part.end[row]}) of channel {part.channel[row]}"
                 raise DataError(f"{name}: fold {number} learns from {at}; wanted a part of the channel")
-            key = number * np.int64(items) + part.channel // self.series.variates
+            key = number * items + part.channel.astype(np.int64) // self.series.variates
             place = np.searchsorted(keys[:-1], key)
             late = np.flatnonzero((keys[place] == key) & (part.end > first[place]))
             if len(late):

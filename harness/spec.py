@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.budget import parse_duration
 from harness.errors import UsageError, suggest
+from harness.files import expanded
 from harness.plan import RERUN, RunSpec
 from harness.selection import canonical_limit, parse_modes, split_list
 
@@ -180,7 +181,7 @@ def _device(option: str, value: Any) -> str:
 def _folder(option: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not str(value):
         raise UsageError(f"got {option} {_short(value)}; wanted a folder")
-    return Path(value).expanduser()
+    return expanded(value)
 
 
 def _option(name: str) -> str:

@@ -27,10 +27,8 @@ __all__ = ["PAST_NAMES", "UP", "Bench", "at_horizon", "data_of", "make_batch", "
 
 LONGEST = 8192
 """Contexts are made longer than a model's `max_context` up to this many steps: beyond it a check would take too long."""
-PAST_NAMES = (
-    "open_return", "high_return", "low_return", "close_return", "atr14", "volatility20", "momentum252", "volume_change",
-)  # fmt: skip
-"""What the past covariates of a task of events are called unless one asks for others: as those of daily prices in the suite `spy`."""
+PAST_NAMES = tuple(f"past{k}" for k in range(1, 5))
+"""What the past covariates of a task of events are called, besides those that a model says it looks for."""
 UP = Event("up", 2, 0.0, "difference")
 """The event of such a task: the value is higher in two steps."""
 
@@ -193,7 +191,8 @@ class Bench:
     """A model with everything a check needs; it is made when it is first asked for something.
 
     A model whose output is "probabilities" is given tasks of events throughout, and its probabilities stand where quantiles do, as
-    [N, 1, 1]; `past_names` are names of past covariates that it looks for beside those of `PAST_NAMES`.
+    [N, 1, 1]; `past_names` are past covariates that it looks for by name, besides those that its info names ("past_names" of
+    `ModelInfo.extra`, with spaces between).
     """
 
     name: str
@@ -205,6 +204,11 @@ class Bench:
     @property
     def info(self) -> ModelInfo:
         return self.plugins.model(self.name).info
+
+    @property
+    def named(self) -> list[str]:
+        """What the past covariates of a task of events are called."""
+        return list(dict.fromkeys([*PAST_NAMES, *self.info.extra.get("past_names", "").split(), *self.past_names]))
 
     @functools.cached_property
     def session(self) -> Session:
@@ -242,7 +246,7 @@ class Bench:
 
     def asked(self, data: TaskData) -> TaskData:
         """These windows as the model is to be asked: for an event, where that is what it tells."""
-        return asking(data, dict.fromkeys([*PAST_NAMES, *self.past_names])) if self.of_events else data
+        return asking(data, self.named) if self.of_events else data
 
     def batch(self, **options: Any) -> Batch:
         """All windows of `data(**options)` as a run would send them."""

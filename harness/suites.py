@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cache import load_cached, store_cached
 from harness.errors import DataError, HarnessError, PluginError, UsageError, describe, suggest
+from harness.files import expanded
 from harness.types import SuiteInfo
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def find_suite(plugins: Plugins, text: str) -> Registered[SuiteInfo]:
     """
     if is_file(text):
         path, bracket, _ = text.partition("[")
-        if bracket and Path(path).expanduser().is_file():
+        if bracket and expanded(path).is_file():
             raise UsageError(f"-s {text}: a suite of a file has no options in brackets; what they would say is written in {path}")
-        return _of_file(plugins, Path(text).expanduser())
+        return _of_file(plugins, expanded(text))
     match = re.fullmatch(r"([^\[\]]+)\[(.*)\]", text, re.DOTALL)
     if match is not None:
         return _with_options(_named(plugins, match[1].strip()), match[2])
@@ -88,7 +89,7 @@ def rebind(plugins: Plugins, text: str) -> str:
     """
     if not is_file(text):
         return ""
-    name, here = find_suite(plugins, text).info.name, str(Path(text).expanduser().absolute())
+    name, here = find_suite(plugins, text).info.name, str(expanded(text).absolute())
     before = load_cached(REMEMBERED).get(name)
     if not isinstance(before, str) or before == here:
         return ""

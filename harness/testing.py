@@ -85,7 +85,8 @@ def checks(
         model: its name.
         params: go to its factory.
         plugins: where to find the model; None is this environment.
-        past_names: past covariates that a model of events looks for by name, where they are other than those of the suite `spy`.
+        past_names: past covariates that a model of events looks for by name, besides those that its info names, as
+            `extra={"past_names": "rsi14"}`.
     """
     plugins = plugins or load()
     # A model that is not there fails its checks, by name, rather than the collection of all tests.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from harness_tasks.spy.prices import Prices
 
-__all__ = ["made", "write"]
+__all__ = ["between", "made", "write"]
 
 
 def made(n: int, seed: int = 0) -> Prices:
@@ -21,6 +22,12 @@ def made(n: int, seed: int = 0) -> Prices:
     high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0, 0.004, n)))
     low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0, 0.004, n)))
     return Prices(days, opened, high, low, close, rng.integers(1, 10**6, n).astype(np.float64))
+
+
+def between(prices: Prices, first: str, last: str) -> Prices:
+    """The sessions from one date to another, both included."""
+    keep = (prices.date >= np.datetime64(first)) & (prices.date <= np.datetime64(last))
+    return replace(prices, **{name: getattr(prices, name)[keep] for name in ("date", "open", "high", "low", "close", "volume")})
 
 
 def write(prices: Prices, path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,8 @@ from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
 __all__ = ["completion", "dialects", "doctor", "ls", "metrics", "models", "runs", "state_of", "suites", "tasks"]
 
+MOST_REASONS = 12
+"""Reasons why tasks are not available that stand below their table; more stay in it, task by task."""
 KINDS = ("models", "suites", "tasks", "metrics", "dialects", "plugins", "hooks", "runs", "cells", "trained")
 
 
@@ -105,7 +108,7 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
     else:
         notes: list[str] = []
         if what == "tasks":
-            columns, notes = _one_reason(rows, columns)
+            columns, notes = _shared_reasons(rows, columns)
         all_with = f"all of it: harness ls {what} --json"
         print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=all_with, notes=notes, whole=WHOLE.get(what, ()))
     if what == "models" and not rows:
@@ -125,15 +128,21 @@ def _matches(row: dict[str, Any], what: str, pattern: str) -> bool:
     return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _one_reason(rows: list[dict[str, Any]], columns: list[str]) -> tuple[list[str], list[str]]:
-    """The columns and the notes of a table of tasks: what all that are not here have in common is said once, below."""
-    absent = [row for row in rows if row["reason"]]
-    reasons = {row["reason"] for row in absent}
-    if len(reasons) != 1 or len(absent) < 2:
+def _shared_reasons(rows: list[dict[str, Any]], columns: list[str]) -> tuple[list[str], list[str]]:
+    """The columns and the notes of a table of tasks: what many that are not here have in common is said once, below."""
+    absent: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["reason"]:
+            absent[row["suite"], row["reason"]].append(row)
+    if not absent or len(absent) > MOST_REASONS or all(len(alike) < 2 for alike in absent.values()):
         return columns, []
-    fetch = " and ".join(sorted({row["fetch"].rpartition(" ")[0] for row in absent if row["fetch"]}))
-    note = f"{len(absent)} tasks are not available: {reasons.pop()}" + (f"; fetch with: {fetch}" if fetch else "")
-    return [name for name in columns if name != "reason"], [note]
+    notes = []
+    for (suite, reason), alike in absent.items():
+        fetch = " and ".join(sorted({row["fetch"].rpartition(" ")[0] for row in alike if row["fetch"]}))
+        one = len(alike) == 1
+        which = f"{suite}:{alike[0]['name']} is" if one else f"{len(alike)} tasks of {suite} are"
+        notes.append(f"{which} not available: {reason}" + (f"; fetch with: {fetch}" if fetch else ""))
+    return [name for name in columns if name != "reason"], notes
 
 
 Rows = tuple[list[dict[str, Any]], list[str]]

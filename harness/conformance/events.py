@@ -9,7 +9,7 @@ from harness.errors import Unsupported
 from harness.events import probabilities
 from harness.forecast import F32, Batch
 from harness.selection import learns
-from harness.specimens import PAST_NAMES, Bench, asking, data_of, make_data, rows_of
+from harness.specimens import Bench, asking, data_of, make_data, rows_of
 
 __all__ = ["check_event"]
 
@@ -23,7 +23,7 @@ def check_event(bench: Bench) -> str:
 
     Reported: what the probabilities are made of, and their range.
     """
-    data = bench.data() if bench.of_events else asking(bench.data(), [*PAST_NAMES, *bench.past_names])
+    data = bench.data() if bench.of_events else asking(bench.data(), bench.named)
     try:
         bench.begin(data=data)
         batch = bench.cut(data)

@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,13 +97,24 @@ def _csv(path: Path) -> Table:
     separator = max("\t;,|", key=(lines[0] if lines else "").count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows: list[tuple[int, list[str]]] = []
-    for row in reader:
-        if row:
-            rows.append((reader.line_num, row))
-        if len(rows) > ROWS:
-            break
+    end = 0  # of the last row
+    try:
+        for row in reader:
+            if row:
+                rows.append((reader.line_num, row))
+            end = reader.line_num
+            if len(rows) > ROWS:
+                break
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {end + 1}: this row cannot be read ({error}); wanted a CSV file with at most {csv.field_size_limit():,} "
+            "characters in a cell. A quote that is never closed makes all behind it one cell"
+        ) from None
     names = [name.strip() for name in rows[0][1]] if rows else []
     whole = [(line, row) for line, row in rows[1:] if len(row) == len(names)]
+    if not whole and rows[1:] and rows[-1][0] - rows[-2][0] > 1:
+        line = rows[-2][0] + 1
+        raise DataError(f"{path}, line {line}: a row begins here and ends in line {rows[-1][0]}; wanted a quote in it that is closed")
     if not whole or not any(names):
         raise DataError(f"{path}: has no header and row; wanted a CSV file with names of columns in its first line")
     cells = {name: [row[i].strip() for _, row in whole] for i, name in reversed(list(enumerate(names)))}
@@ -228,7 +240,7 @@ def _beginning(path: Path) -> tuple[str, str]:
         opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
         with opener(path, "rb") as file:
             data = file.read(BYTES)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); wanted a CSV file") from None
     if len(data) == BYTES:
         data = data[: data.rfind(b"\n") + 1]

@@ -15,6 +15,7 @@ from harness.mappings import mapping
 from harness.receipt import as_used
 from harness.types import Column
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
+from harness_leaderboard.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +97,8 @@ def to_arrays(
     base, rests, passed = baseline_scores(means, old, entries, baseline, main[0])
     if passed.any():
         notes.append(
-            f"The own results of the baseline '{baseline}' are stale for {passed.sum()} tasks; the published ones are taken instead. "
+            f"The own results of the baseline '{baseline}' are stale for {counted(int(passed.sum()), 'task')}; the published ones "
+            "are taken instead. "
             "To make them anew, give the command of the run again."
         )
     return Results(

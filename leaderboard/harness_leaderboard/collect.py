@@ -123,8 +123,8 @@ def collect(
     scopes = sorted({str(cell["scope"]).removeprefix("limit=") for cell in cells})
     cells = _one_scope(cells, notes, limit)
     if not cells and scopes:
-        have = " or ".join(f"--limit {scope}" if scope else "none (of whole tasks)" for scope in scopes)
-        raise NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some with {have}")
+        ways = " or ".join(f"with --limit {scope}" if scope else "of whole tasks (without --limit)" for scope in scopes)
+        raise NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some {ways}")
     if not cells:
         have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
         raise NothingMatched(
@@ -184,8 +184,9 @@ def _one_scope(cells: list[dict[str, Any]], notes: list[str], limit: str) -> lis
         return cells
     if not limit and any(cell["source"] == "own" and not cell["scope"] for cell in cells):
         count = sum(partial.values())
+        are = "is" if count == 1 else "are"
         notes.append(
-            f"{counted(count, 'result')} of parts of tasks {'is' if count == 1 else 'are'} left out, as there are results of whole tasks; --limit N shows those."
+            f"{counted(count, 'result')} of parts of tasks {are} left out, as there are results of whole tasks; --limit N shows those."
         )
         return [cell for cell in cells if not cell["scope"]]
     scope = f"limit={canonical_limit(limit)}" if limit else partial.most_common(1)[0][0]

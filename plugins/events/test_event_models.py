@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from harness import Batch, Unsupported
 from harness.forecast import F64, Ragged
+from harness.plugins import load
 from harness.testing import Check, checks
 from harness.types import Event
 
@@ -27,6 +28,13 @@ ONE_FEATURE = [Momentum, AtrLogistic, VolatilityLogistic]
 @pytest.mark.parametrize("check", [c for name in sorted(MODELS) for c in checks(name)], ids=str)
 def test_conformance(check: Check) -> None:
     check()
+
+
+def test_what_a_model_looks_for_is_what_its_info_names() -> None:
+    """By that name `harness plugin test` makes the covariate; without it a model would be skipped, and nothing of it checked."""
+    models = load().models
+    for factory, name in zip(EVERY, MODELS, strict=True):
+        assert models[name].info.extra.get("past_names", "") == getattr(factory, "feature", "")
 
 
 def test_worked_numbers() -> None:

@@ -6,17 +6,18 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.errors import DataError, UsageError, suggest
+from harness.files import expanded
 
 if TYPE_CHECKING:
     from harness_tasks.gift_eval import Row
     from harness_tasks.monash_table import MonashRow
-    from harness_tasks.verify import Finding
 
 __all__ = ["data"]
 
@@ -51,9 +52,9 @@ def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool
         why = "its data is inside the package" if suite == "quick" else "there is nothing to fetch for it"
         raise UsageError(f"got suite {suite!r}: {why}.{suggest(suite, FETCHED)} Type: harness data pull gift-eval|monash [DATASET]...")
     named = os.environ.get(VARIABLES[suite])
-    target = (root or Path(named or suite)).expanduser()
+    target = expanded(root or named or suite)
     (_pull_gift_eval if suite == "gift-eval" else _pull_monash)(datasets, target, dry_run, force)
-    if not dry_run and (not named or Path(named).expanduser().resolve() != target.resolve()):
+    if not dry_run and (not named or expanded(named).resolve() != target.resolve()):
         click.echo(f"To use it: export {VARIABLES[suite]}={target.resolve()}", err=True)
 
 
@@ -101,25 +102,29 @@ def _pull_monash(datasets: Sequence[str], target: Path, dry_run: bool, force: bo
         click.echo("  nothing, all of it is here", err=True)
     if dry_run:
         return
+    waits = partial(click.echo, "  another command fetches it into this folder; waiting for that", err=True)
     for number, item in enumerate(todo, 1):
         click.echo(f"[{number}/{len(todo)}] {item.row.name}", err=True)
         if sys.stderr.isatty():
             with click.progressbar(length=item.size, file=sys.stderr) as bar:
-                fetch(item, target, bar.update)
+                fetch(item, target, bar.update, force=force, waits=waits)
         else:
-            fetch(item, target)
+            fetch(item, target, force=force, waits=waits)
     _report(inspect(suite, rows), len(rows), as_json=False)
 
 
 @data.command()
 @click.argument("suite", default="gift-eval")
 @click.argument("datasets", nargs=-1, metavar="[DATASET]...")
-@click.option("--data", "root", type=FOLDER, help="Folder that holds the datasets.  [default: $GIFT_EVAL or $MONASH]")
+@click.option("--data", "root", type=FOLDER, help="Folder that holds the datasets.  [default: $GIFT_EVAL, $MONASH, $CGM or $SPY]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects instead of a table.")
 def verify(suite: str, datasets: tuple[str, ...], root: Path | None, as_json: bool) -> None:
     """Read every value of SUITE's datasets and say what is there, what is not, and what is broken.
 
-    SUITE is gift-eval, quick or monash. Ends with exit code 3 when a dataset that is there is broken; one that is not there is no failure.
+    SUITE is gift-eval, quick, monash, cgm or spy. Ends with exit code 3 when a dataset that is there is broken; one that is not there is no
+    failure.
+
+    Of cgm and spy, DATASET is a set or an instrument, or a glob; options may stand behind the name, as in 'cgm[unit=mmol/L]'.
     """
     from harness_tasks import monash_verify
     from harness_tasks.gift_eval import GiftEval
@@ -130,10 +135,12 @@ def verify(suite: str, datasets: tuple[str, ...], root: Path | None, as_json: bo
     from harness_tasks.verify import inspect
 
     factories = {info.name: factory for info, factory in SUITES}
-    can = ("gift-eval", "quick", "monash")
+    can = ("gift-eval", "quick", "monash", "cgm", "spy")
+    if suite.partition("[")[0] in ("cgm", "spy"):
+        _verify_read(suite, datasets, root, as_json)
+        return
     if suite not in can:
-        instead = f" Its files are read by: harness run -s {suite}" if suite in factories else suggest(suite, can)
-        raise UsageError(f"got suite {suite!r}; wanted one of {', '.join(can)}.{instead}")
+        raise UsageError(f"got suite {suite!r}; wanted one of {', '.join(can)}.{suggest(suite, can)}")
     opened = factories[suite](root)
     if isinstance(opened, Monash):
         found = select_rows(monash_verify.rows_of(opened), datasets, suite)
@@ -145,9 +152,28 @@ def verify(suite: str, datasets: tuple[str, ...], root: Path | None, as_json: bo
         _report(inspect(opened, rows), len(rows), as_json)
 
 
-def _report(inspected: Iterable[Finding], count: int, as_json: bool) -> None:
-    """Print what the data is found to be; raise DataError when some of it is broken."""
-    from harness_tasks.verify import show
+def _verify_read(text: str, datasets: tuple[str, ...], root: Path | None, as_json: bool) -> None:
+    """Of the suites that read what lies in a folder: what they read, and what they left out of it."""
+    from harness.plugins import load
+    from harness_tasks.cgm import verify as cgm
+    from harness_tasks.cgm.suite import Cgm
+    from harness_tasks.spy import verify as spy
+    from harness_tasks.spy.suite import Spy
+
+    opened = load().suite(text).factory(root)
+    if isinstance(opened, Cgm):
+        names = cgm.select(opened, datasets)
+        _report(cgm.inspect(opened, names), len(names), as_json, cgm.show, "sets")
+    else:
+        assert isinstance(opened, Spy)
+        names = spy.select(opened, datasets)
+        _report(spy.inspect(opened, names), len(names), as_json, spy.show, "instruments")
+
+
+def _report(inspected: Iterable[Any], count: int, as_json: bool, show: Any = None, what: str = "dataset folders") -> None:
+    """Print what the data is found to be, `Finding`s of a suite, by its `show`; raise DataError when some of it is broken."""
+    if show is None:
+        from harness_tasks.verify import show
 
     findings = []
     for finding in inspected:
@@ -160,6 +186,4 @@ def _report(inspected: Iterable[Finding], count: int, as_json: bool) -> None:
         show(findings)
     broken = [finding.name for finding in findings if finding.state == "broken"]
     if broken:
-        raise DataError(
-            f"{len(broken)} of {len(findings)} dataset folders are broken: {', '.join(broken)}. The listing says what is wrong."
-        )
+        raise DataError(f"{len(broken)} of {len(findings)} {what} are broken: {', '.join(broken)}. The listing says what is wrong.")

@@ -9,7 +9,6 @@ are the last W·H values of each series and do not overlap. The season is gluont
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness import frequency
 from harness.errors import DataError, Unavailable, UsageError
+from harness.files import data_folder
 from harness.types import Task
 
 if TYPE_CHECKING:
@@ -258,7 +258,9 @@ class GiftEval:
 
 
 def gift_eval(data: Path | None) -> GiftEval:
-    """The whole suite, below `data` or else the folder that the environment variable GIFT_EVAL names."""
-    named = os.environ.get("GIFT_EVAL")
-    root = data if data is not None else Path(named) if named else None
-    return GiftEval(root.expanduser() if root is not None else None)
+    """The whole suite, below `data` or else the folder that the environment variable GIFT_EVAL names.
+
+    Raises:
+        UsageError: `data` or GIFT_EVAL names no folder.
+    """
+    return GiftEval(data_folder(data, "GIFT_EVAL"))

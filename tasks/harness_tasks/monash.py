@@ -11,7 +11,6 @@ are rounded by the dialect, half to even as R does.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from harness import frequency
 from harness.errors import DataError, Unavailable, UsageError
+from harness.files import data_folder
 from harness.types import Task
 from harness_tasks.monash_table import MONASH, SEASONALITY, MonashRow
 
@@ -225,9 +225,10 @@ def monash(data: Path | None, *, suite: str = "monash", horizon: int = 0) -> Mon
 
     Args:
         horizon: H of files that the table does not have.
+
+    Raises:
+        UsageError: a horizon that is none; `data` or MONASH names no folder.
     """
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0:
         raise UsageError(f"monash: got horizon {horizon!r}; wanted a number of steps, for files that the archive does not have")
-    named = os.environ.get("MONASH")
-    root = data if data is not None else Path(named) if named else None
-    return Monash(root.expanduser() if root is not None else None, suite, horizon=horizon)
+    return Monash(data_folder(data, "MONASH"), suite, horizon=horizon)

@@ -47,6 +47,8 @@ def inspect(suite: Monash, rows: Sequence[MonashRow | Found]) -> Iterator[Findin
             finding.state, finding.error, finding.fetch = "missing", why, error.fetch
         except DataError as error:
             finding.state, finding.error = "broken", str(error)
+            if isinstance(row, MonashRow) and "--force" not in finding.error:
+                finding.error = f"{finding.error}. {_again(row)}"
         yield finding
 
 

@@ -2,14 +2,19 @@
 
 A .zip is fetched into `NAME.zip.part` beside the files; a connection that breaks is taken up where it broke, in this call and in the next.
 It is whole when it has the bytes and the md5 that the record says; only then is the `.tsf` in it unpacked, under the archive's name for it
-and whole or not at all, and the .zip removed. A note in `.cache/zenodo` says what was fetched, so that it is known again without asking.
+and whole or not at all, and the .zip removed. A note in `.cache/zenodo` says what was fetched, so that it is known again without asking;
+a lock beside it lets one process at a time fetch a file into a folder.
 
-ZENODO_URL names another address that answers alike. Only the standard library is used, and imported when something is fetched.
+A checksum says that the bytes are those of the record, not that they are any good: a .zip that cannot be unpacked, that would unpack to far
+more than text packs to, or whose `.tsf` has no header is an error, leaves nothing behind, and the file that was there before as it was.
+
+ZENODO_URL names another address that answers alike. Only the standard library fetches, imported when something is fetched.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -41,6 +46,14 @@ ROOM = 1 << 24
 """Bytes that are left free on the disk."""
 MOST = 1 << 22
 """Bytes of a record's description."""
+UNPACKED = 1 << 34
+"""Bytes of the largest .tsf that is unpacked; the archive's largest are about a tenth of it."""
+RATIO, SMALL = 100, 1 << 26
+"""A .tsf may be so many times as large as its .zip (numbers pack to a third, a tenth where most are 0), or have SMALL bytes."""
+UNLOCKED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+"""What a file system says that has no locks."""
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""Where nothing can be written. A file that is gone (ENOENT) is another matter."""
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 Progress = Callable[[int], None]
@@ -115,19 +128,29 @@ def _unseen(count: int) -> None:
     del count
 
 
-def fetch(item: Remote, root: Path, progress: Progress = _unseen) -> None:
-    """Fetch one file below `root`; an old one is replaced when the new one is whole.
+def fetch(
+    item: Remote, root: Path, progress: Progress = _unseen, *, force: bool = False, waits: Callable[[], object] = lambda: None
+) -> None:
+    """Fetch one file below `root`; an old one is replaced when the new one is whole. Where another process is fetching it into the same
+    folder, wait for that, and take what it has fetched.
 
     Args:
         progress: is given how many bytes have come.
+        force: begin anew where an earlier call has left a part.
+        waits: called once before waiting for another process.
 
     Raises:
         Unavailable: Zenodo cannot be reached or broke off, what it sent is not what its record says, or the disk cannot take it.
-        DataError: the .zip is as the record says, and has no one `.tsf` in it.
+        DataError: the .zip is as the record says, and cannot be unpacked, or has no one `.tsf` in it, or one without a header.
     """
     part = root / f"{item.file}.part"
-    with _errors(f"could not fetch {item.row.name} from {item.url} into {root}", item.row):
-        root.mkdir(parents=True, exist_ok=True)
+    what = f"could not fetch {item.row.name} from {item.url} into {root}"
+    with _errors(what, item.row, part), _alone(item, root, waits) as waited:
+        if waited and noted(item.row, root) and _noted_md5(item.row, root) == item.md5:
+            progress(item.size)
+            return
+        if force:
+            part.unlink(missing_ok=True)
         _room(root, item.size - _size(part))
         if _size(part) > item.size:
             part.unlink()
@@ -135,9 +158,34 @@ def fetch(item: Remote, root: Path, progress: Progress = _unseen) -> None:
         _again(lambda: _append(item, part, progress), lambda: _size(part))
         if (md5 := _md5(part)) != item.md5:
             part.unlink()
-            raise OSError(f"its md5 is {md5}; the record says {item.md5}. What came is thrown away")
-        _unpack(item, part, root)
-        part.unlink()
+            raise OSError(f"its md5 is {md5}; the record says {item.md5}, so what came is thrown away")
+        try:
+            _unpack(item, part, root)
+        except DataError:  # it will be no better next time; where the disk is full, it will
+            part.unlink(missing_ok=True)
+            raise
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(item: Remote, root: Path, waits: Callable[[], object]) -> Iterator[bool]:
+    """Keep other processes from fetching the same file into the same folder; yields whether one was waited for."""
+    import fcntl
+
+    note = _note(item.row, root)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    waited = False
+    with note.with_suffix(".lock").open("a") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = True
+            waits()
+            fcntl.flock(mark, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in UNLOCKED:
+                raise
+        yield waited
 
 
 def _append(item: Remote, part: Path, progress: Progress) -> None:
@@ -175,29 +223,55 @@ def _append(item: Remote, part: Path, progress: Progress) -> None:
 
 def _unpack(item: Remote, part: Path, root: Path) -> None:
     """Take the .tsf out of the .zip. Only its bytes are taken: what it is called inside leads nowhere."""
-    import zipfile
+    from harness_tasks.tsf import read_header
 
     target = root / item.row.file
     temporary = temporary_name(target)
+    try:
+        _take(item, part, temporary)
+        try:
+            read_header(temporary, strict=False)
+        except DataError as error:
+            why = str(error).replace(str(temporary), item.row.file)
+            raise DataError(f"{item.url}: what came is as its record says, and the .tsf in it is none: {why}") from None
+        publish(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    stat = target.stat()
+    note = _note(item.row, root)
+    note.write_text(json.dumps({"record": item.row.zenodo, "md5": item.md5, "bytes": stat.st_size, "modified": stat.st_mtime_ns}))
+
+
+def _take(item: Remote, part: Path, temporary: Path) -> None:
+    """Unpack the one .tsf of a .zip into a file.
+
+    Raises:
+        DataError: there is none or several, it is too large, or cannot be unpacked.
+        OSError: the disk cannot take it.
+    """
+    import zipfile
+
     try:
         with zipfile.ZipFile(part) as archive:
             inside = [info for info in archive.infolist() if not info.is_dir() and info.filename.lower().endswith(".tsf")]
             named = [info for info in inside if info.filename.rpartition("/")[2] == item.row.file] or inside
             if len(named) != 1:
                 raise DataError(f"{item.url}: got {len(named)} .tsf files in it; wanted {item.row.file} alone")
-            _room(root, named[0].file_size)
+            size, most = named[0].file_size, min(UNPACKED, max(SMALL, RATIO * item.size))
+            if size > most:
+                raise DataError(f"{item.url}: got a .tsf of {size:,} bytes in a .zip of {item.size:,}; wanted at most {most:,}")
+            _room(temporary.parent, size)
             with archive.open(named[0]) as source, temporary.open("wb") as out:
                 shutil.copyfileobj(source, out, PIECE)  # no more than the directory of the .zip says; its checksum is looked at
-        publish(temporary, target)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
-        raise DataError(f"{item.url}: what came is as its record says, and is no .zip that can be read: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    stat = target.stat()
-    note = _note(item.row, root)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"record": item.row.zenodo, "md5": item.md5, "bytes": stat.st_size, "modified": stat.st_mtime_ns}))
+        if (got := _size(temporary)) != size:
+            raise EOFError(f"it ends after {got:,} of {size:,} bytes")
+    except (DataError, NoRoomError):
+        raise
+    except Exception as error:  # zlib, lzma, bz2, struct and zipfile raise a dozen kinds for bytes that are no good
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of bz2; sought before the beginning
+            raise
+        said = str(error).strip() or type(error).__name__
+        raise DataError(f"{item.url}: what came is as its record says, and is no .zip that can be read: {said}") from error
 
 
 def _again(attempt: Callable[[], T], arrived: Callable[[], int] = lambda: 0) -> T:
@@ -232,13 +306,21 @@ def _read(address: str) -> bytes:
 
 
 @contextmanager
-def _errors(what: str, row: MonashRow) -> Iterator[None]:
-    """Turn what Zenodo, the network or the disk says into Unavailable with the command that goes on."""
+def _errors(what: str, row: MonashRow, part: Path | None = None) -> Iterator[None]:
+    """Turn what Zenodo, the network or the disk says into Unavailable with the command that goes on.
+
+    Args:
+        part: where what came is kept, if it is.
+    """
     from http.client import HTTPException
     from urllib.error import HTTPError
 
     command = f"harness data pull monash {row.name}"
-    keep = f"What came is kept; the same command fetches the rest: {command}"
+
+    def onward() -> str:
+        kept = part is not None and _size(part) > 0
+        return f"{'What came is kept; the same command fetches the rest' if kept else 'The same command tries again'}: {command}"
+
     try:
         yield
     except HTTPError as error:
@@ -251,11 +333,10 @@ def _errors(what: str, row: MonashRow) -> Iterator[None]:
             hint = "It is in trouble: wait some minutes. "
         with contextlib.suppress(OSError):
             error.close()
-        raise Unavailable(f"{what}: HTTP {error.code} {error.reason}. {hint}{keep}", command) from None
+        raise Unavailable(f"{what}: HTTP {error.code} {error.reason}. {hint}{onward()}", command) from None
     except (OSError, HTTPException) as error:
         said = str(getattr(error, "reason", "") or error).strip().rstrip(".") or type(error).__name__
-        hint = "The disk cannot take it: make room, or name another folder with --data. " if _disk(error) else ""
-        raise Unavailable(f"{what}: {said}. {hint}{keep}", command) from error
+        raise Unavailable(f"{what}: {said}. {_hint(error)}{onward()}", command) from error
 
 
 class NoRoomError(OSError):
@@ -264,9 +345,17 @@ class NoRoomError(OSError):
 
 def _disk(error: BaseException) -> bool:
     """Whether it is the disk and not the network that failed."""
-    from harness.hub import CLOSED, FULL
+    return bool(_hint(error))
 
-    return isinstance(error, NoRoomError) or getattr(error, "errno", None) in (*FULL, *CLOSED)
+
+def _hint(error: BaseException) -> str:
+    """What to do where the disk failed, as a sentence; "" where it did not."""
+    from harness.hub import FULL
+
+    number = getattr(error, "errno", None)
+    if isinstance(error, NoRoomError) or number in FULL:
+        return "The disk cannot take it: make room, or name another folder with --data. "
+    return "To write there must be allowed and possible; or name another folder with --data. " if number in CLOSED else ""
 
 
 def _room(root: Path, count: int) -> None:
@@ -286,6 +375,14 @@ def _md5(path: Path) -> str:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
+
+
+def _noted_md5(row: MonashRow, root: Path) -> str:
+    """Of the .zip that a file came from; "" where that is not known."""
+    try:
+        return str(json.loads(_note(row, root).read_bytes())["md5"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _note(row: MonashRow, root: Path) -> Path:

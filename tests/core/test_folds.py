@@ -81,6 +81,10 @@ def test_a_fold_that_would_learn_from_its_labels_is_refused() -> None:
         with pytest.raises(DataError, match=words):
             replace(data, training=training)
     replace(data, training=(part((0, 0, 32)), part((0, 0, 36), (1, 0, 36))))
+    mixed = data.take(np.array([7, 0, 6, 1]))  # in no order; item 0 has windows in fold 0 alone, item 1 in fold 1 alone
+    replace(mixed, training=(part((0, 0, 32), (1, 0, 40)), part((0, 0, 40), (1, 0, 36))))
+    with pytest.raises(DataError, match="fold 1 would learn from series item 1 up to 37"):
+        replace(mixed, training=(part((0, 0, 32)), part((0, 0, 40), (1, 0, 37))))
 
 
 def test_the_variates_of_an_item_are_all_its_labels() -> None:
@@ -226,7 +230,7 @@ def test_the_version_of_a_tasks_dialect_belongs_to_its_results(monkeypatch: pyte
     """Their scores are stored: other definitions make other results. Tasks that are scored by the metrics alone are what they were."""
     plugins = load()
     known = plugins.dialects["spy"]
-    newer = replace(known, info=replace(known.info, version="2"))
+    newer = replace(known, info=replace(known.info, version="next"))
     ids: dict[str, list[str]] = {}
     for entry in (known, newer):
         monkeypatch.setitem(plugins.dialects, "spy", entry)

@@ -63,8 +63,9 @@ def test_cells_are_found_by_what_people_call_them(lab: Lab) -> None:
 
 def test_a_reason_that_all_tasks_share_is_said_once(lab: Lab) -> None:
     text = " ".join(lab.run("ls", "tasks").expect(0).out.split())
-    assert text.count("no data folder is given") == 1
-    assert "97 tasks are not available: no data folder is given" in text
+    assert text.count("no data folder is given; set GIFT_EVAL") == 1
+    assert "97 tasks of gift-eval are not available: no data folder is given" in text
+    assert "13 tasks of spy are not available: set SPY or --data" in text
     assert "fetch with: harness data pull gift-eval" in text
 
 

@@ -23,7 +23,10 @@ MISTAKES = {
         "@hookimpl\ndef register_model(register): pass",
         ["unknown hook 'register_model' in plugin 'misspelt_hook'", "misspelt_hook.py:", "Did you mean 'register_models'?"],
     ),
-    "odd_hook": ("@hookimpl\ndef zzz(): pass", ["unknown hook 'zzz'", "The hooks are: cell_finished, finetune, open_store, open_suite_file, predict"]),
+    "odd_hook": (
+        "@hookimpl\ndef zzz(): pass",
+        ["unknown hook 'zzz'", "The hooks are: cell_finished, finetune, open_store, open_suite_file, predict"],
+    ),
     "wrong_argument": (
         "@hookimpl\ndef register_models(registry): pass",
         [

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from harness.errors import HarnessError, NothingMatched, StoreError, UsageError
 from harness.spool import CellWriter
+from harness_leaderboard import render
+from harness_leaderboard.collect import baseline_notes, collect
 from harness_leaderboard.columns import COLUMNS
 from harness_leaderboard.plugin import rank_models, register_commands
 from harness_results.gift_eval_import import import_gift_eval
@@ -91,7 +94,8 @@ def test_the_table_in_four_forms(full: DuckStore, go: Go, tmp_path: Path) -> Non
     assert "partial †" in text
     assert "† not all tasks" in text
     rows = records(go("--format", "csv"))
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == [*COLUMNS, "compared_by"]
+    assert rows[0]["compared_by"] == "MASE, CRPS"
     assert [row["model"] for row in rows] == ["better", "seasonal_naive", "partial"]
     assert float(rows[0]["nMASE"]) == pytest.approx(0.5)
     assert float(rows[2]["nMASE"]) == pytest.approx(4.0)
@@ -396,3 +400,56 @@ def test_a_gate_is_over_the_whole_suite_and_wants_every_model(full: DuckStore, g
     assert "gate coverage<1: partial has coverage" in held.stderr
     with pytest.raises(NothingMatched, match=r"no model matches 'my_modle'"):
         go("-s", "quick", "-m", "partial,my_modle", "--fail-if", "nMASE>5")
+
+
+def test_models_with_the_same_tasks_compare_as_they_are(store: DuckStore, go: Go) -> None:
+    for task in TASKS[:2]:
+        add(store, "seasonal_naive", 1.0, task)
+        add(store, "mine", 0.5, task)
+    text = go().stdout
+    assert "† all on the same 2 of 14 tasks." in text
+    assert "No model has all" not in text and "--common" not in text and "(1.00)" not in text
+    assert "No intervals: the tasks are of one or two dataset families" in " ".join(text.split())
+    add(store, "mine", 0.5, TASKS[2])
+    assert "No model has all" in " ".join(go().stdout.split())
+
+
+def test_a_limit_that_nobody_ran_names_those_there_are(store: DuckStore, go: Go) -> None:
+    add(store, "mine", 0.5, scope="limit=7")
+    with pytest.raises(NothingMatched, match="no results of suite 'quick' with --limit 11; there are some with --limit 7"):
+        go("-s", "quick", "--limit", "11")
+
+
+def test_a_baseline_that_failed_is_to_be_mended(store: DuckStore, go: Go) -> None:
+    add(store, "mine", 0.5)
+    add(store, "seasonal_naive", None)
+    said = " ".join(go().stdout.split())
+    assert "'seasonal_naive' failed for 1 of the 1 task with results, which has no ratio" in said
+    assert f"-t {TASKS[0]}" in said and "--rerun failed" in said
+
+
+def test_tasks_of_others_that_the_baseline_lacks_are_said_and_a_model_that_has_them(store: DuckStore, go: Go) -> None:
+    add(store, "seasonal_naive", 1.0)
+    add(store, "mine", 0.5)
+    import_gift_eval(store)
+    results = collect(store, "quick")
+    own = [m for m, entry in enumerate(results.entries) if entry.source == "own"]
+    kept = next(r for r, task in enumerate(results.tasks) if task["name"] == TASKS[0])
+    results.baselines = {
+        name: np.where(np.arange(len(results.tasks)) == kept, results.scores[name][own[0]], np.nan) for name in results.scores
+    }
+    (line,) = baseline_notes(results, "quick")
+    assert line.startswith("‡ The baseline 'seasonal_naive' has no result for 13 of the 14 tasks with results")
+    assert "the means are over 1. " in line and "--baseline " in line
+
+
+def test_a_suite_with_brackets_is_quoted(store: DuckStore, go: Go) -> None:
+    for task in ("a", "b"):
+        add(store, "mine", 0.5, task, suite="s[stride=12]")
+    add(store, "other", 0.5, "a", suite="s[stride=12]")
+    assert "harness leaderboard -s 's[stride=12]' --common" in " ".join(go().stdout.split())
+
+
+def test_a_score_of_two_words_stands_in_brackets() -> None:
+    rows: list[dict[str, Any]] = [{"compared_by": ["mean MASE", "mean MAE"]}]
+    assert [render._named(name, rows) for name in ("nMASE", "rank_CRPS", "model")] == ["n(mean MASE)", "rank_(mean MAE)", "model"]

@@ -130,6 +130,15 @@ def test_tasks_of_one_family_make_the_interval_wider() -> None:
     assert np.log(by_family[1] / by_family[0]) > 2 * np.log(by_task[1] / by_task[0])
 
 
+def test_two_families_have_no_interval_and_tell_nothing() -> None:
+    logs = np.array([[0.1, 0.2], [1.1, 1.2]])
+    units = units_of(["a", "b"])
+    assert np.isnan(intervals(logs, units)).all()
+    assert not told_apart(logs, units).any()
+    assert math.isnan(difference(logs[0], logs[1], units).p)
+    assert not np.isnan(intervals(np.array([[0.1, 0.2, 0.4]]), units_of(["a", "b", "c"]))).any()
+
+
 @pytest.mark.parametrize("rows", [0, 1, 3])
 def test_one_family_has_no_interval_and_tells_nothing(rows: int) -> None:
     units = units_of(["a"] * 30)

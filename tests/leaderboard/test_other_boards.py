@@ -11,6 +11,6 @@ def test_a_strangers_command_of_the_same_name_is_refused_and_the_run_stays_finis
     done = lab.run("run", "-m", "good", "-t", "us_births/M/short")
     done.expect(0, "1 ok")
     lab.run("ls", "plugins").expect(0, "it replaces the command 'leaderboard', which is there already; rename it")
-    assert "quick: 1 models" in done.out
+    assert "quick: 1 model, " in done.out
     assert "mine" not in done.out
     assert lab.query("SELECT count(*) FROM cells") == [(1,)]

@@ -161,6 +161,7 @@ def test_the_pages_own_columns_and_verdicts(show: Callable[..., Shown]) -> None:
             shown.page.reload()
             shown.page.wait_for_selector("#board")
         found = shown.run(values)
+        heads = shown.run("[...document.querySelectorAll('#board thead button')].map(b => b.firstChild.textContent)")
         for m, model in enumerate(MODELS):
             for name in names:
                 known = results.scores[f"spy:{name}"][m, tasks]
@@ -275,3 +276,28 @@ def test_pictures_of_dialects_from_kept_forecasts(lab: Lab) -> None:
 def test_a_dialect_that_draws_says_so(lab: Lab) -> None:
     lab.run("plot", "--help").expect(0, "error-grid cgm: forecasts of the last step", "roc spy: of an event")
     assert Path(lab.db).exists()
+
+
+def test_a_page_counts_the_tasks_and_families_that_have_results(show: Callable[..., Shown]) -> None:
+    results = spy_results()
+    results.status[:, 3] = ""
+    for scores in (*results.scores.values(), *results.baselines.values()):
+        scores[..., 3] = np.nan
+    shown = show(page_of(results) | {"hidden": []})
+    shown.page.wait_for_selector("#board")
+    facts = shown.page.inner_text("#facts")
+    assert "3 of 4 tasks with results" in facts and "3 dataset families" in facts
+    verdict = shown.page.inner_text("#verdict")
+    assert "over 3 dataset families" in verdict and "All are on the same 3 of 4 tasks." in verdict
+    assert "different tasks" not in verdict
+    shown.draw_all()
+    assert "Over the 3 of 4 tasks for which the baseline has a result." in shown.page.inner_text("#s-policies")
+
+
+def test_errors_by_step_are_only_of_suites_compared_by_mase() -> None:
+    results = spy_results()
+    for task in results.tasks:
+        task["kind"] = "values"
+    assert page_of(results)["hidden"] == ["steps"]
+    results.main = ("MASE[0.5]", "MASE[0.5]")
+    assert page_of(results)["hidden"] == []

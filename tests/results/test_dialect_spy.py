@@ -268,13 +268,16 @@ def test_old_forecasts_without_a_probability_are_refused(suite: Spy) -> None:
         tally.add(Block(rows, nothing[:, 0], nothing, nothing[:, 0], np.array([0.5])))
 
 
-def asked(rows: list[F64], event: Event, spacing: int = 1, count: int = 12) -> TaskData:
-    """A question on series that no suite of prices made: `count` windows of each, so many steps apart, no folds."""
+def asked(rows: list[F64], event: Event, spacing: int = 1, count: int = 12, freq: str = "D", apart: int = 0) -> TaskData:
+    """A question on series that no suite of prices made: `count` windows of each, `spacing` steps apart; each begins `apart` days later."""
     whole = data_of(rows, event.step)
+    starts = np.datetime64("2020-01-01T00:00:00") + apart * np.arange(len(rows)) * np.timedelta64(1, "D")
+    whole = replace(whole, task=replace(whole.task, freq=freq), series=replace(whole.series, freq=freq, starts=starts))
     channel = np.repeat(np.arange(len(rows), dtype=np.int32), count)
     slot = np.tile(np.arange(count, dtype=np.int32), len(rows))
     cut = whole.series.target.length[channel] - event.step - spacing * (count - 1 - slot.astype(np.int64))
-    return TaskData(replace(whole.task, kind="event", event=event), whole.series, channel, cut, slot, np.arange(len(cut)))
+    task = replace(whole.task, kind="event", event=event, dialect="spy")
+    return TaskData(task, whole.series, channel, cut, slot, np.arange(len(cut)))
 
 
 @pytest.mark.parametrize("event", [Event("cold", 2, 0.0), Event("rise", 2, 0.0, "difference"), Event("rise", 2, 0.0, "ratio")])
@@ -300,3 +303,66 @@ def test_periods_follow_each_other_whatever_the_distance_of_windows(spacing: int
     held = [float(np.float32(prices[c + 4]) / np.float32(prices[c - 1])) for c in data.cut[::every].tolist()]
     assert scores["net return"] == pytest.approx(math.prod(held) - 1, abs=1e-3)  # but for the costs
     assert scores["turnover"] == pytest.approx(2 * 252 / (every * spacing) / len(held))
+
+
+@pytest.mark.parametrize(("freq", "year"), [("B", 252), ("D", 252), ("W-FRI", 52), ("M", 12), ("Q", 4), ("2D", 126), ("H", math.nan)])
+def test_a_year_is_that_of_the_steps(freq: str, year: float) -> None:
+    prices = 100 * np.exp(np.random.default_rng(0).normal(0, 0.01, 120).cumsum())
+    scores = scored(asked([prices], Event("rise", 1, 0.0, "ratio"), 1, 12, freq), np.linspace(0.4, 0.9, 12))
+    assert scores["turnover"] == pytest.approx(2 * year / 12, nan_ok=True)
+    assert math.isnan(scores["Sharpe"]) == math.isnan(scores["hold Sharpe"]) == math.isnan(year)
+    assert math.isfinite(scores["net return"]) and math.isfinite(scores["exposure"])
+
+
+WALK = 100 * np.exp(np.random.default_rng(4).normal(0, 0.01, 300).cumsum())
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_series_and_its_copies_are_the_evidence_of_one(step: int) -> None:
+    """Windows of one date are one observation, however many series have it: what a copy adds is nothing, and the test says so."""
+    event, p = Event("rise", step, 0.0, "ratio"), np.random.default_rng(5).uniform(0.3, 0.7, 200)
+    one = scored(asked([WALK], event, count=200), p)
+    many = asked([WALK] * 3, event, count=200)
+    three = scored(many, np.tile(p, 3))
+    for name in ("AUC", "AUC low", "AUC high", "DM p", "loss against base rate", "Brier", "balanced accuracy frozen"):
+        assert three[name] == pytest.approx(one[name], rel=1e-9), name
+    assert three["AUC p"] == pytest.approx(one["AUC p"], rel=0.3)  # without DeLong's error
+    for name in ("AUC DeLong low", "AUC DeLong high", "PT p"):
+        assert math.isnan(three[name]) and math.isfinite(one[name])
+    mixed = np.random.default_rng(0).permutation(600)
+    assert scored(many.take(mixed), np.tile(p, 3)[mixed]) == pytest.approx(three, nan_ok=True)  # whatever order they are stored in
+
+
+def test_series_with_times_of_their_own_that_are_not_evenly_apart() -> None:
+    event, p = Event("rise", 2, 0.0, "ratio"), np.random.default_rng(5).uniform(0.3, 0.7, 200)
+    plain = asked([WALK, WALK[::-1].copy()], event, count=200)
+    days = np.datetime64("2020-01-01T00:00:00") + np.cumsum(np.arange(300) % 3 + 1) * np.timedelta64(1, "D")
+    named = replace(plain, series=replace(plain.series, times=days))
+    assert scored(named, np.tile(p, 2)) == pytest.approx(scored(plain, np.tile(p, 2)), nan_ok=True)
+
+
+def test_series_without_common_dates_have_no_verdict() -> None:
+    p = np.random.default_rng(5).uniform(0.3, 0.7, 200)
+    data = asked([WALK, WALK], Event("rise", 1, 0.0, "ratio"), count=100, apart=500)
+    scores = scored(data, p)
+    assert all(math.isnan(scores[name]) for name in ("AUC low", "AUC high", "AUC p", "DM p", "AUC DeLong low", "PT p"))
+    assert 0 < scores["AUC"] < 1 and scores["windows"] == 200
+    assert SPY.aggregate is not None
+    board = Board(["guess"], [data.task.name], {name: np.array([[scores[name]]]) for name in SPY.metrics}, None)
+    (note,) = SPY.aggregate(board)[1]
+    assert "no verdict: 200 windows of several series without common dates; wanted 40 dates that series share" in note
+    near = asked([WALK, WALK], Event("rise", 1, 0.0, "ratio"), count=100, apart=10)  # 90 of 110 dates are shared
+    assert math.isfinite(scored(near, p)["DM p"])
+
+
+@pytest.mark.parametrize("event", [Event("jump", 1, 1e308, "ratio"), Event("far", 1, math.inf)])
+def test_an_event_that_no_window_has_an_outcome_of_is_no_result(event: Event) -> None:
+    """The threshold is beyond what a number holds: nothing warns, and the cell fails."""
+    data = asked([WALK], event)
+    worker = InProcessWorker(Plugins())
+    worker.use(Spread())
+    cell = Cell("", data.task, "m", "m", {}, "zero-shot", "", 0, "", {})
+    outcome, _, _ = forecast_cell(cell, data, ModelInfo("m"), worker, Kept(), [], dialect=SPY)()
+    assert (outcome.status, outcome.failure) == ("failed", "data")
+    assert f"none of the 12 windows of {data.task.suite}:{data.task.name} has an outcome of the event '{event.name}'" in outcome.reason
+    assert ran(asked([WALK], replace(event, above=0.0)), Spread())[0]["spy:windows"] == 12

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from harness.statistics import diebold_mariano
 from harness_results.direction import sharpe as s
 from harness_results.direction import trading as t
 from harness_results.direction import verdict as v
 from harness_results.direction.discrimination import auroc_by_fold
-from harness_results.direction.resampling import Interval, indices
+from harness_results.direction.resampling import Interval
 
 F64 = NDArray[np.float64]
 
@@ -42,11 +43,9 @@ def test_an_account_beside_a_loop(short: bool, cost: float) -> None:
     p, returns = market(300)
     position = t.positions(p, 0.4, short=short)
     net, worth, worst = loop(position, returns, cost)
-    found = t.account(position, returns, cost=cost, resamples=20)
+    found = t.account(position, returns, cost=cost)
     np.testing.assert_allclose(t.net_returns(position, returns, cost), net, atol=1e-15)
     assert found.net_return == pytest.approx(worth - 1)
-    assert found.annual_return == pytest.approx(worth ** (252 / 300) - 1)
-    assert found.annual_volatility == pytest.approx(np.std(net, ddof=1) * math.sqrt(252))
     assert found.sharpe.value == pytest.approx(np.mean(net) / np.std(net, ddof=1) * math.sqrt(252))
     assert found.max_drawdown == pytest.approx(worst)
     traded = abs(position[0]) + abs(position[-1]) + sum(abs(a - b) for a, b in zip(position[1:], position[:-1], strict=True))
@@ -56,7 +55,7 @@ def test_an_account_beside_a_loop(short: bool, cost: float) -> None:
 
 def test_holding_buys_and_sells_once() -> None:
     _, returns = market(100)
-    found = t.hold(returns, cost=10, resamples=10)
+    found = t.hold(returns, cost=10)
     first, last = returns[0] - 0.001, returns[-1] - 0.001
     assert found.net_return == pytest.approx((1 + first) * np.prod(1 + returns[1:-1]) * (1 + last) - 1)
     assert found.turnover == pytest.approx(2 * 252 / 100)
@@ -65,10 +64,9 @@ def test_holding_buys_and_sells_once() -> None:
 
 def test_a_rule_that_never_trades_earns_and_knows_nothing() -> None:
     _, returns = market(50)
-    found = t.account(np.zeros(50), returns, resamples=10)
+    found = t.account(np.zeros(50), returns)
     assert (found.net_return, found.max_drawdown, found.turnover) == (0, 0, 0)
     assert np.isnan(found.sharpe).all()
-    assert np.isnan(found.sharpe_blocks).all()
 
 
 def test_periods_without_a_return_are_left_out() -> None:
@@ -77,13 +75,13 @@ def test_periods_without_a_return_are_left_out() -> None:
     holes[[3, 20]] = np.nan
     kept = ~np.isnan(holes)
     position = t.positions(p)
-    assert t.account(position, holes, resamples=10) == t.account(position[kept], returns[kept], resamples=10)
+    assert t.account(position, holes) == t.account(position[kept], returns[kept])
     assert t.account([], []).periods == 0
     assert t.account([1.0], [0.1]).net_return == pytest.approx(0.1 - 0.0004)
 
 
 def test_ruin_is_ruin() -> None:
-    found = t.account([2.0, 2.0], [-0.9, 0.5], cost=0, resamples=5)
+    found = t.account([2.0, 2.0], [-0.9, 0.5], cost=0)
     assert (found.net_return, found.max_drawdown) == (-1.0, 1.0)
 
 
@@ -91,13 +89,6 @@ def test_overlapping_windows_are_thinned() -> None:
     assert t.every(np.arange(11), 5).tolist() == [0, 5, 10]
     with pytest.raises(ValueError, match="horizon is 0"):
         t.every([1.0], 0)
-
-
-def test_resampled_ratios_are_ratios_of_the_resamples() -> None:
-    _, returns = market(80)
-    found = s.bootstrap_sharpe(returns, 252, 5, 25, 3)
-    drawn = np.concatenate(list(indices(80, 25, 5, 3)))
-    np.testing.assert_allclose(found, [s.sharpe(returns[at], 252) for at in drawn])
 
 
 def test_los_error_is_that_of_simulated_ratios() -> None:
@@ -217,6 +208,36 @@ def test_overlapping_windows_are_no_evidence_of_their_own() -> None:
         fair += v.evidence(["m"], [slow], y, 0.5, horizon=21, resamples=60)[0].p_auc < 0.05
     assert naive > 15
     assert fair < 10
+
+
+def test_series_that_move_together_are_no_evidence_of_their_own() -> None:
+    """Thirty series that share most of what moves them, and an ignorant model: windows counted one by one find what is not there."""
+    rng = np.random.default_rng(3)
+    alone, together, when = np.zeros(2), np.zeros(2), np.repeat(np.arange(100), 30)
+    for _ in range(60):
+        y = (rng.normal(size=(100, 1)) + 0.5 * rng.normal(size=(100, 30)) > 0).astype(np.float64).reshape(-1)
+        said = np.repeat(0.1 * rng.choice([-1, 1], 100) + 0.02 * rng.normal(size=100), 30)
+        for found, time in ((alone, None), (together, when)):
+            (each,) = v.evidence(["m"], [0.5 + said], y, 0.5 - said, resamples=30, time=time)  # as wrong as what it is compared with
+            found += [each.p_auc < 0.05, each.p_loss < 0.05]
+    assert (alone >= 10).all()
+    assert (together <= 7).all()
+
+
+def test_losses_are_averaged_per_time_before_they_are_tested() -> None:
+    rng = np.random.default_rng(6)
+    when, y = np.repeat(np.arange(80), [1, 3] * 40), (rng.random(160) < 0.5).astype(np.float64)
+    y[::9] = np.nan  # not counted, and one time has no other window
+    p = rng.uniform(0.2, 0.8, 160)
+    (found,) = v.evidence(["m"], [p], y, 0.4, time=when, resamples=10)
+    means = []
+    for at in range(80):
+        rows = [i for i in range(160) if when[i] == at and not np.isnan(y[i])]
+        each = [[-math.log(q if y[i] else 1 - q) for q in (p[i], 0.4)] for i in rows]
+        means += [[sum(column) / len(each) for column in zip(*each, strict=True)]] if each else []
+    assert len(means) < 80
+    wanted = diebold_mariano(*np.array(means).T)
+    assert (found.loss, found.p_loss) == pytest.approx((wanted.difference, wanted.p), rel=1e-9)
 
 
 @pytest.mark.parametrize("y", [[], [np.nan] * 5, [1.0] * 50, [1.0] * 50 + [0.0] * 3])

@@ -89,7 +89,6 @@ def test_one_class_has_no_area(y: list[float]) -> None:
     score = np.arange(len(y), dtype=float)
     assert np.isnan(d.auroc(score, y))
     assert np.isnan(d.delong_interval(score, y)).all()
-    assert np.isnan(d.delong_test(score, -score, y).p)
     assert np.isnan(d.bootstrap_auroc([score], y, resamples=5)).all()
     if not any(v == 1 for v in y):
         assert np.isnan(d.auprc(score, y).value)
@@ -115,16 +114,6 @@ def test_delong_beside_all_pairs(ties: bool) -> None:
     areas, covariance = d.delong(scores, y)
     np.testing.assert_allclose(areas, [loop_area(row, y) for row in scores])
     np.testing.assert_allclose(covariance, loop_delong(scores, y))
-    test = d.delong_test(scores[0], scores[1], y)
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    assert test.statistic == pytest.approx((areas[0] - areas[1]) / variance**0.5)
-    assert d.delong_test(scores[1], scores[0], y).p == pytest.approx(test.p)
-
-
-def test_delong_of_scores_that_rank_alike_or_cannot_be_told() -> None:
-    (score, _), y = case(50, 1)
-    assert d.delong_test(score, 3 * score + 1, y) == d.Comparison(0.0, 0.0, 0.0, 1.0)
-    assert np.isnan(d.delong_test(y, -y, y).p)  # a variance of 0 knows nothing of a difference
 
 
 def test_delong_interval_holds_the_true_area_as_often_as_it_says() -> None:
@@ -161,6 +150,17 @@ def test_resampled_areas_are_areas_of_the_resamples() -> None:
         for model in range(2):
             assert found[model, b] == pytest.approx(d.auroc(scores[model, at], y[at]), abs=1e-12)
             assert within[model, b] == pytest.approx(d.auroc_by_fold(scores[model, at], y[at], fold[at])[0], abs=1e-12)
+
+
+def test_windows_of_one_time_are_drawn_together() -> None:
+    scores, y = case(60, 2)
+    time = np.repeat([2, 3, 5, 9], 15)
+    found = d.bootstrap_auroc(scores, y, time=time, resamples=30, mean_block=2, seed=7)
+    for b, drawn in enumerate(np.concatenate(list(resampling.indices(4, 30, 2, 7)))):
+        at = np.concatenate([np.flatnonzero(time == [2, 3, 5, 9][k]) for k in drawn])
+        assert found[:, b] == pytest.approx([d.auroc(row[at], y[at]) for row in scores], abs=1e-12)
+    with pytest.raises(ValueError, match="times are float64 of shape"):
+        d.bootstrap_auroc(scores, y, time=time * 1.0)
 
 
 def test_resamples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

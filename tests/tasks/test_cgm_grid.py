@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_step_that_cannot_be_told_is_refused() -> None:
         to_grid(made(mixed))
     assert to_grid(made(mixed), 15).step == 15
     for lonely in ([(0, 0.0, 100.0), (1, 300.0, 100.0)], [(0, 0.0, float("nan"))], []):
-        with pytest.raises(DataError, match="no subject with two readings"):
+        with pytest.raises(DataError, match="no subject has two readings"):
             to_grid(made(lonely))
     with pytest.raises(DataError, match=r"none of 1 readings lies within 10 s of a grid point of 5 minutes; pass a larger"):
         to_grid(made([(0, 100.0, 100.0)]), 5, tolerance_s=10)
@@ -211,7 +212,12 @@ def test_what_flows_is_spread_evenly(seed: int, split: float | None) -> None:
 def test_order_of_rows_and_of_subjects_changes_nothing() -> None:
     rng = np.random.default_rng(5)
     readings = made([(int(rng.integers(4)), float(rng.integers(0, 50000)), float(rng.integers(40, 400))) for _ in range(300)])
-    one, other = to_grid(readings, 5), to_grid(readings.take([2, 0, 3, 1]), 5)
+    moved = np.array([1, 3, 0, 2], np.int32)[readings.subject]  # subject s becomes the moved[s]-th
+    order = np.argsort(moved, kind="stable")
+    names = tuple(readings.names[s] for s in (2, 0, 3, 1))
+    time, glucose = readings.time[order], readings.glucose[order]
+    turned = replace(readings, names=names, patients=names, subject=moved[order], time=time, glucose=glucose)
+    one, other = to_grid(readings, 5), to_grid(turned, 5)
     for name in one.names:
         np.testing.assert_array_equal(one.glucose[one.names.index(name)], other.glucose[other.names.index(name)])
 

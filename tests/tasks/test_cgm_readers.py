@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -283,7 +284,8 @@ def test_brist1d_histories_are_laid_over_each_other(put: Put) -> None:
     path = put("train.csv", brist1d([row("p01", 0), hole, row("p01", 5), row("p01", 220), row("p02", 0)]))
     got = read_glucose(path)
     assert (got.report.layout, got.names, got.report.unit) == ("brist1d", ("p01", "p02"), "mmol/L")
-    one = got.take([0])
+    mine = got.subject == 0
+    one = replace(got, subject=got.subject[mine], time=got.time[mine], glucose=got.glucose[mine])
     # Three rows hang together: 72 + 5 values, and one an hour after each. The fourth begins 18 hours later: another piece.
     first = np.flatnonzero(one.time < one.time[0] + np.timedelta64(12, "h"))
     at = sorted({*range(77), 83, 87, 88})
@@ -435,7 +437,7 @@ def test_long_by_the_callers_names(put: Put) -> None:
 def test_two_layouts_or_two_columns_that_fit_are_refused(put: Put) -> None:
     both = "id,time,gl,PtID,DeviceDtTmDaysFromEnroll,DeviceTm,RecordType,GlucoseValue\na,2020-01-01 00:00,100,1,0,00:00:00,CGM,100\n"
     path = put("x.csv", both)
-    with pytest.raises(DataError, match=r"two layouts, glucobench and jaeb; wanted one\. Pass layout='glucobench'"):
+    with pytest.raises(DataError, match=r"two layouts, glucobench and jaeb; wanted one\. Pass one of them as layout"):
         read_glucose(path)
     assert read_glucose(path, layout="jaeb").names == ("1",)
     with pytest.raises(DataError, match=r"both 'bg' and 'cgm' may be the glucose; wanted one"):
@@ -489,6 +491,11 @@ def test_defects_of_the_bytes(tmp_path: Path) -> None:
     packed = tmp_path / "x.csv.gz"
     packed.write_bytes(gzip.compress(IGLU.encode() * 50)[:-20])
     with pytest.raises(DataError, match=r"x\.csv\.gz: cannot be unpacked"):
+        read_glucose(packed)
+    broken = bytearray(gzip.compress(IGLU.encode() * 50))
+    broken[20:60] = b"\xff" * 40  # the stream, not its frame: zlib has an error of its own
+    packed.write_bytes(bytes(broken))
+    with pytest.raises(DataError, match=r"x\.csv\.gz: cannot be unpacked .*wanted a whole \.gz"):
         read_glucose(packed)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match=r"x\.parquet: cannot be read"):
@@ -548,8 +555,9 @@ def test_a_zone_is_left_aside_and_two_are_refused(put: Put, zone: str) -> None:
     got = read_glucose(put("x.csv", IGLU.replace(":27,", f":27{zone},").replace("17:00:00,", f"17:00:00{zone},")))
     assert stamps(got)[0] == "2015-06-06 16:50:27"
     assert got.report.notes == (f"clock times as written; the zone {zone} is left aside",)
-    with pytest.raises(DataError, match="wanted local clock times, in one zone"):
-        read_glucose(put("y.csv", IGLU.replace(":27,", f":27{zone},").replace("17:00:00,", "17:00:00-05:00,")))
+    for other in ("-05:00", ""):  # two zones; with and without one
+        with pytest.raises(DataError, match=r"y\.csv, line \d: time is '2015.*all in one zone or all without any"):
+            read_glucose(put("y.csv", IGLU.replace(":27,", f":27{zone},").replace("17:00:00,", f"17:00:00{other},")))
 
 
 def test_fractions_are_rounded_the_same_by_both_ways(put: Put) -> None:
@@ -559,10 +567,60 @@ def test_fractions_are_rounded_the_same_by_both_ways(put: Put) -> None:
     assert stamps(read_glucose(put("x.csv", plain))) == stamps(read_glucose(put("y.csv", slow))) == want
 
 
+def people(rows: dict[str, list[float]], header: str = "id,time,gl") -> str:
+    """A table in which each has these readings, five minutes apart."""
+    stamp = np.datetime64("2022-05-01T00:00:00")
+    lines = [
+        f"{who},{str(stamp + np.timedelta64(5 * k, 'm')).replace('T', ' ')},{value:g}"
+        for who, values in rows.items()
+        for k, value in enumerate(values)
+    ]
+    return "\n".join([header, *lines]) + "\n"
+
+
+def test_a_subject_in_the_other_unit_is_refused_however_few_the_rows(put: Put) -> None:
+    """Under one row in a hundred, so the file's percentiles do not show it."""
+    many = {f"p{k}": [100.0 + i % 90 for i in range(300)] for k in range(4)}
+    few = [5.5, 6.1, 7.0, 12.3]
+    table = people({"p0": many["p0"], "mm": few, **many})
+    assert table.splitlines()[301].startswith("mm,")
+    with pytest.raises(DataError, match=r"x\.csv: glucose is in mg/dL, but that of .* only be mmol/L: mm \(4 readings, from line 302 on\)"):
+        read_glucose(put("x.csv", table))
+    small = {who: [round(v / 18, 1) for v in values] for who, values in many.items()}
+    mgdl = people({**small, "us": [90.0, 140.0]}, "id,time,glucose mmol/L")
+    with pytest.raises(DataError, match=r"in mmol/L, but .* can only be mg/dL: us \(2 readings, from line 1202 on\)"):
+        read_glucose(put("y.csv", mgdl))
+    # Neither one unit alone nor both: these go with the file.
+    for values in ([22.0, 25.0, 30.0], [5.5] * 2 + [110.0] * 2, [0.0, 0.0], [41.0, 44.0]):
+        assert "odd" in read_glucose(put("z.csv", people({**many, "odd": [*values, 100.0] if values == [0.0, 0.0] else values}))).names
+    with_zeros = people({**many, "odd": [0.0, 0.0, *few]})
+    with pytest.raises(DataError, match=r"only be mmol/L: odd \(6 readings"):  # 0 is no reading in any unit
+        read_glucose(put("z.csv", with_zeros), unit="mg/dL")
+
+
+def test_rows_of_other_kinds_do_not_shift_the_lines_of_a_subject(put: Put) -> None:
+    header = "PtID|DeviceDtTmDaysFromEnroll|DeviceTm|RecordType|GlucoseValue"
+    text = people({"a": [100.0 + i % 50 for i in range(600)], "b": [6.0, 7.0, 8.0]}, header)
+    lines = [line.split(",") for line in text.splitlines()[1:]]
+    rows = [f"{who}|{int(at[8:10])}|{at[11:]}|{'Calibration' if k % 3 == 0 else 'CGM'}|{value}" for k, (who, at, value) in enumerate(lines)]
+    with pytest.raises(DataError, match=r"b \(2 readings, from line 603 on\)"):
+        read_glucose(put("HDeviceCGM.txt", "\n".join([header, *rows]) + "\n"))
+
+
+def test_suffixes_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "A.CSV").write_text(IGLU)
+    (tmp_path / "b.Csv.GZ").write_bytes(gzip.compress(IGLU.replace("b,", "c,").encode()))
+    pq.write_table(pa.table({"id": ["d"], "time": ["2020-01-01 00:00:00"], "gl": [100.0]}), tmp_path / "C.PARQUET")
+    (tmp_path / "D.XML").write_text(
+        '<patient id="559"><glucose_level><event ts="01-01-2020 00:00:00" value="100"/></glucose_level></patient>'
+    )
+    assert read_glucose(tmp_path / "D.XML").names == ("559",)
+    (tmp_path / "D.XML").unlink()
+    assert set(read_glucose(tmp_path).names) == {"a", "b", "c", "d"}
+
+
 def test_readings_check_themselves(put: Put) -> None:
     got = read_glucose(put("x.csv", IGLU))
-    turned = got.take([1, 0])
-    assert (turned.names, turned.glucose.tolist()) == (("a", "b"), [99.5, 103, 107])
     wrong = {"subject": got.subject[::-1]}, {"glucose": got.glucose[:1]}, {"names": ("a", "a")}, {"patients": ("a",)}
     for change in wrong:
         with pytest.raises(ValueError, match="wanted"):

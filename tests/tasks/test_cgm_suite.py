@@ -18,7 +18,7 @@ from harness.identity import make_cell
 from harness.plugins import load
 from harness.series import TaskData
 from harness.types import ModelInfo, Task
-from harness_tasks.cgm.datasets import SAMPLE_FOLDER
+from harness_tasks.cgm.datasets import SAMPLE_FOLDER, found
 from harness_tasks.cgm.suite import Cgm, Options, cgm
 from harness_tasks.cgm.units import MGDL_PER_MMOL
 
@@ -318,6 +318,8 @@ def test_every_option_that_decides_windows_is_part_of_a_results_identity(write: 
         task = task_of(made, "mine/60min/both")
         ids.append(make_cell(plugins, task, made.open(task).series.fingerprint, model, {}).id)
     assert len(set(ids)) == len(given)
+    assert task_of(plugins.suite("cgm").factory(folder), "mine/60min/both").protocol == "cgm/1"
+    assert task_of(plugins.suite("cgm[seed=42,context_hours=24]").factory(folder), "mine/60min/both").protocol == "cgm/1"
     assert plugins.suite("cgm[stride=1]").info.name == "cgm"  # a default that is written out changes nothing
     with pytest.raises(UsageError, match=r"suite 'cgm' has no option 'strides'. Did you mean 'stride'"):
         plugins.suite("cgm[strides=2]")
@@ -377,11 +379,11 @@ def test_units_are_told_by_the_values_or_by_the_caller(write: Write) -> None:
     low = write(patients=2, days=2, edit=lambda _p, v: v / 20 + 20)  # 23 to 29: meters have both
     broken = suite(low)
     assert "mine/60min/temporal" in {task.name for task in broken.tasks()}
-    with pytest.raises(DataError, match=r"either unit.*as an option of the suite: -s 'cgm\[unit=mmol/L\]'"):
+    with pytest.raises(DataError, match=r"either unit.*as an option of the suite: -s 'cgm\[unit=mmol/L\]' or -s 'cgm\[unit=mg/dL\]'$"):
         opened(broken, "mine/60min/temporal")
     known = opened(suite(low, unit="mmol/L"), "mine/60min/temporal")
     assert known.series.target[0][0] == pytest.approx((curve(0, 1)[0] / 20 + 20) * MGDL_PER_MMOL, rel=1e-5)
-    with pytest.raises(DataError, match=r"the caller says mmol/L, but the values .* are mg/dL"):
+    with pytest.raises(DataError, match=r"the option unit says mmol/L, but the values .* are mg/dL"):
         opened(suite(write(patients=2, days=2), unit="mmol/L"), "mine/60min/temporal")
 
 
@@ -397,11 +399,76 @@ def test_other_files_and_folders_are_sets_of_their_own(write: Write, tmp_path: P
     assert sets >= {"mine", "clinic", "table"} and "notes" not in sets
     one, two = opened(suite, "mine/60min/both"), opened(suite, "clinic/60min/both")
     assert one.series.fingerprint == two.series.fingerprint
-    with pytest.raises(Unavailable, match=r"no readings of glucose: .*table.csv: has the columns who, what; wanted those of a known layout"):
+    with pytest.raises(
+        Unavailable, match=r"no readings of glucose: .*table.csv: has the columns who, what; wanted those of a known layout"
+    ):
         opened(suite, "table/60min/both")
     (folder / "mine.txt").write_bytes((folder / "mine.csv").read_bytes())
     with pytest.raises(DataError, match=r"mine.csv and mine.txt are both the set 'mine'; rename or move one"):
         Cgm(folder)
+
+
+def test_options_stand_in_the_protocol(tmp_path: Path) -> None:
+    """Not in the suite's name alone, by which an own suite of these tasks may not go."""
+    for options, protocol in (
+        ({}, "cgm/1"),
+        ({"context_hours": 24, "unit": "", "stride": 1}, "cgm/1"),
+        ({"seed": 7, "patient_share": 0.3, "stride": 6}, "cgm/1 patient_share=0.3 stride=6 seed=7"),
+        ({"unit": "mmol/L", "dates": "dmy", "tolerance_minutes": 2}, "cgm/1 tolerance_minutes=2 unit=mmol/L dates=dmy"),
+        ({"context_hours": 12.5, "gap_minutes": 0, "split_hours": 3, "time_share": 0.4}, None),
+    ):
+        told = {task.protocol for task in Cgm(tmp_path, options=Options(**options)).tasks()}
+        assert told == {protocol or "cgm/1 context_hours=12.5 gap_minutes=0 split_hours=3 time_share=0.4"}
+
+
+def test_a_broken_file_takes_no_other_set_down(write: Write) -> None:
+    folder = write(patients=2, days=2).parent
+    packed = bytearray(gzip.compress((folder / "mine.csv").read_bytes()))
+    packed[20:60] = b"\xff" * 40
+    (folder / "torn.csv.gz").write_bytes(bytes(packed))
+    both = Cgm(folder)
+    assert {task.dataset for task in both.tasks()} >= {"mine", "torn"} and len(opened(both, "mine/60min/temporal"))
+    with pytest.raises(DataError, match=r"torn\.csv\.gz: cannot be unpacked"):
+        opened(both, "torn/60min/temporal")
+
+
+def test_links_make_no_second_set_and_capitals_hide_none(write: Write, tmp_path: Path) -> None:
+    folder = write("Mine.CSV", patients=2, days=1).parent
+    outside = tmp_path / "outside.csv"
+    outside.write_bytes((folder / "Mine.CSV").read_bytes())
+    links = {"again": folder, "above": tmp_path, "OhioT1DM": folder, "a.csv": folder / "Mine.CSV", "b.csv": outside, "c.csv": outside}
+    (folder / "sub").mkdir()
+    (folder / "sub" / "z.csv").write_bytes(outside.read_bytes())
+    links |= {"deep.csv": folder / "sub" / "z.csv", "self.csv": folder / "self.csv"}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    assert sorted(name for _, name, _ in found(folder)) == ["Mine", "b", "sub"]
+
+
+def rows(apart: int, value: int = 100, who: str = "a", second: int = 0, date: str = "2022-05-01") -> str:
+    """An hour of readings that many minutes apart."""
+    return "".join(f"{who},{date} 00:{m:02d}:{second:02d},{value}\n" for m in range(0, 60, apart))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("a,2022-05-01 00:00:00,100\n", {}, "no subject has two readings; .* Put subjects with more readings into the file"),
+        (rows(10), {}, r"of a \(10\) are .* Take these subjects out of the file, or thin their readings"),
+        (rows(5) + rows(15, who="b") + rows(15, who="c"), {}, r"and a another; .* Put the subjects of each step into a file"),
+        (rows(5, 25), {}, r"either unit.*-s 'cgm\[unit=mmol/L\]'"),
+        (rows(5, date="05/06/2022"), {}, r"line 2: .*-s 'cgm\[dates=dmy\]' or -s 'cgm\[dates=mdy\]'"),
+        (rows(5), {"tolerance_minutes": 3}, r"tolerance_minutes=3 is more than half of that; wanted at most 2\.5"),
+        (rows(5, second=59), {"tolerance_minutes": 0.1}, r"-s 'cgm\[tolerance_minutes=2\.5\]', or leave that option out"),
+    ],
+)
+def test_what_is_wrong_with_a_file_names_it_and_what_to_type(tmp_path: Path, text: str, options: dict[str, Any], said: str) -> None:
+    (tmp_path / "mine.csv").write_text("id,time,glucose\n" + text)
+    with pytest.raises(DataError, match=said) as caught:
+        Cgm(tmp_path, options=Options(**options)).read("mine")
+    message = str(caught.value)
+    assert str(tmp_path / "mine.csv") in message
+    assert not any(word in message for word in ("step_minutes", "tolerance_s", "unit='", "dates='", "layout=", "to_grid", "split_after"))
 
 
 def test_a_known_name_with_another_sensor_is_refused(write: Write) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness_tasks.cgm import units
-from harness_tasks.cgm.units import MGDL_PER_MMOL, detect_unit
+from harness_tasks.cgm.units import MGDL_PER_MMOL, UNITS, detect_unit, of_other_unit
 
 
 def recording(seed: int = 0, n: int = 2000) -> NDArray[np.float64]:
@@ -70,6 +70,27 @@ def test_a_few_wild_and_missing_values_change_nothing() -> None:
 def test_what_is_not_clear_is_refused(values: list[float], said: str) -> None:
     with pytest.raises(DataError, match=said):
         detect_unit(values)
+
+
+def test_subjects_are_judged_as_each_would_be_alone() -> None:
+    rng = np.random.default_rng(3)
+    who = rng.integers(0, 60, 3000)
+    scale = rng.choice([1.0, 18.0, 5.0, 100.0], 60)  # mg/dL, mmol/L, and what is neither or both
+    values = rng.uniform(90, 170, 3000) / scale[who]
+    values[rng.random(3000) < 0.05] = np.nan
+    values[rng.random(3000) < 0.05] = 0.0  # dropped later, in whatever unit
+    for unit in UNITS:
+        expected = []
+        for one in range(60):
+            mine = values[(who == one) & (values > 0)]
+            try:
+                told = detect_unit(mine)
+            except DataError:
+                continue
+            expected += [one] if told != unit else []
+        assert of_other_unit(who, values, unit) == expected
+        assert 5 < len(expected) < 40
+    assert of_other_unit(np.array([0, 0]), np.array([np.inf, np.nan]), "mg/dL") == []
 
 
 @pytest.mark.parametrize("name", ["hall2018.csv", "iglu5.csv", "shanghai.csv.gz"])

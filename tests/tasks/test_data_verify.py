@@ -125,7 +125,9 @@ def test_a_changed_value_shows_though_the_file_looks_the_same(write: Writer, tmp
         (["pull", "quick"], "its data is inside the package"),
         (["pull", "gift-evl"], "Did you mean 'gift-eval'"),
         (["pull", "cgm"], "there is nothing to fetch for it"),
-        (["verify", "cgm"], "Its files are read by: harness run -s cgm"),
+        (["verify", "cgm", "hal"], "suite cgm has no set 'hal'. Did you mean 'hall'"),
+        (["verify", "spy", "gold"], "suite spy has no instrument 'gold'. To see all: harness data verify spy"),
+        (["verify", "cgm[strides=2]"], "suite 'cgm' has no option 'strides'. Did you mean 'stride'"),
     ],
 )
 def test_wrong_names(arguments: list[str], words: str) -> None:

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -211,8 +212,9 @@ def test_a_part_that_is_another_files_is_seen_by_the_checksum(server: Zenodo, tm
     root = tmp_path / "mine"
     root.mkdir()
     (root / f"{server.files[BIRTHS.zenodo][0]}.part").write_bytes(b"\0" * 50)
-    with pytest.raises(Unavailable, match=r"its md5 is .*; the record says .*thrown away"):
+    with pytest.raises(Unavailable, match=r"its md5 is .*; the record says .*thrown away\. The same command tries again: ") as caught:
         pull(root, "us_births")
+    assert "kept" not in str(caught.value)
     assert left(root) == []
     pull(root, "us_births")
     assert same(tmp_path, root, BIRTHS)
@@ -276,7 +278,7 @@ def test_nothing_leaves_the_folder_whatever_the_zip_says(server: Zenodo, tmp_pat
     pull(root, "us_births")
     assert same(tmp_path, root, BIRTHS)
     made = {path.name for path in tmp_path.rglob("*") if path.is_file() and not path.name.startswith("source-")}
-    assert made == {BIRTHS.file, f"{BIRTHS.file}.json", "fingerprints.json"}
+    assert made == {BIRTHS.file, f"{BIRTHS.file}.json", f"{BIRTHS.file}.lock", "fingerprints.json"}
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,159 @@ def test_a_zip_that_holds_something_else(server: Zenodo, tmp_path: Path, inside:
         server.put(BIRTHS, inside)
     with pytest.raises(DataError, match=words):
         pull(tmp_path / "mine", "us_births")
-    assert not (tmp_path / "mine" / BIRTHS.file).exists()
+    assert left(tmp_path / "mine") == []
+
+
+def zipped(content: bytes, method: int, low: int, bad: bytes) -> bytes:
+    """A .zip with one .tsf, in which some bytes are others."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", method) as archive:
+        archive.writestr(BIRTHS.file, content)
+    data = bytearray(body.getvalue())
+    low = data.rfind(b"PK\x01\x02") + low if low < 30 else low  # of the directory, or of what is packed
+    data[low : low + len(bad)] = bad
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("method", "low", "bad", "words"),
+    [
+        (zipfile.ZIP_DEFLATED, 60, b"\xff" * 30, "invalid"),
+        (zipfile.ZIP_LZMA, 70, b"\xff" * 40, "Corrupt|CRC"),
+        (zipfile.ZIP_BZIP2, 70, b"\xff" * 40, "Invalid data stream|CRC"),
+        (zipfile.ZIP_STORED, 70, b"\xff" * 40, "CRC"),
+        (zipfile.ZIP_DEFLATED, 10, b"\x63\x00", "compression method"),
+        (zipfile.ZIP_DEFLATED, 8, b"\x01\x00", "encrypted"),
+        (zipfile.ZIP_STORED, 24, b"\xff\xff\xff\x02", "ends after|EOF|CRC|Truncated|Overlapped"),  # says it has 50 MB
+    ],
+)
+def test_a_zip_with_the_right_checksum_that_cannot_be_unpacked(
+    server: Zenodo, tmp_path: Path, method: int, low: int, bad: bytes, words: str
+) -> None:
+    root = tmp_path / "mine"
+    old, good = content(tmp_path, BIRTHS, 1), server.files[BIRTHS.zenodo]
+    server.files[BIRTHS.zenodo] = ("us_births_dataset.zip", zipped(old, method, low, bad))
+    with pytest.raises(DataError, match=rf"what came is as its record says, and is no .zip that can be read: .*({words})"):
+        pull(root, "us_births")
+    assert left(root) == [], "neither the part nor a half of the file"
+    server.files[BIRTHS.zenodo] = good
+    pull(root, "us_births")
+    assert same(tmp_path, root, BIRTHS)
+
+
+def test_no_more_is_unpacked_than_text_packs_to(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = content(tmp_path, BIRTHS, 1)
+    server.put(BIRTHS, {BIRTHS.file: body + b"T2:" + b"1," * 1_000_000 + b"1\n"})
+    monkeypatch.setattr(zenodo, "RATIO", 2)
+    monkeypatch.setattr(zenodo, "SMALL", 1000)
+    with pytest.raises(DataError, match=r"got a .tsf of 2,0\d\d,\d\d\d bytes in a .zip of [\d,]+; wanted at most"):
+        pull(tmp_path / "mine", "us_births")
+    assert left(tmp_path / "mine") == []
+    monkeypatch.setattr(zenodo, "RATIO", 100)
+    monkeypatch.setattr(zenodo, "UNPACKED", 2_000_000)
+    with pytest.raises(DataError, match="wanted at most 2,000,000"):
+        pull(tmp_path / "mine", "us_births")
+
+
+@pytest.mark.parametrize("inside", [b"", b"hello\n", b"@relation x\n"])
+def test_a_tsf_that_is_none_is_neither_kept_nor_noted(server: Zenodo, tmp_path: Path, inside: bytes) -> None:
+    root = tmp_path / "mine"
+    pull(root, "us_births")
+    good = server.files[BIRTHS.zenodo]
+    server.put(BIRTHS, {BIRTHS.file: inside})
+    with pytest.raises(DataError, match=rf"the .tsf in it is none: {BIRTHS.file}"):
+        pull(root, "us_births", "--force")
+    assert same(tmp_path, root, BIRTHS), "the old one is as it was"
+    (root / BIRTHS.file).unlink()
+    with pytest.raises(DataError, match=r"the .tsf in it is none"):
+        pull(root, "us_births")
+    assert left(root) == [] and not zenodo.noted(BIRTHS, root)
+    server.files[BIRTHS.zenodo] = good
+    pull(root, "us_births")
+    assert same(tmp_path, root, BIRTHS)
+
+
+def test_a_broken_body_says_how_it_is_fetched_again(server: Zenodo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = content(tmp_path, BIRTHS, 1)
+    server.put(BIRTHS, {BIRTHS.file: body[: body.index(b"@data") + 6] + b"T1:what\n"})
+    for _ in range(2):
+        cli = click.Group()
+        plugin.register_commands(cli)
+        result = CliRunner().invoke(cli, ["data", "pull", "monash", "us_births", "--data", str(tmp_path / "mine")])
+        assert isinstance(result.exception, DataError)
+        assert "harness data pull monash us_births --force" in " ".join(result.stdout.split())
+    assert len(server.asked) == 1
+
+
+def test_force_begins_anew(server: Zenodo, tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    root.mkdir()
+    (root / f"{server.files[BIRTHS.zenodo][0]}.part").write_bytes(b"old")
+    pull(root, "us_births", "--force")
+    assert [asked.count("bytes=") for asked in server.asked] == [0]
+    assert same(tmp_path, root, BIRTHS)
+
+
+def test_two_at_once_fetch_one_file_once(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, held, go = tmp_path / "mine", threading.Event(), threading.Event()
+    item, append = zenodo.list_remote(BIRTHS), zenodo._append
+
+    def slowly(*arguments: Any) -> None:
+        held.set()
+        assert go.wait(10)
+        append(*arguments)
+
+    monkeypatch.setattr(zenodo, "_append", slowly)
+    first = threading.Thread(target=zenodo.fetch, args=(item, root))
+    first.start()
+    assert held.wait(10)
+    told: list[int] = []
+    zenodo.fetch(item, root, told.append, waits=go.set)
+    first.join()
+    assert same(tmp_path, root, BIRTHS)
+    assert (len(server.asked), told) == (1, [item.size])
+    assert left(root) == [BIRTHS.file]
+
+
+def test_when_the_other_one_failed_it_is_fetched_after_all(server: Zenodo, tmp_path: Path) -> None:
+    import fcntl
+
+    root = tmp_path / "mine"
+    lock = root / ".cache" / "zenodo" / f"{BIRTHS.file}.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        zenodo.fetch(zenodo.list_remote(BIRTHS), root, waits=other.close)
+    assert same(tmp_path, root, BIRTHS)
+
+
+def test_what_is_gone_is_not_a_full_disk(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: Path) -> str:
+        path.unlink()
+        return path.read_text()
+
+    monkeypatch.setattr(zenodo, "_md5", gone)
+    with pytest.raises(Unavailable, match="No such file") as caught:
+        pull(tmp_path / "mine", "us_births")
+    assert "disk" not in str(caught.value) and "kept" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_one(server: Zenodo, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    refused = pull(tmp_path / "mine", "us_births")
+    assert refused.exit_code == 2 and "is a file" in refused.stderr
+    (tmp_path / "other" / BIRTHS.file).mkdir(parents=True)
+    with pytest.raises(Unavailable, match="name another folder with --data"):
+        zenodo.fetch(zenodo.list_remote(BIRTHS), tmp_path / "other")
+
+
+def test_a_user_who_is_not_there_is_part_of_a_name(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONASH", "~nosuchuser/monash")
+    cli = click.Group()
+    plugin.register_commands(cli)
+    CliRunner().invoke(cli, ["data", "pull", "monash", "us_births"], catch_exceptions=False)
+    assert same(tmp_path, tmp_path / "~nosuchuser" / "monash", BIRTHS)
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

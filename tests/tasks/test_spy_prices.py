@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import gzip
 import importlib
+import tracemalloc
 import zipfile
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.errors import DataError
-from harness_tasks.spy import sessions
+from harness_tasks.spy import sessions, text_rows
 from harness_tasks.spy.factors import read_factors
 from harness_tasks.spy.prices import Prices, read_prices
 
@@ -121,6 +122,9 @@ def test_days_without_prices_are_no_sessions(tmp_path: Path) -> None:
         ("97.36", "-97.36", r":2: 1998-01-02: a price is not a positive number"),
         ("97.36", "0", "a price is not a positive number"),
         ("97.36", "inf", "a price is not a positive number"),
+        ("97.53", "1e308", r":2: 1998-01-02: the high or the low is not within 2 times, or 1/2 of, the close"),
+        ("97.53", "973.6", "the high or the low is not within 2 times"),
+        ("96.53", "9.6", "the high or the low is not within 2 times"),
         ("97.36", "abc", r":2: close is 'abc'; wanted a number"),
         ("97.36", '"97,36"', r":2: close is '97,36'; wanted a number"),
         ("97.36", "", r":2: 1998-01-02 has no close; wanted all four prices, or none"),
@@ -214,16 +218,53 @@ def test_factors_that_cannot_be(tmp_path: Path, factors: str, said: str) -> None
         read_prices(put(tmp_path, PLAIN), put(tmp_path, factors, "f.csv"))
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-40, 1e300])
+def test_prices_that_float32_does_not_hold_are_refused(tmp_path: Path, scale: float) -> None:
+    """A model would see zeros or infinities; nothing warns before."""
+    said = r":2: 1998-01-02: a price, adjusted, is not within 1\.2e-38 and 3\.4e\+38, what float32 holds.* \(and 2 more\)"
+    rows = [",".join([row[0], *(repr(x * scale) for x in row[1:5]), str(row[5])]) for row in ROWS]
+    with pytest.raises(DataError, match=said):
+        read_prices(put(tmp_path, "\n".join([HEADER, *rows])))
+    adjusted = [",".join(map(str, row)) + f",{row[4] * scale!r}" for row in ROWS]
+    with pytest.raises(DataError, match=said):
+        read_prices(put(tmp_path, "\n".join([HEADER + ",Adj Close", *adjusted])))
+    assert len(read_prices(put(tmp_path, PLAIN.replace("2150000", "1e300")))) == 3
+
+
+def test_volumes_beyond_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=":2: 1998-01-02: the adjusted volume is infinite"):
+        read_prices(put(tmp_path, PLAIN.replace("2150000", "1e308")), put(tmp_path, FACTORS.replace("0.5", "0.01"), "f.csv"))
+
+
+def test_a_time_zone_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    columns = dict(zip(HEADER.split(","), map(list, zip(*ROWS, strict=True)), strict=True))
+    days = pa.array([date.fromisoformat(d) for d in columns["date"]]).cast(pa.timestamp("ns")).cast(pa.timestamp("ns", "Mars/Phobos"))
+    pq.write_table(pa.table({**columns, "date": days}), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=r"p\.parquet: column date has the time zone 'Mars/Phobos', unknown here; wanted one as"):
+        read_prices(tmp_path / "p.parquet")
+
+
+def test_files_that_unpack_without_end_are_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_rows, "MOST", 1 << 20)
+    bomb, asked = bytes(50 << 20), []
+    (tmp_path / "p.csv.gz").write_bytes(gzip.compress(bomb, 1))
+    with zipfile.ZipFile(tmp_path / "p.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("p.csv", bomb)
+    (tmp_path / "p.csv").write_bytes(bomb)
+    tracemalloc.start()
+    for name in ("p.csv.gz", "p.zip", "p.csv"):
+        with pytest.raises(DataError, match=f"{name}: more than 1 MiB of text; wanted daily prices"):
+            read_prices(tmp_path / name)
+        asked.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert max(asked) < 20 << 20
+    (tmp_path / "p.csv").write_text(PLAIN + " " * ((1 << 20) - len(PLAIN)))  # exactly as long as may be
+    assert_rows(read_prices(tmp_path / "p.csv"))
+
+
 def test_weekends_are_told_of(tmp_path: Path) -> None:
     found = read_prices(put(tmp_path, PLAIN.replace("1998-01-05", "1998-01-04")))
     assert found.notes[0].startswith("1 sessions are on weekends, the first on 1998-01-04")
-
-
-def test_a_part_of_the_sessions(tmp_path: Path) -> None:
-    found = read_prices(put(tmp_path, PLAIN))
-    assert found.between("1998-01-05", "1998-01-06").date.astype(str).tolist() == ["1998-01-05", "1998-01-06"]
-    assert len(found.between("1997", "1998")) == 3
-    assert len(found.between("1998-02", "1999")) == 0
 
 
 def test_spy_is_read_and_checked(real_data: Path) -> None:
@@ -235,7 +276,8 @@ def test_spy_is_read_and_checked(real_data: Path) -> None:
         ("2006-12-29", "2007-01-03"),
         ("2012-10-26", "2012-10-31"),
     ]
-    years = sessions.sessions_per_year(found.date)
+    year, count = np.unique(found.date.astype("datetime64[Y]").astype(np.int64) + 1970, return_counts=True)
+    years = dict(zip(year.tolist(), count.tolist(), strict=True))
     assert (years[2001], years[2012], years[2021]) == (248, 250, 61)
     assert all(250 <= count <= 253 for year, count in years.items() if year not in (2001, 2021))
 

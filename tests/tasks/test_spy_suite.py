@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spy_kit import made, write
+from spy_kit import between, made, write
 
 from harness.batches import cut_batch, training_batch
 from harness.errors import DataError, Unavailable, UsageError
@@ -75,7 +75,7 @@ def test_the_sample_is_small_and_says_where_it_is_from() -> None:
 
 
 def test_the_sample_is_the_end_of_the_whole_file(real_data: Path) -> None:
-    whole = read_prices(real_data / "spy/spy_daily.csv", real_data / "spy/spy_factors.csv").between("2008", "2021-03-31")
+    whole = between(read_prices(real_data / "spy/spy_daily.csv", real_data / "spy/spy_factors.csv"), "2008-01-01", "2021-03-31")
     part = read_prices(SAMPLES / "spy-sample.csv.gz", SAMPLES / "spy-sample_factors.csv")
     for name in ("date", "open", "high", "low", "close", "volume"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spy_kit import made
+from spy_kit import between, made
 
 from harness.errors import DataError
 from harness.events import outcomes
@@ -101,7 +101,7 @@ def test_nothing_after_t_is_used(name: str, now: int) -> None:
     before, after = SERIES[name](prices), SERIES[name](altered)
     np.testing.assert_array_equal(before[: now + 1], after[: now + 1])
     assert not np.array_equal(before, after, equal_nan=True)
-    cut = prices.between("2000", str(prices.date[now]))  # or is not there at all
+    cut = between(prices, "2000-01-01", str(prices.date[now]))  # or is not there at all
     assert len(cut) == now + 1
     np.testing.assert_array_equal(SERIES[name](cut), before[: now + 1])
 
@@ -112,7 +112,6 @@ def test_short_series_have_no_values_yet(n: int) -> None:
     assert t.covariates(prices).shape == (len(t.COVARIATES), n)
     assert np.isnan(t.simple_return(prices, n)).all()
     assert np.isnan(t.high_touch(prices, n + 3)).all()
-    assert np.isnan(t.zero_share(prices, n))
 
 
 def test_bad_arguments_are_refused() -> None:
@@ -131,7 +130,6 @@ def test_a_high_at_the_threshold_touches_it() -> None:
     two = replace(made(2), open=flat, high=np.array([100.0, 101]), low=np.array([100.0, 99]), close=flat)
     touch = t.high_touch(two)
     assert outcomes(Event("touch", above=t.threshold(0.01), inclusive=True), np.append(touch, np.nan))[0] == 1
-    assert t.zero_share(two) == 1.0
     assert outcomes(Event("up"), t.simple_return(two))[0] == 0  # no change is no rise
 
 
@@ -184,6 +182,8 @@ def test_folds_that_cannot_be() -> None:
         walk_forward(days, 5)
     with pytest.raises(DataError, match="has 260 sessions to learn from, of which 300 are left out"):
         walk_forward(made(300).date, 5, years=1, purge=200, embargo=100)
+    with pytest.raises(DataError, match="no session is in or after 2099, the first year to test: the last is on 2"):
+        walk_forward(days, 5, years=2, from_year=2099)
     with pytest.raises(DataError, match="the first 3 have no value"):
         walk_forward(days[:3], 1, first=3)
     with pytest.raises(ValueError, match="days do not rise"):
@@ -212,7 +212,7 @@ def ranked(prices: Prices, feature: str) -> dict[str, float]:
 
 def test_volatility_ranks_touches_of_the_index_and_not_its_direction(real_data: Path) -> None:
     """The S&P 500 from 1999 to 2018, computed before by other code (pandas, scipy): .218, .746, .489; realised volatility .730."""
-    prices = read_prices(real_data / "spy/sp500_index_daily.csv.gz").between("1999", "2018")
+    prices = between(read_prices(real_data / "spy/sp500_index_daily.csv.gz"), "1999-01-01", "2018-12-31")
     atr = ranked(prices, "atr14")
     assert {name: round(value, 3) for name, value in atr.items()} == {"touch rate": 0.218, "up rate": 0.531, "touch": 0.746, "up": 0.489}
     assert ranked(prices, "volatility20")["touch"] == pytest.approx(0.730, abs=5e-4)

@@ -40,7 +40,7 @@ from harness_results.glucose.arrays import Sums, add, pooled
 
 __all__ = ["DIALECT"]
 
-LIMITS = {"hypo": (events.HYPO[0], False), "severe": (events.HYPO[1], False), "hyper": (events.HYPER[0], True)}
+LIMITS = {"hypo": (events.HYPO[0], False), "severe": (events.HYPO[1], False), "hyper": (events.HYPER, True)}
 """{event: (threshold, whether above it)}."""
 DECIMALS = 4
 """Of probabilities that are counted: keeps a million points small."""

@@ -1,7 +1,9 @@
 """Dialect `spy`: the probabilities of an event on daily prices, against the base rate of what each fold learnt from.
 
 The event and its threshold are the task's (`Task.event`); a forecast of values becomes a probability by the one rule of `harness.events`.
-Windows are in order of time, and belong to folds. Definitions are in `harness_results.direction`:
+Windows are in order of time, and belong to folds. Of several series (of a suite of one's own), windows of one time are one observation to
+the block bootstrap and to Diebold and Mariano's test; without enough times in common neither has an answer, and there is no verdict.
+Definitions are in `harness_results.direction`:
 
 * Brier, log-loss (clipped at 1e-6), ECE (ten bins of equal mass); `Brier skill` is 1 − Brier / that of the folds' trained base rates.
 * AUC counts all pairs of windows, with intervals by a stationary block bootstrap and by DeLong. `AUC within folds` counts pairs of windows
@@ -11,10 +13,12 @@ Windows are in order of time, and belong to folds. Definitions are in `harness_r
   before. `PT p`: Pesaran and Timmermann's test of these calls. `DM p`: Diebold and Mariano's of the log-losses against the base rate's.
 * spread: 95 % less 5 % quantile of the probabilities, each less its fold's mean, as what is learnt anew each year moves with the years;
   `collapsed` is 1 where it or their standard deviation is below 0.001: the model says one thing whatever it is shown.
+* of several series DeLong's interval and PT's p, which know no times, are NaN.
 * trading, of events of the close alone: in the market where the event is more probable than not, else in cash; 2 bp a side; windows that
-  do not overlap; a year's numbers; Sharpe ratio with Lo's interval. `hold` is the same for staying in the market. NaN for `touch`, which
-  says nothing of the close, for several series together, and where the values are not known to be prices: they are in the suite `spy`, and
-  elsewhere where an event is relative to the last value by a ratio and no value falls by more than all of it.
+  do not overlap; a year's numbers; Sharpe ratio with Lo's interval. A year has 252 steps of a task of days, 52 of weeks, 12 of months, 4 of
+  quarters; of shorter steps Sharpe ratio and turnover are NaN, as hours of trade differ. `hold` is the same for staying in the market. NaN
+  for `touch`, which says nothing of the close, for several series together, and where the values are not known to be prices: they are in
+  the suite `spy`, and elsewhere where an event is relative to the last value by a ratio and no value falls by more than all of it.
 
 What is more than chance is said of all models together, in a sentence for each task (`harness score --dialect spy`, and below the
 leaderboard): both the AUC and the log-loss of each model are tested, with Holm's correction over all of them. It says of which models the
@@ -24,6 +28,7 @@ probabilities have collapsed, and of touch and threshold that they are volatilit
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +36,8 @@ import numpy as np
 from harness import events
 from harness.dialects import Block, Board, Dialect, Forecasts
 from harness.errors import Unsupported
-from harness.forecast import F64
+from harness.forecast import F64, I64
+from harness.frequency import shift, split
 from harness.statistics import lags_for
 from harness.types import Task
 from harness_results.dialects.infos import SPY
@@ -45,6 +51,8 @@ __all__ = ["DIALECT"]
 EVEN = 0.5
 OF_PRICES = "spy/"
 """How the protocols of the suite begin whose series without a ratio are returns, or logarithms of prices."""
+A_YEAR = {"B": float(SESSIONS), "D": float(SESSIONS), "W": 52.0, "M": 12.0, "Q": 4.0, "A": 1.0}
+"""Steps of a year, by the base of a frequency: days are sessions."""
 VOLATILITY_LIKE = ("touch", "up-threshold")
 """Questions that a measure of how much prices move answers."""
 
@@ -79,18 +87,29 @@ class _Tally:
         return np.expm1(label - (limit - event.above)) if event.relative == "difference" else label
 
     def metrics(self) -> dict[str, float]:
-        order = np.argsort(self._of.cut, kind="stable")
+        time = _times(self._of)
+        order = np.argsort(self._of.cut if time is None else time, kind="stable")
         p, y, move = self._chance[order], self._happened[order], self._move[order]
         fold = np.zeros(len(p), np.int32) if self._data.fold is None else self._data.fold[order]
         base = self._base_rates(fold)
         apart = spacing(self._of)
         h = -(-span(self._data.task) // apart)  # windows that one question reaches over
-        (told,) = verdict.evidence(["model"], p[None], y, base, horizon=h, fold=fold)
-        pooled = discrimination.delong_interval(p, y)
+        if time is None:
+            when = np.arange(len(p))
+            (told,) = verdict.evidence(["model"], p[None], y, base, horizon=h, fold=fold)
+            pooled = discrimination.delong_interval(p, y)
+            timed = decisions.pesaran_timmermann(p > EVEN, y, lags_for(len(y), h) if h > 1 else 0).p
+        else:
+            stamps, when = np.unique(time[order], return_inverse=True)
+            h = _reach(stamps, self._of, span(self._data.task))
+            (told,) = verdict.evidence(["model"], p[None], y, base, horizon=h, fold=fold, time=when)
+            pooled, timed = Interval(told.auc.value, np.nan, np.nan), np.nan
+            if not verdict.shared(self._of.channel[order][np.isfinite(y)], when[np.isfinite(y)]):
+                told = replace(told, auc=pooled, p_auc=np.nan, p_loss=np.nan)
         within, _ = discrimination.auroc_by_fold(p, y, fold)
         ranked = discrimination.auprc(p, y)
         calls = decisions.decisions(p, y)
-        frozen = decisions.decisions(p, y, decisions.frozen_thresholds(p, _known_in_time(y, fold, h), fold))
+        frozen = decisions.decisions(p, y, decisions.frozen_thresholds(p, _known_in_time(y, fold, when, h), fold))
         shape = calibration.collapse(verdict.less_means(p, fold), y)
         found = {
             "Brier": calibration.brier(p, y),
@@ -113,7 +132,7 @@ class _Tally:
             "MCC": calls.mcc,
             "balanced accuracy frozen": frozen.balanced_accuracy,
             "MCC frozen": frozen.mcc,
-            "PT p": decisions.pesaran_timmermann(p > EVEN, y, lags_for(len(y), h) if h > 1 else 0).p,
+            "PT p": timed,
             "DM p": told.p_loss,
             "AUC p": told.p_auc,
             "loss against base rate": told.loss,
@@ -123,7 +142,7 @@ class _Tally:
             "events": float(np.nansum(y)),
             "windows": float(np.isfinite(y).sum()),
         }
-        return found | self._traded(p, move, h, SESSIONS / (h * apart))
+        return found | self._traded(p, move, h, steps_a_year(self._of.freq) / (h * apart))
 
     def _base_rates(self, fold: Any) -> F64:
         """Of each window, the share of events in what its fold learnt from, ½ where nothing was."""
@@ -138,15 +157,15 @@ class _Tally:
         return np.array(rates)[fold] if rates else np.full(len(fold), EVEN)
 
     def _traded(self, p: F64, move: F64, h: int, year: float) -> dict[str, float]:
-        """Every h-th window, of which a year has so many."""
+        """Every h-th window, of which a year has so many, NaN = nobody knows."""
         names = ("net return", "Sharpe", "Sharpe low", "Sharpe high", "drawdown", "turnover", "exposure")
         lost = dict.fromkeys((*names, "hold net return", "hold Sharpe", "hold drawdown"), np.nan)
         known = move[~np.isnan(move)]
         if not len(known) or not (np.isfinite(known) & (known >= -1)).all() or len(np.unique(self._of.channel)) > 1:
             return lost
         chance, realised = trading.every(p, h), trading.every(move, h)
-        mine = trading.account(trading.positions(chance), realised, per_year=year, resamples=0)
-        held = trading.hold(realised, per_year=year, resamples=0)
+        mine = trading.account(trading.positions(chance), realised, per_year=year)
+        held = trading.hold(realised, per_year=year)
         return {
             "net return": mine.net_return,
             "Sharpe": mine.sharpe.value,
@@ -170,12 +189,43 @@ def span(task: Task) -> int:
     return int(found[1]) if found else task.event.step if task.event else 1
 
 
-def _known_in_time(y: F64, fold: Any, h: int) -> F64:
-    """Outcomes [N] without the last h − 1 of each fold, which are not known yet when the next one begins."""
+def steps_a_year(freq: str) -> float:
+    """How many steps of this frequency a year of trade has: 252 sessions, 52 weeks, 12 months, 4 quarters; NaN for what is less than a day.
+
+    >>> steps_a_year("B"), steps_a_year("W-FRI"), steps_a_year("2D"), steps_a_year("H")
+    (252.0, 52.0, 126.0, nan)
+    """
+    multiple, base = split(freq)
+    return A_YEAR.get(base, np.nan) / multiple
+
+
+def _times(forecasts: Forecasts) -> I64 | None:
+    """When each window begins, int64 [N]: positions where all series share their times, else seconds; None of a single series."""
+    data = forecasts.data
+    if data is None or len(np.unique(forecasts.channel)) < 2:
+        return None
+    if data.series.times is not None:
+        return forecasts.cut
+    found: I64 = data.series.when(forecasts.channel // forecasts.variates, forecasts.cut).astype("datetime64[s]").astype(np.int64)
+    return found
+
+
+def _reach(times: I64, forecasts: Forecasts, steps: int) -> int:
+    """How many of these times [T], rising, a question over so many steps from one of them reaches over at most, itself included."""
+    if forecasts.data is not None and forecasts.data.series.times is not None:
+        ends = times + steps
+    else:
+        ends = shift(times.astype("datetime64[s]"), forecasts.freq, np.full(len(times), steps, np.int64)).astype(np.int64)
+    return int((np.searchsorted(times, ends) - np.arange(len(times))).max(initial=1))
+
+
+def _known_in_time(y: F64, fold: Any, when: Any, h: int) -> F64:
+    """Outcomes [N] without those of each fold's last h − 1 times [N], which are not known yet when the next one begins."""
     known = y.copy()
     if h > 1:
         for number in np.unique(fold):
-            known[np.flatnonzero(fold == number)[1 - h :]] = np.nan
+            inside = np.flatnonzero(fold == number)
+            known[inside[np.isin(when[inside], np.unique(when[inside])[1 - h :])]] = np.nan
     return known
 
 
@@ -189,7 +239,7 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
     """A sentence for each task: which models are more than the base rate."""
     notes = []
     for r, task in enumerate(board.tasks):
-        found, flat = [], []
+        found, flat, apart = [], [], True
         for m, model in enumerate(board.models):
             score = {name: float(values[m, r]) for name, values in board.scores.items()}
             if not np.isfinite(score["windows"]) or m == board.baseline:
@@ -199,8 +249,9 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
             loss = score["loss against base rate"]
             found.append(verdict.Evidence(model, area, score["AUC p"], loss, score["DM p"], *counts))
             flat += [model] if score["collapsed"] == 1 else []
+            apart &= bool(np.isnan([score[name] for name in ("AUC DeLong low", "AUC low", "AUC p", "DM p")]).all())
         if found:
-            notes.append(verdict.sentence(task, found) + _also(task, flat))
+            notes.append(verdict.sentence(task, found, apart=apart) + _also(task, flat))
     return [], notes
 
 

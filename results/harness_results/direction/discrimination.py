@@ -23,23 +23,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.forecast import F64
-from harness.statistics import normal_quantile, normal_tail
+from harness.statistics import normal_quantile
 from harness_results.direction.inputs import counted, counted_rows, level_of
 from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, counts
 
 __all__ = [
-    "Comparison", "Precision",
-    "auprc", "auroc", "auroc_by_fold", "bootstrap_auroc", "delong", "delong_interval", "delong_test", "midranks",
+    "Precision",
+    "auprc", "auroc", "auroc_by_fold", "bootstrap_auroc", "delong", "delong_interval", "midranks",
 ]  # fmt: skip
-
-
-class Comparison(NamedTuple):
-    """First less second, its standard error, z and two-sided p."""
-
-    difference: float
-    error: float
-    statistic: float
-    p: float
 
 
 class Precision(NamedTuple):
@@ -93,7 +84,7 @@ def auroc_by_fold(score: ArrayLike, outcome: ArrayLike, fold: ArrayLike) -> tupl
     (0.5, {0: nan, 1: 0.5})
     """
     rows, happened, keep = counted_rows([np.asarray(score)], outcome)
-    groups = _folds(fold, keep)
+    groups = _whole(fold, keep)
     each, pairs = {}, {}
     for number in np.unique(groups).tolist():
         inside = groups == number
@@ -147,29 +138,12 @@ def delong_interval(score: ArrayLike, outcome: ArrayLike, level: float = 0.95) -
     return Interval(area, max(0.0, area - reach * variance**0.5), min(1.0, area + reach * variance**0.5))
 
 
-def delong_test(first: ArrayLike, second: ArrayLike, outcome: ArrayLike) -> Comparison:
-    """Do two scores of the same windows have the same area? Two-sided, normal; p = 1 for two that rank alike.
-
-    NaN where the variance of the difference is 0 and the difference is not, or a class has fewer than two windows.
-
-    >>> delong_test([1, 2, 3, 4], [1, 2, 3, 4], [0, 0, 1, 1]).p
-    1.0
-    """
-    areas, covariance = delong([np.asarray(first), np.asarray(second)], outcome)
-    gap = float(areas[0] - areas[1])
-    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    if np.isnan(variance) or variance <= 1e-18:  # what rounding leaves of none
-        same = abs(gap) < 1e-12 and not np.isnan(variance)
-        return Comparison(gap, 0.0 if same else np.nan, 0.0 if same else np.nan, 1.0 if same else np.nan)
-    z = gap / variance**0.5
-    return Comparison(gap, variance**0.5, z, 2 * normal_tail(abs(z)))
-
-
 def bootstrap_auroc(
     scores: ArrayLike,
     outcome: ArrayLike,
     *,
     fold: ArrayLike | None = None,
+    time: ArrayLike | None = None,
     mean_block: float = MEAN_BLOCK,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -183,20 +157,23 @@ def bootstrap_auroc(
         scores: [M, N] in order of time.
         outcome: [N].
         fold: [N]; given, only pairs of windows of the same fold are counted.
-        mean_block: mean length of a block, in windows that count.
+        time: [N] whole numbers; windows of one time are drawn together, and blocks are of times. None = each window has its own, in order.
+        mean_block: mean length of a block, in windows (or times) that count.
 
     >>> areas = bootstrap_auroc([[1, 2, 3, 4, 5, 6]], [0, 1, 0, 1, 0, 1], mean_block=2, resamples=50)
     >>> areas.shape, bool(((areas >= 0) & (areas <= 1) | np.isnan(areas)).all())
     ((1, 50), True)
     """
     rows, happened, keep = counted_rows(scores, outcome)
-    groups = np.zeros(rows.shape[1], np.int64) if fold is None else np.unique(_folds(fold, keep), return_inverse=True)[1]
+    groups = np.zeros(rows.shape[1], np.int64) if fold is None else np.unique(_whole(fold, keep), return_inverse=True)[1]
     found = np.full((len(rows), resamples), np.nan)
     if not rows.shape[1]:
         return found
     plans = [_Plan(row, happened, groups) for row in rows]
+    place = np.arange(rows.shape[1]) if time is None else np.unique(_whole(time, keep, "times"), return_inverse=True)[1]
     done = 0
-    for drawn in counts(rows.shape[1], resamples, mean_block, seed):  # [b, n]
+    for often in counts(int(place.max()) + 1, resamples, mean_block, seed):  # [b, times]
+        drawn = often if time is None else often[:, place]  # [b, n]
         for model, plan in enumerate(plans):
             found[model, done : done + len(drawn)] = plan.areas(drawn)
         done += len(drawn)
@@ -248,8 +225,9 @@ def auprc(score: ArrayLike, outcome: ArrayLike) -> Precision:
     return Precision(float((np.diff(found, prepend=0.0) * precision).sum()), float(happened.mean()))
 
 
-def _folds(fold: ArrayLike, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
-    groups = np.asarray(fold)
+def _whole(given: ArrayLike, keep: NDArray[np.bool_], what: str = "folds") -> NDArray[np.int64]:
+    """Whole numbers [N] of the windows that count."""
+    groups = np.asarray(given)
     if groups.shape != keep.shape or groups.dtype.kind not in "iu":
-        raise ValueError(f"folds are {groups.dtype} of shape {groups.shape}; wanted whole numbers of shape {keep.shape}")
+        raise ValueError(f"{what} are {groups.dtype} of shape {groups.shape}; wanted whole numbers of shape {keep.shape}")
     return groups[keep].astype(np.int64)

@@ -1,9 +1,9 @@
 """Sharpe ratios of net returns: how sure they are, and what is left of them after many trials.
 
-Axes: n periods in order of time, B resamples. Net returns are float64 [n] without NaN. A ratio of one period becomes a year's by
+Axis: n periods in order of time. Net returns are float64 [n] without NaN. A ratio of one period becomes a year's by
 √(periods of a year), which is right for returns without autocorrelation (Lo 2002).
 
-Sources: Lo 2002; Politis and Romano 1994; Bailey and López de Prado 2012 and 2014 (deflated Sharpe ratio).
+Sources: Lo 2002; Bailey and López de Prado 2012 and 2014 (deflated Sharpe ratio).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from harness.forecast import F64
 from harness.statistics import normal_quantile, normal_tail
 from harness_results.direction.inputs import level_of
-from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, counts
+from harness_results.direction.resampling import Interval
 
-__all__ = ["SESSIONS", "bootstrap_sharpe", "deflated_sharpe", "expected_maximum", "lo_interval", "sharpe"]
+__all__ = ["SESSIONS", "deflated_sharpe", "expected_maximum", "lo_interval", "sharpe"]
 
 SESSIONS = 252
 """Of a year."""
@@ -48,27 +48,6 @@ def lo_interval(net: F64, per_year: float = SESSIONS, level: float = 0.95) -> In
     error = ((1 + one * one / 2) / len(net)) ** 0.5 if len(net) else np.nan
     value, low, high = (x * per_year**0.5 for x in (one, one - z * error, one + z * error))
     return Interval(value, low, high)
-
-
-def bootstrap_sharpe(
-    net: F64, per_year: float = SESSIONS, mean_block: float = MEAN_BLOCK, resamples: int = RESAMPLES, seed: int = 0
-) -> F64:
-    """Sharpe ratios a year of resamples in blocks, float64 [B]; NaN where one never varies."""
-    n = len(net)
-    found = np.full(resamples, np.nan)
-    if n < 2:
-        return found
-    # From the mean as the origin: a sum of squares less a square would lose digits.
-    centre, done = float(net.mean()), 0
-    moments = np.stack([net - centre, (net - centre) ** 2], axis=1)  # [n, 2]
-    for drawn in counts(n, resamples, mean_block, seed):  # [b, n]
-        first, second = (drawn @ moments / n).T
-        variance = (second - first**2) * n / (n - 1)
-        there = variance > 1e-24
-        ratio = (first + centre) / np.sqrt(np.where(there, variance, 1.0)) * per_year**0.5
-        found[done : done + len(drawn)] = np.where(there, ratio, np.nan)
-        done += len(drawn)
-    return found
 
 
 def expected_maximum(variance: float, trials: int) -> float:

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.forecast import F64
-from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, percentiles
-from harness_results.direction.sharpe import SESSIONS, bootstrap_sharpe, lo_interval, sharpe
+from harness_results.direction.resampling import Interval
+from harness_results.direction.sharpe import SESSIONS, lo_interval
 
 __all__ = ["COST", "Account", "account", "every", "hold", "max_drawdown", "net_returns", "positions"]
 
@@ -38,10 +38,7 @@ class Account:
 
     Attributes:
         net_return: the whole time's, compounded: 0.1 is 10 %.
-        annual_return: the same a year.
-        annual_volatility: standard deviation (n − 1) of net returns, a year's.
         sharpe: mean over standard deviation of net returns, a year's, with Lo's interval; NaN where net returns never vary.
-        sharpe_blocks: the same with an interval by the block bootstrap.
         max_drawdown: largest loss from a peak, the beginning included, as a share: [0, 1].
         turnover: of the whole capital, one way, a year: the sum of |changes of position|, first and last included, over years.
         exposure: mean |position|.
@@ -49,10 +46,7 @@ class Account:
     """
 
     net_return: float
-    annual_return: float
-    annual_volatility: float
     sharpe: Interval
-    sharpe_blocks: Interval
     max_drawdown: float
     turnover: float
     exposure: float
@@ -111,14 +105,11 @@ def account(
     *,
     cost: float = COST,
     per_year: float = SESSIONS,
-    mean_block: float = MEAN_BLOCK,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
     level: float = 0.95,
 ) -> Account:
     """Sum up a rule; `per_year` is the number of periods of a year, 252/h for every h-th window. All NaN without a period.
 
-    With 0 resamples, which take most of the time, `sharpe_blocks` has no bounds.
+    Of periods of which a year has nobody knows how many (`per_year` NaN) there is no Sharpe ratio and no turnover.
 
     >>> found = account([1, 1, 1, 1], [0.1, -0.5, 0.2, 0.1], cost=0, per_year=4)
     >>> round(found.net_return, 4), round(found.max_drawdown, 4), found.turnover, found.exposure
@@ -129,20 +120,14 @@ def account(
     n = len(net)
     if not n:
         none = Interval(np.nan, np.nan, np.nan)
-        return Account(np.nan, np.nan, np.nan, none, none, np.nan, np.nan, np.nan, 0)
-    if not per_year > 0:
+        return Account(np.nan, none, np.nan, np.nan, np.nan, 0)
+    if per_year <= 0:
         raise ValueError(f"{per_year} periods of a year; wanted more than 0")
     whole = float(np.prod(np.maximum(1 + net, 0.0)))
-    blocks = Interval(sharpe(net, per_year), np.nan, np.nan)
-    if resamples and np.isfinite(blocks.value):
-        blocks = percentiles(blocks.value, bootstrap_sharpe(net, per_year, mean_block, resamples, seed), level)
     traded = np.abs(np.diff(held, prepend=0.0, append=0.0)).sum()
     return Account(
         net_return=whole - 1,
-        annual_return=_a_year(whole, per_year / n),
-        annual_volatility=float(net.std(ddof=1)) * per_year**0.5 if n > 1 else np.nan,
         sharpe=lo_interval(net, per_year, level),
-        sharpe_blocks=blocks,
         max_drawdown=max_drawdown(net),
         turnover=float(traded) * per_year / n,
         exposure=float(np.abs(held).mean()),
@@ -163,12 +148,6 @@ def max_drawdown(net: F64) -> float:
     """
     worth = np.cumprod(np.concatenate([[1.0], np.maximum(1 + net, 0.0)]))
     return float((1 - worth / np.maximum.accumulate(worth)).max())
-
-
-def _a_year(whole: float, power: float) -> float:
-    """whole to this power, less 1; inf beyond what a float holds, as of one period that trebled."""
-    with np.errstate(over="ignore"):
-        return float(np.float64(whole) ** power) - 1
 
 
 def _kept(position: ArrayLike, realised: ArrayLike) -> tuple[F64, F64]:

@@ -27,6 +27,11 @@ many of 100 a score was found to rank, at 5 % each:
 
 So a score that is the level of a price needs more than this test, and of few years with overlapping horizons 5 % is 5 % in name.
 
+Several series have windows at the same times, and what moves all of them on a day is one observation, not as many as there are series.
+Given `time`, losses are averaged per time before they are tested, resamples draw times with all their windows, horizons and degrees of
+freedom are counted in times, and DeLong's error, which takes windows for independent, is left out. Without enough times that series share
+(`shared`) no test has an answer.
+
 A model whose probabilities are nearly the same within folds (`calibration.collapse` of what is left when each fold's mean is taken away)
 says nothing of a day, and has p = 1: what it learns anew each year ranks years.
 """
@@ -47,13 +52,15 @@ from harness_results.direction.discrimination import auroc, bootstrap_auroc, del
 from harness_results.direction.inputs import counted_rows
 from harness_results.direction.resampling import MEAN_BLOCK, RESAMPLES, Interval, percentiles
 
-__all__ = ["Evidence", "evidence", "less_means", "sentence"]
+__all__ = ["LEAST_TIMES", "Evidence", "evidence", "less_means", "sentence", "shared"]
 
 FEW = 5
 """Fewest folds of which leaving one out tells an error."""
 
 LEAST = 20
 """Fewest windows of either class for which a verdict is given."""
+LEAST_TIMES = 40
+"""Fewest times for which one is given on several series: as many as there are windows at least of one."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def evidence(
     *,
     horizon: int = 1,
     fold: ArrayLike | None = None,
+    time: ArrayLike | None = None,
     mean_block: float = MEAN_BLOCK,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -92,8 +100,9 @@ def evidence(
         probabilities: [M, N].
         outcome: [N].
         base_rate: a number or [N], of the part that was learnt from.
-        horizon: how many windows one forecast reaches over; blocks are at least twice as long.
+        horizon: how many windows (given `time`: times) one forecast reaches over; blocks are at least twice as long.
         fold: int [N]; None = all windows are of one.
+        time: int [N], rising, which time each window is of, where there are several series; None = one series, each window has its own.
     """
     rows, happened, keep = counted_rows(probabilities, outcome)
     if len(models) != len(rows):
@@ -102,21 +111,42 @@ def evidence(
     base = np.broadcast_to(np.asarray(base_rate, np.float64), keep.shape)[keep]
     group = (np.zeros(keep.shape, np.int64) if fold is None else np.asarray(fold)).reshape(keep.shape)[keep]
     block = max(mean_block, 2 * horizon)
-    resampled = bootstrap_auroc(rows, y, mean_block=block, resamples=resamples, seed=seed)
-    reference = log_losses(base, y)
+    when = None if time is None else np.unique(np.asarray(time).reshape(keep.shape)[keep], return_inverse=True)[1]
+    resampled = bootstrap_auroc(rows, y, time=when, mean_block=block, resamples=resamples, seed=seed)
+    reference = _per_time(log_losses(base, y), when)
     found = []
     for name, p, areas in zip(models, rows, resampled, strict=True):
         area = auroc(p, y)
-        error, freedom = _error(p, y, group, areas, len(y) / block - 1)
+        error, freedom = _error(p, y, group, areas, len(reference) / block - 1, independent=when is None)
         if np.isfinite(area) and collapse(less_means(p, group)).collapsed:
             chance = 1.0
         elif error > 1e-12:
             chance = 2 * student_tail(abs(area - 0.5) / error, max(1.0, freedom))
         else:  # a score that separates the classes without a mistake
             chance = 0.0 if np.isfinite(area) and np.isfinite(error) else np.nan
-        loss = diebold_mariano(log_losses(p, y), reference, horizon)
+        loss = diebold_mariano(_per_time(log_losses(p, y), when), reference, horizon)
         found.append(Evidence(name, percentiles(area, areas, level), chance, loss.difference, loss.p, len(y), int(y.sum())))
     return found
+
+
+def shared(channel: ArrayLike, time: ArrayLike) -> bool:
+    """Whether windows [N] of several series can be tested: most stand at times that series share, and there are `LEAST_TIMES` of those.
+
+    Series that each have times of their own, as recordings of different years, are neither independent nor a panel that one could know
+    from that.
+
+    >>> days = np.arange(50)
+    >>> shared(np.repeat([0, 1], 50), np.tile(days, 2)), shared(np.repeat([0, 1], 50), np.concatenate([days, days + 50]))
+    (True, False)
+    """
+    pairs = np.unique(np.stack([np.asarray(time, np.int64), np.asarray(channel, np.int64)]), axis=1)
+    count = np.unique(pairs[0], return_counts=True)[1]
+    return int((count > 1).sum()) >= LEAST_TIMES and 2 * int(count[count > 1].sum()) >= int(count.sum())
+
+
+def _per_time(values: F64, when: NDArray[np.int64] | None) -> F64:
+    """Means of values [N] over the windows of each time [T]; as they are where each window has its own."""
+    return values if when is None else np.bincount(when, values) / np.bincount(when)
 
 
 def less_means(p: F64, fold: NDArray[np.integer[Any]]) -> F64:
@@ -130,10 +160,14 @@ def less_means(p: F64, fold: NDArray[np.integer[Any]]) -> F64:
     return p - (np.bincount(each, p) / count)[each] if len(p) else p
 
 
-def _error(p: F64, y: F64, group: NDArray[np.integer[Any]], areas: F64, blocks: float) -> tuple[float, float]:
-    """(standard error of the area, degrees of freedom): the largest of DeLong's, that of the resamples [B], the folds' jackknife."""
+def _error(p: F64, y: F64, group: NDArray[np.integer[Any]], areas: F64, blocks: float, *, independent: bool = True) -> tuple[float, float]:
+    """(standard error of the area, degrees of freedom): the largest of that of the resamples [B], DeLong's, and the folds' jackknife.
+
+    DeLong's is left out where windows are known to be not `independent`.
+    """
     there = areas[np.isfinite(areas)]
-    near = max(float(there.std(ddof=1)) if len(there) > 1 else np.nan, float(delong([p], y)[1][0, 0]) ** 0.5)
+    near = float(there.std(ddof=1)) if len(there) > 1 else np.nan
+    near = max(near, float(delong([p], y)[1][0, 0]) ** 0.5) if independent else near
     folds = np.unique(group)
     left = np.array([auroc(p[group != fold], y[group != fold]) for fold in folds]) if len(folds) >= FEW else np.empty(0)
     left = left[np.isfinite(left)]
@@ -141,8 +175,8 @@ def _error(p: F64, y: F64, group: NDArray[np.integer[Any]], areas: F64, blocks: 
     return (apart, len(left) - 1.0) if apart > near else (near, blocks)
 
 
-def sentence(task: str, found: Sequence[Evidence], level: float = 0.05) -> str:
-    """The verdict on a task from its models' evidence.
+def sentence(task: str, found: Sequence[Evidence], level: float = 0.05, *, apart: bool = False) -> str:
+    """The verdict on a task from its models' evidence; `apart`: of several series without times in common (`shared`), so there is none.
 
     >>> none = Evidence("naive", Interval(0.51, 0.48, 0.54), 0.5, 0.001, 0.6, 2000, 1060)
     >>> print(sentence("direction/1d", [none]))
@@ -158,6 +192,11 @@ the nearest is naive, AUC .510 [.480, .540], p = 1).
     windows, events = found[0].windows, found[0].events
     if min(events, windows - events) < LEAST:
         return f"{task}: no verdict: {windows} windows, {events} with the event; wanted at least {LEAST} with it and {LEAST} without."
+    if apart:
+        return (
+            f"{task}: no verdict: {windows} windows of several series without common dates; wanted {LEAST_TIMES} dates that series share, "
+            f"and most windows at those."
+        )
     corrected = holm([p for each in found for p in (each.p_auc, each.p_loss)]).reshape(-1, 2)  # [M, 2]
     known = np.where(np.isnan(corrected), np.inf, corrected)
     ranks, costs = known[:, 0] <= level, known[:, 1] <= level

@@ -2,7 +2,7 @@
 
 mg/dL; axes N windows or nights, Q quantile levels, H horizon, T steps of a night. A label is 1, 0, or NaN where it is not known.
 
-Thresholds: below 70 (level 1) and below 54 (level 2) is hypoglycaemia, above 180 and above 250 hyperglycaemia (Battelino et al. 2019). The
+Thresholds: below 70 (level 1) and below 54 (level 2) is hypoglycaemia, above 180 hyperglycaemia (Battelino et al. 2019). The
 nocturnal protocol has 3.9 mmol/L, in mg/dL `NOCTURNAL`; a reading of 70 is below that and not below 70.
 
 >>> quantiles = np.array([[[60.0], [80.0], [100.0]]])  # [N, Q, H]
@@ -17,9 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.events import probabilities
-from harness.forecast import F64, Forecast
-from harness.types import Event
+from harness.forecast import F64
 from harness_results.glucose.arrays import Bool
 
 __all__ = [
@@ -38,58 +36,46 @@ __all__ = [
     "run_length",
 ]
 
-HYPO, HYPER = (70.0, 54.0), (180.0, 250.0)
+HYPO, HYPER = (70.0, 54.0), 180.0
 NOCTURNAL = 70.2
 """3.9 mmol/L by the factor 18. By 18.0182 it is 70.27, which no whole number and no tenth of a mmol/L tells from it."""
 
-TAILS = ("clamped", "exponential")
 
-
-def probability_below(quantiles: ArrayLike, levels: ArrayLike, threshold: float, tails: str = "clamped") -> F64:
+def probability_below(quantiles: ArrayLike, levels: ArrayLike, threshold: float) -> F64:
     """P(glucose < threshold) at each step, float64 [N, H], from quantiles [N, Q, H] at rising levels [Q]; crossings are sorted first.
 
-    NaN where a quantile is NaN. Between two quantiles the distribution is a straight line in both rules; outside them
-
-    * "clamped": it stays at the lowest or the highest level, as in the nocturnal protocol: with deciles nothing is less probable than 0.1
-      or more probable than 0.9. Equal quantiles are a step: only the levels that lie strictly below the threshold count.
-    * "exponential": it has the tails of `harness.events`, the harness's one rule elsewhere. Needs two levels, works in float32.
+    NaN where a quantile is NaN. Between two quantiles the distribution is a straight line; outside them it stays at the lowest or the
+    highest level, as in the nocturnal protocol (not the exponential tails of `harness.events`): with deciles nothing is less probable than
+    0.1 or more probable than 0.9. Equal quantiles are a step: only the levels that lie strictly below the threshold count.
 
     >>> two = np.array([[[80.0, 100.0], [90.0, 100.0]]])  # [N, Q, H], a point forecast at the second step
     >>> probability_below(two, [0.1, 0.9], 70.0).tolist()
     [[0.1, 0.1]]
-    >>> probability_below(two, [0.1, 0.9], 70.0, "exponential").round(4).tolist()
-    [[0.0111, 0.0]]
 
     Raises:
-        ValueError: shapes that do not fit, levels that do not rise within 0 and 1, an unknown rule.
+        ValueError: shapes that do not fit, levels that do not rise within 0 and 1.
     """
-    values, at = _quantiles(quantiles, levels, tails)
-    if tails == "exponential":
-        return 1.0 - _with_tails(values, at, threshold, inclusive=True)
+    values, at = _quantiles(quantiles, levels)
     return _clamped(values, at, threshold, inclusive=False)
 
 
-def probability_above(quantiles: ArrayLike, levels: ArrayLike, threshold: float, tails: str = "clamped") -> F64:
+def probability_above(quantiles: ArrayLike, levels: ArrayLike, threshold: float) -> F64:
     """P(glucose > threshold) at each step, float64 [N, H]; all else as in `probability_below`.
 
     >>> probability_above(np.array([[[150.0], [190.0]]]), [0.1, 0.9], 180.0).round(12).tolist()
     [[0.3]]
     """
-    values, at = _quantiles(quantiles, levels, tails)
-    if tails == "exponential":
-        return _with_tails(values, at, threshold, inclusive=False)
+    values, at = _quantiles(quantiles, levels)
     return 1.0 - _clamped(values, at, threshold, inclusive=True)
 
 
-def _quantiles(quantiles: ArrayLike, levels: ArrayLike, tails: str) -> tuple[F64, F64]:
+def _quantiles(quantiles: ArrayLike, levels: ArrayLike) -> tuple[F64, F64]:
     """Checked, rising along Q."""
     values, at = np.asarray(quantiles, np.float64), np.asarray(levels, np.float64)
     if values.ndim != 3 or at.shape != values.shape[1:2] or not len(at):
         raise ValueError(f"got quantiles of shape {values.shape} and levels of shape {at.shape}; wanted [N, Q, H] and [Q], Q at least 1")
     if not (np.all(np.diff(at) > 0) and at[0] > 0 and at[-1] < 1):
         raise ValueError(f"got levels {at.tolist()}; wanted rising numbers between 0 and 1")
-    if tails not in TAILS or (tails == "exponential" and len(at) < 2):
-        raise ValueError(f"got tails {tails!r} and {len(at)} levels; wanted 'clamped', or 'exponential' with at least two")
     return values if np.all(values[:, 1:] >= values[:, :-1]) else np.sort(values, axis=1), at
 
 
@@ -105,15 +91,6 @@ def _clamped(values: F64, levels: F64, threshold: float, inclusive: bool) -> F64
         part = np.where(inside, (threshold - a) / np.where(inside, b - a, 1.0), 0.0)
     chance = levels[low] + part * (levels[high] - levels[low])
     return np.where(np.isnan(values).any(axis=1), np.nan, chance)
-
-
-def _with_tails(values: F64, levels: F64, threshold: float, inclusive: bool) -> F64:
-    """P(> threshold), or P(≥ threshold) where inclusive, [N, H], by the rule of `harness.events`."""
-    n, q, h = values.shape
-    flat = values.transpose(0, 2, 1).reshape(n * h, q, 1)  # [N·H, Q, 1]: a step is a window of its own
-    event = Event("threshold", step=1, above=threshold, inclusive=inclusive)
-    chance = probabilities(Forecast.from_quantiles(flat, levels), event, np.full(n * h, float(threshold)))
-    return np.where(np.isnan(values).any(axis=1), np.nan, chance.reshape(n, h))
 
 
 def below(values: ArrayLike, threshold: float) -> F64:
@@ -205,21 +182,21 @@ def minimum_below(nights: ArrayLike, threshold: float = NOCTURNAL, least: float 
     return _label(array < threshold, array, least)
 
 
-def night_score(probability: ArrayLike, how: str = "max") -> F64:
-    """Score of each night [N] from the probabilities of its steps [N, H]: the highest ("max") or their mean ("mean").
+def night_score(probability: ArrayLike) -> F64:
+    """Score of each night [N] from the probabilities of its steps [N, H]: the highest.
 
     It ranks nights and is no probability of an episode, which depends on how the steps depend on each other: use it with AUROC and AUPRC.
 
-    >>> night_score([[0.1, 0.4], [0.3, 0.3]]).tolist(), night_score([[0.1, 0.4], [0.3, 0.3]], "mean").tolist()
-    ([0.4, 0.3], [0.25, 0.3])
+    >>> night_score([[0.1, 0.4], [0.3, 0.3]]).tolist()
+    [0.4, 0.3]
 
     Raises:
-        ValueError: not [N, H], no step, another `how`.
+        ValueError: not [N, H], no step.
     """
     chance = _nights(probability)
-    if how not in ("max", "mean") or chance.shape[1] == 0:
-        raise ValueError(f"got {how!r} of {chance.shape[1]} steps; wanted 'max' or 'mean' of at least one")
-    score: F64 = chance.max(axis=1) if how == "max" else chance.mean(axis=1)
+    if chance.shape[1] == 0:
+        raise ValueError("got nights of 0 steps; wanted at least one")
+    score: F64 = chance.max(axis=1)
     return score
 
 

@@ -11,8 +11,8 @@ once.
 
 >>> seen = range_scores(range_sums([50.0, 100.0, 190.0, 300.0]))
 >>> ahead = range_scores(range_sums([72.0, 100.0, 190.0, 260.0], reference=[50.0, 100.0, 190.0, 300.0]))
->>> [float(seen[name][0]) for name in RANGES], float(range_errors(seen, ahead)["TIR"][0])
-([25.0, 0.0, 25.0, 25.0, 25.0], 25.0)
+>>> [float(seen[name][0]) for name in RANGES], float(ahead["TIR"][0])
+([25.0, 0.0, 25.0, 25.0, 25.0], 50.0)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from harness.arithmetic import divide
 from harness.forecast import F64
 from harness_results.glucose.arrays import Sums, complete, grouped, pair
 
-__all__ = ["RANGES", "range_errors", "range_scores", "range_sums", "risk"]
+__all__ = ["RANGES", "range_scores", "range_sums", "risk"]
 
 RANGES = ("TBR2", "TBR1", "TIR", "TAR1", "TAR2")
 
@@ -82,17 +82,6 @@ def range_scores(sums: Mapping[str, F64]) -> Sums:
     found = {name: 100.0 * divide(sums[name], n) for name in RANGES}
     found |= {"LBGI": divide(sums["low"], n), "HBGI": divide(sums["high"], n), "GMI": 3.31 + 0.02392 * mean, "mean": mean}
     return found | {"CV": 100.0 * divide(np.sqrt(divide(spread, np.where(n > 1, n - 1, np.nan))), mean)}
-
-
-def range_errors(reference: Mapping[str, F64], prediction: Mapping[str, F64]) -> Sums:
-    """|prediction − reference| of each score, [P], in its unit. Range [0, inf), best 0.
-
-    It is no error of points: a forecast that has the right values at the wrong times has none.
-
-    >>> range_errors({"TIR": np.array([70.0])}, {"TIR": np.array([62.5])})["TIR"].tolist()
-    [7.5]
-    """
-    return {name: np.abs(prediction[name] - reference[name]) for name in reference}
 
 
 def risk(glucose: ArrayLike) -> F64:

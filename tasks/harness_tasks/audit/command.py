@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import GATE_FAILED, HarnessError, NothingMatched, Unavailable
+from harness.files import expanded
 
 if TYPE_CHECKING:
     from harness.series import TaskData
@@ -55,12 +56,12 @@ def contamination(
     from harness_tasks.audit.report import Datasets, match_rows, task_rows, to_csv
     from harness_tasks.audit.search import Seen, index_of, search, unite
 
-    files = [file for corpus in corpora for file in corpus_files(corpus.expanduser())]
+    files = [file for corpus in corpora for file in corpus_files(expanded(corpus))]
     opened = _open(suite, tasks, data)
     datasets = Datasets.of(opened)
     click.echo(f"{len(opened)} tasks with {len(datasets.series)} series; {len(files)} files of corpora", err=True)
     for corpus in corpora:
-        if others := other_kinds(corpus.expanduser()):
+        if others := other_kinds(expanded(corpus)):
             told = ", ".join(f"{count} {kind}" for kind, count in others.items())
             click.echo(f"not looked at in {corpus}, as these kinds of files are not read: {told}", err=True)
     index = index_of(datasets.series)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,9 +143,12 @@ class Rows:
 
     def fail(self, row: int, got: str, wanted: str) -> DataError:
         """An error that names the file and the line (of Parquet: the row, 1 the first)."""
+        return DataError(f"{self.table.path}, {self.where(row)}: {got}; wanted {wanted}")
+
+    def where(self, row: int) -> str:
+        """The line of a row as "line 5"; of Parquet "row 4", 1 the first."""
         number = row if self.order is None else int(self.order[row])
-        where = f"row {number + 1}" if self.table.data is None else f"line {self.table.line(number)}"
-        return DataError(f"{self.table.path}, {where}: {got}; wanted {wanted}")
+        return f"row {number + 1}" if self.table.data is None else f"line {self.table.line(number)}"
 
     def text(self, name: str) -> pa.Array:
         """The cells as text without surrounding blanks, null where absent."""
@@ -217,9 +221,10 @@ def open_table(path: Path, is_header: Header = lambda _: False) -> Table:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; wanted a table of glucose readings (.csv, .csv.gz, .txt or .parquet)")
-    if path.suffix in (".parquet", ".pq"):
+    suffix = path.suffix.lower()
+    if suffix in (".parquet", ".pq"):
         return _open_parquet(path)
-    if path.suffix in (".xlsx", ".xls"):
+    if suffix in (".xlsx", ".xls"):
         raise DataError(f"{path}: is a workbook; wanted a table. Save its sheet as CSV")
     data = _bytes(path)
     begin = 3 if data[:3].to_pybytes() == b"\xef\xbb\xbf" else 0
@@ -240,13 +245,13 @@ def _bytes(path: Path) -> pa.Buffer:
     """The file, mapped, or unpacked where it is .gz."""
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; wanted a header and readings")
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         with pa.memory_map(str(path)) as source:
             return source.read_buffer()
     try:
         with gzip.open(path) as packed:
             return pa.py_buffer(packed.read())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be unpacked ({error}); wanted a whole .gz file") from None
 
 

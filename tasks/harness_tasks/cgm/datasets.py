@@ -5,14 +5,15 @@ Licences and addresses are of the original publications; the package has none of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DATASETS", "SAMPLE", "SAMPLE_FOLDER", "Dataset", "files_of", "found", "meals_beside"]
+__all__ = ["DATASETS", "SAMPLE", "SAMPLE_FOLDER", "SUFFIXES", "Dataset", "files_of", "found", "meals_beside"]
 
 BESIDE = ("HDeviceBolus.txt", "HDeviceWizard.txt")  # of the layout jaeb
-SUFFIXES = (".csv", ".csv.gz", ".txt", ".tsv", ".parquet", ".xml")
+SUFFIXES = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".parquet", ".xml")  # in any case
 MEALS = "_meals"
 
 
@@ -123,16 +124,26 @@ SAMPLE = Dataset(
 
 
 def found(root: Path) -> Iterator[tuple[Dataset | None, str, Path]]:
-    """What lies in a folder: (the known set, its name, path), and (None, name, path) for each other file of readings or folder of such."""
+    """What lies in a folder: (the known set, its name, path), and (None, name, path) for each other file of readings or folder of such.
+
+    A link to the folder itself, to one that holds it, or to what is a set already is none: its people would count twice.
+    """
     taken: set[Path] = set()
     for dataset in DATASETS:
-        paths = [path for glob in dataset.files for path in sorted(root.glob(glob)) if not _meals(path)]
+        paths = [path for glob in dataset.files for path in sorted(root.glob(glob)) if not _meals(path) and not _around(root, path)]
         if paths:
             taken |= {root / path.relative_to(root).parts[0] for path in paths}
             yield dataset, dataset.name, paths[0]
-    for path in sorted(root.iterdir()):
-        if path not in taken and not path.name.startswith(".") and not _meals(path) and _readable(path):
-            yield None, path.name.split(".")[0], path
+    places = {_place(path) for path in taken}
+    others = []
+    for path in sorted(root.iterdir(), key=lambda path: (path.is_symlink(), path)):  # what a link leads to comes before the link
+        if path in taken or path.name.startswith(".") or _meals(path) or _around(root, path) or not _readable(path):
+            continue
+        place = _place(path)
+        if not (path.is_symlink() and any(place.is_relative_to(other) for other in places)):
+            places.add(place)
+            others.append(path)
+    yield from ((None, path.name.split(".")[0], path) for path in sorted(others))
 
 
 def files_of(path: Path) -> list[Path]:
@@ -151,8 +162,19 @@ def meals_beside(path: Path) -> Path:
 def _readable(path: Path) -> bool:
     """Whether a file may be one of readings, or a folder holds such a file."""
     if path.is_dir():
-        return any(file.is_file() and file.name.endswith(SUFFIXES) for file in path.iterdir())
-    return path.is_file() and path.name.endswith(SUFFIXES)
+        return any(file.is_file() and file.name.lower().endswith(SUFFIXES) for file in path.iterdir())
+    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+
+
+def _around(root: Path, path: Path) -> bool:
+    """Whether the entry of the folder that a path lies in is a link to the folder itself or to one that holds it."""
+    entry = root / path.relative_to(root).parts[0]
+    return entry.is_symlink() and _place(root).is_relative_to(_place(entry))
+
+
+def _place(path: Path) -> Path:
+    """Where a path leads; of links that lead in a circle, some link (`Path.resolve` would raise)."""
+    return Path(os.path.realpath(path))
 
 
 def _meals(path: Path) -> bool:

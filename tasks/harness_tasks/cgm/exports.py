@@ -30,7 +30,8 @@ def read_clarity(table: Table, _options: Options) -> Raw:
     subject = constant(table.stem, rows.count)
     events = rows.text(kind)
     sort = rows.text(subtype)
-    raw = Raw("clarity", str(table.path), subject, time, rows.numbers(value, limits=True), *unit_of(value), notes=notes)
+    glucose = rows.numbers(value, limits=True)
+    raw = Raw("clarity", str(table.path), subject, time, glucose, *unit_of(value), notes=notes, where=rows.where)
     if "Insulin Value (u)" in extra:
         dose, insulin = amounts_of(rows, "Insulin Value (u)"), is_kind(events, "Insulin")
         raw.events["bolus"] = given(subject, time, np.where(insulin & ~is_kind(sort, "Long-Acting"), dose, np.nan))
@@ -54,7 +55,8 @@ def read_libreview(table: Table, options: Options) -> Raw:
     rows = table.read([name for name in (stamp, kind, value, *extra.values(), food) if name], ragged=True)
     time, notes = rows.times(stamp, options.dates)
     subject = constant(table.stem, rows.count)
-    raw = Raw("libreview", str(table.path), subject, time, rows.numbers(value, limits=True), *unit_of(value), notes=notes)
+    glucose = rows.numbers(value, limits=True)
+    raw = Raw("libreview", str(table.path), subject, time, glucose, *unit_of(value), notes=notes, where=rows.where)
     for name, column in extra.items():
         if column:
             eaten = valid(rows.text(food)) if name == "meals" and food else None

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness.forecast import F64, I64, Ragged
+from harness_tasks.cgm.advice import NEAR as LARGER
+from harness_tasks.cgm.advice import NO_STEP, SPAN, STEP
+from harness_tasks.cgm.advice import STEPS as APART
 from harness_tasks.cgm.amounts import Frame, Meals, place_events
 from harness_tasks.cgm.readings import I32, Readings, Times
 
@@ -114,7 +117,7 @@ def find_step(readings: Readings) -> int:
     apart, owner = apart[inside][order], subject[1:][inside][order]
     who, first, count = np.unique(owner, return_index=True, return_counts=True)
     if not len(who):
-        raise DataError("to_grid got no subject with two readings; wanted some, to tell the step. Pass step_minutes=5 or another")
+        raise DataError(f"no subject has two readings; wanted some, to tell the step. {NO_STEP}")
     median = (apart[first + (count - 1) // 2] + apart[first + count // 2]) / 120  # minutes
     steps = np.array(STEPS, np.float64)
     fits = np.abs(median[:, None] - steps) <= NEAR * steps  # [subjects, steps]
@@ -122,13 +125,11 @@ def find_step(readings: Readings) -> int:
     if len(unfit):
         said = ", ".join(f"{readings.names[who[i]]} ({median[i]:g})" for i in unfit[:5])
         wanted = " or ".join(map(str, STEPS))
-        raise DataError(
-            f"readings of {said} are that many minutes apart; wanted about {wanted}. Pass step_minutes, or leave these subjects out"
-        )
+        raise DataError(f"readings of {said} are that many minutes apart; wanted about {wanted}. {STEP}")
     found = fits.argmax(1)
     if len(np.unique(found)) > 1:
         odd = ", ".join(readings.names[who[i]] for i in np.flatnonzero(found != np.bincount(found).argmax())[:5])
-        raise DataError(f"most subjects have one step and {odd} another; wanted one. Pass step_minutes, or take the subjects apart")
+        raise DataError(f"most subjects have one step and {odd} another; wanted one. {APART}")
     return STEPS[int(found[0])]
 
 
@@ -166,9 +167,7 @@ def to_grid(
     near = np.abs(seconds - point * size) <= tolerance
     rows = np.flatnonzero(value & near)
     if not len(rows):
-        raise DataError(
-            f"none of {len(readings)} readings lies within {tolerance:g} s of a grid point of {step} minutes; pass a larger tolerance_s"
-        )
+        raise DataError(f"none of {len(readings)} readings lies within {tolerance:g} s of a grid point of {step} minutes; {LARGER}")
     key_subject, key_point = readings.subject[rows], point[rows]
     new = np.ones(len(rows), np.bool_)  # rows are in order of subject and time
     new[1:] = (np.diff(key_subject) != 0) | (np.diff(key_point) != 0)
@@ -185,9 +184,7 @@ def to_grid(
     length = last - first + 1
     if length.sum() > MOST:
         long = readings.names[owner[heads[int(length.argmax())]]]
-        raise DataError(
-            f"the readings span {length.sum()} points, most of them {long}'s; wanted at most {MOST}. Is a year wrong? Or pass split_after"
-        )
+        raise DataError(f"the readings span {length.sum()} points, most of them {long}'s; wanted at most {MOST}. Is a year wrong? {SPAN}")
     offsets = np.zeros(len(heads) + 1, np.int64)
     np.cumsum(length, out=offsets[1:])
     values = np.full(int(offsets[-1]), np.nan, np.float32)

@@ -42,7 +42,7 @@ def read(table: Table, _options: Options) -> Raw:
     time = _times(rows, name)
     note = f"days are counted from enrolment, which is put at {ENROLMENT.astype('datetime64[D]')}: dates and weekdays are made up"
     glucose = rows.numbers(name["GlucoseValue"], limits=True)
-    raw = Raw("jaeb", str(table.path), rows.text(name["PtID"]), time, glucose, "mg/dL", "the layout", notes=[note])
+    raw = Raw("jaeb", str(table.path), rows.text(name["PtID"]), time, glucose, "mg/dL", "the layout", notes=[note], where=rows.where)
     raw = keep_kind(raw, rows.text(name["RecordType"]), "CGM", name["RecordType"])
     for file, kind in BESIDE.items():
         path = table.path.with_name(file)

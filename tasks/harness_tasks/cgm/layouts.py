@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from harness.arrow import constant
 from harness.errors import DataError
 from harness_tasks.cgm import brist1d, exports, jaeb
+from harness_tasks.cgm.advice import LAYOUT
 from harness_tasks.cgm.columns import Table
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, unit_of, valid
 from harness_tasks.cgm.readings import Times
@@ -72,10 +73,7 @@ def sniff(table: Table) -> Layout:
     """
     found = [layout for layout in LAYOUTS.values() if layout.name != "long" and layout.fits(table.names, table.first)]
     if len(found) > 1:
-        raise DataError(
-            f"{table.path}: has the columns of two layouts, {' and '.join(one.name for one in found)}; wanted one. "
-            f"Pass layout='{found[0].name}' or another of them"
-        )
+        raise DataError(f"{table.path}: has the columns of two layouts, {' and '.join(one.name for one in found)}; wanted one. {LAYOUT}")
     if found:
         return found[0]
     if _long_fits(table.names, table.first):
@@ -103,7 +101,8 @@ def _usual(table: Table) -> dict[str, str]:
         role = _role(name)
         if role and role in roles:
             said = f"{{'{role}': '{roles[role]}'}}"
-            raise DataError(f"{table.path}: both {roles[role]!r} and {name!r} may be the {role}; wanted one. Say which: columns={said}")
+            both = f"both {roles[role]!r} and {name!r} may be the {role}"
+            raise DataError(f"{table.path}: {both}; wanted one. Rename the other, or in Python say which: columns={said}")
         if role:
             roles[role] = name
     return roles
@@ -118,7 +117,8 @@ def read_long(table: Table, options: Options) -> Raw:
     missing = [role for role in ("id", "time", "glucose") if role not in roles]
     if missing:
         raise DataError(
-            f"{table.path}: no column is known for {' and '.join(missing)} of {', '.join(table.names)}. Say which: columns={{…}}"
+            f"{table.path}: no column is known for {' and '.join(missing)} of {', '.join(table.names)}. "
+            "Rename them, or in Python say which: columns={…}"
         )
     return _rows(table, roles, "long", options.dates)
 
@@ -132,7 +132,8 @@ def _rows(table: Table, roles: Mapping[str, str], layout: str, dates: str = "ymd
         time, notes = rows.times("date and time", dates)
     else:
         time, notes = rows.times(roles["time"], dates)
-    raw = Raw(layout, str(table.path), subject, time, rows.numbers(roles["glucose"], limits=True), *unit_of(roles["glucose"]), notes=notes)
+    glucose = rows.numbers(roles["glucose"], limits=True)
+    raw = Raw(layout, str(table.path), subject, time, glucose, *unit_of(roles["glucose"]), notes=notes, where=rows.where)
     for name in ("basal", "bolus", "insulin"):
         if name in roles:
             raw.events[name] = given(subject, time, amounts_of(rows, roles[name]))

@@ -109,9 +109,9 @@ def read(path: Path) -> Raw:
         raise DataError(f"{path}: has no <glucose_level> with events; wanted XML of the OhioT1DM layout")
     name = reader.patient or path.name.split("-")[0].split(".")[0]
     time, notes = glucose.times("ts", "dmy")
-    raw = Raw(
-        "ohio", str(path), constant(name, glucose.count), time, glucose.numbers("value", limits=True), "mg/dL", "the layout", notes=notes
-    )
+    values = glucose.numbers("value", limits=True)
+    who, where = constant(name, glucose.count), glucose.where
+    raw = Raw("ohio", str(path), who, time, values, "mg/dL", "the layout", notes=notes, where=where)
     for section, read_events in (("bolus", _bolus), ("meal", _meals)):
         rows = reader.rows(section)
         if rows is not None:

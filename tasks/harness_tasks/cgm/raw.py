@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +50,8 @@ class Raw:
     subject string [R], null where absent; time datetime64[s] [R], NaT where absent; glucose float64 [R] in the source's unit, NaN where
     absent, −inf for "Low" and +inf for "High".
 
-    `dropped` counts what the reader itself left out; it and R make up the source's rows. `unit` "" = not said by header or layout.
+    `dropped` counts what the reader itself left out; it and R make up the source's rows. `unit` "" = not said by header or layout. `where`
+    says on which line of the source a row is, None where a row has no line of its own.
     """
 
     layout: str
@@ -63,6 +64,7 @@ class Raw:
     dropped: Counter[str] = field(default_factory=Counter)
     events: dict[str, RawEvents] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    where: Callable[[int], str] | None = None
 
 
 def unit_of(column: str) -> tuple[str, str]:
@@ -112,6 +114,9 @@ def keep_kind(raw: Raw, kind: pa.Array, wanted: str, column: str) -> Raw:
     raw.dropped += Counter({f"{column} {one['values'] or 'absent'}": one["counts"] for one in others})
     raw.subject = raw.subject.take(from_numpy(np.flatnonzero(keep)))
     raw.time, raw.glucose = raw.time[keep], raw.glucose[keep]
+    if raw.where is not None:
+        whole, kept = raw.where, np.flatnonzero(keep)
+        raw.where = lambda row: whole(int(kept[row]))
     return raw
 
 

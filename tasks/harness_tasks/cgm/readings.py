@@ -7,9 +7,8 @@ where the source has a stamp and no value. Times are local clock times without a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,27 +131,3 @@ class Readings:
 
     def __len__(self) -> int:
         return len(self.subject)
-
-    def take(self, subjects: Sequence[int]) -> Readings:
-        """Only these subjects, in this order; the report stays that of the whole source."""
-        chosen = np.asarray(subjects, np.int32).reshape(-1)
-        code = np.full(len(self.names), -1, np.int32)
-        code[chosen] = np.arange(len(chosen), dtype=np.int32)
-        order = np.argsort(code[self.subject], kind="stable")
-        order = order[code[self.subject[order]] >= 0]
-        meals = None if self.meals is None else _take(self.meals, code, chosen)
-        return replace(
-            self,
-            names=tuple(self.names[s] for s in chosen),
-            patients=tuple(self.patients[s] for s in chosen),
-            subject=code[self.subject[order]],
-            time=self.time[order],
-            glucose=self.glucose[order],
-            covariates={name: _take(events, code, chosen) for name, events in self.covariates.items()},
-            meals=meals,
-        )
-
-
-def _take(events: Events, code: I32, chosen: NDArray[Any]) -> Events:
-    keep = code[events.subject] >= 0
-    return Events(code[events.subject[keep]], events.begin[keep], events.end[keep], events.amount[keep], events.recorded[chosen])

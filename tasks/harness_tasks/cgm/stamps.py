@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from harness.arrow import to_numpy
 from harness.errors import DataError
 from harness.forecast import I64
+from harness_tasks.cgm.advice import DATES
 from harness_tasks.cgm.readings import Bools, Times
 
 __all__ = ["ORDERS", "dates", "parts_of_day"]
@@ -37,8 +38,8 @@ def dates(text: pa.Array, order: str, fail: Fail) -> tuple[Times, list[str]]:
         fail: makes an error of row, what was got, what was wanted.
 
     Raises:
-        DataError: a text that is no stamp, a day that does not exist, a year outside 1900 to 2100, stamps in different zones, dates
-            alone, an order that the data contradicts or does not tell.
+        DataError: a text that is no stamp, a day that does not exist, a year outside 1900 to 2100, stamps in different zones or
+            with and without one, dates alone, an order that the data contradicts or does not tell.
     """
     if order and order not in ORDERS:
         raise ValueError(f"dates got the order {order!r}; wanted one of {', '.join(ORDERS)}")
@@ -64,8 +65,10 @@ def dates(text: pa.Array, order: str, fail: Fail) -> tuple[Times, list[str]]:
             raise fail(row, f"the date {text[row].as_py()!r} without a time", "a time of day too")
         notes.append(f"{int(alone.sum())} dates without a time were read as midnight")
     written = sorted({zone for zone in pc.unique(parts.field("z")).to_pylist() if zone})
-    if len(written) > 1:
-        raise fail(0, f"in a column of stamps in the zones {', '.join(map(str, written))}", "local clock times, in one zone or without any")
+    if written:
+        first = ~(to_numpy(pc.equal(parts.field("z"), written[0]).cast(pa.float32()).fill_null(0)) > 0)
+        wanted = f"local clock times, all in one zone or all without any; other rows are in the zone {written[0]}"
+        _check(here & first, text, fail, wanted)
     notes += [f"clock times as written; the zone {written[0]} is left aside"] if written else []
     out: Times = days.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
     out[~here] = np.datetime64("NaT")
@@ -134,7 +137,7 @@ def _order(text: pa.Array, here: Bools, fields: dict[str, I64], width: dict[str,
     if order == "mdy" or month_first.any():
         _check(day_first, text, fail, "the month before the day" + ("" if order else ", as in other rows"))
         return "mdy"
-    _check(here, text, fail, "a date that tells the day from the month, in any row. Pass dates='dmy' or dates='mdy'")
+    _check(here, text, fail, f"a date that tells the day from the month, in any row. {DATES}")
     return "ymd"
 
 

@@ -25,9 +25,8 @@ Without a folder there is the sample that comes with the package: five people of
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError, Unavailable, UsageError
+from harness.files import data_folder
 from harness.forecast import I64
 from harness.types import Task
 from harness_tasks.cgm.datasets import DATASETS, SAMPLE, SAMPLE_FOLDER, Dataset, files_of, found, meals_beside
@@ -42,6 +42,7 @@ from harness_tasks.cgm.datasets import DATASETS, SAMPLE, SAMPLE_FOLDER, Dataset,
 if TYPE_CHECKING:
     from harness.series import SeriesSet, TaskData, Training
     from harness_tasks.cgm.grid import Gridded
+    from harness_tasks.cgm.readings import Readings
     from harness_tasks.cgm.splits import HoldOut
 
 __all__ = ["LEVELS", "Cgm", "Options", "cgm"]
@@ -100,6 +101,12 @@ class Options:
         for name, known in (("unit", UNITS), ("dates", ORDERS)):
             if getattr(self, name) not in known:
                 raise UsageError(f"cgm: got {name}={getattr(self, name)!r}; wanted one of {', '.join(known[1:])}")
+
+    @property
+    def protocol(self) -> str:
+        """Of the tasks: "cgm/1" and the options that differ from the defaults, since each may change windows, labels or what is learnt."""
+        given = ((each.name, getattr(self, each.name)) for each in fields(self) if getattr(self, each.name) != each.default)
+        return " ".join(["cgm/1", *(f"{name}={value if isinstance(value, str) else f'{value:.12g}'}" for name, value in given)])
 
 
 class Cgm:
@@ -187,42 +194,57 @@ class Cgm:
             variates=1,
             dialect="cgm",
             quantile_levels=LEVELS,
-            protocol="cgm/1",
+            protocol=options.protocol,
             sources=tuple(dict.fromkeys((known.name, *known.sources))),
             context=max(1, round(options.context_hours * 60 / known.step)),
             fill_gaps=options.gap_minutes // known.step,
         )
 
-    def _grid(self, name: str) -> Gridded:
-        from harness_tasks.cgm.grid import to_grid
+    def sets(self) -> list[str]:
+        """The names of all sets: the known ones, then those of other files there."""
+        return list(dict.fromkeys([*self._known, *self._paths]))
+
+    def read(self, name: str) -> tuple[Readings, Gridded]:
+        """A set's readings and what became of them on the grid, read now.
+
+        Raises:
+            Unavailable: it is not there, or a file of something else.
+            DataError: it is broken; names its file, and what can be typed where the suite is named.
+        """
+        from harness_tasks.cgm.advice import for_suite
+        from harness_tasks.cgm.grid import find_step, to_grid
         from harness_tasks.cgm.layouts import UnknownLayout
         from harness_tasks.cgm.tables import read_glucose
 
+        options, known, path = self.options, self._known.get(name), self._paths.get(name)
+        if path is None:
+            assert known is not None
+            where = self.root or "the package, and no folder is given"
+            raise Unavailable(
+                f"there is no {' or '.join(known.files[:2])} in {where} ({known.title}; {known.url}); "
+                "name the folder that has it: --data FOLDER, or the environment variable CGM"
+            )
+        try:
+            readings = read_glucose(path, layout=known.layout if known else "", unit=options.unit, dates=options.dates)
+            step = find_step(readings)
+            if options.tolerance_minutes > step / 2:
+                got = f"tolerance_minutes={options.tolerance_minutes:g}"
+                raise DataError(f"readings are {step} minutes apart, and {got} is more than half of that; wanted at most {step / 2:g}")
+            gridded = to_grid(readings, step, (options.tolerance_minutes * 60) or None, options.split_hours * 60)
+        except UnknownLayout as error:
+            if known is None:  # a file of something else
+                raise Unavailable(f"no readings of glucose: {error}") from None
+            raise
+        except DataError as error:
+            said = for_suite(str(error))
+            raise DataError(said if str(path) in said else f"{path}: {said}") from None
+        if known and step != known.step:
+            raise DataError(f"{path}: readings are {step} minutes apart; wanted {known.step}, as {name} has. Rename the file")
+        return readings, gridded
+
+    def _grid(self, name: str) -> Gridded:
         if name not in self._gridded:
-            options, known = self.options, self._known.get(name)
-            path = self._paths.get(name)
-            if path is None:
-                assert known is not None
-                where = self.root or "the package, and no folder is given"
-                raise Unavailable(
-                    f"there is no {' or '.join(known.files[:2])} in {where} ({known.title}; {known.url}); "
-                    "name the folder that has it: --data FOLDER, or the environment variable CGM"
-                )
-            try:
-                readings = read_glucose(path, layout=known.layout if known else "", unit=options.unit, dates=options.dates)
-                gridded = to_grid(readings, split_after=options.split_hours * 60, tolerance_s=(options.tolerance_minutes * 60) or None)
-            except UnknownLayout as error:
-                if known is None:  # a file of something else
-                    raise Unavailable(f"no readings of glucose: {error}") from None
-                raise
-            except ValueError as error:  # a tolerance above half a step
-                raise DataError(f"{path}: {error}") from None
-            except DataError as error:
-                hint = "; as an option of the suite: -s 'cgm[unit=mmol/L]' or 'cgm[dates=dmy]'"
-                raise DataError(f"{error}{hint if 'unit=' in str(error) or 'dates=' in str(error) else ''}") from None
-            if known and gridded.step != known.step:
-                raise DataError(f"{path}: readings are {gridded.step} minutes apart; wanted {known.step}, as {name} has. Rename the file")
-            self._gridded[name] = gridded
+            self._gridded[name] = self.read(name)[1]
         return self._gridded[name]
 
     def _set(self, name: str) -> SeriesSet:
@@ -346,11 +368,5 @@ def cgm(
         UsageError: an option out of its range; `data` or CGM names no folder.
         DataError: two files of one name.
     """
-    named = os.environ.get("CGM")
-    root = data if data is not None else Path(named) if named else None
     options = Options(context_hours, gap_minutes, split_hours, patient_share, time_share, stride, seed, tolerance_minutes, unit, dates)
-    if root is not None:
-        root = root.expanduser()
-        if not root.is_dir():
-            raise UsageError(f"{'--data ' if data is not None else 'CGM='}{root}: there is no such folder")
-    return Cgm(root, suite, options)
+    return Cgm(data_folder(data, "CGM"), suite, options)

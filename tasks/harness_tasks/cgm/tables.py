@@ -3,7 +3,8 @@
 Rules that hold for all layouts:
 
 * The unit is the caller's, else the one that the column's name or the layout states, else the one that the values tell
-  (`harness_tasks.cgm.units.detect_unit`, which refuses what may be either). What is stated and contradicted by the values is an error.
+  (`harness_tasks.cgm.units.detect_unit`, which refuses what may be either). What is stated and contradicted by the values is an error, and
+  so is a subject whose values fit the other unit alone, who may be too few of a file's rows for its percentiles to show.
 * "Low" and "High" (also "LO", "HI") become 39 and 401 mg/dL, the numbers by which Dexcom's receivers and the JAEB centre's files write
   a glucose outside the sensor's 40 to 400; pass `limits` for another sensor. They are counted.
 * A row without subject or time, or with a glucose outside (0, 1000] mg/dL, is dropped and counted by its reason. A row whose cell cannot
@@ -25,17 +26,18 @@ import pyarrow.compute as pc
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, suggest
 from harness_tasks.cgm import ohio
+from harness_tasks.cgm.advice import CALLER
 from harness_tasks.cgm.columns import open_table
-from harness_tasks.cgm.datasets import meals_beside
+from harness_tasks.cgm.datasets import SUFFIXES, meals_beside
 from harness_tasks.cgm.layouts import LAYOUTS, read_long, read_meals, sniff
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, valid
 from harness_tasks.cgm.readings import Events, Readings, Report
-from harness_tasks.cgm.units import MGDL_PER_MMOL, UNITS, detect_unit
+from harness_tasks.cgm.units import MGDL_PER_MMOL, UNITS, detect_unit, of_other_unit
 
 __all__ = ["read_glucose"]
 
 MOST = 1000.0  # mg/dL: above what any sensor and any laboratory meter writes
-TABLES = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".parquet", ".xml")
+NAMED = 5  # subjects that a message names at most
 
 
 def read_glucose(
@@ -72,11 +74,10 @@ def read_glucose(
     if columns and layout not in ("", "long"):
         raise ValueError(f"read_glucose got columns and the layout {layout!r}, which has its own; wanted one of them")
     options = Options(dict(columns or {}), dates)
-    raws = [_read(file, layout, options) for file in _files(folder, (".xml",) if layout == "ohio" else TABLES)]
-    layouts = sorted({raw.layout for raw in raws})
+    scaled = [_to_mgdl(_read(file, layout, options), unit) for file in _files(folder, (".xml",) if layout == "ohio" else SUFFIXES)]
+    layouts = sorted({raw.layout for raw in scaled})
     if len(layouts) > 1:
         raise DataError(f"{folder}: holds files of the layouts {', '.join(layouts)}; wanted one. Name a file, or sort them into folders")
-    scaled = [_to_mgdl(raw, unit) for raw in raws]
     beside = meals_beside(folder)
     if meals is None and layouts == ["hall"] and beside.is_file():
         meals = beside
@@ -97,7 +98,7 @@ def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def _read(path: Path, layout: str, options: Options) -> Raw:
     """One file, by the layout that is named, that the caller's columns imply, or that fits."""
-    if layout == "ohio" or (path.suffix == ".xml" and not layout):
+    if layout == "ohio" or (path.suffix.lower() == ".xml" and not layout):
         if not path.is_file():
             raise DataError(f"{path}: no such file; wanted OhioT1DM's XML")
         return ohio.read(path)
@@ -112,8 +113,8 @@ def _read(path: Path, layout: str, options: Options) -> Raw:
 def _to_mgdl(raw: Raw, unit: str) -> Raw:
     """Glucose in mg/dL, and how its unit was found; −inf and +inf stay."""
     if raw.unit and unit and raw.unit != unit:
-        raise DataError(f"{raw.source}: {raw.unit_from} says {raw.unit}, and unit={unit!r} was passed; wanted one. Leave unit out")
-    said, how = (unit, "the caller") if unit else (raw.unit, raw.unit_from)
+        raise DataError(f"{raw.source}: {raw.unit_from} says {raw.unit}, and unit={unit} was given; wanted one. Leave unit out")
+    said, how = (unit, CALLER) if unit else (raw.unit, raw.unit_from)
     values = raw.glucose[np.isfinite(raw.glucose)]
     if not len(values):
         raise DataError(f"{raw.source}: has {len(raw.glucose)} readings and no glucose value among them; wanted numbers")
@@ -126,8 +127,27 @@ def _to_mgdl(raw: Raw, unit: str) -> Raw:
         raise DataError(f"{raw.source}: {why}")
     if said and told and said != told:
         raise DataError(f"{raw.source}: {how} says {said}, but the values (median {np.median(values):g}) are {told}; wanted one unit")
-    scale = MGDL_PER_MMOL if (said or told) == "mmol/L" else 1.0
-    return replace(raw, glucose=raw.glucose * scale, unit=said or told, unit_from=how or "the values")
+    found = said or told
+    _check_subjects(raw, found)
+    scale = MGDL_PER_MMOL if found == "mmol/L" else 1.0
+    return replace(raw, glucose=raw.glucose * scale, unit=found, unit_from=how or "the values", where=None)
+
+
+def _check_subjects(raw: Raw, unit: str) -> None:
+    """Refuse subjects who are in the other unit: too few of all rows, perhaps, for the percentiles of the file to show them."""
+    named = raw.subject.dictionary_encode()
+    code = to_numpy(named.indices.cast(pa.int64()).fill_null(-1))
+    odd = [one for one in of_other_unit(code, raw.glucose, unit) if one >= 0]
+    if odd:
+        rows = [np.flatnonzero(code == one) for one in odd[:NAMED]]
+        lines = ["" if raw.where is None else f", from {raw.where(int(each[0]))} on" for each in rows]
+        who = "; ".join(f"{named.dictionary[k].as_py()} ({len(r)} readings{at})" for k, r, at in zip(odd, rows, lines, strict=False))
+        more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
+        other = next(one for one in UNITS if one != unit)
+        raise DataError(
+            f"{raw.source}: glucose is in {unit}, but that of these subjects can only be {other}: {who}{more}; wanted one unit in a file. "
+            f"Write theirs in {unit}, or into a file of their own"
+        )
 
 
 def _join(raws: Sequence[Raw], patient: Callable[[str], str], limits: tuple[float, float]) -> Readings:

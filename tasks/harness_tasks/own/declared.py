@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness import frequency
 from harness.errors import DataError
+from harness.files import expanded
 from harness.types import DECILES, Event, SuiteInfo, Task
 from harness_tasks.own.places import At, load
 
@@ -273,7 +274,7 @@ def _without_freq(at: At, name: str, path: str, kind: str, layout: str, columns:
     """The message that freq is missing, with what the file's first rows look like."""
     from harness.scaffold.columns import freq_of
 
-    file = (at.path.parent / path).expanduser()
+    file = at.path.parent / expanded(path)
     near = freq_of(file, columns.time, columns.id) if kind == "csv" and layout != "nested" and columns.time and file.is_file() else ""
     hint = f" The first rows of {path} look like freq: {near}" if near else " Such as 15T, H, D, W, M, Q"
     return f"{at.where}: {name}: got a task without 'freq'; wanted one, as it is never guessed.{hint}"

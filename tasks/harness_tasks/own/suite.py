@@ -16,6 +16,7 @@ import numpy as np
 
 from harness import frequency
 from harness.errors import DataError, UsageError
+from harness.files import data_folder
 from harness.types import SuiteInfo, Task
 from harness_tasks.gift_eval import MAX_WINDOWS, TEST_SHARE
 from harness_tasks.own.declared import HUB, READY, Declared, Entry, Source, read
@@ -41,7 +42,7 @@ class OwnSuite:
 
     def __init__(self, declared: Declared, data: Path | None = None) -> None:
         self.declared = declared
-        self.base = data.expanduser() if data is not None else declared.path.parent
+        self.base = data_folder(data) or declared.path.parent
         self._entries = {entry.task.name: entry for entry in declared.entries}
         self._opened: dict[Source, tuple[SeriesSet, list[str]]] = {}
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, Unavailable, suggest
+from harness.files import expanded
 from harness.forecast import F32, I64
 from harness_tasks.own.declared import HUB, SUFFIXES, Csv, Source, by_suffix
 
@@ -174,7 +175,7 @@ def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
         Unavailable: nothing is there.
         DataError: a folder of several kinds of files, or a kind that nobody reads.
     """
-    path = base / Path(source.path).expanduser()
+    path = base / expanded(source.path)
     kind = source.format
     if any(letter in source.path for letter in "*?["):
         root = Path(path.anchor) if path.is_absolute() else Path()

@@ -147,7 +147,7 @@ def _days(path: Path, cells: pa.Array, first: int) -> Dates:
             cells = pc.local_timestamp(cells)  # the day where the exchange is, not in Greenwich
         except pa.ArrowInvalid as error:
             raise DataError(
-                f"{path}: column date has the time zone {cells.type.tz!r}, which is unknown here; wanted one as 'America/New_York', or dates"
+                f"{path}: column date has the time zone {cells.type.tz!r}, unknown here; wanted one as 'America/New_York', or dates"
             ) from error
     if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
         days: Dates = cells.to_numpy(zero_copy_only=False).astype("datetime64[D]")

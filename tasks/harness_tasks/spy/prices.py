@@ -9,8 +9,9 @@ All four prices of a day are on one adjustment, or the high of a day would not c
 * else as they are: right for an index, or a file that somebody has adjusted (a vendor's "auto adjust").
 
 A day without any price (a vendor's row of "null") is no session and is left out, which `notes` says. What cannot be: dates that do not
-rise; a high below, or a low above, open or close; prices that are not positive; and a close that differs from the one before by more than
-a log return of 0.4 (of indices, none ever did; an unadjusted split of 3:2 does).
+rise; a high below, or a low above, open or close; prices that are not positive; a high or low more than twice, or less than half, the
+day's close; adjusted prices that are too large or too small for float32; and a close that differs from the one before by more than a log
+return of 0.4 (of indices, none ever did; an unadjusted split of 3:2 does).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ __all__ = ["JUMP", "Prices", "read_prices"]
 
 JUMP = 0.4
 """Largest believable |log return| from close to close."""
+REACH = 2.0
+"""How many times the day's close a high may be, or the close its low: on 19 October 1987 the index's high was 1.26 times its close."""
 TOLERANCE = 1e-4
 """By what share a high may lie below open or close: vendors round adjusted prices."""
 FOUR = ("open", "high", "low", "close")
@@ -62,13 +65,6 @@ class Prices:
     def __len__(self) -> int:
         return len(self.date)
 
-    def between(self, begin: str, end: str) -> Prices:
-        """The sessions from `begin` to `end`, both included: ISO dates, or the beginnings of such ("1999", "2018-12")."""
-        last = np.datetime64(end) + 1  # of the unit that `end` is written in
-        keep = (self.date >= np.datetime64(begin)) & (self.date < last)
-        columns = {name: getattr(self, name)[keep] for name in ("date", *FOUR, "volume")}
-        return replace(self, **columns)
-
 
 def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
     """Read, adjust and check a file of daily prices; `factors` is Lean's factor file for unadjusted ones.
@@ -92,10 +88,14 @@ def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
         if columns.adjusted is not None:
             notes.append("the file's adjusted closes are left alone, as a factor file is given")
     elif columns.adjusted is not None:
-        scale, adjustment = columns.adjusted / columns.close, "adjusted close"
+        with np.errstate(over="ignore"):
+            scale, adjustment = columns.adjusted / columns.close, "adjusted close"
         _refuse(place, columns, ~((scale > 0) & np.isfinite(scale)), "the adjusted close is missing or not positive")
-    bar = [getattr(columns, name) * scale for name in FOUR]
-    prices = Prices(columns.date, bar[0], bar[1], bar[2], bar[3], columns.volume / split, adjustment, tuple(notes))
+    with np.errstate(over="ignore"):
+        bar, volume = [getattr(columns, name) * scale for name in FOUR], columns.volume / split
+    _check_sizes(place, columns, np.stack(bar))
+    _refuse(place, columns, np.isinf(volume), "the adjusted volume is infinite")
+    prices = Prices(columns.date, bar[0], bar[1], bar[2], bar[3], volume, adjustment, tuple(notes))
     _check_jumps(place, prices, columns)
     return prices
 
@@ -145,7 +145,17 @@ def _check_bars(path: Path, columns: PriceColumns) -> None:
     top, bottom = np.maximum(columns.open, columns.close), np.minimum(columns.open, columns.close)
     _refuse(path, columns, columns.high < top * (1 - TOLERANCE), "the high is below open or close")
     _refuse(path, columns, columns.low > bottom * (1 + TOLERANCE), "the low is above open or close")
+    far: NDArray[np.bool_] = (np.abs(np.log(four[1:3]) - np.log(columns.close)) > np.log(REACH)).any(axis=0)
+    _refuse(path, columns, far, f"the high or the low is not within {REACH:g} times, or 1/{REACH:g} of, the close")
     _refuse(path, columns, (columns.volume < 0) | np.isinf(columns.volume), "the volume is below zero or infinite")
+
+
+def _check_sizes(path: Path, columns: PriceColumns, bar: F64) -> None:
+    """Models see float32: adjusted prices [4, T] must be what that can hold with all its digits."""
+    least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+    what = f"a price, adjusted, is not within {least:.2g} and {most:.2g}, what float32 holds: give prices in another unit"
+    held = np.asarray(np.logical_and(bar >= least, bar <= most).all(axis=0), np.bool_)
+    _refuse(path, columns, ~held, what)
 
 
 def _check_jumps(path: Path, prices: Prices, columns: PriceColumns) -> None:

@@ -1,4 +1,4 @@
-"""The days on which an instrument was traded, as its prices tell: closures, and sessions a year. Axis: T sessions, datetime64[D], rising.
+"""The days on which an instrument was traded, as its prices tell: closures, and weekends. Axis: T sessions, datetime64[D], rising.
 
 No calendar of an exchange is needed: a missing day is seen as a gap. From 1998 to 2021 the New York Stock Exchange was closed for more than
 a long weekend three times: 11 to 14 September 2001 (seven days between sessions), 2 January 2007 after New Year (five), 29 and 30 October
@@ -13,7 +13,7 @@ import numpy as np
 
 from harness_tasks.spy.text_rows import Dates
 
-__all__ = ["LONG_WEEKEND", "Gap", "gaps", "sessions_per_year", "weekend_days"]
+__all__ = ["LONG_WEEKEND", "Gap", "gaps", "weekend_days"]
 
 LONG_WEEKEND = 4
 """Most days from one session to the next around a weekend with a holiday."""
@@ -35,16 +35,6 @@ def gaps(days: Dates, longer_than: int = LONG_WEEKEND) -> list[Gap]:
     """
     apart = np.diff(days).astype(np.int64)
     return [Gap(str(days[at]), str(days[at + 1]), int(apart[at])) for at in np.flatnonzero(apart > longer_than)]
-
-
-def sessions_per_year(days: Dates) -> dict[int, int]:
-    """{year: sessions}; a whole year of the New York Stock Exchange has 248 to 254.
-
-    >>> sessions_per_year(np.array(["2019-12-31", "2020-01-02", "2020-01-03"], "datetime64[D]"))
-    {2019: 1, 2020: 2}
-    """
-    year, count = np.unique(days.astype("datetime64[Y]").astype(np.int64) + 1970, return_counts=True)
-    return dict(zip(year.tolist(), count.tolist(), strict=True))
 
 
 def weekend_days(days: Dates) -> Dates:

@@ -21,7 +21,6 @@ Without a folder of prices there is a sample of SPY from 2008 to March 2021, who
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.errors import Unavailable, UsageError
+from harness.files import data_folder
 from harness.types import Event, Task
 from harness_tasks.spy.instruments import INSTRUMENTS, SAMPLE, find, known
 
@@ -218,7 +218,9 @@ def spy(
     since: int = 0,
     lag: int = 0,
 ) -> Spy:
-    """The suite below `data`, or the folder that the environment variable SPY names, or of the sample; the options are `Options`'."""
-    named = os.environ.get("SPY")
-    root = data if data is not None else Path(named) if named else None
-    return Spy(root.expanduser() if root is not None else None, suite, Options(context, years, rolling, theta, since, lag))
+    """The suite below `data`, or the folder that the environment variable SPY names, or of the sample; the options are `Options`'.
+
+    Raises:
+        UsageError: an option out of its range; `data` or SPY names no folder.
+    """
+    return Spy(data_folder(data, "SPY"), suite, Options(context, years, rolling, theta, since, lag))

@@ -26,7 +26,7 @@ from harness.errors import suggest
 from harness.forecast import F32, F64
 from harness_tasks.spy.prices import Prices
 
-__all__ = ["COVARIATES", "covariates", "high_touch", "log_price", "price", "simple_return", "threshold", "zero_share"]
+__all__ = ["COVARIATES", "covariates", "high_touch", "log_price", "price", "simple_return", "threshold"]
 
 YEAR = 252
 """Sessions of a year, for the momentum of twelve months and for volatilities a year."""
@@ -63,12 +63,6 @@ def price(prices: Prices) -> F32:
 def log_price(prices: Prices) -> F32:
     """log C_t, float32 [T]."""
     return np.log(prices.close).astype(np.float32)
-
-
-def zero_share(prices: Prices, h: int = 1) -> float:
-    """The share of h-session returns that are exactly 0: no rise, by the definition of direction; NaN without a return."""
-    returns = simple_return(prices, h)[h:]
-    return float((returns == 0).mean()) if len(returns) else float("nan")
 
 
 def covariates(prices: Prices, names: Sequence[str] | None = None) -> F32:

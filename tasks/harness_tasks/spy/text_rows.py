@@ -24,6 +24,8 @@ __all__ = ["Dates", "dates_of", "numbers_of", "read_rows", "read_text"]
 Dates = NDArray[np.datetime64]
 
 MISSING = ("", "null", "nan", "na", "n/a", "none", "-")
+MOST = 1 << 26
+"""Bytes of a file, unpacked: 64 MiB are half a million days. More is no file of daily prices, and might take all memory."""
 _DAY = r"^(\d{4})[-/]?(\d{2})[-/]?(\d{2})([ T].*)?$"
 
 
@@ -31,22 +33,29 @@ def read_text(path: Path) -> str:
     """The text of a file, which may be compressed, without blank lines at its end.
 
     Raises:
-        DataError: it is not there, damaged, empty, or no text in UTF-8.
+        DataError: it is not there, damaged, empty, longer than `MOST` once unpacked (no more than that is read), or no text in UTF-8.
     """
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        elif data[:4] == b"PK\x03\x04":
-            with zipfile.ZipFile(path) as archive:
-                inside = archive.namelist()
-                if len(inside) != 1:
-                    raise DataError(f"{path}: an archive of {len(inside)} files; wanted one of one file: unpack it and name the file")
-                data = archive.read(inside[0])
+        with path.open("rb") as file:
+            begin = file.read(4)
+            file.seek(0)
+            if begin[:2] == b"\x1f\x8b":
+                data = gzip.GzipFile(fileobj=file).read(MOST + 1)
+            elif begin == b"PK\x03\x04":
+                with zipfile.ZipFile(file) as archive:
+                    inside = archive.namelist()
+                    if len(inside) != 1:
+                        raise DataError(f"{path}: an archive of {len(inside)} files; wanted one of one file: unpack it and name the file")
+                    with archive.open(inside[0]) as member:
+                        data = member.read(MOST + 1)
+            else:
+                data = file.read(MOST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError) as error:
         raise DataError(f"{path}: damaged or cut short ({error}); fetch it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(data) > MOST:
+        raise DataError(f"{path}: more than {MOST >> 20} MiB of text; wanted daily prices, a line a day: half a million days are less")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
