@@ -142,7 +142,7 @@ def test_a_stale_baseline_is_passed_over(lab: Lab) -> None:
     rows = board()
     assert (rows["seasonal_naive", "own"]["stale"], rows["naive", "own"]["stale"]) == (1, 0)
     assert [row["baseline_stale"] for row in rows.values()] == [1, 1]
-    assert "The baseline 'seasonal_naive' has only stale results for" in notes[-1]
+    assert "⚠ The baseline 'seasonal_naive' has only a stale result for 1 task" in notes[-1]
     assert "naive † ⚠" in lab.run("leaderboard").out.replace("seasonal_naive", "")
     lab.run("import", "gift-eval").expect(0)
     after = board()
