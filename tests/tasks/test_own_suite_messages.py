@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -320,3 +322,39 @@ def test_any_bytes(tmp_path: Path) -> None:
             at = rng.randrange(len(text))
             text[at : at + rng.randrange(6)] = rng.randbytes(rng.randrange(4))
         outcome(tmp_path, bytes(text), TABLE.encode())
+
+
+DAYS = [f"2024-01-{day:02d}" for day in range(1, 29)]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("packed.csv.gz", "packed.csv.gz: cannot be read (Error -3 while decompressing"),
+        ("long.csv", "long.csv, row 29: got y '9999"),
+        ("lists.parquet", "lists.parquet, row 1: got id of type list<element: string>; wanted a column of texts, numbers or times."),
+        ("bytes.parquet", "bytes.parquet, row 1: got id of type binary; wanted a column"),
+        ("a**b.csv", "got the pattern 'a**b.csv'"),
+        (f"{'x' * 300}.csv", "source: got a path that is none"),
+        ("~nobody-of-this-name/x.csv", "there is no "),
+    ],
+)
+def test_sources_that_cannot_be_read(name: str, wanted: str, message: Callable[..., str], tmp_path: Path) -> None:
+    import gzip
+
+    text = "id,t,y\n" + "".join(f"a,{day},1\n" for day in DAYS)
+    packed = bytearray(gzip.compress(text.encode()))
+    packed[20:60] = b"\xff" * 40
+    (tmp_path / "packed.csv.gz").write_bytes(packed)
+    (tmp_path / "long.csv").write_text(f"{text}a,2024-02-01,{'9' * 200_000}\n")
+    for kind, values in (("lists", pa.array([["a"]] * 28)), ("bytes", pa.array([b"\xff\xfe"] * 28))):
+        pq.write_table(pa.table({"id": values, "t": DAYS, "y": [1.0] * 28}), tmp_path / f"{kind}.parquet")
+    assert wanted in message(SHORT.replace("t.csv", name) + "}\n")
+
+
+def test_views_of_texts_are_texts(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": pa.array([" a"] * 28, pa.string_view()), "t": DAYS, "y": [1.0] * 28}), tmp_path / "t.parquet")
+    (tmp_path / "own.yaml").write_text(SHORT.replace("t.csv", "t.parquet") + "}\n")
+    _, factory = open_file(tmp_path / "own.yaml")
+    suite = factory(None)
+    assert suite.open(suite.tasks()[0]).series.item_ids.to_pylist() == ["a"]

@@ -10,6 +10,7 @@ import codecs
 import csv as csv_module
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ ABSENT = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-")
 BLOCK = 4 << 20
 ROWS = 1 << 18
 LARGEST = float(np.finfo(np.float32).max)
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading a file raises that is cut off, or packed badly."""
 
 
 @dataclass(eq=False)
@@ -52,7 +55,8 @@ class Piece:
     def place(self, row: int) -> str:
         """The file and the row, as errors begin."""
         number = self.first + (row if self.kept is None else int(self.kept[row]))
-        line = f" (line {_line(Path(self.path), self.csv, number)})" if self.csv is not None else ""
+        found = 0 if self.csv is None else _line(Path(self.path), self.csv, number)
+        line = f" (line {found})" if found else ""
         return f"{self.path}, row {number + 1:,}{line}"
 
     def bare(self) -> Piece:
@@ -64,8 +68,11 @@ class Piece:
         column = self.columns[name]
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        if not is_text(column.type):
-            column = column.cast(pa.string())
+        if not is_text(column.type) or column.type == pa.string_view():  # views cannot be trimmed
+            try:
+                column = column.cast(pa.string())
+            except pa.ArrowException:  # lists and the like; bytes that are no UTF-8
+                raise self.fail(0, f"{name} of type {column.type}", "a column of texts, numbers or times", "") from None
         return pc.utf8_trim_whitespace(column)
 
     def numbers(self, name: str) -> F32:
@@ -179,11 +186,18 @@ def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
     kind = source.format
     if any(letter in source.path for letter in "*?["):
         root = Path(path.anchor) if path.is_absolute() else Path()
-        found = sorted(each for each in root.glob(str(path.relative_to(root))) if each.is_file())
+        try:
+            found = sorted(each for each in root.glob(str(path.relative_to(root))) if each.is_file())
+        except (ValueError, OSError) as error:
+            raise DataError(f"{source.where}: source: got the pattern {source.path!r} ({error}); wanted one as data/**/*.csv") from None
         if not found:
             raise Unavailable(f"no file matches {path} ({source.where})")
         return kind or _kind(found, source), found
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source.where}: source: got a path that is none ({error}); wanted that of a file or folder") from None
+    if is_folder:
         if kind in ("datasets", "gift-eval") or (not kind and ((path / "state.json").exists() or (path / "dataset_dict.json").exists())):
             return kind or "datasets", [path]
         inside = sorted(each for each in path.rglob("*") if each.is_file() and not any(p.startswith((".", "_")) for p in each.parts[-1:]))
@@ -236,15 +250,18 @@ def _open_text(path: Path, csv: Csv, errors: str = "strict") -> io.TextIOWrapper
 
 
 def _line(path: Path, csv: Csv | None, row: int) -> int:
-    """The line on which a data row (0 the first) ends; reads the file again, so only for errors."""
+    """The line on which a data row (0 the first) ends, 0 = it cannot be told; reads the file again, so only for errors."""
     assert csv is not None
     with _open_text(path, csv, "replace") as text:
         reader = csv_module.reader(text, delimiter=_separator(path, csv))
         seen = -2  # the header
-        for fields in reader:
-            seen += bool(fields)  # blank lines are no rows
-            if seen == row:
-                break
+        try:
+            for fields in reader:
+                seen += bool(fields)  # blank lines are no rows
+                if seen == row:
+                    break
+        except (*UNREADABLE, csv_module.Error):  # what is wrong with the row is said, not this
+            return 0
         return reader.line_num
 
 
@@ -254,7 +271,7 @@ def _header(path: Path, csv: Csv) -> list[str]:
             names = next((fields for fields in csv_module.reader(text, delimiter=_separator(path, csv)) if fields), None)
     except UnicodeError:
         raise _not_encoded(path, csv) from None
-    except (OSError, EOFError, csv_module.Error) as error:
+    except (*UNREADABLE, csv_module.Error) as error:
         raise DataError(f"{path}: cannot be read ({error}); wanted a CSV file with a header") from None
     if names is None:
         raise DataError(f"{path}: the file is empty; wanted a header and rows")
@@ -288,7 +305,7 @@ def _csv(path: Path, csv: Csv, names: Callable[[list[str], str], Sequence[str]])
             if batch.num_rows:
                 yield Piece(path, {name: batch.column(key) for name, key in keys.items()}, first, batch.num_rows, csv)
                 first += batch.num_rows
-    except (pa.ArrowException, OSError, EOFError, UnicodeError) as error:
+    except (pa.ArrowException, *UNREADABLE, UnicodeError) as error:
         said = " ".join(str(error).split())
         if "UTF8" in said or isinstance(error, UnicodeError):
             raise _not_encoded(path, csv) from None
