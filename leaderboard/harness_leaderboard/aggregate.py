@@ -119,6 +119,7 @@ class Results:
     own: tuple[str, ...] = ()  # metrics of the tasks' dialect that are shown as they are: means over tasks
     about: Mapping[str, Column] = field(default_factory=dict)  # what some of these say
     suite_size: int = 0  # tasks of the whole suite
+    data_folder: str = ""  # `--data` of the runs, where it was one folder: for commands to type on this machine, not to be published
     runnable: bool = True  # a plugin has the suite: what is missing can be run
     sliced: bool = False  # scores are over some of the windows: what is stored of whole cells says nothing of them
     notes: list[str] = field(default_factory=list)

@@ -37,7 +37,8 @@ WHERE c.superseded_by IS NULL AND (c.suite = $1 OR (c.source <> 'own' AND c.prot
 _CELLS = f"""
 SELECT c.result_id, c.source, coalesce(c.model, '') AS model, coalesce(c.model_name, c.model, '') AS model_name,
        coalesce(c.mode, '') AS mode, coalesce(c.budget, '') AS budget, coalesce(c.scope, '') AS scope, c.seed, c.task, c.cell_id, c.status,
-       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason
+       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason,
+       coalesce(json_extract_string(c.receipt, '$.data_folder'), '') AS data_folder
 {_CURRENT}
 """
 _STORED_TASKS = f"""
@@ -142,6 +143,8 @@ def collect(
     notes += _about_others({name: count for name, count in sorted(others.items()) if name != dialect}, suite, where)
     results = to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, dialect, bool(declared), dialects)
     keep &= np.array([_dialect(task) == dialect for task in known])
+    folders = {cell["data_folder"] for cell in cells if cell["source"] == "own"} - {""}
+    results.data_folder = folders.pop() if len(folders) == 1 else ""
     return results if keep.all() else results.only(keep)
 
 
@@ -214,11 +217,11 @@ def baseline_notes(results: Results, suite: str, limit: str = "", db: Path | Non
     lines = _lacking_baseline(results, suite, limit, db, asked, asked & without) if (asked & without).any() else []
     rests = 0 if results.baseline_stale is None else int(results.baseline_stale.sum())
     if rests:
-        row = _baseline_row(results, suite, limit)
+        row, data = _baseline_row(results, suite, limit), results.data_folder if db else None
         some, them = ("a stale result", "it") if rests == 1 else ("stale results", "them")
         lines.append(
             f"⚠ The baseline '{results.baseline}' has only {some} for {counted(rests, 'task')}; "
-            f"the ratios of all models there rest on {them}. To make {them} anew: {run_command(row, tasks=(), db=db)}"
+            f"the ratios of all models there rest on {them}. To make {them} anew: {run_command(row, tasks=(), data=data, db=db)}"
         )
     return lines
 
@@ -236,7 +239,9 @@ def _lacking_baseline(
     mine = [m for m, entry in enumerate(results.entries) if entry.source == "own" and entry.model == results.baseline]
     failed = int((lacking & (results.status[mine] == "failed").any(axis=0)).sum())
     rerun = "failed" if failed else ""
-    command = run_command(_baseline_row(results, suite, limit), tasks=names if len(names) <= 3 else (), db=db, rerun=rerun)
+    few = names if len(names) <= 3 else ()
+    data = results.data_folder if db else None  # what names no database is passed on, and says nothing of this machine
+    command = run_command(_baseline_row(results, suite, limit), tasks=few, data=data, db=db, rerun=rerun)
     count, of = len(names), f"{len(names)} of the {counted(int(asked.sum()), 'task')} with results"
     if failed == count:
         what, how = f"failed for {of}", f"To try again, once the cause is mended (harness ls cells failed): {command}"

@@ -328,6 +328,16 @@ def test_one_line_for_one_cause(store: DuckStore, go: Go) -> None:
     assert "No model has all" in said
 
 
+def test_a_command_to_type_names_the_folder_of_the_runs(store: DuckStore, go: Go) -> None:
+    add(store, "mine", 0.5, receipt={"data_folder": "/my data"})
+    add(store, "mine", 0.5, TASKS[1], receipt={"data_folder": "/my data"})
+    said = " ".join(go().stdout.split())
+    assert "-s quick --data '/my data'" in said or f"-t {TASKS[0]},{TASKS[1]} --data '/my data'" in said
+    assert "/my data" not in go("--format", "md").stdout  # what is passed on says nothing of this machine
+    add(store, "mine", 0.5, TASKS[2], receipt={"data_folder": "/elsewhere"})
+    assert "--data" not in go().stdout
+
+
 def test_models_that_were_skipped_everywhere_are_named_below(full: DuckStore, go: Go) -> None:
     why = "no forecasts are kept. To make them: harness run -t "
     for task in TASKS:
