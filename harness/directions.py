@@ -85,7 +85,7 @@ def _of_dialect(metric: str, plugins: Plugins) -> bool | None:
     if short in found.info.metrics[:2]:
         return True
     column = found.info.about.get(short)
-    return None if column is None or not column.better else column.better == "low"
+    return None if column is None or column.direction == "none" else column.direction == "min"
 
 
 def declared_directions(store: Store, suite: str) -> dict[str, str]:

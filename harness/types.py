@@ -151,11 +151,11 @@ class Trainable(Model, Protocol):
 
 
 class Column(NamedTuple):
-    """What a column of a dialect's own says: in words, its unit ("" = none), and which numbers are better: "low", "high", "" = neither."""
+    """What a column of a dialect's own says: in words, its unit ("" = none), and what is better: "min", "max" or "none"."""
 
     what: str
     unit: str = ""
-    better: str = ""
+    direction: str = "none"
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ function readBoard(raw) {
     own: Boolean(score.own),
     what: text(score.what),
     unit: text(score.unit),
-    better: text(score.better),
+    direction: text(score.direction),
   }));
   for (const label of ["MASE", "CRPS"].slice(scores.length)) {
     scores.push({ name: label, label, values: new Float64Array(m * r).fill(NaN), baseline: new Float64Array(r).fill(NaN) });

@@ -193,7 +193,7 @@ def _score(results: Results, metric: str) -> dict[str, Any]:
     column = results.about.get(metric, Column(""))
     with np.errstate(over="ignore"):  # beyond single precision: inf
         values, baseline = array(results.scores[metric], dtype), array(results.baselines[metric], dtype)
-    own = {"own": True, "what": column.what, "unit": column.unit, "better": column.better} if metric in results.own else {}
+    own = {"own": True, "what": column.what, "unit": column.unit, "direction": column.direction} if metric in results.own else {}
     return {"name": metric, "label": results.label(metric), "values": values, "baseline": baseline, **own}
 
 

@@ -123,20 +123,20 @@ function rankingColumns(view) {
   return columns.filter((column) => there(column) && !(twins(board) && SECOND.has(column.key)));
 }
 
-const BETTER = { low: "less is better", high: "more is better" };
-const ARROWS = { low: "↓", high: "↑" };
+const BETTER = { min: "less is better", max: "more is better" };
+const ARROWS = { min: "↓", max: "↑" };
 
 /** A column of the suite's own: means over the slice's tasks. */
 function ownColumn(score, k, n) {
-  const { what, unit, better } = score;
-  const words = [shown(unit), BETTER[better]].filter(Boolean).join(", ");
+  const { what, unit, direction } = score;
+  const words = [shown(unit), BETTER[direction]].filter(Boolean).join(", ");
   return {
     key: `own${k}`,
     head: cut(shown(score.label)),
-    note: [ARROWS[better], cut(shown(unit), 20)].filter(Boolean).join(" "),
+    note: [ARROWS[direction], cut(shown(unit), 20)].filter(Boolean).join(" "),
     title: `${what ? `${shown(what)}${words ? ` (${words})` : ""}; mean` : "Mean"} over the tasks that have it`,
     number: true,
-    high: better === "high",
+    high: direction === "max",
     value: (i) => n.own[k][i],
     cell: (i) => digits(Math.abs(n.own[k][i]) < 5e-5 ? 0 : n.own[k][i], 4),
   };

@@ -74,7 +74,7 @@ function taskTable(view, j) {
     { head: "/ baseline", number: true, title: `${view.label} / ${view.label} of the baseline`, text: (i) => digits(ratio(i)) },
     ...scores.map((score) => ({
       head: nameOf(score.label),
-      title: [shown(score.what), shown(score.unit), BETTER[score.better]].filter(Boolean).join(", ") || shown(score.name),
+      title: [shown(score.what), shown(score.unit), BETTER[score.direction]].filter(Boolean).join(", ") || shown(score.name),
       number: true,
       text: (i) => digits(score.values[i * r + j]),
     })),
