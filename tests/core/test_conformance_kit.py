@@ -245,9 +245,9 @@ def test_covariates_and_limits_are_as_in_a_run() -> None:
     info = replace(INFO, covariates=("past",), max_context=70)
     assert failures(with_predict(look), info) == {}
     assert max(longest) == 70
-    assert counts == {(2, 0), (0, 0), (8, 0)}  # also a task without covariates is tried, and one of an event
+    assert counts == {(2, 0), (0, 0), (4, 0)}  # also a task without covariates is tried, and one of an event
     assert failures(with_predict(look), replace(INFO, covariates=("past", "known"), max_context=70)) == {}
-    assert counts == {(2, 0), (0, 0), (8, 0), (2, 2), (8, 2)}
+    assert counts == {(2, 0), (0, 0), (4, 0), (2, 2), (4, 2)}
     assert len(starts) > 6  # of cut contexts, later than those of their series
 
 

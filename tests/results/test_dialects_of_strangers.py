@@ -14,6 +14,7 @@ from harness.dialects import Block, Forecasts
 from harness.dialects.registered import make
 from harness.errors import PluginError
 from harness.plugins import Registered
+from harness_results.dialects.infos import BUILT_IN
 
 DIALECT = """
 from harness import DialectInfo
@@ -212,7 +213,7 @@ def test_what_is_refused_at_once_costs_nothing_else(lab: Lab) -> None:
         for text in said:
             assert text in line
     found = rows.expect(0).json()
-    assert [row["name"] for row in found] == list(DIALECTS)
+    assert [row["name"] for row in found] == [info.name for info in BUILT_IN.values()]
     assert {row["plugin"] for row in found} == {"ts-harness"}
     score.expect(3, "dialect 'half' is not here, and plugin 'halfway' could not be loaded: RuntimeError: no further", "pip uninstall")
 
