@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from harness.forecast import F64, Forecast
 from harness.types import Event
 
-__all__ = ["happened", "outcomes", "probabilities", "threshold"]
+__all__ = ["happened", "newest", "outcomes", "probabilities", "threshold"]
 
 NEAR = 1e-8
 """gluonts' tolerance in the logarithms of the tails, as in `harness.quantiles`."""
@@ -64,13 +64,21 @@ def outcomes(event: Event, values: ArrayLike) -> F64:
     series = np.asarray(values, np.float64).reshape(-1)
     found = np.full(len(series), np.nan)
     if len(series) > event.step:
-        seen = np.isfinite(series)
-        at = np.maximum.accumulate(np.where(seen, np.arange(len(series)), -1))  # [T] where the newest value is
-        newest = np.where(at >= 0, series[np.maximum(at, 0)], np.nan)
         ahead = series[event.step :][:, None]
         step = Event(event.name, 1, event.above, event.relative, event.inclusive)
-        found[: -event.step] = happened(step, ahead, threshold(event, newest)[: -event.step])
+        found[: -event.step] = happened(step, ahead, threshold(event, newest(series))[: -event.step])
     return found
+
+
+def newest(values: ArrayLike) -> F64:
+    """The last finite value up to each step of a series [T], float64 [T], NaN before the first.
+
+    >>> newest([np.nan, 1.0, np.nan, 2.0]).tolist()
+    [nan, 1.0, 1.0, 2.0]
+    """
+    series = np.asarray(values, np.float64).reshape(-1)
+    at = np.maximum.accumulate(np.where(np.isfinite(series), np.arange(len(series)), -1))  # [T] where it is
+    return np.where(at >= 0, series[np.maximum(at, 0)], np.nan) if len(series) else series
 
 
 def probabilities(forecast: Forecast, event: Event, limit: F64) -> F64:

@@ -94,19 +94,19 @@ def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, 
         if not aggregate.complete(results).any():
             ranks = "No model has all: ranks and win rates are among all models, each over its own tasks."
         partial = f"{ranks} {partial}"
-    alike = aggregate.alike(results)
+    table = render.Table(title, rows, groups, results.notes, partial, verdict_lines(told, names), aggregate.alike(results))
     if form == "table" and output is None:
-        render.print_rich(title, rows, groups, results.notes, partial, verdict_lines(told, names), alike)
+        render.print_rich(table)
         return
     if form == "csv":
         text = render.to_csv(rows, groups)
     elif form == "json":
         text = render.to_json(rows)
     else:
-        text = render.to_markdown(title, rows, groups, results.notes, partial, verdict_lines(told, names), alike)
+        text = render.to_markdown(table)
     _deliver(text, output)
     if form in ("csv", "json"):
-        notes = [*render.machine_note(rows), *render.footnotes(rows, results.notes, partial, alike)]
+        notes = [*render.machine_note(rows), *render.footnotes(table)]
         said = [": ".join([*([names[v.task]] if v.task is not None else []), v.text]) for v in told]
         for note in [*([title] if view.restricted else []), *notes, *(f"Verdict: {line}" for line in said)]:
             click.echo(note, err=True)

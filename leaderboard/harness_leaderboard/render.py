@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness_leaderboard.columns import COLUMNS
@@ -16,7 +17,7 @@ from harness_leaderboard.words import counted, enclosed, relative
 if TYPE_CHECKING:
     from harness.cli.output import Column
 
-__all__ = ["footnotes", "machine_note", "print_rich", "to_csv", "to_json", "to_markdown"]
+__all__ = ["Table", "footnotes", "machine_note", "print_rich", "to_csv", "to_json", "to_markdown"]
 
 _SHOWN = ("model", "source", "nMASE", "95%", "ties", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
 _TEXT = ("model", "source", "ties", "type")
@@ -31,6 +32,27 @@ NAMED = 4
 """Models that a footnote names."""
 
 
+@dataclass(frozen=True)
+class Table:
+    """A leaderboard to be shown.
+
+    Attributes:
+        rows: records of `harness_leaderboard.board.board_rows`, or with `groups` of `group_means`.
+        notes: what is to be said below.
+        partial: goes on from the note about models that lack tasks.
+        verdicts: what the suite's dialect says of the models.
+        alike: all models have the same tasks, so that means and ranks compare as they are.
+    """
+
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    groups: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    partial: str = ""
+    verdicts: Sequence[str] = ()
+    alike: bool = False
+
+
 def _clean(value: Any) -> str:
     from harness.cli.output import printable
 
@@ -38,7 +60,7 @@ def _clean(value: Any) -> str:
 
 
 def _short(row: Mapping[str, Any], name: str, alike: bool) -> str:
-    """A cell as people read it; `alike` as in `footnotes`."""
+    """A cell as people read it; `alike` as in `Table`."""
     if name == "model":
         marks = {"†": row["done"] < row["total"], "‡": row.get("undefined"), "⚠": row.get("stale") or row.get("baseline_stale")}
         name = _clean(row["model"])
@@ -102,21 +124,17 @@ def machine_note(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [] if (first, second) == ("MASE", "CRPS") else [f"In the columns' names MASE stands for {first}, CRPS for {second}."]
 
 
-def footnotes(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], partial: str = "", alike: bool = False) -> list[str]:
-    """What must be said below the table.
-
-    Args:
-        partial: goes on from the note about models that lack tasks.
-        alike: all models have the same tasks, so that means and ranks compare as they are.
-    """
-    lines = [*_uncertainty(rows), *notes]
+def footnotes(table: Table) -> list[str]:
+    """What must be said below the table, but for the verdicts."""
+    rows = table.rows
+    lines = [*_uncertainty(rows), *table.notes]
     lacking = [row for row in rows if row["done"] < row["total"]]
-    if lacking and alike:
+    if lacking and table.alike:
         failed = any(row.get("failed") or row.get("skipped") for row in rows)
         same = f"all on the same {lacking[0]['done']} of {counted(lacking[0]['total'], 'task')}"
         lines.append(f"† {same}: {_lacking(rows)}." if failed else f"† {same}.")
     elif lacking:
-        lines.append(f"† not all tasks: {_lacking(rows)}; means are over those that a model has. {partial}".rstrip())
+        lines.append(f"† not all tasks: {_lacking(rows)}; means are over those that a model has. {table.partial}".rstrip())
     # What the lack of a baseline explains is said by `harness_leaderboard.collect.baseline_notes`.
     if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
         of = " or ".join(relative(name) for name in dict.fromkeys(_compared_by(rows)))
@@ -193,20 +211,13 @@ def _no_intervals(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{which} are of one or two dataset families, or nearly; so few say too little of others."
 
 
-def print_rich(
-    title: str,
-    rows: Sequence[Mapping[str, Any]],
-    groups: Sequence[str] = (),
-    notes: Sequence[str] = (),
-    partial: str = "",
-    verdicts: Sequence[str] = (),
-    alike: bool = False,
-) -> None:
+def print_rich(table: Table) -> None:
     """Print a table to stdout, its footnotes below, and what the suite's dialect says of the models."""
     from harness.cli.output import print_grid, terminal_width
 
-    header, body = _grid(rows, groups, alike)
-    below = [*footnotes(rows, notes, partial, alike), *_told(verdicts)]
+    title, rows, groups = table.title, table.rows, table.groups
+    header, body = _grid(rows, groups, table.alike)
+    below = [*footnotes(table), *_told(table.verdicts)]
     if not rows:
         print("\n".join([_clean(title), *below]))
         return
@@ -277,22 +288,14 @@ def _told(verdicts: Sequence[str]) -> list[str]:
     return ["", "Verdicts", *(f"• {_clean(line)}" for line in verdicts)] if verdicts else []
 
 
-def to_markdown(
-    title: str,
-    rows: Sequence[Mapping[str, Any]],
-    groups: Sequence[str] = (),
-    notes: Sequence[str] = (),
-    partial: str = "",
-    verdicts: Sequence[str] = (),
-    alike: bool = False,
-) -> str:
+def to_markdown(table: Table) -> str:
     """A Markdown table with its footnotes."""
-    header, body = _grid(rows, groups, alike)
-    lines = [f"**{_escaped(title)}**", "", "| " + " | ".join(_escaped(name) for name in header) + " |"]
+    header, body = _grid(table.rows, table.groups, table.alike)
+    lines = [f"**{_escaped(table.title)}**", "", "| " + " | ".join(_escaped(name) for name in header) + " |"]
     lines.append("|" + "|".join("---" if name in _TEXT else "---:" for name in header) + "|")
     lines += ["| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in body]
-    lines += ["", *(f"{_escaped(note)}  " for note in footnotes(rows, notes, partial, alike))]
-    lines += ["", "**Verdicts**", "", *(f"- {_escaped(line)}" for line in verdicts)] if verdicts else []
+    lines += ["", *(f"{_escaped(note)}  " for note in footnotes(table))]
+    lines += ["", "**Verdicts**", "", *(f"- {_escaped(line)}" for line in table.verdicts)] if table.verdicts else []
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -83,9 +83,10 @@ def test_own_columns_are_means_over_the_tasks_that_have_a_number(capsys: pytest.
     assert rows["flat"]["own"]["collapsed"] == 0.75
     assert rows["knows (full)"]["nMASE"] == pytest.approx(math.prod([0.75, 0.8, 0.85, 1.05]) ** 0.25)
     lines = verdict_lines(verdicts.verdicts(load(), results), TASKS)
-    render.print_rich("spy", list(rows.values()), notes=results.notes, verdicts=lines)
+    table = render.Table("spy", list(rows.values()), notes=results.notes, verdicts=lines)
+    render.print_rich(table)
     said = capsys.readouterr().out
-    text = render.to_markdown("spy", list(rows.values()), notes=results.notes, verdicts=lines)
+    text = render.to_markdown(table)
     for shown in (said, text):
         assert "MASE" not in shown and "CRPS" not in shown
         assert "nBrier" in shown and "nlog-loss" in shown and "interval of nBrier" in shown.replace("\\", "")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import Ragged, Unsupported
-from harness.events import outcomes, threshold
+from harness.events import newest, outcomes, threshold
 from harness.forecast import F32, F64, I64, Batch
 from harness.holdout import ENOUGH, MOST, cut, hold_out
 from harness.types import Event
@@ -141,7 +141,7 @@ class Pool:
         self.begin: I64 = out.begin[self.series]
         known = [outcomes(event, row) for row in rows]
         self.outcome: F64 = np.concatenate(known) if known else np.zeros(0)
-        self.limit: F64 = np.concatenate([threshold(event, _newest(row)) for row in rows]) if len(rows) else np.zeros(0)
+        self.limit: F64 = np.concatenate([threshold(event, newest(row)) for row in rows]) if len(rows) else np.zeros(0)
         place = np.arange(len(self.series), dtype=np.int64)
         least = np.minimum(context // 2, (out.end - out.begin) // 4)[self.series]
         usable = np.isfinite(self.outcome) & (place + 1 - self.begin >= least)
@@ -157,10 +157,3 @@ class Pool:
         """Windows [N, T, C] that end at these places, NaN where missing."""
         begin, origin = self.begin[places], places + 1
         return np.stack([cut(values, begin, origin, origin, self.context, 0) for values in self.values], axis=2)
-
-
-def _newest(row: F32) -> F64:
-    """The last finite value up to each step of a series [T], NaN before the first."""
-    seen = np.isfinite(row)
-    at = np.maximum.accumulate(np.where(seen, np.arange(len(row)), -1))
-    return np.where(at >= 0, row[np.maximum(at, 0)].astype(np.float64), np.nan) if len(row) else np.zeros(0)
