@@ -91,7 +91,8 @@ def to_arrays(
     for name in main:
         means.setdefault(name, np.full(shape, np.nan))
     if main != Results.main:
-        both = f"{main[0]} and {main[1]}" if main[0] != main[1] else f"{main[0]} alone"
+        first, second = (name.removeprefix(f"{dialect}:") for name in main)
+        both = f"{first} and {second}" if first != second else f"{first} alone"
         notes.append(f"This suite is compared by {both}.")
     entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
     base, rests, passed = baseline_scores(means, old, entries, baseline, main[0])

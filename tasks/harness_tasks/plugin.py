@@ -70,7 +70,7 @@ SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
     (
         SuiteInfo(
             "cgm",
-            summary="glucose of the next 30 to 120 minutes, of nights, after meals; people and times held out; a sample, or --data or CGM",
+            summary="glucose of the next 30 to 120 minutes, of nights, after meals; people and times held out; a sample is inside",
             license="each set has its own; see docs/cgm.md",
             baseline="naive",
         ),
@@ -79,7 +79,7 @@ SUITES: tuple[tuple[SuiteInfo, Late], ...] = (
     (
         SuiteInfo(
             "spy",
-            summary="daily prices: direction, and volatility-like touch of and rise by 1 %, walked forward; a sample, or --data or SPY",
+            summary="daily prices: direction, and volatility-like touch of and rise by 1 %, walked forward; a sample is inside",
             license="the sample Apache-2.0, other files their own; see docs/spy.md",
             baseline="base_rate",
         ),

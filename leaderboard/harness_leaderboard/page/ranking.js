@@ -251,7 +251,9 @@ function legendWords(view, rows) {
   const any = (test) => rows.some((i) => test(view.numbers.counts[i]));
   return [
     any((count) => count.done < count.total) &&
-      "† does not have all tasks: its place, in brackets, is where its mean over fewer tasks would be.",
+      (alike(view)
+        ? `† all on the same ${tasksDone(view).length} of ${plural(view.tasks.length, "task")}.`
+        : "† does not have all tasks: its place, in brackets, is where its mean over fewer tasks would be."),
     any((count) => count.undefined > 0) &&
       "‡ has tasks whose ratio is not defined (a score of zero or infinity, or no baseline); they are left out of its mean.",
     any((count) => count.stale > 0) && "⚠ stale: model, task, data or scoring has changed since; run it again.",

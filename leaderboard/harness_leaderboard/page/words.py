@@ -12,11 +12,12 @@ __all__ = ["SECTIONS", "Section", "method"]
 
 
 class Section(NamedTuple):
-    """A section of the page; `id` is the name by which the script draws it."""
+    """A section of the page; `id` is the name by which the script draws it, `before` whether it stands before the ranking."""
 
     id: str
     title: str
     how: str
+    before: bool = False
 
 
 SECTIONS = (
@@ -25,6 +26,7 @@ SECTIONS = (
         "Verdicts",
         "What the tests of this suite’s own scoring say, of all models of a task together and whichever are shown here. "
         "Tasks of which the same is said stand together.",
+        before=True,
     ),
     Section(
         "intervals",
