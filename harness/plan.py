@@ -392,13 +392,14 @@ def scope_of(spec: RunSpec) -> str:
 
 
 def _limited(data: TaskData, spec: RunSpec) -> TaskData:
-    """A random part of the items, the same for every model, run and seed."""
+    """A random part of the items that have windows, the same for every model, run and seed."""
     limit = parse_limit(spec.limit)
-    items = data.series.items
     if limit is None:
         return data
-    count = limit if isinstance(limit, int) else max(1, round(limit * items))
-    if count >= items:
+    # A patient held out from scoring, or a series too short, has no window: a limit that chose only those would score nothing.
+    items = np.unique(data.channel // data.series.variates)
+    count = limit if isinstance(limit, int) else max(1, round(limit * len(items)))
+    if count >= len(items):
         return data
     state = hashlib.blake2b(f"{data.task.suite}:{data.task.name}".encode(), digest_size=8).digest()
     chosen = np.random.default_rng(int.from_bytes(state)).choice(items, count, replace=False)

@@ -133,6 +133,15 @@ def test_limited_results_are_a_scope_of_their_own(lab: Lab) -> None:
     assert lab.query(f"SELECT w.item_id FROM windows w JOIN cells c USING (result_id) WHERE {model} ORDER BY 1") == picked
 
 
+def test_a_limit_chooses_among_items_that_have_windows(lab: Lab) -> None:
+    """Of the five patients of the sample some are too short for a window; whichever is drawn, something is scored."""
+    task = "hall-sample/60min/temporal"
+    lab.models("naive", "--limit", "1", tasks=task).expect(0)
+    ((scored, items),) = lab.query("SELECT c.n_windows, count(DISTINCT w.item_id) FROM cells c JOIN windows w USING (result_id) GROUP BY 1")
+    assert scored > 0
+    assert items == 1
+
+
 def test_save_forecasts_makes_anew_only_what_lacks_them(lab: Lab) -> None:
     lab.models("naive").expect(0)
     assert lab.query("SELECT forecasts FROM cells") == [("",)]
