@@ -77,12 +77,12 @@ def lower_is_better(metric: str, plugins: Plugins | None = None, declared: Mappi
 
 
 def _of_dialect(metric: str, plugins: Plugins) -> bool | None:
-    """What a dialect's card says of "dialect:metric": models are compared by its first two, of which lower is better."""
+    """What a dialect's card says of "dialect:metric": of those that models are ranked by, lower is better."""
     name, _, short = metric.partition(":")
     found = plugins.dialects.get(name)
     if found is None:
         return None
-    if short in found.info.metrics[:2]:
+    if short in found.info.leading:
         return True
     column = found.info.about.get(short)
     return None if column is None or column.direction == "none" else column.direction == "min"

@@ -352,7 +352,7 @@ def _is_name(text: object, forbidden: str = "") -> bool:
 
 def _check_fields(info: object, plugin: str) -> None:
     """Refuse what is easily mistyped: modes="zero-shot" would be nine modes of one letter."""
-    for field in ("modes", "devices", "covariates", "training_corpora", "metrics", "weights_files"):
+    for field in ("modes", "devices", "covariates", "training_corpora", "metrics", "compared_by", "weights_files"):
         value = getattr(info, field, ())
         if isinstance(value, str):
             raise PluginError(f"plugin '{plugin}' registered {field}={value!r}; wanted a tuple of names: {field}=({value!r},)")
@@ -365,6 +365,9 @@ def _check_fields(info: object, plugin: str) -> None:
         if not isinstance(names, tuple) or not names or not all(map(_is_name, names)) or len(set(names)) < len(names):
             wanted = "a tuple of different names of metrics, one or more"
             raise PluginError(f"plugin '{plugin}' registered dialect '{info.name}' with metrics={names!r}; wanted {wanted}")
+        if not isinstance(info.compared_by, tuple) or len(info.compared_by) > 2 or not set(info.compared_by) <= set(names):
+            wanted = f"one or two of its metrics, as in compared_by=({names[0]!r},)"
+            raise PluginError(f"plugin '{plugin}' registered dialect '{info.name}' with compared_by={info.compared_by!r}; wanted {wanted}")
         if not _is_name(info.version, ","):
             raise PluginError(
                 f"plugin '{plugin}' registered dialect '{info.name}' with version={info.version!r}; wanted text, such as \"1\""

@@ -166,10 +166,16 @@ class DialectInfo:
     version: str = "1"  # of the definitions that are followed; a change of any number changes it
     summary: str = ""
     source: str = ""  # where the definitions are
-    metrics: tuple[str, ...] = ()  # in the order to be shown; models are compared by the first two, of which lower must be better
+    metrics: tuple[str, ...] = ()  # in the order to be shown
+    compared_by: tuple[str, ...] = ()  # one or two of these, of which lower is better: models are ranked by them; () = by the first
     columns: tuple[str, ...] = ()  # of these, what a leaderboard shows beside the comparison: means over the tasks
     about: Mapping[str, Column] = field(default_factory=dict)  # what these columns say
     plots: Mapping[str, str] = field(default_factory=dict)  # {kind of picture that `harness plot` draws by it: what it shows}
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The metrics that models are ranked by, the first one before all."""
+        return self.compared_by or self.metrics[:1]
 
 
 @dataclass(frozen=True)

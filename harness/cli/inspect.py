@@ -214,7 +214,7 @@ def metrics(plugins: Any) -> Rows:
 
 
 def dialects(plugins: Any) -> Rows:
-    rows = [{**asdict(e.info), "plugin": e.distribution} for e in plugins.dialects.values()]
+    rows = [{**asdict(e.info), "compared_by": e.info.leading, "plugin": e.distribution} for e in plugins.dialects.values()]
     return rows, ["name", "version", "metrics", "summary", "source", "plugin"]
 
 

@@ -28,7 +28,7 @@ MEASURED = ("batch_size", "crossings", "load_s", "fit_s", "predict_s", "score_s"
 """Facts of a cell that are 0 where nothing was measured."""
 
 SCORES = {"MASE": "MASE[0.5]", "CRPS": "mean_weighted_sum_quantile_loss"}
-"""Scores of a cell whose task is scored as GIFT-Eval does; of another dialect its first two are shown."""
+"""Scores of a cell whose task is scored as GIFT-Eval does; of another dialect those that models are ranked by."""
 
 
 @click.command()
@@ -74,7 +74,7 @@ def _leading(plugins: Any, dialect: str | None) -> dict[str, str]:
     found = plugins.dialects.get(dialect or "")
     if found is None or dialect == "gift-eval":
         return SCORES
-    return {metric: f"{dialect}:{metric}" for metric in found.info.metrics[:2]}
+    return {metric: f"{dialect}:{metric}" for metric in found.info.leading}
 
 
 def _is_suite(plugins: Any, text: str) -> bool:

@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.dialects.contract import Aggregate, Block, Board, Dialect, Forecasts, Tally
+    from harness.dialects.contract import Aggregate, Block, Board, Dialect, Finding, Forecasts, Tally
     from harness.dialects.registered import dialect, own_dialect
     from harness.dialects.scoring import score
 
-__all__ = ["Aggregate", "Block", "Board", "Dialect", "Forecasts", "Tally", "dialect", "own_dialect", "score"]
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Finding", "Forecasts", "Tally", "dialect", "own_dialect", "score"]
 
 _OTHERS = {"dialect": "registered", "own_dialect": "registered", "score": "scoring"}
 

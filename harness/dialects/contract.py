@@ -25,7 +25,7 @@ from harness.quantiles import rule
 from harness.series import Channels, TaskData
 from harness.types import DialectInfo
 
-__all__ = ["Aggregate", "Block", "Board", "Dialect", "Draw", "Forecasts", "Parts", "Tally"]
+__all__ = ["Aggregate", "Block", "Board", "Dialect", "Draw", "Finding", "Forecasts", "Parts", "Tally"]
 
 ROWS = 512
 
@@ -170,12 +170,26 @@ class Board:
     baseline: int | None
 
 
-Aggregate = Callable[[Board], tuple[list[dict[str, Any]], list[str]]]
-"""Rows with "model", and what is to be said of them.
+@dataclass(frozen=True)
+class Finding:
+    """What is to be said of the models of a board, in a sentence.
 
-Of what is said, a sentence about one task begins with the task's name and a colon. What stands in it in brackets is detail: a leaderboard
-tells tasks together whose sentences are otherwise the same, as "no model is better (2000 windows)" of two tasks.
-"""
+    Attributes:
+        text: the sentence, with all its numbers.
+        task: the one of `Board.tasks` that it is about; "" = all.
+        short: the sentence without numbers, "" = as it is. A leaderboard tells tasks together of which the same is said.
+    """
+
+    text: str
+    task: str = ""
+    short: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.task}: {self.text}" if self.task else self.text
+
+
+Aggregate = Callable[[Board], tuple[list[dict[str, Any]], Sequence[Finding | str]]]
+"""Rows with "model", and what is to be said of them; a text is a finding on all tasks."""
 
 Draw = Callable[[str, Mapping[str, Forecasts], str], dict[str, Any]]
 """Draws the picture of a kind that `DialectInfo.plots` names, of models' forecasts of one task, {model: forecasts}, the best model first.

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.dialects.contract import Board, Dialect, Forecasts, Tally
+from harness.dialects.contract import Board, Dialect, Finding, Forecasts, Tally
 from harness.errors import HarnessError, PluginError, describe, suggest
 from harness.forecast import F32, F64, I64
 from harness.series import TaskData
@@ -109,8 +109,8 @@ def _declared(info: DialectInfo, given: Any) -> dict[str, float]:
     return {metric: float(given[metric]) for metric in info.metrics}
 
 
-def aggregate(dialect: Dialect, board: Board) -> tuple[list[dict[str, Any]], list[str]]:
-    """A dialect's rows and notes of a board, ([], []) where it has no numbers over tasks; divisions by zero warn of nothing.
+def aggregate(dialect: Dialect, board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """A dialect's rows and findings of a board, ([], []) where it has no numbers over tasks; divisions by zero warn of nothing.
 
     Raises:
         PluginError: it raised something, or gave something else.
@@ -124,15 +124,20 @@ def aggregate(dialect: Dialect, board: Board) -> tuple[list[dict[str, Any]], lis
         raise blame(dialect.name, "aggregating", error) from error
 
 
-def _rows(given: Any, board: Board) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows and notes as a dialect gave them; raises PluginError where they are something else."""
+def _rows(given: Any, board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """Rows and findings as a dialect gave them; raises PluginError where they are something else."""
     if not isinstance(given, tuple) or len(given) != 2:
-        raise PluginError(f"aggregate() gave a {type(given).__name__}; wanted rows and notes: return rows, []")
-    rows, notes = list(given[0]), [str(note) for note in given[1]]
+        raise PluginError(f"aggregate() gave a {type(given).__name__}; wanted rows and findings: return rows, []")
+    rows, findings = list(given[0]), [Finding(each) if isinstance(each, str) else each for each in given[1]]
     for row in rows:
         if not isinstance(row, dict) or row.get("model") not in board.models:
             raise PluginError(f"aggregate() gave the row {row!r}; wanted a dictionary with 'model', one of Board.models")
-    return rows, notes
+    for finding in findings:
+        if not isinstance(finding, Finding) or finding.task not in ("", *board.tasks):
+            raise PluginError(
+                f"aggregate() gave the finding {finding!r}; wanted a harness.dialects.Finding, its task one of Board.tasks or ''"
+            )
+    return rows, findings
 
 
 def blame(name: str, doing: str, error: Exception) -> PluginError:

@@ -45,9 +45,9 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
-MAIN = {"gift-eval": ("MASE[0.5]", "mean_weighted_sum_quantile_loss"), "fev": ("fev:MASE", "fev:SQL")}
-"""{dialect of tasks: the two metrics that models are compared by}: a scaled error of the point forecast, one of the distribution.
-Of other dialects they are the first two that it declares."""
+MAIN = ("MASE[0.5]", "mean_weighted_sum_quantile_loss")
+"""The two metrics that models are compared by: a scaled error of the point forecast, one of the distribution. These are of tasks that
+are scored as GIFT-Eval's are; of others they are `DialectInfo.leading`."""
 
 LABELS = {"MASE[0.5]": "MASE", "mean_weighted_sum_quantile_loss": "CRPS"}
 """How people call these metrics; others go by their own names."""
@@ -115,7 +115,7 @@ class Results:
     fit_s: Array  # [M] seconds of training before
     peak_mb: Array  # [M] most memory of a worker, MiB; NaN = not measured
     baseline: str = "seasonal_naive"
-    main: tuple[str, str] = MAIN["gift-eval"]
+    main: tuple[str, str] = MAIN
     own: tuple[str, ...] = ()  # metrics of the tasks' dialect that are shown as they are: means over tasks
     about: Mapping[str, Column] = field(default_factory=dict)  # what some of these say
     suite_size: int = 0  # tasks of the whole suite

@@ -13,7 +13,7 @@ from harness.arrow import to_numpy
 from harness.contamination import AFTER, CLEAN, DECLARED, UNKNOWN, mark_published
 from harness.mappings import mapping
 from harness.receipt import as_used
-from harness.types import Column
+from harness.types import Column, Task
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 from harness_leaderboard.words import counted
 
@@ -55,47 +55,19 @@ def to_arrays(
         dialects: what is known of dialects, by name.
     """
     keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
-    position = {key: i for i, key in enumerate(keys)}
-    shape = (len(keys), len(tasks))
-    status = np.full(shape, "", dtype="<U8")
-    old = np.zeros(shape, dtype=np.bool_)
-    marks = np.full(shape, "", dtype="<U13")
-    done = np.zeros(shape, dtype=np.int64)
-    windows, predict_s, fit_s = (np.zeros(len(keys)) for _ in range(3))
-    peak_mb = np.full(len(keys), np.nan)
-    place: dict[str, int] = {}  # of each good result, in the flat [M, R]
-    own: dict[tuple[int, str], list[Cell]] = {}
+    taken = _Taken(list(keys), len(tasks))
     for cell in cells:
-        at = (position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]], index[cell["task"]])
-        old[at] |= cell["cell_id"] in stale
-        marks[at] = _worst(str(marks[at]), cell["contamination"] or _unmarked(cell, models))
-        if cell["source"] == "own":
-            stored = Cell(cell["result_id"], cell["cell_id"], cell["seed"], cell["status"], cell["forecasts"] or "", cell["reason"] or "")
-            own.setdefault((at[0], cell["task"]), []).append(stored)
-        if cell["status"] != "ok":
-            status[at] = status[at] or cell["status"]
-            continue
-        status[at] = "ok"
-        done[at] += 1
-        place[cell["result_id"]] = at[0] * shape[1] + at[1]
-        if cell["predict_s"] is not None and cell["n_windows"]:
-            windows[at[0]] += cell["n_windows"]
-            predict_s[at[0]] += cell["predict_s"]
-            fit_s[at[0]] += cell["fit_s"] or 0.0
-        if cell["peak_rss_mb"]:
-            peak_mb[at[0]] = np.fmax(peak_mb[at[0]], cell["peak_rss_mb"])
-    means = _means(scores, place, shape)
+        taken.add(cell, index[cell["task"]], cell["cell_id"] in stale, cell["contamination"] or _unmarked(cell, models))
+    means = _means(scores, taken.place, taken.shape)
     info = (dialects or {}).get(dialect)
     main = _main(means, dialect, info, lower, notes)
     shown = [f"{dialect}:{name}" for name in (info.columns if info else ())]
     for name in main:
-        means.setdefault(name, np.full(shape, np.nan))
+        means.setdefault(name, np.full(taken.shape, np.nan))
     if main != Results.main:
-        first, second = (name.removeprefix(f"{dialect}:") for name in main)
-        both = f"{first} and {second}" if first != second else f"{first} alone"
-        notes.append(f"This suite is compared by {both}.")
+        notes.append(f"This suite is compared by {_named(main, dialect)}.")
     entries = [_entry(key, model_name, models) for key, model_name in keys.items()]
-    base, rests, passed = baseline_scores(means, old, entries, baseline, main[0])
+    base, rests, passed = baseline_scores(means, taken.stale, entries, baseline, main[0])
     if passed.any():
         notes.append(
             f"The own results of the baseline '{baseline}' are stale for {counted(int(passed.sum()), 'task')}; the published ones "
@@ -107,12 +79,12 @@ def to_arrays(
         entries=entries,
         scores=means,
         baselines=base,
-        status=status,
-        seeds=done.max(axis=1),
-        windows=windows,
-        predict_s=predict_s,
-        fit_s=fit_s,
-        peak_mb=peak_mb,
+        status=taken.status,
+        seeds=taken.done.max(axis=1),
+        windows=taken.windows,
+        predict_s=taken.predict_s,
+        fit_s=taken.fit_s,
+        peak_mb=taken.peak_mb,
         baseline=baseline,
         main=main,
         own=tuple(name for name in shown if name in means),
@@ -120,11 +92,60 @@ def to_arrays(
         suite_size=len(tasks),
         runnable=runnable,
         notes=notes,
-        stale=old,
+        stale=taken.stale,
         baseline_stale=rests,
-        marks=marks,
-        cells=own,
+        marks=taken.marks,
+        cells=taken.own,
     )
+
+
+class _Taken:
+    """What the cells say besides scores: [M, R] of models × tasks, and [M] sums of what their forecasts cost.
+
+    Attributes:
+        place: of each good result, in the flat [M, R].
+        own: the cells of one's own results, by model and task.
+    """
+
+    def __init__(self, keys: list[tuple[str, ...]], tasks: int) -> None:
+        self.shape = (len(keys), tasks)
+        self.status = np.full(self.shape, "", dtype="<U8")
+        self.stale = np.zeros(self.shape, dtype=np.bool_)
+        self.marks = np.full(self.shape, "", dtype="<U13")
+        self.done = np.zeros(self.shape, dtype=np.int64)
+        self.windows, self.predict_s, self.fit_s = (np.zeros(len(keys)) for _ in range(3))
+        self.peak_mb = np.full(len(keys), np.nan)
+        self.place: dict[str, int] = {}
+        self.own: dict[tuple[int, str], list[Cell]] = {}
+        self._position = {key: i for i, key in enumerate(keys)}
+
+    def add(self, cell: dict[str, Any], task: int, stale: bool, mark: str) -> None:
+        """Take in a cell, whatever became of it."""
+        model = self._position[cell["source"], cell["model"], cell["mode"], cell["budget"], cell["scope"]]
+        at = (model, task)
+        self.stale[at] |= stale
+        self.marks[at] = _worst(str(self.marks[at]), mark)
+        if cell["source"] == "own":
+            stored = Cell(cell["result_id"], cell["cell_id"], cell["seed"], cell["status"], cell["forecasts"] or "", cell["reason"] or "")
+            self.own.setdefault((model, cell["task"]), []).append(stored)
+        if cell["status"] != "ok":
+            self.status[at] = self.status[at] or cell["status"]
+            return
+        self.status[at] = "ok"
+        self.done[at] += 1
+        self.place[cell["result_id"]] = model * self.shape[1] + task
+        if cell["predict_s"] is not None and cell["n_windows"]:
+            self.windows[model] += cell["n_windows"]
+            self.predict_s[model] += cell["predict_s"]
+            self.fit_s[model] += cell["fit_s"] or 0.0
+        if cell["peak_rss_mb"]:
+            self.peak_mb[model] = np.fmax(self.peak_mb[model], cell["peak_rss_mb"])
+
+
+def _named(main: tuple[str, str], dialect: str) -> str:
+    """The metrics that are compared by, for a sentence."""
+    first, second = (name.removeprefix(f"{dialect}:") for name in main)
+    return f"{first} and {second}" if first != second else f"{first} alone"
 
 
 def _worst(one: str, other: str) -> str:
@@ -171,10 +192,10 @@ def _main(
     means: dict[str, Array], dialect: str, info: DialectInfo | None, lower: Callable[[str], bool], notes: list[str]
 ) -> tuple[str, str]:
     """The metrics to compare by: those of the tasks' dialect, else the two that most results have of those known to be lower-better."""
-    main = MAIN.get(dialect, Results.main)
-    if dialect not in MAIN and info is not None and info.metrics:
-        first, *more = info.metrics
-        main = (f"{dialect}:{first}", f"{dialect}:{more[0] if more else first}")
+    main = MAIN
+    if info is not None and dialect != Task.dialect:
+        names = [f"{dialect}:{metric}" for metric in info.leading]
+        main = names[0], names[-1]
     if any(name in means for name in main) or not means:
         return main
     often = sorted((name for name in means if lower(name)), key=lambda name: (np.isnan(means[name]).sum(), name))

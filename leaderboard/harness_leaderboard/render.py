@@ -87,8 +87,10 @@ def _short(row: Mapping[str, Any], name: str, alike: bool) -> str:
 def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str], alike: bool) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the short form, with a column for each group where there are any."""
     names = ["model", "source", "nMASE", "tasks"] if groups else list(_SHOWN)
+    if len(set(_compared_by(rows))) == 1:  # by one score alone
+        names = [name for name in names if name not in ("nCRPS", "rank_CRPS")]
     own = [] if groups or not rows else list(rows[0].get("own") or ())
-    at = names.index("nCRPS") + 1 if own else len(names)
+    at = names.index("rank_MASE") if own else len(names)
     body = []
     for row in rows:
         line = [_short(row, name, alike) for name in names]

@@ -1,12 +1,11 @@
 """What the dialect of a suite's tasks says of all models together: sentences, most of them on one task each, such as "no model is better".
 
 They rest on all results of the suite, whichever models are shown: what is corrected for the number of models that were tried counts all.
-What stands in brackets is detail; tasks whose sentences are otherwise the same are told together.
+Tasks of which the same is said, but for the numbers, are told together.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ __all__ = ["Verdict", "grouped", "verdict_lines", "verdicts"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """A sentence on a task, by its number in the results (None = on all), and the same without details, which tells tasks alike."""
+    """A sentence on a task, by its number in the results (None = on all), and the same without numbers, which tells tasks alike."""
 
     task: int | None
     text: str
@@ -55,42 +54,15 @@ def verdicts(plugins: Plugins, results: Results) -> list[Verdict]:
     if not len(there):
         return []
     try:
-        _, notes = aggregate(dialect(name, plugins), board)
+        _, findings = aggregate(dialect(name, plugins), board)
     except PluginError as error:
         results.notes.append(f"No verdicts: {error}")
         return []
-    return [_verdict(note, tasks, names) for note in notes]
-
-
-def _verdict(note: str, tasks: Sequence[str], models: Sequence[str]) -> Verdict:
-    """
-    >>> _verdict("a/1d: no model is better (2 models; the nearest is b (full)).", ["a/1d"], ["b (full)"])
-    Verdict(task=0, text='no model is better (2 models; the nearest is b (full)).', plain='no model is better.')
-    """
-    name, colon, rest = note.partition(": ")
-    task = tasks.index(name) if colon and name in tasks else None
-    text = note if task is None else rest
-    return Verdict(task, text, _without_brackets(text, models))
-
-
-def _without_brackets(text: str, models: Sequence[str]) -> str:
-    """Without what stands in round brackets, but for those of models' names.
-
-    >>> _without_brackets("better: a (full) (AUC .7 (x)), b (AUC .6).", ["a (full)", "b"])
-    'better: a (full), b.'
-    """
-    own = sorted({model for model in models if "(" in model}, key=len, reverse=True)
-    for number, model in enumerate(own):
-        text = text.replace(model, chr(0xE000 + number))
-    while (shorter := re.sub(r"\s*\([^()]*\)", "", text)) != text:
-        text = shorter
-    for number, model in enumerate(own):
-        text = text.replace(chr(0xE000 + number), model)
-    return text
+    return [Verdict(tasks.index(f.task) if f.task else None, f.text, f.short or f.text) for f in findings]
 
 
 def grouped(found: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
-    """[(sentence without details, its verdicts)], that of most tasks first, in their order."""
+    """[(sentence without numbers, its verdicts)], that of most tasks first, in their order."""
     groups: dict[str, list[Verdict]] = {}
     for verdict in found:
         groups.setdefault(verdict.plain, []).append(verdict)
@@ -98,7 +70,7 @@ def grouped(found: Sequence[Verdict]) -> list[tuple[str, list[Verdict]]]:
 
 
 def verdict_lines(found: Sequence[Verdict], tasks: Sequence[str]) -> list[str]:
-    """A line for each group: the whole sentence where it is on one task, else without details, and the tasks."""
+    """A line for each group: the whole sentence where it is on one task, else without numbers, and the tasks."""
     lines = []
     for plain, members in grouped(found):
         names = [tasks[verdict.task] for verdict in members if verdict.task is not None]

@@ -193,7 +193,7 @@ def told(suite: Spy, name: str, **probabilities: F64) -> str:
     rows, notes = SPY.aggregate(Board(list(probabilities), [data.task.name], board, None))
     assert rows == []
     (note,) = notes
-    return note
+    return str(note)
 
 
 def test_the_verdict_on_what_is_known(suite: Spy) -> None:
@@ -349,7 +349,7 @@ def test_series_without_common_dates_have_no_verdict() -> None:
     assert 0 < scores["AUC"] < 1 and scores["windows"] == 200
     assert SPY.aggregate is not None
     board = Board(["guess"], [data.task.name], {name: np.array([[scores[name]]]) for name in SPY.metrics}, None)
-    (note,) = SPY.aggregate(board)[1]
+    note = str(SPY.aggregate(board)[1][0])
     assert "no verdict: 200 windows of several series without common dates; wanted 40 dates that series share" in note
     near = asked([WALK, WALK], Event("rise", 1, 0.0, "ratio"), count=100, apart=10)  # 90 of 110 dates are shared
     assert math.isfinite(scored(near, p)["DM p"])

@@ -78,7 +78,8 @@ BROKEN = {
     "list": ("BODY_METRICS", "[1.0, 2]", "metrics() gave a list; wanted a dictionary of worst, points"),
     "board_ill": ("BODY_AGGREGATE", "board.scores['wrst']", "dialect 'board_ill' raised, while aggregating, KeyError: 'wrst' ("),
     "rows": ("BODY_AGGREGATE", "return [{'score': 1}], []", "aggregate() gave the row {'score': 1}; wanted a dictionary with 'model'"),
-    "one": ("BODY_AGGREGATE", "return []", "aggregate() gave a list; wanted rows and notes"),
+    "one": ("BODY_AGGREGATE", "return []", "aggregate() gave a list; wanted rows and findings"),
+    "says": ("BODY_AGGREGATE", "return [], [3]", "aggregate() gave the finding 3; wanted a harness.dialects.Finding"),
 }  # fmt: skip
 """{dialect: where its source is spoilt, by what, what is said of it}."""
 
@@ -120,7 +121,7 @@ def test_it_is_listed_with_the_built_in_ones(answers: dict[str, Done]) -> None:
     assert [name for name in found if name in DIALECTS] == list(DIALECTS)
     assert found["largest"] == {
         "name": "largest", "version": "2.1", "summary": "the largest error", "source": "a note of mine", "metrics": ["worst", "points"],
-        "columns": [], "about": {}, "plots": {}, "plugin": "largest",
+        "compared_by": ["worst"], "columns": [], "about": {}, "plots": {}, "plugin": "largest",
     }  # fmt: skip
     assert {name: (found[name]["version"], tuple(found[name]["metrics"])) for name in DIALECTS} == {
         name: (each.version, each.metrics) for name, each in DIALECTS.items()
@@ -196,6 +197,10 @@ REFUSED = {
     "no_metric": (source("x").replace('("worst", "points")', "()"), "with metrics=(); wanted a tuple of different names of metrics"),
     "twice": (source("x").replace('"points"', '"worst"'), "with metrics=('worst', 'worst'); wanted a tuple of different names"),
     "text_metric": (source("x").replace('("worst", "points")', '"worst"'), "registered metrics='worst'", "metrics=('worst',)"),
+    "compared": (
+        source("x").replace('"points")', '"points"), compared_by=("worse",)'),
+        "with compared_by=('worse',); wanted one or two of its metrics, as in compared_by=('worst',)",
+    ),
     "number": (source("x").replace('"2.1"', "2.1"), "registered dialect 'x' with version=2.1; wanted text"),
     "halfway": (
         source("half").replace("register(INFO, make)", "register(INFO, make)\n    raise RuntimeError('no further')"),

@@ -152,7 +152,7 @@ def test_models_that_know_nothing_are_not_told_from_the_base_rate() -> None:
     p, y = no_skill(1000, 0)
     fold = np.repeat([0, 1], 500)
     found = v.evidence(["white", "slow", "learnt"], p, y, p[2], fold=fold, resamples=200)
-    said = v.sentence("direction/1d", found)
+    said = v.sentence(found)
     assert "no model is distinguishable from the base rate at 5 %" in said
     assert "(3 models, 1000 windows" in said
     assert found[2].auc.value != 0.5  # it ranks the two folds, which is nothing that it says of a day
@@ -180,7 +180,7 @@ def test_models_that_know_something_are_named() -> None:
     y = (rng.random(1500) < truth).astype(np.float64)
     rows = np.stack([truth, 1 - truth, np.where(truth > 0.3, 1.0, 0.0), np.full(1500, 0.25)])
     found = v.evidence(["knows", "upside down", "point", "base"], rows, y, 0.25, resamples=200)
-    said = v.sentence("touch/1d", found)
+    said = v.sentence(found)
     assert "better than the base rate: knows (AUC " in said
     assert "; worse: upside down (AUC " in said
     assert "better in ranking, worse in log-loss: point (AUC " in said
@@ -192,7 +192,7 @@ def test_what_only_costs_more_is_worse_and_nothing_is_better() -> None:
     rng = np.random.default_rng(2)
     y = (rng.random(2000) < 0.5).astype(np.float64)
     found = v.evidence(["noise"], [np.clip(0.5 + 0.3 * rng.normal(size=2000), 0.01, 0.99)], y, 0.5, resamples=100)
-    said = v.sentence("direction/1d", found)
+    said = v.sentence(found)
     assert "no model is better than the base rate at 5 %; worse: noise (log-loss +" in said
 
 
@@ -243,13 +243,13 @@ def test_losses_are_averaged_per_time_before_they_are_tested() -> None:
 @pytest.mark.parametrize("y", [[], [np.nan] * 5, [1.0] * 50, [1.0] * 50 + [0.0] * 3])
 def test_too_little_for_a_verdict(y: list[float]) -> None:
     found = v.evidence(["m"], [np.linspace(0.4, 0.6, len(y))], y, 0.5, resamples=10)
-    assert "no verdict" in v.sentence("x", found)
-    assert v.sentence("x", []) == "x: no model has been run."
+    assert "no verdict" in v.sentence(found)
+    assert v.sentence([]) == "no model has been run."
 
 
 def test_a_sentence_where_no_test_has_an_answer() -> None:
     lost = v.Evidence("m", Interval(0.5, np.nan, np.nan), np.nan, 0.0, np.nan, 100, 50)
-    assert v.sentence("x", [lost]).endswith("(1 model, 100 windows, base rate .500, Holm).")
+    assert v.sentence([lost]).endswith("(1 model, 100 windows, base rate .500, Holm).")
 
 
 def test_wrong_numbers_of_models_are_refused() -> None:

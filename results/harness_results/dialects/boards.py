@@ -22,7 +22,7 @@ __all__ = ["Aggregated", "aggregate", "label"]
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What a dialect says of a suite's models: rows with "model", and notes; `broken` says why there are none, "" = it went well."""
+    """What a dialect says of a suite's models: rows with "model", and sentences; `broken` says why there are none, "" = it went well."""
 
     dialect: str
     suite: str
@@ -62,10 +62,11 @@ def aggregate(
             if not board.models:
                 continue
             try:
-                rows, notes = scoring.aggregate(dialect, board)
+                rows, findings = scoring.aggregate(dialect, board)
             except PluginError as error:
                 made.append(Aggregated(dialect.name, suite, scope, against, [], [], str(error)))
                 continue
+            notes = [str(finding) for finding in findings]
             if not rows and board.baseline is None and dialect.relative:
                 notes = [f"no ratios: there are no scored forecasts of the baseline '{against}'; name another one with --baseline"]
             made.append(Aggregated(dialect.name, suite, scope, against, [row for row in rows if shown(row["model"])], notes))

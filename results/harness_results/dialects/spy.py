@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from harness import events
-from harness.dialects import Block, Board, Dialect, Forecasts
+from harness.dialects import Block, Board, Dialect, Finding, Forecasts
 from harness.errors import Unsupported
 from harness.forecast import F64, I64
 from harness.frequency import shift, split
@@ -235,9 +235,9 @@ def _limits(forecasts: Forecasts, event: Any) -> F64:
     return thresholds(event, forecasts.series, forecasts.channel, forecasts.cut)
 
 
-def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
+def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
     """A sentence for each task: which models are more than the base rate."""
-    notes = []
+    findings = []
     for r, task in enumerate(board.tasks):
         found, flat, apart = [], [], True
         for m, model in enumerate(board.models):
@@ -251,8 +251,10 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[str]]:
             flat += [model] if score["collapsed"] == 1 else []
             apart &= bool(np.isnan([score[name] for name in ("AUC DeLong low", "AUC low", "AUC p", "DM p")]).all())
         if found:
-            notes.append(verdict.sentence(task, found, apart=apart) + _also(task, flat))
-    return [], notes
+            also = _also(task, flat)
+            text, short = (verdict.sentence(found, apart=apart, details=details) + also for details in (True, False))
+            findings.append(Finding(text, task, short))
+    return [], findings
 
 
 def _also(task: str, flat: list[str]) -> str:

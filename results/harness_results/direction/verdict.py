@@ -62,6 +62,13 @@ LEAST = 20
 LEAST_TIMES = 40
 """Fewest times for which one is given on several series: as many as there are windows at least of one."""
 
+KINDS = BETTER, MIXED_RANKING, MIXED_LOSS, WORSE = (
+    "better than the base rate",
+    "better in ranking, worse in log-loss",
+    "better in log-loss, worse in ranking",
+    "worse",
+)
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -175,26 +182,35 @@ def _error(p: F64, y: F64, group: NDArray[np.integer[Any]], areas: F64, blocks: 
     return (apart, len(left) - 1.0) if apart > near else (near, blocks)
 
 
-def sentence(task: str, found: Sequence[Evidence], level: float = 0.05, *, apart: bool = False) -> str:
-    """The verdict on a task from its models' evidence; `apart`: of several series without times in common (`shared`), so there is none.
+def sentence(found: Sequence[Evidence], level: float = 0.05, *, apart: bool = False, details: bool = True) -> str:
+    """The verdict on a task from its models' evidence.
+
+    Args:
+        apart: of several series without times in common (`shared`), so there is none.
+        details: with numbers of windows, areas and losses.
 
     >>> none = Evidence("naive", Interval(0.51, 0.48, 0.54), 0.5, 0.001, 0.6, 2000, 1060)
-    >>> print(sentence("direction/1d", [none]))
-    direction/1d: no model is distinguishable from the base rate at 5 % (1 model, 2000 windows, base rate .530, Holm; \
-the nearest is naive, AUC .510 [.480, .540], p = 1).
+    >>> print(sentence([none]))
+    no model is distinguishable from the base rate at 5 % (1 model, 2000 windows, base rate .530, Holm; the nearest is naive, \
+AUC .510 [.480, .540], p = 1).
     >>> good = Evidence("atr", Interval(0.75, 0.73, 0.77), 1e-9, -0.04, 1e-6, 2000, 440)
-    >>> print(sentence("touch/1d", [good, none]))
-    touch/1d: of 2 models (2000 windows, base rate .220, Holm at 5 %), better than the base rate: atr \
-(AUC .750 [.730, .770], log-loss -0.0400).
+    >>> print(sentence([good, none]))
+    of 2 models (2000 windows, base rate .220, Holm at 5 %), better than the base rate: atr (AUC .750 [.730, .770], log-loss -0.0400).
+    >>> print(sentence([good, none], details=False))
+    of 2 models, better than the base rate: atr.
     """
+
+    def bracket(text: str) -> str:
+        return f" ({text})" if details else ""
+
     if not found:
-        return f"{task}: no model has been run."
+        return "no model has been run."
     windows, events = found[0].windows, found[0].events
     if min(events, windows - events) < LEAST:
-        return f"{task}: no verdict: {windows} windows, {events} with the event; wanted at least {LEAST} with it and {LEAST} without."
+        return f"no verdict: {windows} windows, {events} with the event; wanted at least {LEAST} with it and {LEAST} without."
     if apart:
         return (
-            f"{task}: no verdict: {windows} windows of several series without common dates; wanted {LEAST_TIMES} dates that series share, "
+            f"no verdict: {windows} windows of several series without common dates; wanted {LEAST_TIMES} dates that series share, "
             f"and most windows at those."
         )
     corrected = holm([p for each in found for p in (each.p_auc, each.p_loss)]).reshape(-1, 2)  # [M, 2]
@@ -206,29 +222,24 @@ the nearest is naive, AUC .510 [.480, .540], p = 1).
         best = int(np.argmin(known.min(axis=1)))
         least = float(known[best].min())
         near = f"; the nearest is {found[best].model}, AUC {_area(found[best].auc)}, p = {least:.2g}" if np.isfinite(least) else ""
-        return f"{task}: no model is distinguishable from the base rate at {100 * level:g} % ({many}, {size}, Holm{near})."
-    better: list[str] = []
-    worse: list[str] = []
-    ranked_alone: list[str] = []
-    cheaper_alone: list[str] = []
+        return f"no model is distinguishable from the base rate at {100 * level:g} %{bracket(f'{many}, {size}, Holm{near}')}."
+    groups: dict[str, list[str]] = {}
     for each, ranked, cost in zip(found, ranks, costs, strict=True):
-        if not ranked and not cost:
-            continue
         said = [(f"AUC {_area(each.auc)}", each.auc.value > 0.5)] if ranked else []
         said += [(f"log-loss {each.loss:+.4f}", each.loss < 0)] if cost else []
-        good = [is_good for _, is_good in said]
-        mixed = ranked_alone if good[0] else cheaper_alone
-        place = better if all(good) else mixed if any(good) else worse
-        place.append(f"{each.model} ({', '.join(text for text, _ in said)})")
-    none = [] if better or ranked_alone or cheaper_alone else [f"no model is better than the base rate at {100 * level:g} %"]
-    groups = (
-        ("better than the base rate", better),
-        ("better in ranking, worse in log-loss", ranked_alone),
-        ("better in log-loss, worse in ranking", cheaper_alone),
-        ("worse", worse),
-    )
-    parts = none + [f"{what}: {', '.join(names)}" for what, names in groups if names]
-    return f"{task}: of {many} ({size}, Holm at {100 * level:g} %), {'; '.join(parts)}."
+        if said:
+            numbers = ", ".join(text for text, _ in said)
+            groups.setdefault(_kind([good for _, good in said]), []).append(each.model + bracket(numbers))
+    none = [f"no model is better than the base rate at {100 * level:g} %"] if set(groups) == {WORSE} else []
+    parts = none + [f"{what}: {', '.join(groups[what])}" for what in KINDS if what in groups]
+    return f"of {many}{bracket(f'{size}, Holm at {100 * level:g} %')}, {'; '.join(parts)}."
+
+
+def _kind(good: Sequence[bool]) -> str:
+    """What a model is, of which one answer or two are known to be good or not; of two, ranking comes first."""
+    if all(good):
+        return BETTER
+    return (MIXED_RANKING if good[0] else MIXED_LOSS) if any(good) else WORSE
 
 
 def _share(value: float) -> str:
