@@ -109,6 +109,7 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
         notes: list[str] = []
         if what == "tasks":
             columns, notes = _shared_reasons(rows, columns)
+            notes = [*notes, "windows: of one series, at most; n_windows: of all series of the task"] if rows else notes
         all_with = f"all of it: harness ls {what} --json"
         print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=all_with, notes=notes, whole=WHOLE.get(what, ()))
     if what == "models" and not rows:
@@ -214,7 +215,15 @@ def metrics(plugins: Any) -> Rows:
 
 
 def dialects(plugins: Any) -> Rows:
-    rows = [{**asdict(e.info), "compared_by": e.info.leading, "plugin": e.distribution} for e in plugins.dialects.values()]
+    rows = [
+        {
+            **asdict(e.info),
+            "compared_by": e.info.leading,
+            "about": {name: c._asdict() for name, c in e.info.about.items()},
+            "plugin": e.distribution,
+        }
+        for e in plugins.dialects.values()
+    ]
     return rows, ["name", "version", "metrics", "summary", "source", "plugin"]
 
 

@@ -77,6 +77,12 @@ def _leading(plugins: Any, dialect: str | None) -> dict[str, str]:
     return {metric: f"{dialect}:{metric}" for metric in found.info.leading}
 
 
+def _options(suite: Any) -> str:
+    """The options of a suite with their defaults, as `-s "name[option=value]"` sets them."""
+    options = (p for p in (suite.parameters or {}).values() if p.name not in ("data", "suite") and p.kind is not p.VAR_KEYWORD)
+    return ", ".join(f"{p.name}={p.default!r}" for p in options)
+
+
 def _is_suite(plugins: Any, text: str) -> bool:
     try:
         plugins.suite(text)
@@ -91,6 +97,9 @@ def _registered(plugins: Any, name: str) -> list[dict[str, Any]]:
         found += [{"kind": kind, **row} for row in listed(plugins)[0] if row["name"] == name]
     if name in plugins.models:
         found[0]["environment"] = _where(plugins.models[name])
+    for thing in found:
+        if thing["kind"] == "suite" and name in plugins.suites:
+            thing["takes"] = _options(plugins.suites[name])  # imports the suite's module
     suite = name.rpartition(":")[0]
     if "/" in name or suite:
         rows = tasks(plugins, suite, None)[0] if not suite or _is_suite(plugins, suite) else []
@@ -187,6 +196,13 @@ def _print_cells(cells: list[dict[str, Any]], scores: dict[str, str]) -> None:
                 click.echo(f"    {printable(line)}")
 
 
+def _in_a_line(value: Any) -> Any:
+    """What a column of a dialect says, without what it lacks; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return ", ".join(str(part) for part in value.values() if part not in ("", None, "none"))
+
+
 def _print(thing: dict[str, Any]) -> None:
     """Every fact of a thing, whole; what is not known is left out."""
     from harness.cli.output import printable
@@ -205,7 +221,7 @@ def _print(thing: dict[str, Any]) -> None:
         elif (isinstance(value, dict) or (isinstance(value, str) and value.startswith("{"))) and (inner := mapping(value)):
             click.echo(f"  {key}")
             for k, v in inner.items():
-                click.echo(f"    {k:<32} {printable(v)}")
+                click.echo(f"    {k:<32} {printable(_in_a_line(v))}")
         else:
             click.echo(f"  {key:<18} {printable(value)}")
     click.echo()

@@ -138,6 +138,7 @@ function drawBests(view) {
   const title = { domain: "domain", term: "term", freq: "frequency", dataset: "dataset" }[column];
   byId("h-bests").textContent = `Best by ${title}`;
   const groups = valuesOf(board, column).map((group) => ({ ...group, best: memory.best(state.score, group.tasks) }));
+  const ranged = groups.some(({ best }) => best && between(best.low, best.high));
   const pick = (group) => changeState({ slice: { ...freshState().slice, [column]: [group.name] } }, true);
   const columns = [
     {
@@ -146,7 +147,7 @@ function drawBests(view) {
         linkButton(nameOf(group.name), () => pick(group), { "aria-pressed": String(state.slice[column].includes(group.name)) }),
     },
     { head: "Best model", cell: (group) => (group.best ? modelLink(view, group.best.model) : NONE) },
-    { head: relative(view.label), number: true, cell: (group) => intervalCell(group.best) },
+    { head: relative(view.label), number: true, cell: (group) => intervalCell(group.best, ranged) },
     {
       head: "Not told apart",
       title: "models with all tasks of the group that cannot be told apart from the best",
@@ -174,11 +175,11 @@ function ownCell(view, group) {
   );
 }
 
-/** "0.61" with the interval in a lighter tone. */
-function intervalCell(best) {
+/** "0.61" with the interval in a lighter tone, and room for it where others in the column have one. */
+function intervalCell(best, ranged) {
   if (!best) return NONE;
   const range = between(best.low, best.high);
-  return h("span", { class: "pair" }, h("strong", {}, digits(best.value)), h("span", { class: "soft wide" }, range));
+  return h("span", { class: "pair" }, h("strong", {}, digits(best.value)), ranged ? h("span", { class: "soft wide" }, range) : null);
 }
 
 /** "5 others", "none", or why that cannot be told. */

@@ -24,17 +24,20 @@ function cellWords(view, i, j) {
   return `${cut(shown(board.models[i].label), 80)} on ${cut(shown(board.tasks[j].name), 80)}: ${words}${board.stale[at] ? ", stale" : ""}`;
 }
 
-/** Tasks in the order of the heat map: by domain, then as in the suite. */
+/** Tasks that anybody has tried, in the order of the heat map: by domain, then as in the suite. */
 function heatOrder(view) {
+  const { board } = view;
   const domains = new Map();
-  for (const j of view.tasks) if (!domains.has(view.board.tasks[j].domain)) domains.set(view.board.tasks[j].domain, domains.size);
-  return view.tasks.slice().sort((a, b) => domains.get(view.board.tasks[a].domain) - domains.get(view.board.tasks[b].domain) || a - b);
+  for (const j of view.tasks) if (!domains.has(board.tasks[j].domain)) domains.set(board.tasks[j].domain, domains.size);
+  const tried = view.tasks.filter((j) => board.models.some((_, i) => board.status[i * board.tasks.length + j]));
+  return tried.sort((a, b) => domains.get(board.tasks[a].domain) - domains.get(board.tasks[b].domain) || a - b);
 }
 
 /** Draw the heat map and the list of tasks. */
 function drawHeatmap(view, body) {
   const models = body.dataset.every === "1" ? view.passing : view.focus;
-  const order = heatOrder(view).slice(0, view.board.statistics.most.tasks);
+  const tried = heatOrder(view);
+  const order = tried.slice(0, view.board.statistics.most.tasks);
   if (!order.length || !models.length) return fill(body, EMPTY("There is no model or no task to show."));
   const toggle = h(
     "button",
@@ -65,16 +68,17 @@ function drawHeatmap(view, body) {
     ["Model", ...order.map((j) => view.board.tasks[j].name)],
     ...models.map((i) => [view.board.models[i].label, ...order.map((j) => heatCell(view.board, view.state.score, i, j).text)]),
   ];
-  const rest =
-    view.tasks.length > order.length
-      ? EMPTY(`The first ${order.length} of ${view.tasks.length} tasks; choose a slice to see others.`)
-      : null;
+  const without = view.tasks.length - tried.length;
+  const rest = [
+    tried.length > order.length ? EMPTY(`The first ${order.length} of ${tried.length} tasks; choose a slice to see others.`) : null,
+    without ? EMPTY(without === 1 ? "One task that nobody has run is left out." : `${without} tasks that nobody has run are left out.`) : null,
+  ];
   return fill(
     body,
     heatLegend(),
     box,
     h("div", { class: "tools" }, models.length < view.passing.length || body.dataset.every ? toggle : null, copyButtons(texts)),
-    rest,
+    ...rest,
     taskList(view),
   );
 }

@@ -17,6 +17,7 @@ CGM = {
         "|share of forecasts − share of references| in 70–180 mg/dL, last step; mean over patients", "percent points", "min"
     ),
     "hypo AUPRC": Column("area under precision and recall of glucose below 70 mg/dL, last step; a guess has the base rate", "", "max"),
+    "hypo base rate": Column("share of references below 70 mg/dL, last step: the AUPRC of a guess"),
     "night AUROC": Column("area under the ROC curve of nights with low glucose, on tasks of nights alone; a guess has 0.5", "", "max"),
     "coverage[80]": Column("share of references inside the central 80 % interval, all steps; 0.8 is what it promises"),
 }

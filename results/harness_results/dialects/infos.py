@@ -81,7 +81,7 @@ CGM = DialectInfo(
         *("masked", "patients", "points"),
     ),
     compared_by=("RMSE", "WQL"),
-    columns=("RMSE", "MAE", "MARD", "Clarke[ega] A", "TIR error", "hypo AUPRC", "night AUROC", "coverage[80]"),
+    columns=("RMSE", "MAE", "MARD", "Clarke[ega] A", "TIR error", "hypo AUPRC", "hypo base rate", "night AUROC", "coverage[80]"),
     about=columns.CGM,
     plots={"error-grid": "forecasts of the last step in an error grid, with the share of each zone (--grid)"},
 )

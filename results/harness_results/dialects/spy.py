@@ -254,13 +254,21 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
             also = _also(task, flat)
             text, short = (verdict.sentence(found, apart=apart, details=details) + also for details in (True, False))
             findings.append(Finding(text, task, short))
+    alike = [_volatility_like(finding.task) for finding in findings]
+    if 0 < sum(alike) < len(alike):
+        kinds = f"{sum(alike)} volatility-like and {len(alike) - sum(alike)} other questions"
+        findings.append(Finding(f"Means over the tasks mix {kinds}, which say nothing of each other: read each kind by itself (--by domain)."))
     return [], findings
+
+
+def _volatility_like(task: str) -> bool:
+    return any(part in VOLATILITY_LIKE for part in task.split("/"))
 
 
 def _also(task: str, flat: list[str]) -> str:
     """What else is to be said: which models have collapsed, and what a task like this does not tell."""
     said = f" Collapsed, one probability whatever they are shown: {', '.join(flat)}." if flat else ""
-    if any(part in VOLATILITY_LIKE for part in task.split("/")):
+    if _volatility_like(task):
         said += " Volatility-like: a measure of how much prices move answers this; nothing follows for direction."
     return said
 
