@@ -257,7 +257,8 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
     alike = [_volatility_like(finding.task) for finding in findings]
     if 0 < sum(alike) < len(alike):
         kinds = f"{sum(alike)} volatility-like and {len(alike) - sum(alike)} other questions"
-        findings.append(Finding(f"Means over the tasks mix {kinds}, which say nothing of each other: read each kind by itself (--by domain)."))
+        said = f"Means over the tasks mix {kinds}, which say nothing of each other: read each kind by itself (--by domain)."
+        findings.append(Finding(said))
     return [], findings
 
 
