@@ -79,7 +79,7 @@ def _leading(plugins: Any, dialect: str | None) -> dict[str, str]:
 
 def _options(suite: Any) -> str:
     """The options of a suite with their defaults, as `-s "name[option=value]"` sets them."""
-    options = (p for p in (suite.parameters or {}).values() if p.name not in ("data", "suite") and p.kind is not p.VAR_KEYWORD)
+    options = (p for p in (suite.parameters or {}).values() if p.kind is p.KEYWORD_ONLY and p.name != "suite")
     return ", ".join(f"{p.name}={p.default!r}" for p in options)
 
 

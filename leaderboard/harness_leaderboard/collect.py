@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,6 @@ from harness_leaderboard.arrays import to_arrays
 from harness_leaderboard.words import counted, relative
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.store import Store
 
 __all__ = ["baseline_notes", "collect", "default_suite"]
@@ -37,9 +36,12 @@ WHERE c.superseded_by IS NULL AND (c.suite = $1 OR (c.source <> 'own' AND c.prot
 _CELLS = f"""
 SELECT c.result_id, c.source, coalesce(c.model, '') AS model, coalesce(c.model_name, c.model, '') AS model_name,
        coalesce(c.mode, '') AS mode, coalesce(c.budget, '') AS budget, coalesce(c.scope, '') AS scope, c.seed, c.task, c.cell_id, c.status,
-       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason,
-       coalesce(json_extract_string(c.receipt, '$.data_folder'), '') AS data_folder
+       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason
 {_CURRENT}
+"""
+_FOLDERS = """
+SELECT DISTINCT json_extract_string(receipt, '$.data_folder') AS folder FROM main.cells
+WHERE suite = $1 AND source = 'own' AND superseded_by IS NULL AND folder <> ''
 """
 _STORED_TASKS = f"""
 SELECT task AS name, {", ".join(f"any_value({name}) AS {name}" for name in TASK_COLUMNS)} FROM main.cells
@@ -69,8 +71,8 @@ def default_suite(store: Store) -> str:
     raise UsageError(f"there are results of several suites; name one with -s (suite= in Python): {have}")
 
 
-def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
-    """A suite's tasks and baseline as its plugin declares them; no tasks when the plugin is not here or cannot list them."""
+def _declared(suite: str, data: Path | None) -> tuple[list[dict[str, Any]], str]:
+    """A suite's tasks in a folder and its baseline, as declared; no tasks when its plugin is not here or cannot list them."""
     from harness.errors import PluginError
     from harness.plan import open_suites
     from harness.plugins import load
@@ -80,7 +82,7 @@ def _declared(suite: str) -> tuple[list[dict[str, Any]], str]:
     baseline = SuiteInfo(suite).baseline
     try:
         baseline = plugins.suite(suite).info.baseline
-        return [dict(vars(task)) for task in open_suites(plugins, [suite], None)[suite].tasks()], baseline
+        return [dict(vars(task)) for task in open_suites(plugins, [suite], data)[suite].tasks()], baseline
     except (UsageError, PluginError):
         return [], baseline
 
@@ -93,6 +95,7 @@ def collect(
     limit: str = "",
     stale: Container[str] = (),
     where: str = "",
+    data: Path | None = None,
 ) -> Results:
     """Read a suite's current results, of tasks that are scored in one dialect: what else there is, a note says.
 
@@ -104,12 +107,14 @@ def collect(
         limit: show the results of `harness run --limit` of this size; "" = those of whole tasks, if there are any.
         stale: ids of own cells that no longer hold; see `harness.stale`.
         where: SQL that holds for the tasks to keep; "" = all.
+        data: folder of the suite's data, on which may depend what tasks it has; None = that of the runs, where it was one and is here.
 
     Raises:
         NothingMatched: no result of this suite, or no such task.
         UsageError: a limit or a condition that is none.
     """
-    declared, standard = _declared(suite)
+    folder = _data_folder(store, suite)
+    declared, standard = _declared(suite, data or (Path(folder) if folder and Path(folder).is_dir() else None))
     baseline = baseline or standard
     known = [dict(task) for task in (declared if tasks is None else tasks)]
     if tasks is None:  # a suite that lists what lies in a folder declares no task of another folder
@@ -143,9 +148,14 @@ def collect(
     notes += _about_others({name: count for name, count in sorted(others.items()) if name != dialect}, suite, where)
     results = to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, dialect, bool(declared), dialects)
     keep &= np.array([_dialect(task) == dialect for task in known])
-    folders = {cell["data_folder"] for cell in cells if cell["source"] == "own"} - {""}
-    results.data_folder = folders.pop() if len(folders) == 1 else ""
+    results.data_folder = folder
     return results if keep.all() else results.only(keep)
+
+
+def _data_folder(store: Store, suite: str) -> str:
+    """`--data` of the suite's current own results, "" where it was none, or several."""
+    folders = store.query(_FOLDERS, [suite])["folder"].to_pylist()
+    return str(folders[0]) if len(folders) == 1 else ""
 
 
 def _where(tasks: list[dict[str, Any]], condition: str) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ GROUPS = ("domain", "freq", "term", "horizon", "variates", "dataset")
 
 _SUITE = "Suite to show.  [default: the only one with own results, else gift-eval]"
 _WHERE = "Only tasks for which this holds: \"domain = 'Energy' and term = 'short'\"."
-_DATA = "Data folder to tell stale results by.  [default: for each result the one of its run]"
+_DATA = "Data folder to list tasks and tell stale results by.  [default: for each result the one of its run]"
 
 _MODELS = click.option(
     "-m", "--models", "--model", multiple=True, metavar="LIST", help="Show only these: 'ttm*,naive'. Ranks are among all."

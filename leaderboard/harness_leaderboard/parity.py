@@ -1,7 +1,8 @@
 """Does an own result agree with a published one of the same model? Configuration by configuration, metric by metric.
 
 Axes: K metrics that both have, R tasks. The relative difference of a score is (own − theirs)/|theirs|: 0 where both are equal (also both
-zero, both infinite), infinite where only theirs is zero or only one of the two has a number, NaN where neither has one (not compared).
+zero, both infinite), infinite where only theirs is zero or only they have a number, NaN where they have none: what was not published is no
+disagreement, and is not compared but counted.
 A configuration is within tolerance when all its metrics are. Agreement in MASE alone is little: a wrong tail of the quantiles, a wrong mean
 forecast or another rule for zeros shows in other metrics first.
 """
@@ -29,15 +30,15 @@ _ROUNDING = 1e-9
 def relative(own: Array, theirs: Array) -> Array:
     """Signed relative differences, any shape; see the module's rule for zeros, infinities and missing numbers.
 
-    >>> relative(np.array([1.1, 0.0, 1.0, np.inf, np.nan]), np.array([1.0, 0.0, 0.0, np.inf, 1.0])).round(3).tolist()
-    [0.1, 0.0, inf, 0.0, inf]
+    >>> relative(np.array([1.1, 0.0, 1.0, np.inf, np.nan, 1.0]), np.array([1.0, 0.0, 0.0, np.inf, 1.0, np.nan])).round(3).tolist()
+    [0.1, 0.0, inf, 0.0, inf, nan]
     """
     missing = np.isnan(own) | np.isnan(theirs)
     usual = np.isfinite(own) & np.isfinite(theirs) & (theirs != 0)
     out: Array = np.where(~missing & (own == theirs), 0.0, np.inf)
     with np.errstate(over="ignore"):
         out[usual] = (own[usual] - theirs[usual]) / np.abs(theirs[usual])
-    out[np.isnan(own) & np.isnan(theirs)] = np.nan
+    out[np.isnan(theirs)] = np.nan
     return out
 
 
@@ -82,8 +83,9 @@ def parity(
         metrics: those to compare; none = all that both have.
 
     Returns:
-        `agrees`; `configurations` and how many are `within`; `metrics` [{metric, tolerance, compared, within, median, largest, task}] with
-        signed differences; `outside` [{task, metric, difference: the worst, differences: {metric: signed}}], the worst first; `hints`;
+        `agrees`; `configurations` and how many are `within`; `metrics` [{metric, tolerance, compared, unpublished, within, median, largest,
+        task}] with signed differences, where `unpublished` counts configurations of which only the own side has this metric; `outside`
+        [{task, metric, difference: the worst, differences: {metric: signed}}], the worst first; `hints`;
         `only_own`, `only_theirs`: tasks that one lacks.
 
     Raises:
@@ -101,13 +103,16 @@ def parity(
     gaps = relative(mine[:, both], other[:, both])  # [K, R']
     allowed = np.array([tolerances.get(name, tolerances.get(short_metric(name), tolerances.get("", TOLERANCE))) for name in shared])
     outside: NDArray[np.bool_] = np.abs(gaps) > allowed[:, None] * (1 + _ROUNDING) + 1e-15
+    lacking = (np.isnan(other[:, both]) & ~np.isnan(mine[:, both])).sum(axis=1)  # [K]
     kept = [task for task, stays in zip(tasks, both, strict=True) if stays]
     bad: NDArray[np.bool_] = np.logical_or.reduce(outside, axis=0)
     return {
         "agrees": not bad.any(),
         "configurations": len(kept),
         "within": int((~bad).sum()),
-        "metrics": [_metric(name, gaps[k], outside[k], float(allowed[k]), kept) for k, name in enumerate(shared)],
+        "metrics": [
+            {**_metric(name, gaps[k], outside[k], float(allowed[k]), kept), "unpublished": int(lacking[k])} for k, name in enumerate(shared)
+        ],
         "outside": _outside(shared, gaps, outside, kept),
         "hints": hints(kept, shared, gaps, outside),
         "only_own": [name for name, a, b in zip(names, has_own, has_theirs, strict=True) if a and not b],

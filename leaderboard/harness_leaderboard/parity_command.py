@@ -39,7 +39,8 @@ SHOWN = 15
 def parity(model: str, against: str, suite: str, tolerance: tuple[str, ...], metrics: tuple[str, ...], as_json: bool, db: Path) -> int:
     """Do one's own results of a model agree with published ones of it? If not, where do they differ?
 
-    Exit code 0 when every configuration that both have is within the tolerance in every metric, 4 when one is not.
+    Exit code 0 when every configuration that both have is within the tolerance in every metric that was published of it, 4 when one is
+    not. What was not published of a configuration is counted, and is no difference.
 
     \b
     harness import gift-eval
@@ -197,10 +198,15 @@ def _verdict(found: Mapping[str, Any], model: str, name: str, suite: str) -> str
 
 
 def _notes(found: Mapping[str, Any], model: str, name: str, stale: int) -> list[str]:
+    from harness_leaderboard.choose import short_metric
+
     lines = []
     for who, tasks in ((model, found["only_own"]), (name, found["only_theirs"])):
         if tasks:
             lines.append(f"† Only {who} has {len(tasks)} more: {', '.join(tasks[:4])}{', …' if len(tasks) > 4 else ''}")
+    lacking = [f"{short_metric(row['metric'])} of {row['unpublished']}" for row in found["metrics"] if row["unpublished"]]
+    if lacking:
+        lines.append(f"† Of the {found['configurations']} configurations {name} has no {', no '.join(lacking)}: not compared there.")
     if stale:
         lines.append(
             f"⚠ {stale} results of {model} are stale: the model, task, data or scoring has changed since (what: harness ls cells)."

@@ -52,7 +52,7 @@ def _help() -> str:
     "--task",
     default="",
     show_default=False,
-    help="Task of `forecasts` and of a dialect's pictures.  [default: the first with kept forecasts]",
+    help="Task of `forecasts` and of a dialect's pictures; a glob that one task fits.  [default: the first with kept forecasts]",
 )
 @click.option(
     "--window", default="", show_default=False, metavar="best|median|worst|apart|N", help="Window of `forecasts`.  [default: median]"

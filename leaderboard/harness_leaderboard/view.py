@@ -78,7 +78,7 @@ def open_view(
         windows: SQL that holds for the windows to score; "" = all.
         limit: results of runs with this `--limit`.
         baseline: the model that scores are divided by; "" = the suite's.
-        data: the folder to tell stale results by; None = for each result the one of its run.
+        data: the folder to list tasks and to tell stale results by; None = for each result the one of its run.
         about_baseline: whether the notes say what the baseline lacks.
         db: the database that commands to type name; None = none, as what is shown is passed on.
         gate: the rows decide something: tasks that the models lack stay, and a named model that is not there is an error.
@@ -91,7 +91,8 @@ def open_view(
     from harness.suites import stored_name
 
     suite = stored_name(plugins, suite) if suite else default_suite(store)
-    results = collect(store, suite, baseline=baseline, limit=limit, stale=stale_results(plugins, store, suite, data), where=where)
+    stale = stale_results(plugins, store, suite, data)
+    results = collect(store, suite, baseline=baseline, limit=limit, stale=stale, where=where, data=data)
     if baseline and np.isnan(results.baseline_mase).all() and np.isnan(results.baseline_crps).all():
         names = sorted({entry.model for entry in results.entries})
         raise NothingMatched(

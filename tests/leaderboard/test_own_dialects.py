@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Shown
+from spy_kit import made, write
 from support import Lab
 
 from harness.plugins import load
@@ -20,6 +21,7 @@ from harness_leaderboard import render, verdicts
 from harness_leaderboard.aggregate import Entry, Results
 from harness_leaderboard.arrays import baseline_scores
 from harness_leaderboard.board import board_rows
+from harness_leaderboard.page import build
 from harness_leaderboard.page.payload import make_payload
 from harness_leaderboard.verdicts import Verdict, grouped, verdict_lines
 
@@ -299,3 +301,16 @@ def test_errors_by_step_are_only_of_suites_compared_by_mase() -> None:
     assert page_of(results)["hidden"] == ["steps"]
     results.main = ("MASE[0.5]", "MASE[0.5]")
     assert page_of(results)["hidden"] == []
+
+
+def test_a_suite_with_options_has_the_baseline_of_the_suite() -> None:
+    assert build._suite(load(), "spy[since=2015]").baseline == "base_rate"
+    assert build._suite(load(), "nobody's").name == "nobody's"
+
+
+def test_tasks_are_counted_in_the_folder_of_the_runs(lab: Lab) -> None:
+    """Of a suite that lists what lies in a folder, its sample, which is not there, is not missing."""
+    write(made(3000), lab.folder / "mine" / "shop.csv")
+    lab.run("run", "-m", "base_rate,always_up", "-s", "spy", "-t", "*direction/1d/return", "--data", "mine", "--mode", "full").expect(0)
+    first = lab.run("leaderboard", "-s", "spy").expect(0).out.splitlines()[0]
+    assert first.rstrip() == "spy: 2 models, 39 tasks"  # three instruments: this, and the two that the suite knows

@@ -403,26 +403,28 @@ def test_files_of_before_ids_were_written_are_scored(own_data: Lab) -> None:
     assert len(done.expect(0).json()["scores"]) == 2
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        "horizon = 0",
-        "horizon = NULL",
-        "horizon = -3",
-        "horizon = 2147483647",
-        "quantile_levels = NULL",
-        "quantile_levels = []",
-        "quantile_levels = [NULL]",
-        "quantile_levels = [0.9, 0.1]",
-        "quantile_levels = ['nan'::DOUBLE]",
-    ],
+EDITS = (
+    "horizon = 0",
+    "horizon = NULL",
+    "horizon = -3",
+    "horizon = 2147483647",
+    "quantile_levels = NULL",
+    "quantile_levels = []",
+    "quantile_levels = [NULL]",
+    "quantile_levels = [0.9, 0.1]",
+    "quantile_levels = ['nan'::DOUBLE]",
 )
-def test_what_no_forecast_can_have_is_refused(own_data: Lab, edit: str) -> None:
-    with duckdb.connect(str(own_data.db)) as con:
-        con.execute(f"UPDATE cells SET {edit} WHERE model = 'naive'")
-    (done,) = own_data.many([["score", "--dialect", "fev", "--json"]])
-    done.expect(3, "refused: naive on us_births/M/short: the ")
-    assert [s["model"] for s in done.json()["scores"]] == ["seasonal_naive"]
+
+
+def test_what_no_forecast_can_have_is_refused(own_data: Lab) -> None:
+    for number, edit in enumerate(EDITS):
+        path = shutil.copy(own_data.db, own_data.folder / f"{number}.duckdb")
+        with duckdb.connect(str(path)) as con:
+            con.execute(f"UPDATE cells SET {edit} WHERE model = 'naive'")
+    answers = own_data.many([["score", "--dialect", "fev", "--json", "--db", f"{number}.duckdb"] for number in range(len(EDITS))])
+    for edit, done in zip(EDITS, answers, strict=True):
+        done.expect(3, "refused: naive on us_births/M/short: the ")
+        assert [s["model"] for s in done.json()["scores"]] == ["seasonal_naive"], edit
 
 
 def test_a_strangers_names_are_text_and_no_path(own_data: Lab) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
+from harness.errors import HarnessError
 from harness.types import SuiteInfo
 from harness_leaderboard.needs import need
 from harness_leaderboard.page.parts import page_parts
@@ -79,7 +81,9 @@ def _selection(view: View) -> str:
 
 def _suite(plugins: Plugins, name: str) -> SuiteInfo:
     """What its plugin says of a suite; the name alone where the plugin is not here."""
-    return plugins.suites[name].info if name in plugins.suites else SuiteInfo(name)
+    with contextlib.suppress(HarnessError):
+        return plugins.suite(name).info
+    return SuiteInfo(name)
 
 
 def _command(view: View) -> str:

@@ -85,7 +85,7 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
     none = np.zeros(shape, np.bool_)
     return {
         "format": FORMAT,
-        "suite": {name: getattr(suite, name) for name in ("name", "summary", "version", "license", "url", "baseline")},
+        "suite": {name: getattr(suite, name) for name in ("name", "summary", "version", "license", "url")} | {"baseline": results.baseline},
         "made": dict(made),
         "notes": list(results.notes),
         "selection": selection,

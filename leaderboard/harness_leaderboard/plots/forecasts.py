@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,14 @@ def _digits(value: float | None) -> str:
 
 
 def chosen_task(numbers: Numbers, kept: Kept | None, task: str) -> str:
-    """The task to draw: the named one, else the first with kept forecasts of a model shown, of any, or with results of one shown."""
+    """The task to draw: the named one, else the first with kept forecasts of a model shown, of any, or with results of one shown.
+
+    Args:
+        task: its name, or what `-t` of other commands takes: a pattern of names or of "suite:name", or a dataset; "" = none is named.
+
+    Raises:
+        UsageError: no task fits, or several do.
+    """
     names = [str(known["name"]) for known in numbers.results.tasks]
     if not task:
         cells = kept.cells if kept else {}
@@ -211,12 +219,27 @@ def chosen_task(numbers: Numbers, kept: Kept | None, task: str) -> str:
         run = (numbers.results.status[numbers.order] == "ok").any(axis=0)
         ways = ([name for name in names if shown & set(cells.get(name, ()))], [name for name in names if name in cells])
         return next((way[0] for way in (*ways, [names[r] for r in np.flatnonzero(run)], names) if way), "")
-    if task in names:
-        return task
-    with_forecasts = sorted(kept.cells) if kept else []
-    have = f" Tasks with kept forecasts: {', '.join(printable(name, 60) for name in with_forecasts[:6])}" if with_forecasts else ""
-    more = ", …" if len(with_forecasts) > 6 else ""
-    raise UsageError(f"-t {printable(task, 80)}: {numbers.view.suite} has no such task here.{suggest(task, names)}{have}{more}")
+    suite, said = numbers.view.suite, f"-t {printable(task, 80)}: "
+    fit = [task] if task in names else [str(known["name"]) for known in numbers.results.tasks if _fits(known, suite, task)]
+    if len(fit) == 1:
+        return fit[0]
+    with_forecasts = [name for name in (fit or sorted(names)) if kept is not None and name in kept.cells]
+    if fit:
+        some = with_forecasts or fit
+        of = " with kept forecasts" if with_forecasts else ""
+        raise UsageError(f"{said}{len(fit)} tasks fit, and this picture is of one. Name one{of}: {_listed(some)}")
+    have = f" Tasks with kept forecasts: {_listed(with_forecasts)}" if with_forecasts else ""
+    raise UsageError(f"{said}{suite} has no such task here.{suggest(task, names)}{have}")
+
+
+def _fits(known: Mapping[str, Any], suite: str, pattern: str) -> bool:
+    """As `harness.selection.select_tasks` has it."""
+    name = str(known["name"])
+    return fnmatchcase(name, pattern) or fnmatchcase(f"{suite}:{name}", pattern) or known.get("dataset") == pattern
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(printable(name, 60) for name in names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def no_forecasts(numbers: Numbers, task: str) -> str:
