@@ -418,10 +418,12 @@ EDITS = (
 
 def test_what_no_forecast_can_have_is_refused(own_data: Lab) -> None:
     for number, edit in enumerate(EDITS):
-        path = shutil.copy(own_data.db, own_data.folder / f"{number}.duckdb")
+        kept = forecasts(own_data).relative_to(own_data.folder).parts[0]
+        shutil.copytree(own_data.folder / kept, own_data.folder / str(number) / kept)
+        path = shutil.copy(own_data.db, own_data.folder / str(number))
         with duckdb.connect(str(path)) as con:
             con.execute(f"UPDATE cells SET {edit} WHERE model = 'naive'")
-    answers = own_data.many([["score", "--dialect", "fev", "--json", "--db", f"{number}.duckdb"] for number in range(len(EDITS))])
+    answers = own_data.many([["score", "--dialect", "fev", "--json", "--db", f"{number}/harness.duckdb"] for number in range(len(EDITS))])
     for edit, done in zip(EDITS, answers, strict=True):
         done.expect(3, "refused: naive on us_births/M/short: the ")
         assert [s["model"] for s in done.json()["scores"]] == ["seasonal_naive"], edit
