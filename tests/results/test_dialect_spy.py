@@ -341,6 +341,17 @@ def test_series_with_times_of_their_own_that_are_not_evenly_apart() -> None:
     assert scored(named, np.tile(p, 2)) == pytest.approx(scored(plain, np.tile(p, 2)), nan_ok=True)
 
 
+def test_means_over_questions_that_say_nothing_of_each_other_are_told() -> None:
+    nan = np.full((1, 2), np.nan)
+    scores = {name: nan.copy() for name in SPY.metrics} | {"windows": np.full((1, 2), 100.0), "events": np.full((1, 2), 50.0)}
+    assert SPY.aggregate is not None
+    found = SPY.aggregate(Board(["a"], ["x/direction/1d/return", "x/touch/1d/return"], scores, None))[1]
+    assert [getattr(finding, "task", None) for finding in found] == ["x/direction/1d/return", "x/touch/1d/return", ""]
+    assert "Volatility-like tasks (1 of 2)" in str(found[-1])
+    alone = SPY.aggregate(Board(["a"], ["x/touch/1d/return", "y/touch/1d/return"], scores, None))[1]
+    assert "Volatility-like tasks" not in str(alone[-1])
+
+
 def test_series_without_common_dates_have_no_verdict() -> None:
     p = np.random.default_rng(5).uniform(0.3, 0.7, 200)
     data = asked([WALK, WALK], Event("rise", 1, 0.0, "ratio"), count=100, apart=500)

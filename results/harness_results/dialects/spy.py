@@ -256,8 +256,8 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
             findings.append(Finding(text, task, short))
     alike = [_volatility_like(finding.task) for finding in findings]
     if 0 < sum(alike) < len(alike):
-        kinds = f"{sum(alike)} volatility-like and {len(alike) - sum(alike)} other questions"
-        said = f"Means over the tasks mix {kinds}, which say nothing of each other: read each kind by itself (--by domain)."
+        kinds = f"Volatility-like tasks ({sum(alike)} of {len(alike)}) and the others say nothing of each other"
+        said = f"{kinds}: read each kind by itself, not means over both (--by domain)."
         findings.append(Finding(said))
     return [], findings
 
