@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import Unavailable
+from harness.files import expanded
 from harness.series import Channels
 from harness_tasks.audit.agreement import enough
 from harness_tasks.audit.corpora import corpus_files
@@ -198,7 +199,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("GIFT_EVAL"))
     parser.add_argument("--series", type=int, default=20_000, help="series of the corpus that times are taken of")
     options = parser.parse_args()
-    root = Path(options.data).expanduser() if options.data else None
+    root = expanded(options.data) if options.data else None
     parts = datasets(root)
     with tempfile.TemporaryDirectory() as folder:
         speed(joined(list(parts.values())), Path(folder), options.series)

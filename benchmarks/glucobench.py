@@ -37,7 +37,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,7 @@ from harness_linear import Linear
 
 from harness import Batch
 from harness.batches import fill_gaps
+from harness.files import expanded
 from harness.forecast import F64
 from harness_tasks.cgm.grid import to_grid
 from harness_tasks.cgm.readings import Readings
@@ -150,7 +150,7 @@ def main(arguments: list[str]) -> None:
     if not options.folder:  # as `make bench` calls it where there is no data
         print("skipped: name the folder that holds iglu5.csv: python benchmarks/glucobench.py FOLDER, or set CGM=FOLDER")
         return
-    file = Path(options.folder).expanduser() / "iglu5.csv"
+    file = expanded(options.folder) / "iglu5.csv"
     if not file.is_file():
         sys.exit(f"there is no {file}; wanted the folder that holds iglu5.csv, as FOLDER or in CGM")
     found = segments(read_glucose(file))

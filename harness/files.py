@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.errors import StoreError, UsageError
 
-__all__ = ["HOST", "data_folder", "expanded", "flush", "publish", "temporary_name", "write_whole"]
+__all__ = ["HOST", "data_folder", "expanded", "expanded_home", "flush", "publish", "temporary_name", "write_whole"]
 
 HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 """This machine, in names of unfinished files: where several write into one folder, each clears away only its own."""
@@ -19,6 +19,22 @@ HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 def expanded(path: str | os.PathLike[str]) -> Path:
     """A path with "~" and "~name" resolved; as it is where there is no such user or home, so that it is then not found. Never raises."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises where there is no home
+
+
+def expanded_home(path: str | os.PathLike[str], said: str, instead: str) -> Path:
+    """`expanded`, where a folder may be made: one that is called "~name" is not what was meant.
+
+    Args:
+        said: what was got, for the message: "HARNESS_CACHE=~nobody".
+        instead: what to type.
+
+    Raises:
+        UsageError: there is no such user or home.
+    """
+    found, text = expanded(path), os.fspath(path)
+    if text.startswith("~") and str(found).startswith("~"):
+        raise UsageError(f"got {said}: there is no home that {found.parts[0]!r} could stand for; write out where it is: {instead}")
+    return found
 
 
 def data_folder(data: str | Path | None, variable: str = "") -> Path | None:

@@ -1,19 +1,20 @@
-"""What every fetch from a HuggingFace hub needs: which hub it is, and its errors in our words. huggingface_hub is imported when used."""
+"""Fetch files from a HuggingFace hub, weights as well as data: which hub it is, whether a file is what it says, its errors in our words.
+
+huggingface_hub fetches, since tokens, terms, and the folders that other tools share are its affair; it is imported when used.
+"""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from harness.errors import Unavailable, UsageError
+from harness.download import Promised, address, disk_hint, status_hint
+from harness.errors import Unavailable
 
-__all__ = ["endpoint", "hub_errors"]
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT)
+__all__ = ["endpoint", "fetch_file", "hub_errors", "promised"]
 
 
 def endpoint() -> str:
@@ -23,10 +24,37 @@ def endpoint() -> str:
         UsageError: that is no address.
     """
     # huggingface_hub reads HF_ENDPOINT when it is imported; whoever set it later means it too.
-    address = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or "https://huggingface.co"
-    if not address.startswith(("http://", "https://")):
-        raise UsageError(f"got HF_ENDPOINT={address!r}; wanted an address that begins with https:// or http://")
-    return address
+    return address("HF_ENDPOINT", "https://huggingface.co")
+
+
+def promised(entry: Any) -> Promised:
+    """What a listing of huggingface_hub says of a file: its bytes, and the hash of a large one or git's of another."""
+    digest, kind = (entry.lfs.sha256, "sha256") if entry.lfs else (entry.blob_id or "", "git")
+    return Promised(entry.size or 0, digest, kind, "the hub")
+
+
+def fetch_file(repo: str, path: str, wanted: Promised, command: str, *, force: bool = False, **options: Any) -> Path:
+    """Fetch one file, again where it is not what the hub says; one that is whole is not fetched, unless by force.
+
+    Args:
+        command: what to type to try again.
+        options: of huggingface_hub: revision, repo_type, local_dir.
+
+    Raises:
+        Unavailable: also the second one is not what the hub says; it was removed.
+    """
+    from huggingface_hub import hf_hub_download
+
+    problem = ""
+    # The first may be one that lies there: huggingface_hub trusts its notes, and is content with any where the hub cannot be asked.
+    for again in (force, True):
+        got = Path(hf_hub_download(repo, path, force_download=again, endpoint=endpoint(), library_name="ts-harness", **options))
+        problem = wanted.problem(got)
+        if not problem:
+            return got
+    got.resolve().unlink(missing_ok=True)
+    got.unlink(missing_ok=True)
+    raise Unavailable(f"{repo}: {path} as it came from {endpoint()} {problem}; it was removed. Try again: {command}", command)
 
 
 @contextmanager
@@ -90,12 +118,5 @@ def _hint(error: BaseException, elsewhere: str) -> str:
     if status in (401, 403):
         return f"The token is refused, or there is none: make one at {endpoint()}/settings/tokens and name it in HF_TOKEN. "
     if status == 429:
-        return "The hub was asked too often: wait some minutes; with a token (HF_TOKEN) it answers more often. "
-    if status is not None and status >= 500:
-        return "The hub is in trouble: wait some minutes. "
-    number = getattr(error, "errno", None)
-    if number in FULL:
-        return "The disk has no room, or the file may not be so large: make room" + (f", or {elsewhere}" if elsewhere else "") + ". "
-    if number in CLOSED and elsewhere:
-        return f"To write there must be allowed; or {elsewhere}. "
-    return ""
+        return f"{status_hint(status, 'The hub')}With a token (HF_TOKEN) it answers more often. "
+    return status_hint(status, "The hub") or disk_hint(error, elsewhere)

@@ -22,6 +22,7 @@ from typing import Any
 from harness import scoring
 from harness.cells import Cell
 from harness.errors import UsageError
+from harness.files import expanded
 from harness.plugins import Plugins, Registered, module_digest
 from harness.selection import parse_value
 from harness.targets import PARAMETER, is_target, iterate_target
@@ -150,7 +151,7 @@ def _weights_digest(info: ModelInfo, folder: Path) -> str:
 
 def _beside(text: str) -> str:
     """A hash of the descriptions (.json) that lie beside a file of weights, which loaders read with it; "" for anything else."""
-    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's raises where there is no home
+    path = expanded(text)
     if not path.name.endswith(WEIGHTS) or path.name.endswith(".json") or not path.is_file():
         return ""
     found = sorted(p for p in path.parent.glob("*.json") if p.is_file())[:MOST_FILES]
@@ -172,7 +173,7 @@ def file_digest(text: str) -> str:
         UsageError: it cannot be read, or the folder holds too many files.
     """
     if text.startswith("~"):  # a shell leaves it in weights=~/ttm, and a model may know what it means
-        text = os.path.expanduser(text)  # noqa: PTH111 - Path's raises where there is no home
+        text = str(expanded(text))
     # Not Path.is_file(): that raises for a text too long to be a path.
     if os.path.isfile(text):  # noqa: PTH113
         return _digest_of(Path(text))

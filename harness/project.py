@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError, describe
+from harness.files import expanded, expanded_home
 
 __all__ = ["GROUP", "Project", "named_folder", "read_project"]
 
@@ -47,12 +48,9 @@ def named_folder(text: str) -> tuple[Path, str] | None:
     head = text.partition("[")[0]
     if not (os.sep in head or head in (".", "..") or head.startswith("~")) or PLACE.match(head):
         return None
-    try:
-        whole, match = Path(text).expanduser(), EXTRAS.fullmatch(text)
-        # Not Path.is_dir(): that raises for a text too long to be a path.
-        return (whole, "") if match is None or os.path.isdir(whole) else (Path(match[1]).expanduser(), match[2])  # noqa: PTH112
-    except RuntimeError as error:
-        raise UsageError(f"got the folder {text}: {error}; write out where it is") from None
+    whole, match = expanded_home(text, f"the folder {text}", "./FOLDER or /FOLDER"), EXTRAS.fullmatch(text)
+    # Not Path.is_dir(): that raises for a text too long to be a path.
+    return (whole, "") if match is None or os.path.isdir(whole) else (expanded(match[1]), match[2])  # noqa: PTH112
 
 
 def read_project(folder: Path) -> Project:

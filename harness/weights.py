@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.cache import load_cached, store_cached
 from harness.errors import Unavailable, UsageError
+from harness.files import expanded, expanded_home
 from harness.types import ModelInfo
 
 __all__ = ["Source", "note_pulled", "noted", "parse_source", "pulled", "pulled_digest", "weights_folder"]
@@ -62,12 +63,16 @@ def parse_source(text: str) -> Source | None:
 
 
 def hub_cache() -> Path:
-    """The folder where huggingface_hub keeps what it fetched."""
-    if own := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(own).expanduser()
-    home = os.environ.get("HF_HOME")
+    """The folder where huggingface_hub keeps what it fetched.
+
+    Raises:
+        UsageError: it begins with "~name", and there is no such user or home.
+    """
+    for variable, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
+        if named := os.environ.get(variable):
+            return expanded_home(named, f"{variable}={named}", f"{variable}=FOLDER") / below
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(home) if home else Path(base) / "huggingface").expanduser() / "hub"
+    return expanded_home(base, f"{base} as the folder of caches", "HF_HOME=FOLDER") / "huggingface" / "hub"
 
 
 def weights_folder(weights: str, *, source: str, model: str) -> Path:
@@ -82,7 +87,7 @@ def weights_folder(weights: str, *, source: str, model: str) -> Path:
         Unavailable: there is no such file or folder, or the published weights have not been fetched.
     """
     if weights:
-        path = Path(weights).expanduser().absolute()
+        path = expanded(weights).absolute()
         if not path.exists():
             raise Unavailable(f"{model}: there is no file or folder {path}; give one that exists: -M {model}:weights=PATH")
         return path

@@ -148,12 +148,13 @@ def new_plugin(name: str, into: Path) -> None:
 
 @new.command("suite")
 @click.argument("name")
-@click.option("--from", "table", type=click.Path(path_type=Path), default=None, metavar="FILE", help="A table of yours, CSV or Parquet.")
+@click.option("--from", "table", type=click.Path(path_type=Path), default=None, metavar="PATH", help="Data of yours.")
 @click.option("--into", type=click.Path(path_type=Path), default=Path(), show_default="the working folder", help="Folder to make it in.")
 def new_suite(name: str, table: Path | None, into: Path) -> None:
     """Make a suite file, NAME.yaml, with a small made-up table beside it: it runs at once, and its comments say what to change.
 
-    With --from it describes that table: columns, frequency and season are proposed from the first rows.
+    With --from it describes what is there: a CSV, Parquet or .tsf file, a folder of such tables alike, one that `datasets` saved, or one in
+    GIFT-Eval's layout. Columns, frequency and season are proposed from the first rows.
     """
     from harness.scaffold.suite import make_suite
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import hashlib
 import shutil
 import sys
 import time
@@ -17,6 +16,7 @@ import click
 from harness.errors import Unavailable, UsageError, suggest
 
 if TYPE_CHECKING:
+    from harness.download import Promised
     from harness.types import ModelInfo
     from harness.weights import Source
 
@@ -28,16 +28,16 @@ DEAD = 3600.0
 
 @dataclass(frozen=True)
 class Wanted:
-    """Files of one commit: {path: (bytes, hash, "sha256" or git's "sha1")}."""
+    """Files of one commit, by their paths."""
 
     source: Source
     commit: str
     license: str  # as the hub's card says it, "" where it says nothing
-    files: dict[str, tuple[int, str, str]]
+    files: dict[str, Promised]
 
     @property
     def size(self) -> int:
-        return sum(size for size, *_ in self.files.values())
+        return sum(file.size for file in self.files.values())
 
 
 @click.group()
@@ -110,8 +110,8 @@ def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
             click.echo(f"  read this first: {info.weights_note}", err=True)
         wanted = _look(info, source)
         click.echo(f"{info.name}: {source} at commit {wanted.commit[:12]}, {len(wanted.files)} files, {size_text(wanted.size)}", err=True)
-        for path, (size, *_) in wanted.files.items():
-            click.echo(f"  {path}  {size_text(size)}", err=True)
+        for path, file in wanted.files.items():
+            click.echo(f"  {path}  {size_text(file.size)}", err=True)
         if wanted.license:
             click.echo(f"  licence of the weights, the hub says: {wanted.license}", err=True)
         if dry_run:
@@ -190,20 +190,15 @@ def _look(info: ModelInfo, source: Source) -> Wanted:
     Raises:
         Unavailable: the hub cannot be reached, or does not have them.
     """
-    from harness.hub import endpoint, hub_errors
+    from harness.hub import endpoint, hub_errors, promised
 
     command = f"harness weights pull {info.name}"
     with hub_errors(f"could not list {source.repo} at {endpoint()}", command, f"model {source.repo}"):
         from huggingface_hub import HfApi
 
         found: Any = HfApi(endpoint=endpoint()).model_info(source.repo, revision=source.revision, files_metadata=True)
-    files = {}
-    for sibling in found.siblings or []:
-        path = sibling.rfilename
-        if info.weights_files and not any(fnmatch.fnmatchcase(path, pattern) for pattern in info.weights_files):
-            continue
-        lfs = sibling.lfs
-        files[path] = (sibling.size or 0, lfs.sha256 if lfs else sibling.blob_id or "", "sha256" if lfs else "sha1")
+    names = {sibling.rfilename: sibling for sibling in found.siblings or []}
+    files = {path: promised(file) for path, file in names.items() if _needed(info, path)}
     lacking = [p for p in info.weights_files or ("*",) if not fnmatch.filter(files, p)]
     if lacking:
         where = f"{source.repo} at {endpoint()} (commit {str(found.sha)[:12]})"
@@ -213,18 +208,24 @@ def _look(info: ModelInfo, source: Source) -> Wanted:
     return Wanted(source, str(found.sha), license_, dict(sorted(files.items())))
 
 
+def _needed(info: ModelInfo, path: str) -> bool:
+    """Whether a file of the repository is one of those that the model loads."""
+    return not info.weights_files or any(fnmatch.fnmatchcase(path, pattern) for pattern in info.weights_files)
+
+
 def _verified(info: ModelInfo, source: Source, folder: Path) -> tuple[int, list[str]]:
     """(how many of a model's files in `folder` the harness verified as it fetched them, files with other bytes or never verified).
 
     Where it verified none, another tool has put them there, and all are taken as they are.
     """
+    from harness.download import Promised
     from harness.weights import noted
 
     names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
-    names = [name for name in names if not info.weights_files or any(fnmatch.fnmatchcase(name, p) for p in info.weights_files)]
+    names = [name for name in names if _needed(info, name)]
     known = {name: facts for name, facts in noted(source.repo, folder.name).items() if name in names}
-    kinds = {40: "sha1", 64: "sha256"}  # by the length of the hash
-    changed = {name for name, (size, digest) in known.items() if _problem(folder / name, size, digest, kinds.get(len(digest), "sha256"))}
+    notes = {name: Promised(size, digest, "git" if len(digest) == 40 else "sha256", "the note") for name, (size, digest) in known.items()}
+    changed = {name for name, note in notes.items() if note.problem(folder / name)}
     return len(known), [name for name in names if known and (name in changed or name not in known)]
 
 
@@ -242,7 +243,7 @@ def _fetch(info: ModelInfo, wanted: Wanted) -> Path:
     Raises:
         Unavailable: the hub broke off, or a file is not what the hub says it is.
     """
-    from harness.hub import endpoint, hub_errors
+    from harness.hub import endpoint, fetch_file, hub_errors
 
     source, folder = wanted.source, Path()
     command = f"harness weights pull {info.name}"
@@ -250,8 +251,8 @@ def _fetch(info: ModelInfo, wanted: Wanted) -> Path:
     what, elsewhere = f"could not fetch {source.repo} from {endpoint()}", f"name another folder: HF_HOME=FOLDER {command}"
     problem = ""
     with hub_errors(what, command, f"model {source.repo}", elsewhere):
-        for path, (size, digest, kind) in wanted.files.items():
-            folder = _file(source, path, size, digest, kind, command=command)
+        for path, file in wanted.files.items():
+            folder = fetch_file(source.repo, path, file, command, revision=source.revision)
             for _ in Path(path).parts:
                 folder = folder.parent
             if folder.name != wanted.commit:
@@ -268,38 +269,8 @@ def _note(wanted: Wanted, path: str) -> str:
     from harness.weights import note_pulled
 
     try:
-        note_pulled(wanted.source, wanted.commit, {path: wanted.files[path][:2]})
+        file = wanted.files[path]
+        note_pulled(wanted.source, wanted.commit, {path: (file.size, file.digest)})
     except OSError as error:
         return f"{error.strerror or error}: {error.filename or cache_folder()}"
     return ""
-
-
-def _file(source: Source, path: str, size: int, digest: str, kind: str, command: str) -> Path:
-    """Fetch one file, twice where the first one is not what the hub says; one that is whole in the cache is not fetched again."""
-    from huggingface_hub import hf_hub_download
-
-    from harness.hub import endpoint
-
-    options: dict[str, Any] = {"revision": source.revision, "endpoint": endpoint(), "library_name": "ts-harness"}
-    problem = ""
-    for again in (False, True):
-        got = Path(hf_hub_download(source.repo, path, force_download=again, **options))
-        problem = _problem(got, size, digest, kind)
-        if not problem:
-            return got
-    got.resolve().unlink(missing_ok=True)
-    got.unlink(missing_ok=True)
-    raise Unavailable(f"{source.repo}: {path} as it came from {endpoint()} {problem}; it was removed. Try again: {command}", command)
-
-
-def _problem(path: Path, size: int, digest: str, kind: str) -> str:
-    """What is wrong with a fetched file; "" where nothing is."""
-    actual = path.stat().st_size
-    if size and actual != size:
-        return f"has {actual} bytes where the hub says {size}"
-    state = hashlib.sha256() if kind == "sha256" else hashlib.sha1(f"blob {actual}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            state.update(chunk)
-    found = state.hexdigest()
-    return "" if digest in ("", found) else f"has the {kind} {found[:16]}… where the hub says {digest[:16]}…"

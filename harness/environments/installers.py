@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from harness.environments import tether
 from harness.environments.record import foreign_variables
 from harness.errors import PluginError, UsageError
+from harness.files import expanded
 
 __all__ = ["INSTALLERS", "Installer", "Log", "choose", "clean_environment"]
 
@@ -170,8 +171,8 @@ def _configured(prefix: str) -> bool:
     words = ("INDEX", "INDEX_URL", "EXTRA_INDEX_URL", "DEFAULT_INDEX", "FIND_LINKS", "NO_INDEX", "CONFIG_FILE", "CONSTRAINT")
     if any(os.environ.get(prefix + word) for word in words):
         return True
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    home = expanded(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
     if prefix == "UV_":
         return any(path.is_file() for path in (home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")))
-    known = (home / "pip" / "pip.conf", Path("~/.pip/pip.conf").expanduser(), Path("/etc/pip.conf"), Path(sys.prefix) / "pip.conf")
+    known = (home / "pip" / "pip.conf", expanded("~/.pip/pip.conf"), Path("/etc/pip.conf"), Path(sys.prefix) / "pip.conf")
     return any(path.is_file() for path in known)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.download import Promised
 from harness.errors import Unavailable
-from harness.hub import endpoint, hub_errors
+from harness.hub import endpoint, fetch_file, hub_errors, promised
 from harness_tasks.gift_eval import Row
 
 __all__ = ["REPOSITORY", "Remote", "fetch", "list_remote"]
@@ -21,12 +22,12 @@ class Remote:
 
     row: Row
     commit: str
-    files: tuple[tuple[str, int], ...]  # path in the repository, bytes
+    files: tuple[tuple[str, Promised], ...]  # by path in the repository
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(size for _, size in self.files)
+        return sum(file.size for _, file in self.files)
 
     def here(self, root: Path) -> bool:
         """Whether this very commit's files are below `root`, unchanged, by the notes that huggingface_hub keeps of what it fetched.
@@ -34,12 +35,12 @@ class Remote:
         A note's lines are commit, etag and time; where the layout of the notes is another one, the answer is no and
         huggingface_hub looks itself.
         """
-        for path, size in self.files:
+        for path, file in self.files:
             note = root / ".cache" / "huggingface" / "download" / f"{path}.metadata"
             try:
                 stat = (root / path).stat()
                 commit, _, fetched = note.read_text().splitlines()[:3]
-                if stat.st_size != size or commit != self.commit or stat.st_mtime > float(fetched) + 1:
+                if stat.st_size != file.size or commit != self.commit or stat.st_mtime > float(fetched) + 1:
                     return False
             except (OSError, ValueError):
                 return False
@@ -59,10 +60,10 @@ def list_remote(rows: Sequence[Row]) -> list[Remote]:
         api = HfApi(endpoint=endpoint())
         commit = api.dataset_info(REPOSITORY).sha or "main"
         entries = api.list_repo_tree(REPOSITORY, recursive=True, revision=commit, repo_type="dataset")
-        sizes = {entry.path: entry.size for entry in entries if isinstance(entry, RepoFile)}
+        there = {entry.path: promised(entry) for entry in entries if isinstance(entry, RepoFile)}
     remote = []
     for row in rows:
-        files = tuple(sorted((path, size) for path, size in sizes.items() if path.rpartition("/")[0] == row.folder))
+        files = tuple(sorted((path, file) for path, file in there.items() if path.rpartition("/")[0] == row.folder))
         if not files:
             raise Unavailable(f"{REPOSITORY} at {endpoint()} has no folder {row.folder} (commit {commit[:12]}); nothing was fetched")
         remote.append(Remote(row, commit, files))
@@ -79,29 +80,9 @@ def fetch(item: Remote, root: Path, force: bool = False) -> None:
         force: fetch also what is here already.
 
     Raises:
-        Unavailable: the hub cannot be reached or broke off, or the disk cannot take it.
+        Unavailable: the hub cannot be reached or broke off, a file is not what it says, or the disk cannot take it.
     """
     command = f"harness data pull gift-eval {item.row.folder}"
     with hub_errors(f"could not fetch {item.row.folder} from {endpoint()} into {root}", command, f"dataset {REPOSITORY}"):
-        from huggingface_hub import hf_hub_download
-
-        for path, size in item.files:
-            # huggingface_hub trusts its note of a file that was cut short within a second of being fetched; the size tells.
-            broken = _size(root / path) not in (None, size)
-            hf_hub_download(
-                REPOSITORY,
-                path,
-                repo_type="dataset",
-                revision=item.commit,
-                local_dir=root,
-                endpoint=endpoint(),
-                force_download=force or broken,
-                library_name="ts-harness",
-            )
-            # When the hub cannot be asked, huggingface_hub is content with whatever file lies there.
-            if (got := _size(root / path)) != size:
-                raise OSError(f"{path} has {got} bytes; wanted {size}")
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+        for path, file in item.files:
+            fetch_file(REPOSITORY, path, file, command, force=force, repo_type="dataset", revision=item.commit, local_dir=root)

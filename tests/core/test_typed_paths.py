@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from harness.cache import cache_folder, load_cached, store_cached
 from harness.errors import HarnessError, Unavailable, UsageError
 from harness.files import data_folder, expanded
 from harness.plugins import Plugins
 from harness.suites import find_suite
+from harness.weights import hub_cache, weights_folder
 from harness_tasks.cgm.suite import cgm
 from harness_tasks.gift_eval import gift_eval
 from harness_tasks.monash import monash
@@ -72,3 +74,39 @@ def test_files_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     file.write_text(OWN.format(source="~nosuchuser/x.csv").replace(" freq: D,", ""))
     with pytest.raises(HarnessError, match="without 'freq'"):
         open_file(file)
+
+
+@pytest.mark.parametrize("variable", ["HARNESS_CACHE", "XDG_CACHE_HOME"])
+def test_a_cache_of_nobody_is_told(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_CACHE", raising=False)
+    monkeypatch.setenv(variable, "~nosuchuser/cache")
+    told = r"~nosuchuser/cache.*: there is no home that '~nosuchuser' could stand for; write out where it is: HARNESS_CACHE=FOLDER"
+    for use in (cache_folder, lambda: load_cached("a.json"), lambda: store_cached("a.json", {})):
+        with pytest.raises(UsageError, match=told):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"])
+def test_weights_of_nobody_are_told(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(variable, "~nosuchuser")
+    with pytest.raises(UsageError, match=f"got {variable}=~nosuchuser: there is no home .*: {variable}=FOLDER"):
+        hub_cache()
+    with pytest.raises(Unavailable, match=r"m: there is no file or folder .*/~nosuchuser/w; give one that exists: -M m:weights=PATH"):
+        weights_folder("~nosuchuser/w", source="hf:a/b", model="m")
+
+
+def test_where_the_hub_keeps_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for each in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert hub_cache() == tmp_path / ".cache" / "huggingface" / "hub"
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/x")
+    assert hub_cache() == tmp_path / "x" / "huggingface" / "hub"
+    monkeypatch.setenv("HF_HOME", "~/y")
+    assert hub_cache() == tmp_path / "y" / "hub"
+    monkeypatch.setenv("HF_HUB_CACHE", "/z")
+    assert hub_cache() == Path("/z")

@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -24,10 +25,11 @@ from pages import HOSTILE
 from support import Done, Lab
 
 from harness.cli.output import printable
-from harness.errors import NothingMatched
+from harness.errors import NothingMatched, UsageError
 from harness.plugins import load
 from harness_leaderboard.plots import PLOTS, grids, models
 from harness_leaderboard.plots.files import specification
+from harness_leaderboard.plots.forecasts import chosen_task
 from harness_leaderboard.plots.grids import heatmap, winloss
 from harness_leaderboard.plots.models import mean_ranks, rank_lines
 from harness_leaderboard.plots.numbers import Numbers, Picture
@@ -468,3 +470,38 @@ def test_nothing_has_a_score(lab: Lab, tmp_path: Path) -> None:
     db = changed(lab, tmp_path, "DELETE FROM scores")
     with pytest.raises(NothingMatched, match="no model shown has an nMASE"):
         numbers_of(db).drawn()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("a/D/short", "a/D/short"),
+        ("a/H/*", "a/H/long"),
+        ("mine:b*", "b/D"),
+        ("hers", "b/D"),
+        ("[ab]/D", "b/D"),
+        ("odd[1]", "odd[1]"),  # a name before a pattern
+    ],
+)
+def test_a_pattern_that_one_task_fits_names_it(given: str, found: str) -> None:
+    assert chosen_task(with_tasks(), None, given) == found
+
+
+def test_a_pattern_that_several_tasks_fit_is_refused() -> None:
+    several = r"-t a/\*: 2 tasks fit, and this picture is of one\. Name one: a/D/short, a/H/long$"
+    with pytest.raises(UsageError, match=several):
+        chosen_task(with_tasks(), None, "a/*")
+    kept: Any = SimpleNamespace(cells={"a/H/long": {}, "b/D": {}})
+    with pytest.raises(UsageError, match=r"-t a\*: 2 tasks fit, .* Name one with kept forecasts: a/H/long$"):
+        chosen_task(with_tasks(), kept, "a*")
+    with pytest.raises(UsageError, match=r"-t \*: 14 tasks fit, .*: a/D/short, .* and 8 more$"):
+        chosen_task(with_tasks(10), None, "*")
+    with pytest.raises(UsageError, match=r"-t c\*: mine has no such task here\..* Tasks with kept forecasts: a/H/long, b/D$"):
+        chosen_task(with_tasks(), kept, "c*")
+
+
+def with_tasks(more: int = 0) -> Any:
+    """What `chosen_task` looks at of a view."""
+    names = {"a/D/short": "a", "a/H/long": "a", "b/D": "hers", "odd[1]": "odd"} | {f"z{i:02d}": "z" for i in range(more)}
+    tasks = [{"name": name, "dataset": dataset} for name, dataset in names.items()]
+    return SimpleNamespace(view=SimpleNamespace(suite="mine"), results=SimpleNamespace(tasks=tasks))

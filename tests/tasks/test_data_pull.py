@@ -71,7 +71,8 @@ class Handler(BaseHTTPRequestHandler):
         for path in paths[cursor : cursor + 3]:
             entry = {"path": path.relative_to(self.server.folder).as_posix(), "oid": "0" * 40, "size": 0, "type": "directory"}
             if path.is_file():
-                entry |= {"type": "file", "size": path.stat().st_size, "oid": sha1(path.read_bytes()).hexdigest()}
+                body = path.read_bytes()
+                entry |= {"type": "file", "size": len(body), "oid": sha1(b"blob %d\0" % len(body) + body).hexdigest()}  # as git does
             entries.append(entry)
         following = f'<{self.server.url}{urlsplit(self.path).path}?recursive=True&cursor={cursor + 3}>; rel="next"'
         self.answer(json.dumps(entries).encode(), headers={"Link": following} if cursor + 3 < len(paths) else {})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from harness import download
 from harness.errors import DataError, HarnessError, Unavailable, UsageError
 from harness_tasks import plugin, zenodo
 from harness_tasks.monash_table import MonashRow, monash_row
@@ -110,7 +112,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
     monkeypatch.setenv("ZENODO_URL", made.url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("MONASH", raising=False)
-    monkeypatch.setattr(zenodo, "PAUSE", 0.0)
+    monkeypatch.setattr(download, "PAUSE", 0.0)
     yield made
     made.shutdown()
     thread.join()
@@ -169,14 +171,14 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(server: Zenodo, tmp
 
 
 def test_more_breaks_than_attempts_are_well_while_more_comes(server: Zenodo, tmp_path: Path) -> None:
-    server.cut = zenodo.ATTEMPTS + 3
+    server.cut = download.ATTEMPTS + 3
     pull(tmp_path / "mine", "us_births")
     assert same(tmp_path, tmp_path / "mine", BIRTHS)
 
 
 def test_the_next_call_goes_on_where_the_last_one_stopped(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "mine"
-    monkeypatch.setattr(zenodo, "ATTEMPTS", 1)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
     server.cut = 1
     with pytest.raises(
         Unavailable, match=r"could not fetch us_births .*broke after \d+ of \d+ bytes.*: harness data pull monash us_births"
@@ -212,7 +214,10 @@ def test_a_part_that_is_another_files_is_seen_by_the_checksum(server: Zenodo, tm
     root = tmp_path / "mine"
     root.mkdir()
     (root / f"{server.files[BIRTHS.zenodo][0]}.part").write_bytes(b"\0" * 50)
-    with pytest.raises(Unavailable, match=r"its md5 is .*; the record says .*thrown away\. The same command tries again: ") as caught:
+    with pytest.raises(
+        Unavailable,
+        match=r"what came has the md5 hash \w+… where the record says \w+…, and is thrown away\. The same command tries again: ",
+    ) as caught:
         pull(root, "us_births")
     assert "kept" not in str(caught.value)
     assert left(root) == []
@@ -224,9 +229,44 @@ def test_a_wrong_checksum_leaves_the_old_file_as_it_was(server: Zenodo, tmp_path
     root = tmp_path / "mine"
     pull(root, "us_births")
     server.md5[BIRTHS.zenodo] = "0" * 32
-    with pytest.raises(Unavailable, match=f"the record says {'0' * 32}"):
+    with pytest.raises(Unavailable, match=f"the record says {'0' * 16}…"):
         pull(root, "us_births", "--force")
     assert same(tmp_path, root, BIRTHS)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_where_the_part_goes_is_not_written_through(server: Zenodo, tmp_path: Path, there: bool) -> None:
+    root, theirs = tmp_path / "mine", tmp_path / "theirs"
+    root.mkdir()
+    if there:
+        theirs.write_bytes(server.files[BIRTHS.zenodo][1][:50])  # as if it were the beginning
+    (root / f"{server.files[BIRTHS.zenodo][0]}.part").symlink_to(theirs)
+    pull(root, "us_births")
+    assert same(tmp_path, root, BIRTHS) and left(root) == [BIRTHS.file]
+    assert theirs.exists() == there and (not there or theirs.stat().st_size == 50)
+    assert [asked.count("bytes=") for asked in server.asked] == [0], "what it leads to is no part"
+
+
+def test_a_link_that_is_put_there_meanwhile_is_not_written_through(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, theirs = tmp_path / "mine", tmp_path / "theirs"
+    root.mkdir()
+    theirs.write_bytes(b"")
+    (root / f"{server.files[BIRTHS.zenodo][0]}.part").symlink_to(theirs)
+    monkeypatch.setattr(download, "_clear_way", lambda part: None)
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    with pytest.raises(Unavailable, match=r"could not fetch us_births .*Too many levels of symbolic links"):
+        pull(root, "us_births")
+    assert theirs.read_bytes() == b""
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_stays_where_the_part_goes(server: Zenodo, tmp_path: Path, make: Callable[[Path], None]) -> None:
+    part = tmp_path / "mine" / f"{server.files[BIRTHS.zenodo][0]}.part"
+    part.parent.mkdir()
+    make(part)
+    with pytest.raises(Unavailable, match=r"what stands there is no file: .*\.part'\. .*name another folder with --data"):
+        pull(tmp_path / "mine", "us_births")
+    assert part.exists() and server.asked == []
 
 
 def test_a_server_that_is_busy_is_asked_again(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +301,7 @@ def test_a_record_without_the_file(server: Zenodo, tmp_path: Path) -> None:
 
 
 def test_no_server_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zenodo, "PAUSE", 0.0)
+    monkeypatch.setattr(download, "PAUSE", 0.0)
     monkeypatch.setenv("ZENODO_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(Unavailable, match=r"could not ask http://127\.0\.0\.1:9/api/records/4656049 .*refused"):
@@ -391,14 +431,14 @@ def test_force_begins_anew(server: Zenodo, tmp_path: Path) -> None:
 
 def test_two_at_once_fetch_one_file_once(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, held, go = tmp_path / "mine", threading.Event(), threading.Event()
-    item, append = zenodo.list_remote(BIRTHS), zenodo._append
+    item, append = zenodo.list_remote(BIRTHS), download._append
 
     def slowly(*arguments: Any) -> None:
         held.set()
         assert go.wait(10)
         append(*arguments)
 
-    monkeypatch.setattr(zenodo, "_append", slowly)
+    monkeypatch.setattr(download, "_append", slowly)
     first = threading.Thread(target=zenodo.fetch, args=(item, root))
     first.start()
     assert held.wait(10)
@@ -423,11 +463,11 @@ def test_when_the_other_one_failed_it_is_fetched_after_all(server: Zenodo, tmp_p
 
 
 def test_what_is_gone_is_not_a_full_disk(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(path: Path) -> str:
+    def gone(promised: download.Promised, path: Path) -> str:
         path.unlink()
         return path.read_text()
 
-    monkeypatch.setattr(zenodo, "_md5", gone)
+    monkeypatch.setattr(download.Promised, "problem", gone)
     with pytest.raises(Unavailable, match="No such file") as caught:
         pull(tmp_path / "mine", "us_births")
     assert "disk" not in str(caught.value) and "kept" not in str(caught.value)
@@ -452,7 +492,7 @@ def test_a_user_who_is_not_there_is_part_of_a_name(server: Zenodo, tmp_path: Pat
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zenodo, "ROOM", 1 << 60)
+    monkeypatch.setattr(download, "ROOM", 1 << 60)
     with pytest.raises(Unavailable, match=r"are free in .*make room, or name another folder with --data"):
         pull(tmp_path / "mine", "us_births")
     assert server.asked == []
@@ -505,6 +545,6 @@ def test_default_folder_is_that_of_the_environment(server: Zenodo, tmp_path: Pat
 
 
 def test_an_answer_that_is_no_record(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zenodo, "_read", lambda address: b"<html>")
+    monkeypatch.setattr(download, "read", lambda address: b"<html>")
     with pytest.raises(HarnessError, match="no description of a record"):
         pull(tmp_path / "mine", "us_births")

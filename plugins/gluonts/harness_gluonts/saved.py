@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import UsageError
 from harness.errors import describe
+from harness.files import expanded
 from harness.mappings import read_object
 from harness_gluonts.data import Scale
 from harness_gluonts.quiet import library, quiet
@@ -85,7 +86,7 @@ def read(weights: str, model: str, device: str, own: str = "") -> tuple[Any, Tra
     """
     from harness_gluonts.forecaster import Trained
 
-    folder = Path(weights).expanduser()
+    folder = expanded(weights)
     facts = _json(folder, "harness.json")
     try:
         if facts["format"] != FORMAT:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from harness import Batch, Forecast, Unsupported, UsageError
+from harness.files import expanded
 from harness.forecast import F32, F64
 from harness.mappings import read_object
 from harness.quantiles import INTERVAL
@@ -144,7 +145,7 @@ def read(folder: str) -> Forecaster:
     Raises:
         UsageError: there is no such folder, or it does not hold what `save` writes.
     """
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     facts = read_object(path / "linear.json", "linear", "a folder that save() of a learnt model wrote, with linear.json and linear.npz")
     try:
         with (path / "linear.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:

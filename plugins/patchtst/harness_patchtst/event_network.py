@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PatchTSTConfig, PatchTSTModel
 
 from harness import UsageError
+from harness.files import expanded
 from harness.forecast import F32, F64, I64
 from harness.holdout import Gate
 from harness.mappings import read_object
@@ -196,7 +197,7 @@ def load(weights: str, device: str) -> tuple[EventNetwork, dict[str, Any]]:
     Raises:
         UsageError: there is no such folder, or it holds something else.
     """
-    folder = Path(weights).expanduser().resolve()
+    folder = expanded(weights).resolve()
     wanted = f"wanted a folder that a trained {NAME} was saved to: harness run --save-models, or save(folder)"
     for name in ("config.json", "model.safetensors", EXTRA):
         if not (folder / name).is_file():

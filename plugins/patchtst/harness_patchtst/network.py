@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import PatchTSTConfig, PatchTSTForPrediction
 
 from harness import UsageError
+from harness.files import expanded
 from harness.forecast import F32, F64
 from harness.mappings import read_object
 from harness_patchtst.parameters import Settings, Shape
@@ -137,7 +138,7 @@ def load(weights: str) -> tuple[PatchTSTForPrediction, dict[str, Any]]:
     Raises:
         UsageError: there is no such folder, or it does not hold this kind of network; says what was wanted.
     """
-    folder = Path(weights).expanduser().resolve()  # absolute, so that it is never taken for the name of a repository
+    folder = expanded(weights).resolve()  # absolute, so that it is never taken for the name of a repository
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise UsageError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from harness import Batch, Forecast, Unsupported, UsageError
 from harness.budget import parse_budget
+from harness.files import expanded
 from harness.parameters import check_device, whole
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.part import is_rate, parse_part
@@ -187,7 +188,7 @@ class TTM(Trained):
         if self.adapter is not None:
             from harness_ttm.adapt import lora
 
-            lora.merge(lora.load(model, Path(self.adapter).expanduser()))
+            lora.merge(lora.load(model, expanded(self.adapter)))
         return model, config
 
     def finetune(self, train: Batch, budget: str, seed: int, mode: str = "finetune") -> TTM:
@@ -312,7 +313,7 @@ def folder_of(weights: str | None) -> Path:
     if weights is not None and not isinstance(weights, str | Path):
         raise UsageError(f"got weights {weights!r}; wanted the path of a folder with config.json and model.safetensors")
     try:
-        return SHIPPED if weights is None else Path(weights).expanduser().resolve()
+        return SHIPPED if weights is None else expanded(weights).resolve()
     except (RuntimeError, OSError, ValueError) as error:
         raise UsageError(f"got weights {weights!r}: {error}; wanted the path of a folder") from None
 

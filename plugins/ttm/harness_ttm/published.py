@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from harness import Batch, Forecast
 from harness.errors import Unavailable, UsageError, suggest
+from harness.files import expanded
 from harness.forecast import F32, F64, I64
 from harness.frequency import split
 from harness.weights import weights_folder
@@ -136,7 +137,7 @@ class PublishedTTM:
             except Unavailable as error:
                 sizes = f"Other sizes are its branches: `hf download {HUB[release]} --revision {BRANCHES[release]} --local-dir FOLDER`"
                 raise Unavailable(f"{error} {sizes}; a folder of such folders will do", error.fetch) from None
-        self.members = _members(Path(weights).expanduser(), context_length)
+        self.members = _members(expanded(weights), context_length)
         self.padding, self.in_sample, self.device = padding, in_sample, device
         self.notes: dict[str, Any] = {}
 

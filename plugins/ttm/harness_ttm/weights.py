@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import UsageError
+from harness.files import expanded
 from harness_ttm.config import TTMConfig, read_config
 from harness_ttm.model import TTM
 
@@ -46,7 +47,7 @@ def load(path: str | Path, network: Callable[[TTMConfig], nn.Module] = TTM, **ov
     Raises:
         UsageError: there are no weights, or they are broken, or do not fit their configuration.
     """
-    file, config = find(Path(path).expanduser())
+    file, config = find(expanded(path))
     tensors = _read(file)
     try:
         wanted = config.replaced(**overrides)
@@ -77,7 +78,7 @@ def save(model: nn.Module, folder: str | Path) -> None:
     """Write a network (its attribute `config`, its parameters) to a folder, which is made where it is missing."""
     from safetensors.torch import save as to_bytes
 
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     config = cast(TTMConfig, model.config)
     kind: dict[str, Any] = {"model_type": "tinytimemixer"}
     if not config.season_fold:

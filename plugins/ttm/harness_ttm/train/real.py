@@ -17,6 +17,7 @@ import numpy as np
 
 from harness import UsageError
 from harness.errors import DataError
+from harness.files import expanded
 from harness.forecast import F32
 from harness_ttm.seasons import calendar_periods
 from harness_ttm.train.recipe import Real
@@ -68,7 +69,7 @@ def load_corpora(reals: tuple[Real, ...]) -> list[Corpus]:
 
 
 def _load(real: Real) -> Corpus:
-    root = Path(real.path).expanduser()
+    root = expanded(real.path)
     series: list[F32] = []
     periods: list[list[float]] = []
     names, sha = [], hashlib.sha256()
