@@ -8,10 +8,15 @@ The rule, by the kind of the forecast:
 * quantiles: the inverse of the rule of `harness.quantiles`. Between two given quantiles the distribution is a straight line, outside them
   it has the exponential tails that also give the quantiles there: the probability of being above the 0.9 quantile is 0.1. Quantiles that
   are all one value say no more than a point;
-* samples: (k + ½) / (S + 1), where k of the S paths lie above the threshold, those that lie on it counted half: no finite number of paths
-  makes anything certain;
-* points: 1 above the threshold, 0 below, ½ on it. A point says nothing of how sure it is: scores of probabilities punish that;
+* samples: (k + ½) / (S + 1), where k of the S paths lie above the threshold, those that lie on it counted half, or whole where being at it
+  is the event too: no finite number of paths makes anything certain;
+* points: 1 above the threshold, 0 below, ½ on it, or 1 where that is the event too. A point says nothing of how sure it is: scores of
+  probabilities punish that;
 * probabilities: as they are given, for a model that was made for the event.
+
+On the threshold: series are float32, so a value and the last one may both be off by half a unit of their last place. Where a threshold
+other than the last value follows from it, a label that lies no further from it than both halves together is at it: 21.21 after 21 has risen
+by 1 %, though float32 knows no 21.21. So prices and their logarithms have the outcomes of returns, as far as they tell prices apart.
 
 Limits: few quantiles know little of rare events (with deciles, all below 0.1 and above 0.9 rests on the tails), and only the distribution
 at the event's step is used, so an event over several steps must be a value of the series, such as the highest price of five days.
@@ -47,10 +52,25 @@ def happened(event: Event, labels: ArrayLike, limit: F64) -> F64:
 
     >>> happened(Event("up", step=2), [[0, 1], [0, 0], [0, -1]], np.zeros(3)).tolist()
     [1.0, 0.0, 0.0]
+    >>> rise = Event("rise", above=0.01, relative="ratio", inclusive=True)
+    >>> happened(rise, np.array([[21.21], [21.2]], np.float32), threshold(rise, np.array([21.0, 21.0]))).tolist()  # 21.21 is 21.2099991
+    [1.0, 0.0]
     """
     value = np.asarray(labels, np.float64)[:, event.step - 1]
-    above = value >= limit if event.inclusive else value > limit
+    near = _rounding(event, limit)
+    above = value >= limit - near if event.inclusive else value > limit + near
     return np.where(np.isfinite(value) & np.isfinite(limit), above.astype(np.float64), np.nan)
+
+
+def _rounding(event: Event, limit: F64) -> F64:
+    """How far float32 may move a label that is at its threshold [N] away from it: half a unit of the label, and of the last value."""
+    if not event.relative or not event.above:  # the threshold itself, or the last value: nothing is computed from what was rounded
+        return np.zeros(limit.shape)
+    with np.errstate(all="ignore"):
+        times = 1.0 + event.above if event.relative == "ratio" else 1.0
+        last = limit / times if event.relative == "ratio" else limit - event.above
+        halves: F64 = 0.5 * (np.spacing(np.abs(limit).astype(np.float32)) + abs(times) * np.spacing(np.abs(last).astype(np.float32)))
+    return np.where(np.isfinite(halves), halves, 0.0).astype(np.float64)
 
 
 def outcomes(event: Event, values: ArrayLike) -> F64:

@@ -5,42 +5,37 @@ For proposals only: what is found here is written into a file for its author to 
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import io
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError
+from harness.scaffold.rhythm import gaps_of, jittered
 from harness.scaffold.season import season_of
+from harness.table_text import ABSENT, NotDecoded, Text, beginning, separator_of
 
 __all__ = ["Look", "Table", "freq_of", "look_at", "pick", "spacing"]
 
 ROWS = 3000
 LISTS = 50
 """Rows of a Parquet file with lists."""
-BYTES = 1 << 20
 PATTERNS = (
     "%Y-%m", "%Y%m%d", "%Y%m", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%m-%d-%Y", "%b %Y",
     "%Y",
 )  # fmt: skip
-TIMES = ("time", "timestamp", "date", "datetime", "ds", "period", "day", "month", "week", "hour", "stamp", "zeit", "datum")
+TIMES = ("time", "timestamp", "date", "datetime", "ds", "period", "day", "month", "week", "hour", "stamp", "start", "zeit", "datum")
 IDS = ("id", "unique_id", "item_id", "series", "series_id", "item", "store", "product", "sku", "name", "key", "sensor", "meter", "symbol")
 TARGETS = ("target", "y", "value", "sales", "demand", "load", "count", "quantity", "close", "price", "consumption")
 PARQUET = (".parquet", ".pq")
+TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
 SECONDS = ((604_800, "W"), (86_400, "D"), (3600, "H"), (60, "T"), (1, "S"))
-
-
-ABSENT = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-")
-"""What reads as no value without being declared."""
 FEW = 0.05
 """A column is one of numbers where words are at most this share of it, WORDS different ones, without a digit."""
 WORDS = 3
@@ -65,6 +60,7 @@ class Look:
     missing: tuple[str, ...] = ()  # words among the numbers of the targets
     notes: tuple[str, ...] = ()  # where they stand
     season: tuple[int, float] = (0, 0.0)  # steps, and how alike changes are at that distance; see `harness.scaffold.season`
+    snap: float = 0.0  # seconds by which times lie beside the steps of `freq`
 
 
 @dataclass(frozen=True)
@@ -76,6 +72,7 @@ class Table:
     separator: str = ","
     encoding: str = "utf-8"
     kinds: Mapping[str, str] = field(default_factory=dict)  # of Parquet: "time", "number", "text", "" for what is of no use
+    notes: tuple[str, ...] = ()  # rows that were passed over
 
 
 def look_at(path: Path) -> Look:
@@ -84,7 +81,7 @@ def look_at(path: Path) -> Look:
     Raises:
         DataError: it cannot be read, or has no header and row.
     """
-    if path.name.lower().endswith(PARQUET):
+    if path.name.lower().endswith((*PARQUET, ".arrow")):
         from harness.scaffold.parquet import nested, table
 
         return nested(path) or _look(table(path))
@@ -94,7 +91,7 @@ def look_at(path: Path) -> Look:
 def _csv(path: Path) -> Table:
     text, encoding = _beginning(path)
     lines = text.splitlines()
-    separator = max("\t;,|", key=(lines[0] if lines else "").count)
+    separator = separator_of(lines[0] if lines else "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     rows: list[tuple[int, list[str]]] = []
     end = 0  # of the last row
@@ -115,10 +112,15 @@ def _csv(path: Path) -> Table:
     if not whole and rows[1:] and rows[-1][0] - rows[-2][0] > 1:
         line = rows[-2][0] + 1
         raise DataError(f"{path}, line {line}: a row begins here and ends in line {rows[-1][0]}; wanted a quote in it that is closed")
+    odd = [(line, f"has {len(row)} fields, and the header has {len(names)}") for line, row in rows[1:] if len(row) != len(names)]
+    if odd and not whole:
+        raise DataError(f"{path}, line {odd[0][0]}: {odd[0][1]}; wanted as many in each row. A cell with {separator!r} in it needs quotes")
     if not whole or not any(names):
         raise DataError(f"{path}: has no header and row; wanted a CSV file with names of columns in its first line")
     cells = {name: [row[i].strip() for _, row in whole] for i, name in reversed(list(enumerate(names)))}
-    return Table({name: cells[name] for name in names}, [line for line, _ in whole], separator, encoding)
+    more = f", as {len(odd) - 1} more" if odd[1:] else ""
+    notes = tuple(f"line {line} {said}{more}: it cannot be read" for line, said in odd[:1])
+    return Table({name: cells[name] for name in names}, [line for line, _ in whole], separator, encoding, notes=notes)
 
 
 def _look(table: Table) -> Look:
@@ -143,7 +145,10 @@ def _look(table: Table) -> Look:
     targets = tuple(values) if wide else (target or values[0],) if values else ()
     stamps = [_micros(text, times[time] or "") for text in cells[time]] if time else []
     owner = cells[series] if series else [""] * count
-    freq = spacing(stamps, owner) if time else ""
+    freq, snap = _rhythm(stamps, owner) if time else ("", 0.0)
+    notes = tuple(_where(name, among[name] or (), table) for name in targets if among[name])
+    if snap:
+        notes = (f"times lie up to {snap:g} s beside the steps of {freq}: snap moves them there, if that is what they mean", *notes)
     return Look(
         tuple(names),
         table.separator,
@@ -157,8 +162,9 @@ def _look(table: Table) -> Look:
         max(Counter(owner).values()),
         wide,
         missing=tuple(dict.fromkeys(word for name in targets for word in among[name] or ())),
-        notes=tuple(_where(name, among[name] or (), table) for name in targets if among[name]),
+        notes=(*table.notes, *notes),
         season=season_of(freq, _series(stamps, owner, [cells[name] for name in targets], decimal)) if freq else (0, 0.0),
+        snap=snap,
     )
 
 
@@ -194,15 +200,24 @@ def _where(name: str, words: Sequence[str], table: Table) -> str:
 def freq_of(path: Path, time: str, series: str = "") -> str:
     """What the spacing of a file's first rows looks like, "" where it cannot be told. Never raises."""
     try:
-        text, _ = _beginning(path)
-        separator = max("\t;,|", key=text.partition("\n")[0].count)
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))[:ROWS]
-        stamps = [str(row[time]).strip() for row in rows if row.get(time)]
-        pattern = _pattern(stamps)
-        owner = [str(row.get(series, "")) for row in rows if row.get(time)]
-        return "" if pattern is None else spacing([_micros(text, pattern) for text in stamps], owner)
-    except (DataError, OSError, csv.Error, KeyError, ValueError):
+        cells = _csv(path).cells
+        rows = [(owner, stamp) for owner, stamp in zip(cells[series or time], cells[time], strict=True) if stamp]
+        pattern = _pattern([stamp for _, stamp in rows])
+        return (
+            ""
+            if pattern is None
+            else _rhythm([_micros(stamp, pattern) for _, stamp in rows], [owner if series else "" for owner, _ in rows])[0]
+        )
+    except (DataError, OSError, KeyError, ValueError):
         return ""
+
+
+def _rhythm(micros: Sequence[int], owner: Sequence[str]) -> tuple[str, float]:
+    """(freq, seconds that times lie beside it): the usual distance where half of all are that, else what `jittered` finds."""
+    gaps = Counter(gaps_of(micros, owner))
+    if gaps and 2 * gaps.most_common(1)[0][1] < gaps.total() and (found := jittered(micros, owner))[0]:
+        return found
+    return spacing(micros, owner), 0.0
 
 
 def spacing(micros: Sequence[int], owner: Sequence[str]) -> str:
@@ -211,13 +226,7 @@ def spacing(micros: Sequence[int], owner: Sequence[str]) -> str:
     >>> spacing([0, 86_400_000_000, 172_800_000_000], ["a", "a", "a"])
     'D'
     """
-    by: dict[str, list[int]] = {}
-    for name, stamp in zip(owner, micros, strict=True):
-        by.setdefault(name, []).append(stamp)
-    gaps: Counter[int] = Counter()
-    for stamps in by.values():
-        ordered = sorted(set(stamps))
-        gaps.update(b - a for a, b in zip(ordered[:-1], ordered[1:], strict=True))
+    gaps = Counter(gaps_of(micros, owner))
     if not gaps:
         return ""
     step, often = gaps.most_common(1)[0]
@@ -235,22 +244,14 @@ def spacing(micros: Sequence[int], owner: Sequence[str]) -> str:
 
 
 def _beginning(path: Path) -> tuple[str, str]:
-    """The first lines of a file, whole ones, and their encoding."""
-    try:
-        opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-        with opener(path, "rb") as file:
-            data = file.read(BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); wanted a CSV file") from None
-    if len(data) == BYTES:
-        data = data[: data.rfind(b"\n") + 1]
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        return data.decode(), "utf-8"
-    except UnicodeDecodeError:
-        if b"\0" in data:
-            raise DataError(f"{path}: is no text; wanted a CSV file") from None
-        return data.decode("cp1252", "replace"), "cp1252"
+    """The first lines of a file and their encoding: UTF-8, else that of Windows, else one in which every byte is a letter."""
+    for encoding in ("utf-8", "cp1252"):
+        with suppress(NotDecoded):
+            text = beginning(Text(path, encoding=encoding))
+            if encoding != "utf-8" and "\0" in text:
+                raise DataError(f"{path}: is no text; wanted a CSV file")
+            return text, encoding
+    return beginning(Text(path, encoding="latin-1")), "latin-1"
 
 
 def _pattern(values: Sequence[str]) -> str | None:

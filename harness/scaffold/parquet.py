@@ -1,16 +1,22 @@
-"""The first rows of a Parquet file for a proposal: its types tell what is a time, a number or a name."""
+"""The first rows of a Parquet or Arrow file for a proposal: its types tell what is a time, a number or a name."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from harness.errors import DataError
+from harness.scaffold.arrow import SUFFIX, first_rows
 from harness.scaffold.columns import IDS, LISTS, ROWS, TARGETS, TIMES, Look, Table, pick, spacing
 from harness.scaffold.season import season_of
+from harness.table_rows import is_number, is_text, parquet_batches
 
 __all__ = ["nested", "table"]
 
+ISO = r"\d{4}-\d\d-\d\d"
 INDEX = "__index_level_"
 """How the column begins in which pandas keeps its index."""
 
@@ -44,8 +50,10 @@ def nested(path: Path) -> Look | None:
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     kinds = {name: _kind(column.type) for name, column in columns.items()}
     stamped = [name for name, column in columns.items() if _kind(_inner(column.type)) == "time"]
-    time = pick(stamped + [name for name, kind in kinds.items() if kind == "time"], TIMES, list(columns))
-    series = pick([name for name, kind in kinds.items() if kind == "text" or name.lower() in IDS], IDS, list(columns))
+    typed = stamped + [name for name, kind in kinds.items() if kind == "time"]
+    written = [name for name, kind in kinds.items() if kind == "text" and all(re.match(ISO, str(v)) for v in columns[name].to_pylist())]
+    time = pick(typed or written, TIMES, list(columns))
+    series = pick([n for n, kind in kinds.items() if (kind == "text" or n.lower() in IDS) and n != time], IDS, list(columns))
     target = pick(lists, TARGETS, lists)
     values = columns[target].to_pylist()
     times: list[list[int]] = [[] for _ in values]
@@ -60,41 +68,29 @@ def nested(path: Path) -> Look | None:
 
 def _rows(path: Path, count: int) -> Any:
     """The first rows, a record batch."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            batch = next(file.iter_batches(batch_size=count), None)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); wanted a whole Parquet file") from None
-    if batch is None or not batch.num_rows or not batch.num_columns:
+    arrow = path.name.lower().endswith(SUFFIX)
+    batch = first_rows(path, count) if arrow else next(parquet_batches(path, lambda names, _: names, count), None)
+    if batch is None or not batch.num_columns:
         raise DataError(f"{path}: has no row; wanted a table with at least one")
     return batch
 
 
 def _kind(kind: Any) -> str:
-    import pyarrow as pa
-
     types = pa.types
     if types.is_timestamp(kind) or types.is_date(kind):
         return "time"
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+    if is_number(kind):
         return "number"
     if types.is_dictionary(kind):
         return "text" if _kind(kind.value_type) == "text" else ""
-    return "text" if types.is_string(kind) or types.is_large_string(kind) or kind == pa.string_view() else ""
+    return "text" if is_text(kind) else ""
 
 
 def _inner(kind: Any) -> Any:
     """The type of the values of a list; of others null."""
-    import pyarrow as pa
-
     types = pa.types
     return kind.value_type if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) else pa.null()
 
 
 def _local(column: Any) -> Any:
-    import pyarrow as pa
-
     return column.cast(pa.timestamp("us"), safe=False)

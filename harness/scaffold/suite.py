@@ -11,10 +11,12 @@ import random
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from harness import frequency
 from harness.errors import UsageError
 from harness.plugins import load
 from harness.scaffold.columns import Look, look_at
@@ -43,7 +45,7 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
     Args:
         name: of the suite and its file.
         into: an existing folder.
-        table: a CSV or Parquet file to describe; None = a small one is made.
+        table: what to describe: a CSV, Parquet or .tsf file, or a folder as `harness.scaffold.ready` takes; None = a small table is made.
 
     Raises:
         UsageError: a name that is none or is taken, a file that is there already, no such table.
@@ -57,8 +59,8 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
         raise UsageError(f"got the name {name!r}, which a suite of a plugin has; choose another, as in my-{name}")
     if not into.is_dir():
         raise UsageError(f"there is no folder {into}; make it first, or choose another with --into")
-    if table is not None and not table.is_file():
-        raise UsageError(f"--from {table}: there is no such file; wanted a CSV or Parquet file")
+    if table is not None and not table.exists():
+        raise UsageError(f"--from {table}: there is no such file or folder; wanted a CSV, Parquet or .tsf file, or a folder of data")
     texts, notes = _example(name) if table is None else _described(name, into, table)
     for file in texts:
         if (into / file).exists():
@@ -130,43 +132,61 @@ tasks:
 
 
 def _described(name: str, into: Path, table: Path) -> tuple[dict[str, str], list[str]]:
-    look = look_at(table)
+    from harness.scaffold.ready import TSF, Ready, look_at_tsf, look_in
+
+    found = look_in(table) if table.is_dir() else look_at_tsf(table) if table.name.lower().endswith(TSF) else Ready(look=look_at(table))
+    look = found.look
     try:
         source = table.resolve().relative_to(into.resolve())
     except ValueError:
         source = table.resolve()
-    notes = []
-    if not look.time:
-        notes.append("no column of times was found: rows are taken in their order; say columns: {time: ...} if there is one")
-    if not look.targets:
-        notes.append("no column of numbers was found: say columns: {target: ...}")
-    notes += look.notes[:NOTED]
-    if not look.freq:
+    notes = list(found.notes)
+    if look is not None:
+        if not look.time:
+            notes.append("no column of times was found: rows are taken in their order; say columns: {time: ...} if there is one")
+        if not look.targets:
+            notes.append("no column of numbers was found: say columns: {target: ...}")
+        notes += look.notes[:NOTED]
+    freq = found.freq or (look.freq if look else "")
+    if not freq:
         notes.append("how far apart the times are could not be told: mend freq")
-    freq = look.freq or "D"
-    base = freq.lstrip("0123456789")
-    horizon = max(1, min(HORIZONS[base], (look.longest - 1) // 3))
-    text = "\n".join(_lines(name, str(source), look, freq, horizon)) + "\n"
+    freq = freq or "D"
+    base = frequency.split(freq)[1]
+    horizon = found.horizon or (max(1, min(HORIZONS[base], (look.longest - 1) // 3)) if look else HORIZONS[base])
+    text = "\n".join(_lines(name, str(source), found.keys, look, freq, horizon) + [f"    {line}" for line in found.comments]) + "\n"
     return {f"{name}.yaml": text}, notes
 
 
-def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[str]:
-    """The suite file of a table."""
-    base = freq.lstrip("0123456789")
-    rest = [c for c in look.names if c and c not in (look.id, look.time, *look.targets)]
-    usual = "\t" if ".tsv" in source else ","  # what is taken where the file says nothing
-    csv = [f"separator: {_quoted(look.separator)}"] * (look.separator != usual)
-    csv += ['decimal: ","'] * (look.decimal == ",") + [f"encoding: {look.encoding}"] * (look.encoding != "utf-8")
-    csv += [f"missing: [{', '.join(_quoted(word) for word in look.missing)}]"] * bool(look.missing)
+def _lines(name: str, source: str, keys: Sequence[str], look: Look | None, freq: str, horizon: int) -> list[str]:
+    """The suite file of a source, whose data says itself what is what where there is no `look`."""
+    base = frequency.split(freq)[1]
     lines = [
         f"# Proposed from the first rows of {source}: read it, and mend what is not so. All keys: docs/suites.md",
         f"name: {name}",
         "",
         "tasks:",
-        f"  - name: {_plain(look.targets[0]) if look.targets and not look.wide else name}",
+        f"  - name: {_plain(look.targets[0]) if look and look.targets and not look.wide else name}",
         f"    source: {_quoted(source)}",
+        *(f"    {key}" for key in keys),
+        *(_columns(source, look) if look else ()),
+        f"    freq: {freq}",
     ]
-    lines += [f"    csv: {{{', '.join(csv)}}}"] * bool(csv)
+    lines += [f"    snap: {look.snap:g}"] if look and look.snap else []
+    lines += [f"    horizon: {horizon}", "    windows: auto"]
+    season, alike = look.season if look else (0, 0.0)
+    told = f"    season_length: {season:<12}# it shows in the values: their autocorrelation at this lag is {alike:.2f}"
+    lines.append(told if season else f"    # season_length: steps of a season; {SEASONS.get(base, 'of M a year is 12')}")
+    return lines
+
+
+def _columns(source: str, look: Look) -> list[str]:
+    """How a table is written, and which of its columns mean what."""
+    rest = [c for c in look.names if c and c not in (look.id, look.time, *look.targets)]
+    usual = "\t" if ".tsv" in source else ","  # what is taken where the file says nothing
+    csv = [f"separator: {_quoted(look.separator)}"] * (look.separator != usual)
+    csv += ['decimal: ","'] * (look.decimal == ",") + [f"encoding: {look.encoding}"] * (look.encoding != "utf-8")
+    csv += [f"missing: [{', '.join(_quoted(word) for word in look.missing)}]"] * bool(look.missing)
+    lines = [f"    csv: {{{', '.join(csv)}}}"] * bool(csv)
     lines += ["    layout: wide               # a column for each series"] * look.wide
     lines += ["    layout: nested             # a row for each series"] * look.nested
     lines += ["    columns:"] * bool(not look.wide or look.time)
@@ -176,10 +196,6 @@ def _lines(name: str, source: str, look: Look, freq: str, horizon: int) -> list[
         lines.append(f"      target: {_quoted(look.targets[0]) if look.targets else 'COLUMN'}")
         lines += [f"      # also there: {', '.join(rest[:12])}; known for the future: known: [...], up to today: past: [...]"] * bool(rest)
     lines += [f"    time_format: {_quoted(look.time_format)}"] * bool(look.time_format)
-    lines += [f"    freq: {freq}", f"    horizon: {horizon}", "    windows: auto"]
-    season, alike = look.season
-    told = f"    season_length: {season:<12}# it shows in the values: their autocorrelation at this lag is {alike:.2f}"
-    lines.append(told if season else f"    # season_length: steps of a season; {SEASONS.get(base, 'of M a year is 12')}")
     return lines
 
 

@@ -4,13 +4,15 @@ A task is a row of `harness_tasks.monash_table`, or any other `.tsf` file in the
 are its labels, all before them its context (the archive's fixed origin); the archive's dialect scores them. H is what the archive used for
 the file; of one's own file what it says in `@horizon`, else what the archive uses for the frequency, unless `monash[horizon=24]` says it.
 
-A series with no more than H values is asked for one step, its last: its other labels are missing. (The archive's script goes on with one
-step for all later series of the file, which is not followed.) Integer rounding is the archive's: forecasts of the datasets that it rounds
-are rounded by the dialect, half to even as R does.
+Where the series have an attribute `horizon`, as those of `cif_2016` do (12 or 6), that is each one's own H, as in the archive: the task
+asks all for its H steps, and labels behind a series' own last one are missing. A series with no more than H values is asked for one step,
+its last, in the same way. (The archive's script goes on with one step for all later series of the file, which is not followed.) Integer
+rounding is the archive's: forecasts of the datasets that it rounds are rounded by the dialect, half to even as R does.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +20,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import frequency
 from harness.errors import DataError, Unavailable, UsageError
 from harness.files import data_folder
+from harness.monash import HORIZONS, season
 from harness.types import Task
-from harness_tasks.monash_table import MONASH, SEASONALITY, MonashRow
+from harness_tasks.monash_table import MONASH, MonashRow
 
 if TYPE_CHECKING:
+    from harness.forecast import I64
     from harness.series import Channels, SeriesSet, TaskData
     from harness_tasks.tsf import TsfFile
 
@@ -32,8 +35,8 @@ __all__ = ["Monash", "monash"]
 
 COLLECTION = "Monash"
 SUFFIX = "_dataset"
-HORIZONS = {"10T": 1008, "30T": 336, "H": 168, "D": 30, "W": 8, "M": 12, "Q": 8, "A": 6}
-"""H of a file that says none: what the archive uses for most of its datasets of a frequency."""
+EACH = "horizon"
+"""The attribute that is each series' own H."""
 
 
 class Monash:
@@ -67,19 +70,33 @@ class Monash:
 
         Raises:
             Unavailable: no root, or the file is not in it.
-            DataError: the file is there and broken, or its horizon or frequency is not what the archive says.
+            DataError: the file is there and broken, or its horizon, frequency or number of series is not what the archive says.
         """
         from harness.series import rolling
 
         row = self._rows.get(task.name)
         path = self._path(row.file if row else self._others().get(task.name, Path(f"{task.name}.tsf")).name)
         file, series = self._read(path, task.freq)
-        again = f"Fetch it again: harness data pull monash {row.name} --force" if row else "Mend the file, or rename it"
-        if row is not None and row.horizon is not None and file.horizon not in (None, task.horizon):
-            raise DataError(f"{path}: got @horizon {file.horizon}; the archive's is {task.horizon}. {again}")
-        if file.freq not in (None, task.freq):
-            raise DataError(f"{path}: got @frequency {file.frequency}; the archive's is {task.freq}. {again}")
-        return rolling(task, replace(series, target=_lengthened(path, file.values, task.horizon)), 1)
+        if row is not None:
+            self._as_the_archive_says(row, path, file, task)
+        own = None if row is None and self.horizon else _own_horizons(path, file, task.horizon)
+        steps = _steps(path, series.target.length, task.horizon, own)
+        if own is not None and (own != task.horizon).any():
+            series = replace(series, fingerprint=_with_horizons(series.fingerprint, own))
+        return rolling(task, replace(series, target=_lengthened(series.target, task.horizon - steps)), 1)
+
+    def _as_the_archive_says(self, row: MonashRow, path: Path, file: TsfFile, task: Task) -> None:
+        """Raise DataError where a file of an archive's name is another one: its results would stand beside the published ones."""
+        got = ""
+        if row.horizon is not None and file.horizon not in (None, task.horizon):
+            got = f"got @horizon {file.horizon}; the archive's is {task.horizon}"
+        elif file.freq not in (None, row.freq):
+            got = f"got @frequency {file.frequency}; the archive's is {row.freq}"
+        elif len(file) != row.series:
+            got = f"got {len(file)} series; the archive's file has {row.series}"
+        if got:
+            other = f"or, to use it as a dataset of your own, give it another name, as my_{row.file}"
+            raise DataError(f"{path}: {got}. Fetch it again: harness data pull monash {row.name} --force; {other}")
 
     def files(self) -> dict[str, Path]:
         """{name: path} of the `.tsf` files in the root, and in folders there.
@@ -89,22 +106,22 @@ class Monash:
         """
         if self.root is None or not self.root.is_dir():
             return {}
-        found = {path.name: path for path in sorted(self.root.glob("*.tsf"))}
-        for path in sorted(self.root.glob("*/*.tsf")):
+        inside = [path for pattern in ("*", "*/*") for path in sorted(self.root.glob(pattern)) if path.suffix.lower() == ".tsf"]
+        found = {path.name: path for path in inside if path.parent == self.root}
+        for path in inside:
             other = found.setdefault(path.name, path)
             if other.parent not in (path.parent, self.root):
                 raise DataError(f"got two files {path.name}, in {other.parent} and in {path.parent}; wanted one. Rename one of them")
         return found
 
-    def whole(self, file: str) -> tuple[Path, SeriesSet]:
-        """Where a file is, and its series as they are.
+    def whole(self, file: str) -> tuple[TsfFile, SeriesSet]:
+        """What a file holds, and its series as they are.
 
         Raises:
             Unavailable: no root, or the file is not in it.
             DataError: it is broken.
         """
-        path = self._path(file)
-        return path, self._read(path, None)[1]
+        return self._read(self._path(file), None)
 
     def task_of(self, file: str) -> Task:
         """The task that is made of a file."""
@@ -165,7 +182,7 @@ class Monash:
 
     def _found(self, name: str, path: Path) -> Task:
         """A file that is not in the table, or of which the archive has no horizon."""
-        from harness_tasks.tsf import ALIASES, TsfHeader, read_header
+        from harness_tasks.tsf import TsfHeader, read_header
 
         try:
             header = read_header(path, strict=False)
@@ -173,11 +190,9 @@ class Monash:
             header = TsfHeader()  # which `open` will say
         row = self._rows.get(name)
         freq = header.freq or (row.freq if row else "A")
-        known = SEASONALITY.get({short: word for word, short in ALIASES.items()}.get(freq))
-        season = int(min(known)) if freq in ALIASES.values() and known else frequency.season_length(freq)
-        horizon = self.horizon or header.horizon or HORIZONS.get(freq) or season
+        horizon = self.horizon or header.horizon or HORIZONS.get(freq) or season(freq)
         sources = (row.family, row.name, COLLECTION) if row else (name,)
-        return self._task(name, row.family if row else name, row.domain if row else "", freq, horizon, season, False, sources)
+        return self._task(name, row.family if row else name, row.domain if row else "", freq, horizon, season(freq), False, sources)
 
     def _task(
         self, name: str, family: str, domain: str, freq: str, horizon: int, season: int, rounded: bool, sources: tuple[str, ...]
@@ -200,24 +215,56 @@ class Monash:
         )
 
 
-def _lengthened(path: Path, values: Channels, horizon: int) -> Channels:
-    """The same series; those with no more than H values, but at least two, get H − 1 missing ones behind them.
+def _own_horizons(path: Path, file: TsfFile, most: int) -> I64 | None:
+    """The attribute `horizon` of each series, [N]; None where there is none.
+
+    Raises:
+        DataError: it is no number of steps, or more than the task asks for.
+    """
+    if EACH not in file.attributes.column_names:
+        return None
+    own = np.array(file.attributes[EACH].to_pylist())
+    wrong = np.flatnonzero((own < 1) | (own != np.floor(own))) if own.dtype.kind == "f" else np.arange(len(own))
+    if len(wrong):
+        name, said = file.names[int(wrong[0])], own[wrong[0]]
+        raise DataError(f"{path}: series {name} has the {EACH} {said}; wanted @attribute {EACH} numeric, a whole number of steps in each")
+    if own.max() > most:
+        name = file.names[int(own.argmax())]
+        raise DataError(
+            f"{path}: series {name} has the {EACH} {own.max():g}, and the task's is {most}; wanted at most that. Say @horizon "
+            f"{own.max():g} in the header, or one for all of them: -s 'monash[horizon={most}]'"
+        )
+    return own.astype(np.int64)
+
+
+def _steps(path: Path, length: I64, horizon: int, own: I64 | None) -> I64:
+    """How many labels each series has, [N]: its H, or one where it is no longer than that.
 
     Raises:
         DataError: a series of one value, which leaves nothing to forecast from.
     """
+    steps = np.full(len(length), horizon) if own is None else own
+    if (alone := np.flatnonzero(length < 2)).size:
+        count = f"{len(alone)} of {len(length)} series have"
+        raise DataError(f"{path}: {count} one value, the first of them series {alone[0]}; wanted two or more in each")
+    found: I64 = np.where(length <= steps, 1, steps)
+    return found
+
+
+def _lengthened(values: Channels, more: I64) -> Channels:
+    """The same series, each with so many missing values behind it [N]: no labels."""
     from harness.forecast import Ragged
     from harness.series import Channels
 
-    short = np.flatnonzero(values.length <= horizon)
-    if not len(short):
+    if not more.any():
         return values
-    if (alone := np.flatnonzero(values.length < 2)).size:
-        count = f"{len(alone)} of {len(values)} series have"
-        raise DataError(f"{path}: {count} one value, the first of them series {alone[0]}; wanted two or more in each")
-    tail = np.full(horizon - 1, np.nan, np.float32)
-    rows = [np.concatenate([values[c], tail]) if n <= horizon else values[c] for c, n in enumerate(values.length.tolist())]
+    rows = [np.append(values[c], np.full(n, np.nan, np.float32)) if n else values[c] for c, n in enumerate(more.tolist())]
     return Channels.from_ragged(Ragged.from_rows(rows))
+
+
+def _with_horizons(fingerprint: str, own: I64) -> str:
+    """A fingerprint of the values and of where each series' labels end."""
+    return hashlib.blake2b(f"{fingerprint} {own.tolist()}".encode(), digest_size=16).hexdigest()
 
 
 def monash(data: Path | None, *, suite: str = "monash", horizon: int = 0) -> Monash:

@@ -17,30 +17,36 @@ __all__ = ["Found", "inspect", "rows_of"]
 class Found:
     """A file in the folder that is none of the archive's."""
 
-    folder: str
+    file: str
+
+    @property
+    def folder(self) -> str:
+        """What listings call it."""
+        return self.file[: -len(".tsf")]
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        return (self.folder, f"{self.folder}.tsf")
+        return (self.folder, self.file)
 
 
 def rows_of(suite: Monash) -> list[MonashRow | Found]:
     """The archive's files, then the folder's others."""
     known = {row.file for row in suite.rows}
-    return [*suite.rows, *(Found(name.removesuffix(".tsf")) for name in suite.files() if name not in known)]
+    return [*suite.rows, *(Found(name) for name in suite.files() if name not in known)]
 
 
 def inspect(suite: Monash, rows: Sequence[MonashRow | Found]) -> Iterator[Finding]:
-    """Read every file, and place the windows of its task. The fingerprint is computed, not taken from the cache."""
+    """Read every file, and place the windows of its task. The fingerprint is computed, not taken from the cache.
+
+    What a file says of itself and does not hold to is a note: some of the archive's own are so.
+    """
     for row in rows:
         finding = Finding(row.folder, "ok")
         try:
-            file = row.file if isinstance(row, MonashRow) else f"{row.folder}.tsf"
-            path, series = suite.whole(file)
+            file, series = suite.whole(row.file)
             describe(finding, series)
-            if isinstance(row, MonashRow) and series.items != row.series:
-                raise DataError(f"{path} has {series.items} series; the archive's has {row.series}. {_again(row)}")
-            task = suite.task_of(file)
+            finding.notes = list(file.contradictions)
+            task = suite.task_of(row.file)
             finding.windows[task.term] = suite.open(task).windows
         except Unavailable as error:
             why = error.reason if suite.root is None else f"not in {suite.root}"  # the same of all, to be said once
@@ -48,9 +54,5 @@ def inspect(suite: Monash, rows: Sequence[MonashRow | Found]) -> Iterator[Findin
         except DataError as error:
             finding.state, finding.error = "broken", str(error)
             if isinstance(row, MonashRow) and "--force" not in finding.error:
-                finding.error = f"{finding.error}. {_again(row)}"
+                finding.error = f"{finding.error}. Fetch it again: harness data pull monash {row.name} --force"
         yield finding
-
-
-def _again(row: MonashRow) -> str:
-    return f"Fetch it again: harness data pull monash {row.name} --force"

@@ -38,6 +38,7 @@ class Finding:
     fingerprint: str = ""
     error: str = ""
     fetch: str = ""
+    notes: list[str] = field(default_factory=list)  # what is odd, and read all the same
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
@@ -103,6 +104,9 @@ def show(findings: Sequence[Finding]) -> None:
     ]
     if findings:
         print_grid(columns, [_line(finding) for finding in findings], rule=False, all_with="all of it: --json")
+    for finding in findings:
+        for odd in finding.notes:
+            print(f"{finding.name}: {odd}")
     if note:
         print(note)
 

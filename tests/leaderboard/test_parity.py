@@ -54,7 +54,7 @@ def test_relative_differences_by_loops() -> None:
     values = [0.0, 1.0, -2.0, 1e-300, 1e300, INF, NAN]
     for a, b in itertools.product(values, values):
         found = float(relative(np.array([a]), np.array([b]))[0])
-        if math.isnan(a) and math.isnan(b):
+        if math.isnan(b):  # was not published
             assert math.isnan(found)
         elif a == b:
             assert found == 0
@@ -188,6 +188,18 @@ def test_gaps_on_one_side() -> None:
         parity(tasks, {MASE: own[MASE], "bias": np.ones(4)}, {MASE: np.array([NAN, NAN, 1, NAN])}, {})
 
 
+def test_a_metric_that_was_not_published_is_no_difference() -> None:
+    tasks = [{"name": f"t{i}"} for i in range(4)]
+    own = {MASE: np.ones(4), "MAE": np.array([2.0, 2.0, 2.0, NAN])}
+    found = parity(tasks, own, {MASE: np.ones(4), "MAE": np.array([2.0, NAN, NAN, NAN])}, {"": 0.01})
+    assert (found["agrees"], found["within"], found["outside"]) == (True, 4, [])
+    assert [(row["metric"], row["compared"], row["within"], row["unpublished"]) for row in found["metrics"]] == [
+        (MASE, 4, 4, 0),
+        ("MAE", 1, 1, 2),
+    ]
+    assert not parity(tasks, {**own, MASE: np.array([1, 1, 1, 2.0])}, {MASE: np.ones(4)}, {"": 0.01})["agrees"]
+
+
 @pytest.mark.parametrize("text", ["", "x", "1", "-1%", "nan", "inf%", "=1%", "1_0%", "MSIS=", "1%%", "\x1b" + "9" * 10_000])
 def test_tolerances_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="wanted a percentage or a share") as caught:
@@ -266,6 +278,16 @@ def test_the_verdict_and_its_exit_code(mine: DuckStore, go: Go) -> None:
     assert [(row["metric"], row["tolerance"]) for row in found["metrics"]] == [(MASE, 0.01), (CRPS, pytest.approx(0.1))]
     assert found["configurations"] - found["within"] == len(found["outside"]) >= 40
     assert all(set(row["differences"]) == {MASE} for row in found["outside"])
+
+
+def test_what_was_not_published_is_counted(store: DuckStore, go: Go) -> None:
+    for task, scores in {"m4_hourly/H/short": {MASE: 1.0, "MSIS": 3.0}, "us_births/D/short": {MASE: 1.0}}.items():
+        add(store, "theirs", task, scores, source="gift-eval")
+        add(store, "mine", task, {MASE: 1.0, "MSIS": 3.0})
+    result = go("mine", "--against", "gift-eval:theirs")
+    said = " ".join(result.stdout.split())
+    assert result.return_value == 0 and "mine agrees with gift-eval:theirs" in said, said
+    assert "† Of the 2 configurations gift-eval:theirs has no MSIS of 1: not compared there." in said
 
 
 def test_against_a_file(mine: DuckStore, go: Go, tmp_path: Path, published: tuple[list[dict[str, Any]], Scores]) -> None:

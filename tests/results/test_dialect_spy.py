@@ -352,6 +352,16 @@ def test_means_over_questions_that_say_nothing_of_each_other_are_told() -> None:
     assert "Volatility-like tasks" not in str(alone[-1])
 
 
+@pytest.mark.parametrize(("area", "question", "said"), [(0.97, "direction", True), (0.93, "direction", False), (0.97, "touch", False)])
+def test_what_is_too_good_for_direction_is_to_be_checked(area: float, question: str, said: bool) -> None:
+    one = {"windows": 1000.0, "events": 500.0, "AUC": area, "AUC low": area - 0.02, "AUC high": area + 0.02, "AUC p": 1e-9, "DM p": 1e-9}
+    scores = {name: np.array([[one.get(name, 0.0)], [0.5 if name == "AUC" else one.get(name, 0.0)]]) for name in SPY.metrics}
+    assert SPY.aggregate is not None
+    (found,) = SPY.aggregate(Board(["seer", "coin"], [f"x/{question}/1d/return"], scores, None))[1]
+    told = "AUC above 0.95: seer. Nobody ranks direction so well; check for a leak (the suite spy[lag=1], docs/spy.md)."
+    assert (told in str(found)) == said
+
+
 def test_series_without_common_dates_have_no_verdict() -> None:
     p = np.random.default_rng(5).uniform(0.3, 0.7, 200)
     data = asked([WALK, WALK], Event("rise", 1, 0.0, "ratio"), count=100, apart=500)

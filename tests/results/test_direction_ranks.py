@@ -142,14 +142,11 @@ def test_areas_within_folds_do_not_rank_folds() -> None:
 
 def test_resampled_areas_are_areas_of_the_resamples() -> None:
     scores, y = case(45, 2)
-    fold = np.repeat([3, 5, 9], 15)
     found = d.bootstrap_auroc(scores, y, resamples=30, mean_block=4, seed=7)
-    within = d.bootstrap_auroc(scores, y, fold=fold, resamples=30, mean_block=4, seed=7)
     drawn = np.concatenate(list(resampling.indices(45, 30, 4, 7)))
     for b, at in enumerate(drawn):
         for model in range(2):
             assert found[model, b] == pytest.approx(d.auroc(scores[model, at], y[at]), abs=1e-12)
-            assert within[model, b] == pytest.approx(d.auroc_by_fold(scores[model, at], y[at], fold[at])[0], abs=1e-12)
 
 
 def test_windows_of_one_time_are_drawn_together() -> None:
@@ -239,7 +236,7 @@ def test_other_bad_numbers() -> None:
     with pytest.raises(ValueError, match="folds are float64"):
         d.auroc_by_fold([0.1, 0.2], [0, 1], [0.0, 1.0])
     with pytest.raises(ValueError, match="wanted whole numbers of shape"):
-        d.bootstrap_auroc([[0.1, 0.2]], [0, 1], fold=[1, 2, 3])
+        d.bootstrap_auroc([[0.1, 0.2]], [0, 1], time=[1, 2, 3])
     with pytest.raises(ValueError, match="level is 95"):
         d.delong_interval([0.1, 0.2], [0, 1], 95)
     with pytest.raises(ValueError, match="mean block 0"):

@@ -88,14 +88,23 @@ def test_a_horizon_that_is_none(horizon: Any) -> None:
 
 @pytest.mark.parametrize(
     ("frequency", "season"),
-    [("weekly", 52), ("daily", 7), ("10_minutes", 144), ("5_minutes", 288), ("yearly", 1), (None, 1), ("7_hours", 1)],
+    [
+        *(("weekly", 52), ("daily", 7), ("10_minutes", 144), ("5_minutes", 288), ("yearly", 1), (None, 1), ("7_hours", 1)),
+        *(("2_weeks", 26), ("4_weeks", 13), ("1_seconds", 86_400), ("10_seconds", 8640), ("2_days", 1), ("3_months", 4)),
+    ],
 )
 def test_the_season_is_the_dialects(frequency: str | None, season: int, tmp_path: Path) -> None:
-    from harness_results.dialects.monash import season as dialect_season
+    from harness.dialects import Forecasts, dialect
 
-    made(tmp_path, "own.tsf", [np.arange(700.0)], frequency=frequency)
+    values = np.cumsum(np.random.default_rng(3).normal(size=max(700, season + 9))).astype(np.float32)
+    made(tmp_path, "own.tsf", [values], frequency=frequency)
     task = task_of(Monash(tmp_path), "own")
-    assert task.season_length == season == dialect_season(task.freq)
+    assert task.season_length == season
+    cut = len(values) - 1
+    one = Forecasts.from_arrays([values], [0], [cut], [[[values[-1] + 1]]], [0.5], freq=task.freq)  # an error of 1: the scale is 1 / MASE
+    train = values[:cut].astype(np.float64)
+    scale = np.abs(train[season:] - train[:-season]).mean()
+    assert dialect("monash").score(one)["mean MASE"] == pytest.approx(1 / scale, rel=1e-5)
 
 
 def test_the_option_leaves_the_archives_horizons_alone(tmp_path: Path) -> None:
@@ -155,6 +164,80 @@ def test_a_file_of_the_archive_must_be_as_the_archive_says(tmp_path: Path) -> No
     made(tmp_path, "us_births_dataset.tsf", [wave(90)], frequency="daily", horizon=7)
     with pytest.raises(DataError, match=r"got @horizon 7; the archive's is 30"):
         suite.open(births)
+
+
+def test_a_file_of_an_archives_name_with_another_number_of_series_is_refused(lab: Lab) -> None:
+    rows = [wave(40, k) for k in range(3)]
+    path = made(lab.folder / "data", "hospital_dataset.tsf", rows)
+    said = "got 3 series; the archive's file has 767. Fetch it again: harness data pull monash hospital --force; or, to use it as a dataset"
+    run = lab.run("run", "-m", "naive", "-s", "monash", "-t", "hospital", "--data", "data", "--json").expect(3)
+    assert said in run.cells()["naive", "hospital"]["reason"]
+    (found,) = lab.run("data", "verify", "monash", "hospital", "--data", "data", "--json").expect(3).json()
+    assert found["state"] == "broken" and said in found["error"]
+    path.rename(path.with_name("my_hospital_dataset.tsf"))
+    suite = Monash(lab.folder / "data")
+    assert len(suite.open(task_of(suite, "my_hospital"))) == 3
+
+
+def test_each_series_has_the_horizon_that_it_says(tmp_path: Path) -> None:
+    rows = [wave(40 + k, k) for k in range(72)]
+    own = [6 if k % 5 == 0 else 12 for k in range(72)]
+    path = made(tmp_path, "cif_2016_dataset.tsf", rows, attributes={"horizon": own})
+    suite = Monash(tmp_path)
+    task = task_of(suite, "cif_2016")
+    data = suite.open(task)
+    assert data.cut.tolist() == [len(row) - steps for row, steps in zip(rows, own, strict=True)]
+    labels = data.series.target.gather(data.channel, data.cut, 12)
+    assert (~np.isnan(labels)).sum(axis=1).tolist() == own
+    assert np.array_equal(labels[5, :6], rows[5][-6:])
+    each = [plain([row], steps, M, rounded=False) for row, steps in zip(rows, own, strict=True)]
+    scores = harness.evaluate("seasonal_naive", task, data=tmp_path).scores
+    for name in ("MASE", "sMAPE", "MAE", "RMSE"):
+        assert scores[f"monash:mean {name}"] == pytest.approx(np.mean([found[f"mean {name}"] for found in each]), rel=1e-6)
+    with_six = data.series.fingerprint
+    made(tmp_path, path.name, rows, attributes={"horizon": [12] * 72})
+    assert suite.open(task).series.fingerprint != with_six, "what was scored with other labels is stale"
+
+
+def test_own_series_with_a_horizon_of_their_own(tmp_path: Path) -> None:
+    def opened(own: Any, option: int = 0, **options: Any) -> list[int]:
+        made(tmp_path, "own.tsf", [wave(40), wave(50), wave(8)], attributes={"horizon": own}, **options)
+        suite = monash(tmp_path, horizon=option)
+        return [int(cut) for cut in suite.open(task_of(suite, "own")).cut]
+
+    assert opened([12, 3, 5]) == [28, 47, 3]
+    assert opened([12, 3, 9]) == [28, 47, 7], "no longer than its H: one step"
+    assert opened([12, 3, 5], option=4) == [36, 46, 4], "the option is for all"
+    with pytest.raises(DataError, match=r"own.tsf: series T2 has the horizon 18, and the task's is 12; .* Say @horizon 18 in the header"):
+        opened([12, 18, 5])
+    assert opened([12, 18, 5], horizon=18) == [28, 32, 3]
+    for wrong in ([12, 2.5, 5], [12, 0, 5], ["12", "long", "5"]):
+        with pytest.raises(DataError, match=r"series T[12] has the horizon .*; wanted @attribute horizon numeric, a whole number of steps"):
+            opened(wrong)
+
+
+def test_a_slip_in_the_header_is_an_error_and_a_false_claim_a_note(lab: Lab) -> None:
+    folder = lab.folder / "data"
+    folder.mkdir()
+    values = ",".join(map(str, range(1, 90)))
+    (folder / "slip.tsf").write_text(f"@attribute a string\n@frequency daily\n@horizn 14\n@data\nx:{values}\n")
+    (folder / "claim.tsf").write_text(f"@attribute a string\n@missing false\n@frequency daily\n@data\nx:{values}\ny:?,{values}\n")
+    run = lab.run("run", "-m", "naive", "-s", "monash", "-t", "slip,claim", "--data", "data", "--json").expect(3)
+    assert "slip.tsf, line 3: @horizn is no word of a header" in run.cells()["naive", "slip"]["reason"]
+    assert run.cells()["naive", "claim"]["status"] == "ok"
+    lab.run("data", "verify", "monash", "slip", "claim", "--data", "data").expect(
+        3, "Did you mean 'horizon'", "claim: line 6: a value ?, and the header says @missing false"
+    )
+
+
+def test_a_file_whose_suffix_is_in_capitals(tmp_path: Path) -> None:
+    made(tmp_path, "UPPER.TSF", [wave(40)])
+    suite = Monash(tmp_path)
+    assert suite.open(task_of(suite, "UPPER")).windows == 1
+    from harness_tasks.monash_verify import inspect, rows_of
+
+    (found,) = [f for f in inspect(suite, rows_of(suite)) if f.state != "missing"]
+    assert (found.name, found.state) == ("UPPER", "ok")
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
@@ -239,14 +322,14 @@ def test_scores_of_a_run_are_those_of_a_plain_loop_and_what_fails_is_said(lab: L
 
 
 def test_whole_numbers_are_scored_where_the_archive_rounds(tmp_path: Path) -> None:
-    rows = [np.asarray(np.round(r, 1) + 0.5, np.float32) for r in gapped()[:2]]
-    made(tmp_path, "hospital_dataset.tsf", rows)
+    rows = [np.asarray(np.round(wave(90), 1) + 0.5, np.float32)]
+    made(tmp_path, "us_births_dataset.tsf", rows, frequency="daily")
     suite = Monash(tmp_path)
-    task = task_of(suite, "hospital")
+    task = task_of(suite, "us_births")
     assert task.rounded
     for rounded in (True, False):
         scores = harness.evaluate("seasonal_naive", replace(task, rounded=rounded), data=tmp_path).scores
-        wanted = plain(rows, 12, M, rounded)
+        wanted = plain(rows, 30, 7, rounded)
         assert {name: scores[f"monash:{name}"] for name in wanted} == pytest.approx(wanted, rel=1e-6)
 
 

@@ -127,7 +127,7 @@ def test_the_order_of_rows_does_not_matter(opened: Opener) -> None:
 
 
 def test_many_pieces_and_files(opened: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness_tasks.own.tables.BLOCK", 64)
+    monkeypatch.setattr("harness.table_rows.BLOCK", 64)
     monkeypatch.setattr("harness_tasks.own.grid.PIECE", 3)
     (tmp_path / "t").mkdir()
     for part in range(3):

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, HarnessError, Unavailable
-from harness_tasks.own.declared import read
+from harness_tasks.own import suite_file
 from harness_tasks.own.suite import OwnSuite, open_file
+from harness_tasks.own.suite_file import read
 
 GOOD = """\
 name: own
@@ -186,7 +187,7 @@ SHORT = "name: own\ntasks:\n  - {name: t, source: t.csv, columns: {id: id, time:
         ("id,t,y\n", "", "t.csv: has no row (own.yaml, line 3); wanted at least one. Is the file whole?"),
         ("id;t;y\na;2024-01-01;1\n", "", "t.csv (its header has ';': declare csv: {separator: ';'}): has no column 'id'"),
         ("id,t,y,y\na,2024-01-01,1,2\n", "", "has the column 'y' 2 times"),
-        ("id,t,y\na,2024-01-01,1\na,2024-01-02,1,5\n", "", "cannot be read as CSV (CSV parse error: Row #3: Expected 3 columns, got 4"),
+        ("id,t,y\na,2024-01-01,1\na,2024-01-02,1,5\n", "", "t.csv, line 3: 4 fields; wanted 3, as in the header. Is the file whole?"),
         (
             "id,t,y\na,2024-01-01,abc\n",
             "",
@@ -236,7 +237,7 @@ SHORT = "name: own\ntasks:\n  - {name: t, source: t.csv, columns: {id: id, time:
         (
             "id,t,y\nä,2024-01-01,1\n".encode("latin-1"),
             "",
-            "has bytes that are not utf-8; wanted that. Another is declared by csv: {encoding: cp1252}",
+            "t.csv, line 2: has bytes that are not utf-8; wanted that. Another is declared by csv: {encoding: cp1252}. The first is 0xe4",
         ),
         ("ïd,t,y\nä,2024-01-01,1\n".encode("latin-1"), "", "has bytes that are not utf-8"),
         (
@@ -358,3 +359,26 @@ def test_views_of_texts_are_texts(tmp_path: Path) -> None:
     _, factory = open_file(tmp_path / "own.yaml")
     suite = factory(None)
     assert suite.open(suite.tasks()[0]).series.item_ids.to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize("terms", ["[{}]", "{{{}}}"])
+def test_horizons_beyond_counting_are_refused_before_tasks_are_made(tmp_path: Path, terms: str) -> None:
+    def write(count: int) -> Path:
+        each = (f"{h}" if terms == "[{}]" else f"h{h}: {h}" for h in range(1, count + 1))
+        path = tmp_path / f"{count}.yaml"
+        path.write_text(GOOD.replace("horizon: 2", f"horizons: {terms.format(', '.join(each))}").replace("step: 1,", ""))
+        return path
+
+    with pytest.raises(DataError, match=r"line 23: t: horizons: got 101 horizons; wanted at most 100: each is .*harness plot steps$"):
+        read(write(101))
+    assert len(read(write(100)).entries) == 100
+
+
+def test_tasks_beyond_counting_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite_file, "MOST", 3)
+    path = tmp_path / "own.yaml"
+    path.write_text(GOOD.replace("horizon: 2", "horizons: [2, 3, 4]"))
+    assert len(read(path).entries) == 3
+    path.write_text(GOOD.replace("horizon: 2", "horizons: [2, 3, 4, 5]"))
+    with pytest.raises(DataError, match=r"line 11: tasks: got more than 3 tasks, counting each horizon; wanted fewer in one file"):
+        read(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +48,37 @@ def test_direction_is_the_same_event_of_returns_prices_and_logs(h: int) -> None:
     truth[:-h] = prices.close[h:] > prices.close[:-h]
     for found in (up, by_price, by_log):
         np.testing.assert_array_equal(found, truth)
+
+
+def on_ticks() -> tuple[Prices, list[Fraction]]:
+    """Prices in cents with many exact moves of +1 % over one session and over five, and their closes exactly."""
+    rng, found = np.random.default_rng(0), [100.0]
+    for _ in range(3000):
+        last = found[-5] if len(found) >= 5 and rng.random() < 0.5 else found[-1]
+        exact = float(last).is_integer() and rng.random() < 0.5
+        new = round(last * 1.01, 2) if exact else float(np.clip(round(last * (1 + rng.normal(0, 0.01))), 20, 900))
+        found.append(new if abs(np.log(new / found[-1])) < 0.3 else found[-1])
+    close = np.array(found)
+    days = np.datetime64("2000-01-03") + np.arange(len(close))
+    return Prices(days, close, close, close, close, close), [Fraction(str(price)) for price in found]
+
+
+@pytest.mark.parametrize("h", [1, 5])
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_a_rise_of_one_percent_is_the_same_event_of_returns_prices_and_logs(h: int, inclusive: bool) -> None:
+    """Beside fractions: float32 knows neither 0.01 nor 21.21, and a threshold computed from one rounded price is missed by another."""
+    prices, exact = on_ticks()
+    rise = [b / a - 1 for a, b in zip(exact, exact[h:], strict=False)]
+    assert rise.count(Fraction(1, 100)) > 100
+    truth = [float(r >= Fraction(1, 100) if inclusive else r > Fraction(1, 100)) for r in rise]
+    events = {
+        "return": (Event("up", h, t.threshold(0.01), "", inclusive), t.simple_return(prices, h)),
+        "price": (Event("up", h, 0.01, "ratio", inclusive), t.price(prices)),
+        "log-price": (Event("up", h, float(np.log1p(0.01)), "difference", inclusive), t.log_price(prices)),
+    }
+    for name, (event, values) in events.items():
+        found = outcomes(event, values)
+        np.testing.assert_array_equal(found[:-h], truth, name)
 
 
 def test_features_beside_loops() -> None:

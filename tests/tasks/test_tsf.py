@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +268,26 @@ def test_not_strict_reads_what_the_archives_loaders_read(write: Write) -> None:
     assert file.header.extra == {"author": "me too"}
     assert len(next(read_batches(path, strict=False))) == 2
     assert read_header(path, strict=False).horizon == 3
+    assert file.contradictions and all("@" in said for said in file.contradictions)
+
+
+@pytest.mark.parametrize("word", ["horizn 14", "frequencey daily", "equal_length true", "missin false"])
+def test_a_slip_in_a_word_is_an_error_also_where_others_are_passed_over(write: Write, word: str) -> None:
+    path = write(f"@relation x\n@{word}\n@attribute a string\n@data\nx:1\n")
+    for read in (read_tsf, read_header):
+        with pytest.raises(DataError, match=rf"line 2: @{word.split()[0]} is no word of a header; wanted .* Did you mean '"):
+            read(path, strict=False)
+
+
+def test_claims_that_the_series_contradict_are_told_with_their_lines(write: Write) -> None:
+    head = "@relation x\n@attribute a string\n@missing false\n@equallength true\n@author me\n@data\n"
+    file = read_tsf(write(head + "x:1,2\ny:1,?\n\nz:1,?,3\n"), strict=False)
+    assert file.contradictions == (
+        "@author is no word of a header",
+        "line 8: a value ?, and the header says @missing false",
+        "line 10: 3 values, the first series has 2, and the header says @equallength true",
+    )
+    assert read_tsf(write(head.replace("@author me\n", "") + "x:1,2\ny:1,3\n")).contradictions == ()
 
 
 def test_errors_number_the_value(write: Write) -> None:
@@ -532,3 +552,56 @@ def test_the_package_names_what_it_offers() -> None:
 def test_the_archives_table_costs_no_numpy() -> None:
     code = "import sys, harness_tasks.monash_table as m; m.MONASH[0].freq; print(sorted({'numpy', 'pyarrow'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"])
+def test_dates_of_every_unit_are_written(tmp_path: Path, unit: str) -> None:
+    times = np.array(["2020-01-01", "2021-01-01"], f"datetime64[{unit}]")
+    path = tmp_path / "x.tsf"
+    for column in (times, list(times), times.astype("datetime64[s]").tolist()):
+        write_tsf(path, [[1.0], [2.0]], starts=times, attributes={"d": column})
+        back = read_tsf(path)
+        assert back.starts.tolist() == times.astype("datetime64[s]").tolist() == back.attributes["d"].to_pylist()
+
+
+def test_whole_numbers_are_written_with_all_their_digits(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsf"
+    numbers = [2**53 + 1, -(2**63)]
+    write_tsf(
+        path, [[1.0], [2.0]], attributes={"n": numbers, "u": np.array([2**64 - 1, 0], np.uint64), "f": np.array([0.5, 2], np.float16)}
+    )
+    assert f"T1:{2**53 + 1}:{2**64 - 1}:0.5:1" in path.read_text() and f":{-(2**63)}:0:2:2" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (np.array(["2020-01-01T00:00:00.5"], "datetime64[ms]"), "a part of a second"),
+        ([datetime(2020, 1, 1, 0, 0, 0, 5)], "a part of a second"),
+        ([datetime(2020, 1, 1, tzinfo=UTC)], "without a zone"),
+        (np.array(["NaT"], "datetime64[D]"), "no time of the years"),
+        (np.array([30_000_000], "datetime64[D]"), "no time of the years"),
+        ([2**70], "no column"),
+        ([object()], "no column"),
+        ([[1]], "wanted strings, numbers or times"),
+        ([np.inf], "not finite"),
+        ([True], "wanted strings, numbers or times"),
+    ],
+)
+def test_attributes_that_cannot_be_written(tmp_path: Path, column: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        write_tsf(tmp_path / "x.tsf", [[1.0]], attributes={"a": column})
+    assert list(tmp_path.glob("*.tsf*")) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "slip"), [("frequencey", True), ("freq", True), ("equal_length", True), ("dataset", False), ("author", False)]
+)
+def test_a_slip_is_an_error_and_a_word_of_ones_own_is_kept(tmp_path: Path, word: str, slip: bool) -> None:
+    path = tmp_path / "x.tsf"
+    path.write_text(f"@{word} daily\n@attribute series_name string\n@data\na:1,2,3\n")
+    if slip:
+        with pytest.raises(DataError, match=rf"line 1: @{word} is no word of a header"):
+            read_tsf(path, strict=False)
+    else:
+        assert read_tsf(path, strict=False).header.extra == {word: "daily"}

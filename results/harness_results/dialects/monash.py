@@ -15,8 +15,8 @@ MASE are dropped; `MASE series` says how many are left. sMAPE leaves out points 
 sMAPE NaN, as in the archive, which has msMAPE for that. A label that is NaN is skipped; a series without a label is no series.
 
 The archive rounds forecasts of some datasets to whole numbers, half to even; so does this where the task says so (`Task.rounded`). It puts
-0 for missing forecasts, of which there are none here. It has no aggregate over datasets. All [0, inf), best 0; MAE and RMSE in the unit of
-the series.
+0 for forecasts that are NaN; here a model that makes one has no result. It has no aggregate over datasets. All [0, inf), best 0; MAE and
+RMSE in the unit of the series.
 
 Source: rakshitha123/TSForecasting (2022-11), `utils/error_calculator.R`, `experiments/fixed_horizon_functions.R`, `rolling_origin.R`.
 
@@ -31,28 +31,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness import frequency
 from harness.arithmetic import divide
 from harness.dialects import Block, Dialect, Forecasts
 from harness.forecast import F64
+from harness.monash import season
 from harness_results.dialects.infos import MONASH
 from harness_results.dialects.insample import mean_gaps
 
-__all__ = ["DIALECT", "season"]
+__all__ = ["DIALECT"]
 
-SEASONS = {"S": 86_400, "T": 1440, "H": 24, "D": 7, "B": 5, "W": 52, "M": 12, "Q": 4, "A": 1}
 EPSILON = 0.1
-
-
-def season(freq: str) -> int:
-    """The archive's shortest season, in steps.
-
-    >>> [season(f) for f in ("4S", "15T", "H", "D", "W-SUN", "M", "A")]
-    [21600, 96, 24, 7, 52, 12, 1]
-    """
-    multiple, base = frequency.split(freq)
-    whole, rest = divmod(SEASONS[base], multiple)
-    return whole if rest == 0 else 1
 
 
 class _Series:

@@ -22,7 +22,8 @@ Definitions are in `harness_results.direction`:
 
 What is more than chance is said of all models together, in a sentence for each task (`harness score --dialect spy`, and below the
 leaderboard): both the AUC and the log-loss of each model are tested, with Holm's correction over all of them. It says of which models the
-probabilities have collapsed, and of touch and threshold that they are volatility-like.
+probabilities have collapsed, of touch and threshold that they are volatility-like, and of an AUC above .95 for direction to check for a
+leak.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ OF_PRICES = "spy/"
 A_YEAR = {"B": float(SESSIONS), "D": float(SESSIONS), "W": 52.0, "M": 12.0, "Q": 4.0, "A": 1.0}
 """Steps of a year, by the base of a frequency: days are sessions."""
 VOLATILITY_LIKE = ("touch", "up-threshold")
+DIRECTION = "direction"
+TOO_GOOD = 0.95
+"""An AUC that nobody has for the direction of prices: .54 would be much."""
 """Questions that a measure of how much prices move answers."""
 
 
@@ -251,7 +255,7 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
             flat += [model] if score["collapsed"] == 1 else []
             apart &= bool(np.isnan([score[name] for name in ("AUC DeLong low", "AUC low", "AUC p", "DM p")]).all())
         if found:
-            also = _also(task, flat)
+            also = _also(task, flat, [each.model for each in found if each.auc.value > TOO_GOOD])
             text, short = (verdict.sentence(found, apart=apart, details=details) + also for details in (True, False))
             findings.append(Finding(text, task, short))
     alike = [_volatility_like(finding.task) for finding in findings]
@@ -266,9 +270,12 @@ def _volatility_like(task: str) -> bool:
     return any(part in VOLATILITY_LIKE for part in task.split("/"))
 
 
-def _also(task: str, flat: list[str]) -> str:
-    """What else is to be said: which models have collapsed, and what a task like this does not tell."""
+def _also(task: str, flat: list[str], good: list[str]) -> str:
+    """What else is to be said: which models have collapsed or are too good for direction, and what a task like this does not tell."""
     said = f" Collapsed, one probability whatever they are shown: {', '.join(flat)}." if flat else ""
+    if good and DIRECTION in task.split("/"):
+        said += f" AUC above {TOO_GOOD:g}: {', '.join(good)}. Nobody ranks direction so well; check for a leak"
+        said += " (the suite spy[lag=1], docs/spy.md)."
     if _volatility_like(task):
         said += " Volatility-like: a measure of how much prices move answers this; nothing follows for direction."
     return said

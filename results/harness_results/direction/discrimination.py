@@ -1,6 +1,6 @@
 """Does a score rank the windows in which an event happened above those in which it did not? AUROC, its error, and AUPRC.
 
-Axes: N windows in order of time (n that count, of them m with the event), M models, F folds, B resamples. Scores may be of any scale.
+Axes: N windows in order of time (n that count, of them m with the event), M models, B resamples. Scores may be of any scale.
 
 All scores are held at once, as their errors follow from ranks and resamples; `harness_results.glucose.decisions` has the same areas from
 counts of rounded scores, for millions of points that come block by block.
@@ -10,7 +10,7 @@ what a constant has. NaN where all windows, or none, have the event.
 
 Which error to believe: DeLong's takes windows for independent, which those of horizon 1 nearly are. Windows that overlap, or scores that
 hold for weeks, are not; the block bootstrap keeps what neighbours have in common. A score that is constant within years, such as a base
-rate learnt for each fold, still ranks years against each other: with `fold` only windows of the same fold are compared, and it has 0.5.
+rate learnt for each fold, still ranks years against each other: `auroc_by_fold` compares windows of the same fold alone, where it has 0.5.
 
 Sources: Hanley and McNeil 1982; DeLong, DeLong and Clarke-Pearson 1988; Sun and Xu 2014 (mid-ranks); Politis and Romano 1994.
 """
@@ -142,7 +142,6 @@ def bootstrap_auroc(
     scores: ArrayLike,
     outcome: ArrayLike,
     *,
-    fold: ArrayLike | None = None,
     time: ArrayLike | None = None,
     mean_block: float = MEAN_BLOCK,
     resamples: int = RESAMPLES,
@@ -156,7 +155,6 @@ def bootstrap_auroc(
     Args:
         scores: [M, N] in order of time.
         outcome: [N].
-        fold: [N]; given, only pairs of windows of the same fold are counted.
         time: [N] whole numbers; windows of one time are drawn together, and blocks are of times. None = each window has its own, in order.
         mean_block: mean length of a block, in windows (or times) that count.
 
@@ -165,11 +163,10 @@ def bootstrap_auroc(
     ((1, 50), True)
     """
     rows, happened, keep = counted_rows(scores, outcome)
-    groups = np.zeros(rows.shape[1], np.int64) if fold is None else np.unique(_whole(fold, keep), return_inverse=True)[1]
     found = np.full((len(rows), resamples), np.nan)
     if not rows.shape[1]:
         return found
-    plans = [_Plan(row, happened, groups) for row in rows]
+    plans = [_Plan(row, happened) for row in rows]
     place = np.arange(rows.shape[1]) if time is None else np.unique(_whole(time, keep, "times"), return_inverse=True)[1]
     done = 0
     for often in counts(int(place.max()) + 1, resamples, mean_block, seed):  # [b, times]
@@ -181,27 +178,22 @@ def bootstrap_auroc(
 
 
 class _Plan:
-    """The order of one model's windows, by fold and score, and what of each resample is added up along it."""
+    """The order of one model's windows by score, and what of each resample is added up along it."""
 
-    def __init__(self, score: F64, happened: NDArray[np.bool_], groups: NDArray[np.int64]) -> None:
-        order = np.lexsort((score, groups))
-        s, g = score[order], groups[order]
-        fresh = np.concatenate([[True], (s[1:] != s[:-1]) | (g[1:] != g[:-1])])
+    def __init__(self, score: F64, happened: NDArray[np.bool_]) -> None:
+        order = np.argsort(score, kind="stable")
+        s = score[order]
         self._order, self._happened = order, happened[order].astype(np.float64)
-        self._begin = np.flatnonzero(fresh)  # [U] groups of equal scores of a fold
-        first = np.concatenate([[True], g[1:] != g[:-1]])
-        self._fold = np.flatnonzero(first[self._begin])  # [F] which of them is the first of its fold
-        self._of = np.cumsum(first[self._begin]) - 1  # [U]
+        self._begin = np.flatnonzero(np.concatenate([[True], s[1:] != s[:-1]]))  # [U] groups of equal scores
 
     def areas(self, drawn: F64) -> F64:
         """[b, n] how often each window was drawn -> [b] areas."""
         total = np.add.reduceat(drawn[:, self._order], self._begin, axis=1)  # [b, U]
         hits = np.add.reduceat(drawn[:, self._order] * self._happened, self._begin, axis=1)
         misses = total - hits
-        below = np.cumsum(misses, axis=1) - misses  # [b, U] those without the event and with a lower score, of earlier folds too
-        below -= below[:, self._fold][:, self._of]
+        below = np.cumsum(misses, axis=1) - misses  # [b, U] those without the event and with a lower score
         won = (hits * (below + misses / 2)).sum(axis=1)
-        pairs = (np.add.reduceat(hits, self._fold, axis=1) * np.add.reduceat(misses, self._fold, axis=1)).sum(axis=1)
+        pairs = hits.sum(axis=1) * misses.sum(axis=1)
         area: F64 = np.divide(won, pairs, out=np.full(len(drawn), np.nan), where=pairs > 0)
         return area
 

@@ -62,6 +62,11 @@ class At:
             return "nothing"
         return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
 
+    @property
+    def unset(self) -> bool:
+        """Whether `null` is written here: a task says so of what its defaults say."""
+        return self._is_null() and bool(self.node.value)
+
     def mapping(self, known: Collection[str] | None = None) -> dict[str, At]:
         """The keys and their values; of `known` keys alone, where these are given.
 

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from harness.arrow import to_numpy
-from harness.errors import DataError, suggest
+from harness.errors import DataError
 from harness.forecast import F32, I64
+from harness.table_text import check_columns
 from harness_tasks.own.declared import Source
 from harness_tasks.own.stamps import Clock
 from harness_tasks.own.tables import Piece, numbers, pieces
@@ -107,11 +108,7 @@ def observe(source: Source, kind: str, files: Sequence[Path]) -> Observations:
         if source.layout == "wide":
             series = list(source.columns.target) or [name for name in found if name not in wanted]
             wanted += [name for name in series if name not in wanted]
-        for name in wanted:
-            if found.count(name) != 1:
-                got = f"the column {name!r} {found.count(name)} times" if name in found else f"no column {name!r}"
-                listed = ", ".join(found[:20]) + (", …" if len(found) > 20 else "")
-                raise DataError(f"{where}: has {got} ({source.where}); its columns are {listed}.{suggest(name, found)}")
+        check_columns(wanted, found, where, f" ({source.where})")
         if source.layout == "wide" and not series:
             raise DataError(f"{where}: has no column of a series; wanted one for each, beside {', '.join(wanted) or 'none'}")
         return wanted

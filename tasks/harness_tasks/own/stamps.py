@@ -22,8 +22,8 @@ from harness import frequency
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError
 from harness.forecast import I64
+from harness.table_rows import first_bad, is_text
 from harness_tasks.own.declared import EPOCHS, Source
-from harness_tasks.own.tables import first_bad, is_text
 
 __all__ = ["Clock"]
 

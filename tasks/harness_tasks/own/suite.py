@@ -19,7 +19,8 @@ from harness.errors import DataError, UsageError
 from harness.files import data_folder
 from harness.types import SuiteInfo, Task
 from harness_tasks.gift_eval import MAX_WINDOWS, TEST_SHARE
-from harness_tasks.own.declared import HUB, READY, Declared, Entry, Source, read
+from harness_tasks.own.declared import HUB, READY, Declared, Entry, Source
+from harness_tasks.own.suite_file import read
 
 if TYPE_CHECKING:
     from harness.forecast import F32, I64
@@ -161,8 +162,10 @@ def _windows(task: Task, entry: Entry, series: SeriesSet, empty: Sequence[str]) 
     lengths = series.target.length[:: series.variates]  # [items]
     horizon, stride, least = task.horizon, entry.stride, entry.min_context
     fits = lengths >= horizon + least
-    if entry.short == "error" and (not fits.all() or empty):
-        raise _short(task, entry, series, lengths, horizon + least, empty)
+    least_windows = entry.windows or 1  # of `auto`, as many as all series have room for
+    wanted = horizon + stride * (least_windows - 1) + least
+    if entry.short == "error" and ((lengths < wanted).any() or empty):
+        raise _short(task, entry, series, lengths, wanted, empty)
     if not fits.any():
         longest = f", the longest has {lengths.max()}" if len(lengths) else ""
         raise DataError(
@@ -173,8 +176,6 @@ def _windows(task: Task, entry: Entry, series: SeriesSet, empty: Sequence[str]) 
         count = min(max(1, math.ceil(TEST_SHARE * int(lengths[fits].min()) / horizon)), MAX_WINDOWS)
         count = min(count, (int(lengths[fits].min()) - horizon - least) // stride + 1)
     needed = horizon + stride * (count - 1) + least
-    if entry.short == "error" and (lengths < needed).any():
-        raise _short(task, entry, series, lengths, needed, empty)
     channels = len(series.target)
     item = np.repeat(np.arange(series.items), series.variates)  # [C]
     slot = np.tile(np.arange(count, dtype=np.int32), channels)  # [C·W]
@@ -197,7 +198,8 @@ def _short(task: Task, entry: Entry, series: SeriesSet, lengths: I64, needed: in
     said = [f"{series.item_ids[int(i)]} ({lengths[i]} steps)" for i in short[:LISTED]] + [f"{name} (no value)" for name in empty[:LISTED]]
     number = len(short) + len(empty)
     more = f" and {number - LISTED} more" if number > LISTED else ""
+    count = {0: "its windows need", 1: "its window needs"}.get(entry.windows, f"its {entry.windows} windows need")
     return DataError(
-        f"{entry.where}: {task.name}: {number} of {len(lengths) + len(empty)} series are shorter than the {needed} steps that its windows "
-        f"need: {', '.join(said[:LISTED])}{more}. To leave them out: short: skip; to give them fewer windows: short: fewer"
+        f"{entry.where}: {task.name}: {number} of {len(lengths) + len(empty)} series are shorter than the {needed} steps that {count}: "
+        f"{', '.join(said[:LISTED])}{more}. To leave them out: short: skip; to give them fewer windows: short: fewer"
     )

@@ -1,18 +1,12 @@
 """Tables as pieces of rows that follow one another: CSV (plain, .gz), Parquet, folders that `datasets` saved, datasets of the hub.
 
-Only the columns asked for are read. Of CSV everything arrives as text, so that digits that are names stay as they are written and a mistake
-can be shown; no Python object is made per row. An error names the file, the row (1 the first below the header) and of CSV its line.
+Only the columns asked for are read. An error names the file, the row (1 the first below the header) and of CSV its line.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv as csv_module
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +14,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness import table_rows
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, Unavailable, suggest
 from harness.files import expanded
 from harness.forecast import F32, I64
+from harness.table_text import Text, beginning, fields_of, separator_of
 from harness_tasks.own.declared import HUB, SUFFIXES, Csv, Source, by_suffix
 
-__all__ = ["ABSENT", "Piece", "files_of", "first_bad", "is_text", "pieces"]
+__all__ = ["Piece", "files_of", "numbers", "pieces"]
 
-ABSENT = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None", "-")
-"""Words for "no value" in columns of numbers."""
-BLOCK = 4 << 20
-ROWS = 1 << 18
 LARGEST = float(np.finfo(np.float32).max)
-UNREADABLE = (OSError, EOFError, zlib.error)
-"""What reading a file raises that is cut off, or packed badly."""
+PLAIN = Csv()
 
 
 @dataclass(eq=False)
@@ -45,7 +36,8 @@ class Piece:
     columns: dict[str, pa.Array]
     first: int  # rows of the table before these
     count: int
-    csv: Csv | None = None  # how it is written, for CSV
+    csv: Csv = PLAIN  # what is declared of CSV
+    written: Text | None = None  # how it is written, for CSV
     kept: I64 | None = None  # positions in the piece before rows were left out
 
     def fail(self, row: int, got: str, wanted: str, hint: str = "") -> DataError:
@@ -55,28 +47,27 @@ class Piece:
     def place(self, row: int) -> str:
         """The file and the row, as errors begin."""
         number = self.first + (row if self.kept is None else int(self.kept[row]))
-        found = 0 if self.csv is None else _line(Path(self.path), self.csv, number)
+        found = 0 if self.written is None else self.written.line(number)
         line = f" (line {found})" if found else ""
         return f"{self.path}, row {number + 1:,}{line}"
 
     def bare(self) -> Piece:
         """Without its columns: to say where a row stands."""
-        return Piece(self.path, {}, self.first, self.count, self.csv, self.kept)
+        return replace(self, columns={})
 
     def text(self, name: str) -> pa.Array:
         """A column as text without blanks around it; null and "" stay."""
         column = self.columns[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if not is_text(column.type) or column.type == pa.string_view():  # views cannot be trimmed
-            try:
-                column = column.cast(pa.string())
-            except pa.ArrowException:  # lists and the like; bytes that are no UTF-8
-                raise self.fail(0, f"{name} of type {column.type}", "a column of texts, numbers or times", "") from None
-        return pc.utf8_trim_whitespace(column)
+        try:
+            return table_rows.texts(column)
+        except pa.ArrowException:  # lists and the like; bytes that are no UTF-8
+            raise self.fail(0, f"{name} of type {column.type}", "a column of texts, numbers or times", "") from None
 
     def numbers(self, name: str) -> F32:
         """A column as float32 [count], NaN where nothing stands."""
+        if pa.types.is_list(kind := self.columns[name].type) or pa.types.is_large_list(kind):
+            hint = " Rows that are whole series, with lists, are declared by layout: nested"
+            raise self.fail(0, f"{name} of type {kind}", "a column of numbers", hint)
         return numbers(self.columns[name], name, self.fail, self.csv)
 
     def filtered(self, wanted: Sequence[tuple[str, tuple[str, ...]]]) -> Piece:
@@ -90,89 +81,37 @@ class Piece:
             keep = one if keep is None else pc.and_(keep, one)
         rows = to_numpy(pc.indices_nonzero(keep).cast(pa.int64()))
         columns = {name: column.take(from_numpy(rows)) for name, column in self.columns.items()}
-        return Piece(self.path, columns, self.first, len(rows), self.csv, rows)
+        return replace(self, columns=columns, count=len(rows), kept=rows)
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a type is one of texts."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view())
-
-
-def first_bad(values: pa.Array, convert: Callable[[pa.Array], Any]) -> int:
-    """The position of the first value that `convert` refuses, −1 where it takes all."""
-
-    def refused(part: pa.Array) -> bool:
-        try:
-            convert(part)
-        except (pa.ArrowException, OverflowError):
-            return True
-        return False
-
-    if not refused(values):
-        return -1
-    low, high = 0, len(values)  # the first lies in [low, high)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if refused(values[low:middle]):
-            high = middle
-        else:
-            low = middle
-    return low
-
-
-def numbers(column: pa.Array, name: str, fail: Callable[[int, str, str, str], DataError], csv: Csv | None = None) -> F32:
+def numbers(column: pa.Array, name: str, fail: Callable[[int, str, str, str], DataError], csv: Csv = PLAIN) -> F32:
     """Numbers as float32, NaN where absent.
 
     Raises:
         DataError: by `fail(row, got, wanted, hint)`: no number, infinite, or beyond float32.
     """
-    hint = ""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    shown = column
-    if is_text(column.type):
-        csv = csv or Csv()
-        try:
-            if csv.missing or csv.decimal == ",":
-                raise pa.ArrowInvalid
-            column = _as_double(column)
-        except pa.ArrowInvalid:
-            shown = pc.utf8_trim_whitespace(column)
-            column, hint = _plain(shown, csv)
-    elif pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
-        column = column.cast(pa.int8())
-    elif not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type)):
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    text = table_rows.is_text(kind)
+    if not (text or table_rows.is_number(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
         raise fail(0, f"{name} of type {column.type}", "a column of numbers", "")
-    try:
-        values = to_numpy(_as_double(column).fill_null(np.nan))
-    except pa.ArrowException:
-        row = first_bad(column, _as_double)
-        raise fail(row, f"{name} {_quoted(shown[row].as_py())}", "a number or nothing", hint) from None
+    values, row = table_rows.numbers(column, csv.missing, csv.decimal)
+    wanted, hint = "a number or nothing", _hint(column, csv) if text and row >= 0 else ""
     large = np.flatnonzero(np.abs(values) > LARGEST)  # infinities too
-    if len(large):
-        row = int(large[0])
-        raise fail(row, f"{name} {_quoted(shown[row].as_py())}", "a finite number of at most 3.4e38, or nothing", "")
+    if row < 0 and len(large):
+        row, wanted = int(large[0]), "a finite number of at most 3.4e38, or nothing"
+    if row >= 0:
+        value = table_rows.texts(column)[row].as_py()[:60] if text else column[row].as_py()
+        raise fail(row, f"{name} {value!r}", wanted, hint)
     return values.astype(np.float32)
 
 
-def _as_double(part: pa.Array) -> pa.Array:
-    return part.cast(pa.float64(), safe=False)
-
-
-def _plain(shown: pa.Array, csv: Csv) -> tuple[pa.Array, str]:
-    """Texts as Arrow reads numbers, null where absent, and a hint for one that is none."""
-    words = pa.array([*ABSENT, *csv.missing], shown.type)
-    column = pc.if_else(pc.is_in(shown, words), pa.scalar(None, shown.type), shown)
+def _hint(column: pa.Array, csv: Csv) -> str:
+    """What to declare where texts are no numbers."""
     if csv.decimal == ",":
-        dotted = pc.if_else(pc.match_substring(column, "."), "with a dot", column)  # 1.234 would be one and a bit, or a thousand
-        return pc.replace_substring(dotted, ",", "."), " The decimal sign is declared as ','"
-    if pc.any(pc.match_substring(column, ",")).as_py():
-        return column, " A decimal comma is declared by csv: {decimal: ','}"
-    return column, " Words for no value are declared by csv: {missing: [WORD]}"
-
-
-def _quoted(value: object) -> str:
-    return repr(value[:60] if isinstance(value, str) else value)
+        return " The decimal sign is declared as ','"
+    if pc.any(pc.match_substring(table_rows.texts(column), ",")).as_py():
+        return " A decimal comma is declared by csv: {decimal: ','}"
+    return " Words for no value are declared by csv: {missing: [WORD]}"
 
 
 def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
@@ -233,114 +172,32 @@ def pieces(source: Source, kind: str, files: Sequence[Path], names: Callable[[li
         if kind == "csv":
             yield from _csv(file, source.csv, names)
         elif kind == "parquet":
-            yield from _parquet(file, names)
+            yield from _numbered(file, (), table_rows.parquet_batches(file, names))
         else:
             yield from _saved(file, source, names)
 
 
-def _separator(path: Path, csv: Csv) -> str:
-    return csv.separator or ("\t" if ".tsv" in path.name.lower() else ",")
-
-
-def _open_text(path: Path, csv: Csv, errors: str = "strict") -> io.TextIOWrapper:
-    """A CSV file as text, unpacked, without its byte order mark."""
-    raw: Any = gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # noqa: SIM115  # closed with what is returned
-    encoding = "utf-8-sig" if codecs.lookup(csv.encoding).name == "utf-8" else csv.encoding
-    return io.TextIOWrapper(raw, encoding, errors=errors, newline="")
-
-
-def _line(path: Path, csv: Csv | None, row: int) -> int:
-    """The line on which a data row (0 the first) ends, 0 = it cannot be told; reads the file again, so only for errors."""
-    assert csv is not None
-    with _open_text(path, csv, "replace") as text:
-        reader = csv_module.reader(text, delimiter=_separator(path, csv))
-        seen = -2  # the header
-        try:
-            for fields in reader:
-                seen += bool(fields)  # blank lines are no rows
-                if seen == row:
-                    break
-        except (*UNREADABLE, csv_module.Error):  # what is wrong with the row is said, not this
-            return 0
-        return reader.line_num
-
-
-def _header(path: Path, csv: Csv) -> list[str]:
-    try:
-        with _open_text(path, csv) as text:
-            names = next((fields for fields in csv_module.reader(text, delimiter=_separator(path, csv)) if fields), None)
-    except UnicodeError:
-        raise _not_encoded(path, csv) from None
-    except (*UNREADABLE, csv_module.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); wanted a CSV file with a header") from None
-    if names is None:
-        raise DataError(f"{path}: the file is empty; wanted a header and rows")
-    return names
-
-
 def _csv(path: Path, csv: Csv, names: Callable[[list[str], str], Sequence[str]]) -> Iterator[Piece]:
-    from pyarrow import csv as reader
+    separator = csv.separator or ("\t" if ".tsv" in path.name.lower() else ",")
+    text = Text(path, separator=separator, encoding=csv.encoding, hint=" Another is declared by csv: {encoding: cp1252}.")
+    header = fields_of(path, beginning(text), separator)
+    wanted = list(names(header, f"{path}{_other_separator(header)}"))
+    text = replace(text, names=tuple(header))
+    yield from _numbered(path, wanted, table_rows.text_batches(text, [header.index(name) for name in wanted]), csv, text)
 
-    header = _header(path, csv)
-    plain = [name.strip() for name in header]
-    wanted = list(names(plain, f"{path}{_other_separator(plain)}"))
-    keys = {name: str(plain.index(name)) for name in wanted}  # the names themselves may hold blanks or repeat
+
+def _numbered(path: Path | str, names: Sequence[str], batches: Iterable[pa.RecordBatch], *how: Any) -> Iterator[Piece]:
+    """Batches as pieces; `names` () = their own, `how` are further fields of a piece."""
     first = 0
-    try:
-        opened = reader.open_csv(
-            pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None),
-            read_options=reader.ReadOptions(
-                column_names=[str(i) for i in range(len(header))],
-                skip_rows_after_names=1,
-                block_size=BLOCK,
-                use_threads=False,  # then an error of the parser knows the row
-                encoding=csv.encoding,
-            ),
-            parse_options=reader.ParseOptions(delimiter=_separator(path, csv), newlines_in_values=True),
-            convert_options=reader.ConvertOptions(
-                include_columns=list(keys.values()), column_types=dict.fromkeys(keys.values(), pa.string()), strings_can_be_null=False
-            ),
-        )
-        for batch in opened:
-            if batch.num_rows:
-                yield Piece(path, {name: batch.column(key) for name, key in keys.items()}, first, batch.num_rows, csv)
-                first += batch.num_rows
-    except (pa.ArrowException, *UNREADABLE, UnicodeError) as error:
-        said = " ".join(str(error).split())
-        if "UTF8" in said or isinstance(error, UnicodeError):
-            raise _not_encoded(path, csv) from None
-        raise DataError(
-            f"{path}: cannot be read as CSV ({said[:200]}); wanted rows with as many fields as the header. Is the file whole?"
-        ) from None
-
-
-def _not_encoded(path: Path, csv: Csv) -> DataError:
-    return DataError(f"{path}: has bytes that are not {csv.encoding}; wanted that. Another is declared by csv: {{encoding: cp1252}}")
+    for batch in batches:
+        yield Piece(path, dict(zip(names or batch.schema.names, batch.columns, strict=True)), first, batch.num_rows, *how)
+        first += batch.num_rows
 
 
 def _other_separator(names: list[str]) -> str:
     """A hint for errors about columns, where the header looks as if it were written with another separator."""
-    if len(names) > 1:
-        return ""
-    found = max(";\t|,", key=names[0].count) if names else ""
-    if not found or not names[0].count(found):
-        return ""
-    return f" (its header has {found!r}: declare csv: {{separator: {found!r}}})"
-
-
-def _parquet(path: Path, names: Callable[[list[str], str], Sequence[str]]) -> Iterator[Piece]:
-    from pyarrow import parquet
-
-    first = 0
-    try:
-        with parquet.ParquetFile(path) as file:
-            wanted = list(names(list(file.schema_arrow.names), str(path)))
-            for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
-                if batch.num_rows:
-                    yield Piece(path, {name: batch.column(name) for name in wanted}, first, batch.num_rows)
-                    first += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); wanted a whole Parquet file") from None
+    found = separator_of(names[0]) if len(names) == 1 else ""
+    return f" (its header has {found!r}: declare csv: {{separator: {found!r}}})" if found and found in names[0] else ""
 
 
 def _saved(folder: Path, source: Source, names: Callable[[list[str], str], Sequence[str]]) -> Iterator[Piece]:
@@ -381,8 +238,5 @@ def _hub(source: Source, names: Callable[[list[str], str], Sequence[str]]) -> It
         said = " ".join(str(error).split())[:300]
         raise Unavailable(f"datasets could not load {source.path} ({source.where}): {type(error).__name__}: {said}") from None
     wanted = list(names(list(loaded.column_names), source.path))
-    first = 0
-    for part in loaded.select_columns(wanted).iter(batch_size=ROWS):
-        for batch in part.combine_chunks().to_batches():
-            yield Piece(source.path, {name: batch.column(name) for name in wanted}, first, batch.num_rows)
-            first += batch.num_rows
+    parts = loaded.select_columns(wanted).iter(batch_size=table_rows.ROWS)
+    yield from _numbered(source.path, (), (batch for part in parts for batch in part.combine_chunks().to_batches()))

@@ -23,12 +23,15 @@ import numpy as np
 
 from harness.errors import DataError
 from harness.forecast import F64
+from harness_tasks.spy.adjust import is_reverse_split
 from harness_tasks.spy.text_rows import Dates, dates_of, numbers_of, read_rows, read_text
 
 __all__ = ["Factors", "read_factors"]
 
 REFERENCE = 0.005
 """How far a close may lie from its reference price, as a share: other vendors round otherwise, another instrument is further off."""
+FALL = 1e-5
+"""By what share a price factor may fall: they are rounded to seven digits, or five."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,26 +82,41 @@ def read_factors(path: Path) -> Factors:
     """Read a factor file.
 
     Raises:
-        DataError: it is not there or damaged, a row lacks a number, factors are not positive, or dates do not rise; with the line.
+        DataError: it is not there or damaged, a row lacks a number, factors are not positive, price factors fall, or dates do not
+            rise; with the line.
     """
     text = read_text(path)
     first = text.split("\n", 1)[0]
-    skip = 0 if re.match(r"\s*\d", first) else 1
+    header = not re.match(r"\s*\d", first)
     cells = first.count(",") + 1
     if cells < 3:
         raise DataError(f"{path}:1: {cells} cells; wanted date,price factor,split factor,reference price")
-    rows = read_rows(path, text, ",", cells, skip)
-    date = dates_of(path, rows[0], 1 + skip)
+    rows = read_rows(path, text, ",", cells, header)
+    date = dates_of(path, rows[0], 1 + header)
     named = ("price factor", "split factor", "reference price")
-    values = [numbers_of(path, rows[at], name, 1 + skip) for at, name in enumerate(named[: cells - 1], start=1)]
+    values = [numbers_of(path, rows[at], name, 1 + header) for at, name in enumerate(named[: cells - 1], start=1)]
     for name, column in zip(named, values, strict=False):
         low = column < 0 if name == "reference price" else column <= 0
         wrong = np.flatnonzero(low | ~np.isfinite(column))
         if len(wrong):
-            raise DataError(f"{path}:{int(wrong[0]) + 1 + skip}: {name} {column[wrong[0]]:g}; wanted a positive number")
+            raise DataError(f"{path}:{int(wrong[0]) + 1 + header}: {name} {column[wrong[0]]:g}; wanted a positive number")
     back = np.flatnonzero(np.diff(date) <= np.timedelta64(0, "D"))
     if len(back):
         row = int(back[0]) + 1
-        raise DataError(f"{path}:{row + 1 + skip}: {date[row]} after {date[row - 1]}; wanted dates that rise")
+        raise DataError(f"{path}:{row + 1 + header}: {date[row]} after {date[row - 1]}; wanted dates that rise")
+    _check_dividends(path, date, values[0], 1 + header)
     reference = values[2] if len(values) > 2 else np.zeros(len(date))
     return Factors(path, date, values[0], values[1], reference)
+
+
+def _check_dividends(path: Path, date: Dates, price: F64, first: int) -> None:
+    """Price factors only rise, as dividends are positive; what a reverse split makes is let through."""
+    for row in np.flatnonzero(price[1:] < price[:-1] * (1 - FALL)).tolist():
+        if not is_reverse_split(price[row] / price[row + 1]):
+            old, new = price[row : row + 2]
+            paid = 1 - old / new
+            raise DataError(
+                f"{path}:{row + first}: the price factor falls from {old:g} on {date[row]} to {new:g} on {date[row + 1]}:"
+                f" a dividend of {paid:.3g} times the price; wanted factors that rise to 1, and splits in the next column. Without the "
+                "file, prices are taken as they are"
+            )

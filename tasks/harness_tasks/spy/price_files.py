@@ -1,7 +1,10 @@
 """Daily price files as columns of numbers: CSV with a header, Lean's CSV without one, Parquet; what the numbers mean is checked elsewhere.
 
-Axis: T rows. A CSV file may be compressed (.gz, or a .zip of one file). The header's names may be in any case and order; columns that are
-not asked for are left alone. Separators are comma, semicolon or tab, decimals have a point.
+Axis: T rows. A CSV file may be compressed (.gz, or a .zip of one file). The header's names may be in any case and order, in angle brackets
+(Stooq) or numbered (Alpha Vantage); columns that are not asked for are left alone. A file has the prices of one instrument. Separators are
+comma, semicolon, tab or bar, decimals have a point. What unpacks to too much is refused.
+
+The day of a stamp with a time is the day that is written, of one with an offset too; of a Parquet column with a time zone, the day there.
 
 Lean (QuantConnect) writes no header: date, open, high, low, close, volume, the prices as whole numbers, ten thousand times the price.
 
@@ -10,7 +13,6 @@ Source of Lean's format: its documentation of "US equity" data, and the sample f
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,9 @@ import pyarrow.compute as pc
 
 from harness.errors import DataError
 from harness.forecast import F64, I64
-from harness_tasks.spy.text_rows import Dates, dates_of, numbers_of, read_rows, read_text
+from harness.table_rows import is_number, is_text, joined, parquet_batches, texts
+from harness.table_text import fields_of, separator_of
+from harness_tasks.spy.text_rows import MOST, Dates, dates_of, numbers_of, read_rows, read_text
 
 __all__ = ["LEAN_SCALE", "PriceColumns", "read_price_columns"]
 
@@ -32,21 +36,28 @@ NAMES = {
     "high": ("high",),
     "low": ("low",),
     "close": ("close", "close/last"),
-    "volume": ("volume",),
+    "volume": ("volume", "vol"),
     "adjusted": ("adj close", "adj_close", "adjclose", "adj. close", "adjusted_close", "adjusted close", "adjustedclose"),
+    "splits": ("stock splits", "stock_splits", "splits", "split coefficient", "split_coefficient", "splitfactor", "split ratio"),
+    "dividends": ("dividends", "dividend", "dividend amount", "dividend_amount", "divcash", "ex-dividend"),
+    "symbol": ("symbol", "ticker", "tic", "act_symbol", "instrument", "isin", "permno"),
 }
-"""Spellings of the columns, in small letters."""
-OPTIONAL = ("volume", "adjusted")
+"""Spellings of the columns, in small letters, without angle brackets or a number before them."""
+OPTIONAL = ("volume", "adjusted", "splits", "dividends", "symbol")
+UNNAMED = ("", "unnamed: 0", "index")
+"""What the first column may be called where it is the index of a table that somebody wrote out, and no other column is the date."""
 HEADER = "date,open,high,low,close,volume"
 _LEAN_DATE = re.compile(r"\d{8}( \d\d:\d\d)?$")
+_CLOCK, _MIDNIGHT = r"[ T]\d", r"[ T]00:00(:00(\.0*)?)?( ?(Z|[+-][\d:]+))?$"
 
 
 @dataclass(frozen=True, eq=False)
 class PriceColumns:
     """T rows of a file, in its order: `date` datetime64[D], the others float64, NaN where a cell is empty.
 
-    `line` int64 [T] is where each row stands in the file (of a Parquet file, which row it is, from 1). `volume` is NaN and `adjusted` None
-    where the file has no such column.
+    `line` int64 [T] is where each row stands in the file (of a Parquet file, which row it is, from 1). `volume` is NaN, and `adjusted`,
+    `splits` (new shares for an old one, 0 or 1 = none) and `dividends` are None, where the file has no such column. `timed` says whether
+    any date has a time of day other than midnight.
     """
 
     date: Dates
@@ -57,37 +68,45 @@ class PriceColumns:
     volume: F64
     adjusted: F64 | None
     line: I64
+    splits: F64 | None = None
+    dividends: F64 | None = None
+    timed: bool = False
 
 
 def read_price_columns(path: Path) -> PriceColumns:
     """Read a file of daily prices.
 
     Raises:
-        DataError: it is not there, empty, damaged, not UTF-8, lacks a column, or has a cell that is no date or number; with its line.
+        DataError: it is not there, empty, damaged, not UTF-8, lacks a column, has several instruments, or a cell that is no date or number;
+            with its line.
     """
     if path.suffix.lower() in (".parquet", ".pq"):
         return _from_table(path, *_parquet(path))
     text = read_text(path)
-    first = text.split("\n", 1)[0].strip()
-    mark = max(",;\t", key=first.count)
-    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=mark))]
+    first = text.split("\n", 1)[0].strip(" ")  # a tab may stand before an unnamed column
+    mark = separator_of(first)
+    cells = fields_of(path, first, mark) or [""]
     if _LEAN_DATE.match(cells[0]):
         return _lean(path, text, mark, len(cells))
     names = _find(path, cells)
-    rows = read_rows(path, text, mark, len(cells), skip=1)
-    return _from_table(path, {name: rows[at] for name, at in names.items()}, 2)
+    rows = read_rows(path, text, mark, len(cells), header=True)
+    return _from_table(path, {name: rows[at] for name, at in names.items()}, 2, cells[names.get("symbol", 0)])
 
 
 def _find(path: Path, header: list[str]) -> dict[str, int]:
     """{our name: which column}."""
-    lower = [name.strip().lower() for name in header]
+    lower = [re.sub(r"^\d+\. ", "", name.strip().strip("<>").lower()) for name in header]
     found: dict[str, int] = {}
     for name, spellings in NAMES.items():
         at = [i for i, spelled in enumerate(lower) if spelled in spellings]
-        if len(at) > 1:
+        if name == "date" and len(at) > 1:  # the time of day in a column of its own
+            at = [i for i in at if lower[i] != "time"]
+        if len(at) > 1 and name != "symbol":
             raise DataError(f"{path}:1: columns {' and '.join(repr(header[i]) for i in at)} both say {name}; keep one")
         if at:
             found[name] = at[0]
+    if "date" not in found and lower and lower[0] in UNNAMED:
+        found["date"] = 0
     lacking = [name for name in NAMES if name not in found and name not in OPTIONAL]
     if lacking:
         shown = ", ".join(header[:12]) + (", …" if len(header) > 12 else "")
@@ -100,48 +119,66 @@ def _lean(path: Path, text: str, mark: str, columns: int) -> PriceColumns:
         raise DataError(f"{path}:1: {columns} cells and no header; wanted six, as Lean writes them, or the header {HEADER}")
     rows = read_rows(path, text, mark, columns)
     for at, name in enumerate(("open", "high", "low", "close"), start=1):
-        plain = pc.match_substring_regex(rows[at], r"^\d+$").to_numpy(zero_copy_only=False)
-        if not plain.all():
-            row = int(np.flatnonzero(~plain)[0])
+        row = pc.index(pc.match_substring_regex(rows[at], r"^\d+$"), False).as_py()
+        if row >= 0:
             raise DataError(
                 f"{path}:{row + 1}: no header, and {name} is {rows[at][row].as_py()!r}; Lean's format has whole numbers, 10000 times the "
                 f"price: put the header {HEADER} before prices"
             )
     found = _from_table(path, dict(zip(("date", "open", "high", "low", "close", "volume"), rows, strict=True)), 1)
-    whole = {name: getattr(found, name) / LEAN_SCALE for name in ("open", "high", "low", "close")}
-    return replace(found, **whole)
+    return replace(found, **{name: getattr(found, name) / LEAN_SCALE for name in ("open", "high", "low", "close")})
 
 
-def _parquet(path: Path) -> tuple[dict[str, pa.Array], int]:
-    import pyarrow.parquet as pq
+def _parquet(path: Path) -> tuple[dict[str, pa.Array], int, str]:
+    found: dict[str, str] = {}
 
-    try:
-        file = pq.ParquetFile(path)
-        names = [str(name) for name in file.schema_arrow.names]
-        found = _find(path, names)
-        table = file.read(columns=[names[at] for at in found.values()])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
-    if not table.num_rows:
+    def choose(names: list[str], _: str) -> list[str]:
+        found.update({names[at]: name for name, at in _find(path, names).items()})
+        return list(found)
+
+    batches = list(parquet_batches(path, choose, rows=1 << 20, most=MOST))
+    if not batches:
         raise DataError(f"{path}: a table without a row; wanted one a day")
-    return {name: table.column(names[at]).combine_chunks() for name, at in found.items()}, 1
+    symbol = next((name for name, ours in found.items() if ours == "symbol"), "")
+    return {found[name]: cells for name, cells in zip(batches[0].schema.names, joined(batches), strict=True)}, 1, symbol
 
 
-def _from_table(path: Path, cells: dict[str, pa.Array], first: int) -> PriceColumns:
-    date = _days(path, cells["date"], first)
-    values = {name: _numbers(path, cells[name], name, first) for name in cells if name != "date"}
-    volume = values.get("volume", np.full(len(date), np.nan))
-    line = np.arange(len(date), dtype=np.int64) + first
+def _from_table(path: Path, cells: dict[str, pa.Array], first: int, symbol: str = "") -> PriceColumns:
+    _check_alone(path, cells.pop("symbol", None), symbol)
+    date, timed = _days(path, cells["date"], first)
+    for name, column in cells.items():
+        if name != "date" and not (is_text(column.type) or is_number(column.type)):
+            raise DataError(f"{path}: column {name} holds {column.type}; wanted numbers")
+    values = {name: numbers_of(path, column, name, first) for name, column in cells.items() if name != "date"}
+    volume, line = values.get("volume", np.full(len(date), np.nan)), np.arange(len(date), dtype=np.int64) + first
     bar = values["open"], values["high"], values["low"], values["close"]
-    return PriceColumns(date, bar[0], bar[1], bar[2], bar[3], volume, values.get("adjusted"), line)
+    return PriceColumns(
+        date, *bar, volume, values.get("adjusted"), line, values.get("splits"), values.get("dividends"), timed
+    )  # fmt: skip
 
 
-def _days(path: Path, cells: pa.Array, first: int) -> Dates:
+def _check_alone(path: Path, symbols: pa.Array | None, called: str) -> None:
+    """Raise where a column, of this name, names several instruments."""
+    if symbols is None:
+        return
+    names = [name for name in pc.unique(texts(symbols)).to_pylist() if name]
+    if len(names) > 1:
+        shown = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
+        raise DataError(
+            f"{path}: column {called!r} names {len(names)} instruments: {shown}; wanted one in a file. Write a file for each, or describe "
+            f"the table in a suite of your own (a YAML file, with id: {called})"
+        )
+
+
+def _days(path: Path, cells: pa.Array, first: int) -> tuple[Dates, bool]:
+    """The days, and whether any has a time other than midnight."""
     if cells.null_count:
-        row = int(np.flatnonzero(pc.is_null(cells).to_numpy(zero_copy_only=False))[0])
+        row = pc.index(cells.is_null(), True).as_py()
         raise DataError(f"{path}:{row + first}: no date; wanted YYYY-MM-DD")
-    if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
-        return dates_of(path, pc.utf8_trim_whitespace(cells), first)
+    if is_text(cells.type):
+        cells = texts(cells)
+        clock, midnight = (pc.match_substring_regex(cells, pattern) for pattern in (_CLOCK, _MIDNIGHT))
+        return dates_of(path, cells, first), bool(pc.any(pc.and_not(clock, midnight)).as_py())
     if pa.types.is_timestamp(cells.type) and cells.type.tz is not None:
         try:
             cells = pc.local_timestamp(cells)  # the day where the exchange is, not in Greenwich
@@ -150,17 +187,9 @@ def _days(path: Path, cells: pa.Array, first: int) -> Dates:
                 f"{path}: column date has the time zone {cells.type.tz!r}, unknown here; wanted one as 'America/New_York', or dates"
             ) from error
     if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
-        days: Dates = cells.to_numpy(zero_copy_only=False).astype("datetime64[D]")
-        return days
+        stamps = cells.to_numpy(zero_copy_only=False)
+        days: Dates = stamps.astype("datetime64[D]")
+        return days, bool((days != stamps).any())
     if pa.types.is_integer(cells.type):
-        return dates_of(path, pc.cast(cells, pa.string()), first)
+        return dates_of(path, pc.cast(cells, pa.string()), first), False
     raise DataError(f"{path}: column date holds {cells.type}; wanted dates")
-
-
-def _numbers(path: Path, cells: pa.Array, name: str, first: int) -> F64:
-    if pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type):
-        return numbers_of(path, pc.utf8_trim_whitespace(pc.fill_null(cells, "")), name, first)
-    if pa.types.is_floating(cells.type) or pa.types.is_integer(cells.type) or pa.types.is_decimal(cells.type):
-        found: F64 = pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return found
-    raise DataError(f"{path}: column {name} holds {cells.type}; wanted numbers")

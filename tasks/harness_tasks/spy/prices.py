@@ -6,12 +6,14 @@ All four prices of a day are on one adjustment, or the high of a day would not c
 
 * a factor file (Lean's, see `harness_tasks.spy.factors`): all by price factor × split factor, volume divided by the split factor;
 * else a column of adjusted closes: all by adjusted close / close; the volume stays, as one cannot tell splits from dividends;
+* else columns of splits and dividends (both in `harness_tasks.spy.adjust`), where prices do not have the splits yet;
 * else as they are: right for an index, or a file that somebody has adjusted (a vendor's "auto adjust").
 
 A day without any price (a vendor's row of "null") is no session and is left out, which `notes` says. What cannot be: dates that do not
 rise; a high below, or a low above, open or close; prices that are not positive; a high or low more than twice, or less than half, the
 day's close; adjusted prices that are too large or too small for float32; and a close that differs from the one before by more than a log
-return of 0.4 (of indices, none ever did; an unadjusted split of 3:2 does).
+return of 0.4 (of indices, none ever did; an unadjusted split of 3:2 does). Of prices that nobody adjusted, moves of more than 0.2 are told,
+as splits of 5:4 and 7:5 look like them. Weekends: see `_check_weekends`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness.forecast import F64
+from harness_tasks.spy.adjust import by_adjusted_close, by_events
 from harness_tasks.spy.factors import read_factors
 from harness_tasks.spy.price_files import PriceColumns, read_price_columns
 from harness_tasks.spy.sessions import weekend_days
@@ -34,6 +37,8 @@ __all__ = ["JUMP", "Prices", "read_prices"]
 
 JUMP = 0.4
 """Largest believable |log return| from close to close."""
+SPLIT = 0.2
+"""A |log return| that a small split makes, and a bad day: it is told."""
 REACH = 2.0
 """How many times the day's close a high may be, or the close its low: on 19 October 1987 the index's high was 1.26 times its close."""
 TOLERANCE = 1e-4
@@ -49,8 +54,8 @@ class Prices:
         date: datetime64[D] [T], rising.
         open, high, low, close: float64 [T], positive, on one adjustment.
         volume: float64 [T], NaN where unknown.
-        adjustment: "factors", "adjusted close" or "none": how they were adjusted.
-        notes: what the reader should be told: days left out, sessions on weekends.
+        adjustment: "factors", "adjusted close", "splits and dividends" or "none": how they were adjusted.
+        notes: what the reader should be told: days left out, sessions on weekends, moves that may be splits.
     """
 
     date: Dates
@@ -76,9 +81,7 @@ def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
     columns, notes = _sessions(place, read_price_columns(place))
     _check_dates(place, columns)
     _check_bars(place, columns)
-    odd = weekend_days(columns.date)
-    if len(odd):
-        notes.append(f"{len(odd)} sessions are on weekends, the first on {odd[0]}: fine where trade goes on, else the dates are shifted")
+    notes += _check_weekends(place, columns)
     scale, split, adjustment = np.ones(len(columns.date)), np.ones(len(columns.date)), "none"
     if factors is not None:
         found = read_factors(Path(factors))
@@ -88,13 +91,16 @@ def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
         if columns.adjusted is not None:
             notes.append("the file's adjusted closes are left alone, as a factor file is given")
     elif columns.adjusted is not None:
-        with np.errstate(over="ignore"):
-            scale, adjustment = columns.adjusted / columns.close, "adjusted close"
-        _refuse(place, columns, ~((scale > 0) & np.isfinite(scale)), "the adjusted close is missing or not positive")
+        scale, adjustment = by_adjusted_close(place, columns), "adjusted close"
+    else:
+        scale, split, adjustment, more = by_events(place, columns)
+        notes += more
     with np.errstate(over="ignore"):
         bar, volume = [getattr(columns, name) * scale for name in FOUR], columns.volume / split
     _check_sizes(place, columns, np.stack(bar))
     _refuse(place, columns, np.isinf(volume), "the adjusted volume is infinite")
+    if adjustment == "none" and columns.splits is None:
+        notes += _small_splits(columns)
     prices = Prices(columns.date, bar[0], bar[1], bar[2], bar[3], volume, adjustment, tuple(notes))
     _check_jumps(place, prices, columns)
     return prices
@@ -113,7 +119,18 @@ def _sessions(path: Path, columns: PriceColumns) -> tuple[PriceColumns, list[str
         raise DataError(f"{path}: no row has prices")
     if not none.any():
         return columns, []
-    kept: dict[str, Any] = {name: column if column is None else column[~none] for name, column in vars(columns).items()}
+    for name in ("splits", "dividends"):
+        events = getattr(columns, name)
+        if events is None or columns.adjusted is not None:
+            continue
+        lost = none & (np.nan_to_num(events) != 0) & ~((events == 1) & (name == "splits"))
+        if lost.any():
+            row = int(lost.argmax())
+            raise DataError(
+                f"{path}:{columns.line[row]}: {columns.date[row]} has {events[row]:g} in the column of {name} and no price; wanted it on "
+                "the first session with the new prices"
+            )
+    kept: dict[str, Any] = {name: column[~none] if isinstance(column, np.ndarray) else column for name, column in vars(columns).items()}
     return replace(columns, **kept), [f"{int(none.sum())} rows without any price are left out, the first on {columns.date[none][0]}"]
 
 
@@ -126,6 +143,41 @@ def _refuse(path: Path, columns: PriceColumns, wrong: NDArray[np.bool_], what: s
     more = int(wrong.sum()) - 1
     rest = f" (and {more} more)" if more else ""
     raise DataError(f"{path}:{columns.line[row]}: {columns.date[row]}: {what}{rest}: {bar}")
+
+
+def _check_weekends(path: Path, columns: PriceColumns) -> list[str]:
+    """Refuse dates that a time zone has shifted, and note other sessions on weekends.
+
+    Fine: both days of the weekend, as where trade never stops; a few (1 %); Sundays by date alone, as of exchanges that close on Fridays.
+    """
+    weekday = (columns.date.astype(np.int64) + 3) % 7  # Monday is 0
+    count = np.bincount(weekday, minlength=7)
+    if not count[5:].any():
+        return []
+    many, first = int(count[5:].sum()), weekend_days(columns.date)[0]
+    said = f"{many} sessions are on weekends, the first on {first}"
+    always = 2 * min(count[5], count[6]) > count[:5].mean()
+    saturdays = count[5] > 2 * count[0]  # Tuesday to Saturday: no exchange
+    if many > 0.01 * len(columns.date) and many > 1 and not always and (columns.timed or saturdays):
+        row = int(np.flatnonzero(weekday >= 5)[0])
+        why = "stamps are in another time zone than the exchange's" if columns.timed else "each is a day late"
+        raise DataError(
+            f"{path}:{columns.line[row]}: {said}, and not on all of them: {why}, and the day that is written is taken. Write the "
+            "exchange's day alone, as 2019-01-02, or in Parquet a column in the exchange's time zone"
+        )
+    return [f"{said}: fine where trade goes on, else the dates are shifted"]
+
+
+def _small_splits(columns: PriceColumns) -> list[str]:
+    moves = np.diff(np.log(columns.close))
+    large = np.flatnonzero(np.abs(moves) > SPLIT)
+    if not len(large):
+        return []
+    ratio, day = float(np.exp(moves[large[0]])), columns.date[large[0] + 1]
+    return [
+        f"{len(large)} closes are more than a log return of {SPLIT} from the one before, the first {ratio:.3g} times it, on {day}: where "
+        "that was a split, as 5:4 or 7:5, give a factor file, or a column of splits"
+    ]
 
 
 def _check_dates(path: Path, columns: PriceColumns) -> None:

@@ -23,7 +23,7 @@ class Finding:
 
     Attributes:
         first, last: dates of its sessions.
-        adjustment: "factors", "adjusted close" or "none"; factors: the factor file.
+        adjustment: "factors", "adjusted close", "splits and dividends" or "none"; factors: the factor file.
         largest: the log return from close to close that is furthest from 0, on `largest_on`; a reader refuses those above 0.4.
         breaks: where more than four days lie between two sessions, the longest of so many days, after `break_after`.
         no_volume: sessions of which no volume is known.
@@ -112,6 +112,7 @@ def _facts(f: Finding) -> Iterator[tuple[str, str]]:
     yield "source", f.source
     yield "sessions", f"{f.sessions:,} from {f.first} to {f.last}"
     how = {"factors": f"by the factor file {f.factors}", "none": "not adjusted: as they are in the file"}
+    how["splits and dividends"] = "by the columns of splits and dividends"
     yield "prices", how.get(f.adjustment, f"by the column of the {f.adjustment}")
     yield "jumps", f"the largest log return is {f.largest:+.3f}, on {f.largest_on}"
     longest = f", the longest {f.longest_break} days after {f.break_after}" if f.breaks else ""

@@ -3,7 +3,7 @@
     # comment                                     anywhere
     @relation NAME                                the header: words in any order, in any case, `@data` last
     @attribute NAME string|numeric|date           at least one
-    @frequency daily                              `harness_tasks.tsf.header.ALIASES`
+    @frequency daily                              `harness.monash.ALIASES`
     @horizon 30                                   optional, like all words but @attribute and @data
     @missing true|false
     @equallength true|false
@@ -18,7 +18,8 @@ Notable choices:
 * Text is cp1252, as those loaders read it, or UTF-8 where the file begins with a byte order mark.
 * Numbers are read as float64 and kept as float32, like theirs; what float32 cannot hold is an error, not an infinity.
 * The loaders believe what a header claims. Here a claim that the data contradict is an error (`@missing false` and a `?`, `@equallength
-  true` and unequal lengths), and so is a word that the format does not know; `strict=False` reads such files as the loaders do.
+  true` and unequal lengths), and so is a word that the format does not know; `strict=False` reads such files as the loaders do, and
+  says so in `TsfFile.contradictions`. A word like one of the format's is a slip in either way: `@horizn 14`.
 * Numbers are parsed by Arrow, a piece of the file at a time: `rows.parse`. What that finds odd is looked at line by line
   (`careful.spelt_out`), which either spells it as usual or says which line is wrong; so errors have a line, and usual files cost nothing.
 """

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 
 from harness.errors import DataError, suggest
+from harness.monash import ALIASES, alias
 
 __all__ = ["ALIASES", "TYPES", "TsfHeader", "alias", "fail", "parse_header"]
-
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "4_seconds": "4S",
-        "minutely": "T",
-        "10_minutes": "10T",
-        "15_minutes": "15T",
-        "half_hourly": "30T",
-        "hourly": "H",
-        "daily": "D",
-        "weekly": "W",
-        "monthly": "M",
-        "quarterly": "Q",
-        "yearly": "A",
-    }
-)
-"""The archive's words for frequencies (`utils/data_loader.R`) and pandas' old aliases, as `harness.frequency` writes them."""
-
-UNITS = {"seconds": "S", "minutes": "T", "hours": "H", "days": "D", "weeks": "W", "months": "M", "quarters": "Q", "years": "A"}
-MULTIPLE = re.compile(r"([1-9][0-9]{0,5})_([a-z]+)")
 
 TYPES = ("string", "numeric", "date")
 TRUTH = {**dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True), **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False)}
@@ -46,7 +26,8 @@ class TsfHeader:
         frequency: the archive's word, in small letters: "half_hourly".
         missing: whether values are said to be missing.
         equal_length: whether all series are said to be equally long.
-        extra: words that the format does not know, with the rest of their line; only without `strict`.
+        extra: words that the format does not know and that are not like one of its own, with the rest of their line; only without
+            `strict`.
         encoding: of names: "cp1252", or "utf-8" where the file says so by a byte order mark.
     """
 
@@ -65,22 +46,9 @@ class TsfHeader:
         return None if self.frequency is None else alias(self.frequency)
 
 
-def alias(word: str) -> str:
-    """The pandas alias of a frequency word of the archive, or of a multiple such as "5_minutes".
-
-    Raises:
-        DataError: no such word.
-
-    >>> alias("half_hourly"), alias("5_minutes"), alias("1_hours")
-    ('30T', '5T', 'H')
-    """
-    known = ALIASES.get(word)
-    if known is None:
-        match = MULTIPLE.fullmatch(word)
-        if match is None or match[2] not in UNITS:
-            raise DataError(f"got frequency {word!r}; wanted {', '.join(ALIASES)} or a multiple such as 5_minutes.{suggest(word, ALIASES)}")
-        known = f"{'' if match[1] == '1' else match[1]}{UNITS[match[2]]}"
-    return known
+def _slip(word: str) -> bool:
+    """Whether somebody meant a word of the format: "frequencey", "freq", and not "dataset"."""
+    return bool(get_close_matches(word, WORDS, n=1, cutoff=0.8)) or (len(word) > 2 and any(known.startswith(word) for known in WORDS))
 
 
 def fail(path: Path, line: int, got: str, wanted: str) -> DataError:
@@ -114,9 +82,10 @@ def parse_header(path: Path, lines: list[tuple[int, bytes]], encoding: str, stri
                 raise fail(path, number, f"attribute {name} is declared a second time", "each name once")
             attributes[name] = kind
         elif word not in WORDS:
-            if strict:
+            near = suggest(word, WORDS)
+            if strict or _slip(word):  # a word misspelt is no word of somebody's own: what it says would be lost
                 known = ", ".join(f"@{known}" for known in WORDS)
-                hint = suggest(word, WORDS) or " read_tsf(..., strict=False) passes over other words"
+                hint = near or " read_tsf(..., strict=False) passes over other words"
                 raise fail(path, number, f"@{word} is no word of a header", f"{known}.{hint}")
             extra[word] = text.split(maxsplit=1)[1] if rest else ""
         elif word in said:

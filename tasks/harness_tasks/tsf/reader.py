@@ -44,6 +44,8 @@ class TsfFile:
         missing: whether any value is.
         equal_length: whether all series have equally many values.
         whole: whether all values are whole numbers as they are written (at full precision, before float32).
+        contradictions: where the header claims what the series contradict, or has words that the format does not know, each with the
+            first line of it; () after strict reading, which refuses them.
     """
 
     header: TsfHeader
@@ -55,6 +57,7 @@ class TsfFile:
     missing: bool
     equal_length: bool
     whole: bool
+    contradictions: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -92,7 +95,8 @@ def read_tsf(path: Path, *, strict: bool = True) -> TsfFile:
     """Read a file whole; takes the memory of its values, four bytes each, and of a few pieces of its text.
 
     Args:
-        strict: False reads a file whose header has words that the format does not know or claims that its data contradict.
+        strict: False reads a file whose header has words that the format does not know (but for one that is like one of its own) or
+            claims that its data contradict, and says so in `contradictions`.
 
     Raises:
         DataError: the file is broken; says in which line, what stands there and what was wanted.
@@ -117,6 +121,7 @@ def read_tsf(path: Path, *, strict: bool = True) -> TsfFile:
         missing=any(int(part.observed.sum()) < len(part.values) for part in parts),
         equal_length=bool(np.all(lengths == lengths[0])),
         whole=all(part.whole for part in parts),
+        contradictions=_contradictions(header, parts),
     )
 
 
@@ -251,14 +256,31 @@ def _check(path: Path, header: TsfHeader, part: Part, length: int, strict: bool)
     empty = part.observed == 0
     if empty.any():
         raise fail(path, int(part.lines[empty.argmax()]), "a series with all values missing", "at least one number in each series")
-    if not strict:
-        return
-    other = "correct the header, or read with strict=False as other readers do"
+    if strict and (found := _claims(header, part, length)):
+        line, got, wanted = found[0]
+        other = "correct the header, or read with strict=False as other readers do"
+        raise fail(path, line, got, f"{wanted}: {other}")
+
+
+def _claims(header: TsfHeader, part: Part, length: int) -> list[tuple[int, str, str]]:
+    """(line, got, wanted) of what the header says and a part contradicts, the first of each kind; `length` is the first series'."""
+    found = []
     holes = part.observed < part.lengths
     if header.missing is False and holes.any():
-        raise fail(path, int(part.lines[holes.argmax()]), "a value ?, and the header says @missing false", f"@missing true: {other}")
+        got = "a value ?, and the header says @missing false"
+        found.append((int(part.lines[holes.argmax()]), got, "@missing true"))
     odd = part.lengths != length
     if header.equal_length and odd.any():
         row = int(odd.argmax())
         got = f"{part.lengths[row]} values, the first series has {length}, and the header says @equallength true"
-        raise fail(path, int(part.lines[row]), got, f"@equallength false, or all values (is the file cut off?): {other}")
+        found.append((int(part.lines[row]), got, "@equallength false, or all values (is the file cut off?)"))
+    return found
+
+
+def _contradictions(header: TsfHeader, parts: list[Part]) -> tuple[str, ...]:
+    said = [f"@{word} is no word of a header" for word in header.extra]
+    kinds: dict[str, str] = {}
+    for part in parts:
+        for line, got, wanted in _claims(header, part, int(parts[0].lengths[0])):
+            kinds.setdefault(wanted, f"line {line}: {got}")
+    return (*said, *kinds.values())

@@ -42,8 +42,9 @@ def write_tsf(
     Args:
         values: N series, NaN where missing. `@missing` and `@equallength` follow from them.
         names: N, the attribute series_name; None = "T1", "T2", ...
-        starts: datetime64 [N], the attribute start_timestamp; None = there is none.
-        attributes: further ones, N of each: strings, numbers or times.
+        starts: datetime64 [N] of whole seconds, the attribute start_timestamp; None = there is none.
+        attributes: further ones, N of each: strings, finite numbers or times of whole seconds (dates and times of any unit), without a
+            zone. Whole numbers are written with all their digits.
         frequency: the archive's word: "daily".
         comments: lines that are put first.
 
@@ -107,7 +108,8 @@ def _columns(count: int, names: Any, starts: ArrayLike | None, attributes: Any) 
     """The text of each attribute [N], and the type of each by name."""
     given: dict[str, Any] = {"series_name": pa.array([f"T{i + 1}" for i in range(count)]) if names is None else names}
     if starts is not None:
-        given["start_timestamp"] = np.asarray(starts, "datetime64[s]")
+        times = np.asarray(starts)
+        given["start_timestamp"] = times if times.dtype.kind == "M" else np.asarray(starts, "datetime64[s]")
     if attributes is not None:
         others = {name: attributes[name] for name in attributes.column_names} if isinstance(attributes, pa.Table) else attributes
         if both := sorted(given.keys() & others.keys()):
@@ -115,8 +117,7 @@ def _columns(count: int, names: Any, starts: ArrayLike | None, attributes: Any) 
         given |= others
     columns, kinds = [], {}
     for name, column in given.items():
-        array = from_numpy(column) if isinstance(column, np.ndarray) and column.dtype.kind in "M" else column
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array if isinstance(array, pa.Array) else pa.array(array)
+        array = _array(name, column)
         if len(array) != count or array.null_count:
             raise ValueError(f"write_tsf() got {len(array)} values of {name}, {array.null_count} of them null; wanted {count}")
         text, kinds[name] = _texts(name, array)
@@ -124,15 +125,42 @@ def _columns(count: int, names: Any, starts: ArrayLike | None, attributes: Any) 
     return columns, kinds
 
 
+def _array(name: str, column: Any) -> pa.Array:
+    """A column as Arrow has it; times of numpy in seconds."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks()
+    if isinstance(column, pa.Array):
+        return column
+    if isinstance(column, list | tuple) and any(isinstance(value, np.datetime64) for value in column):
+        column = np.array(column, np.result_type(*column) if all(isinstance(value, np.datetime64) for value in column) else object)
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        times = column.astype("datetime64[s]")  # of any unit, those that Arrow lacks too: D, M, h
+        if np.any(~np.isnat(times) & (times.astype(column.dtype) != column)):
+            raise ValueError(f"write_tsf() got a value of {name} with a part of a second; wanted times of whole seconds")
+        return from_numpy(np.ascontiguousarray(times))
+    try:
+        return pa.array(column)
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"write_tsf() got {name} that is no column ({why}); wanted strings, numbers or times, all of one kind") from None
+
+
 def _texts(name: str, array: pa.Array) -> tuple[pa.Array, str]:
-    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
-        return _dates(name, to_numpy(array.cast(pa.timestamp("s")))), "date"
-    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        if not pc.all(pc.is_finite(array.cast(pa.float64()))).as_py():
-            raise ValueError(f"write_tsf() got a value of {name} that is not finite; wanted numbers")
+    types, wanted = pa.types, "strings, numbers or times without a zone"
+    if (types.is_timestamp(array.type) and array.type.tz is None) or types.is_date(array.type):
+        try:
+            return _dates(name, to_numpy(array.cast(pa.timestamp("s")))), "date"
+        except pa.ArrowInvalid:
+            raise ValueError(f"write_tsf() got a value of {name} with a part of a second; wanted times of whole seconds") from None
+    if types.is_integer(array.type):
         return array.cast(pa.string()), "numeric"
-    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        raise ValueError(f"write_tsf() got {name} of type {array.type}; wanted strings, numbers or times")
+    if types.is_floating(array.type):
+        numbers = array.cast(pa.float64())
+        if not pc.all(pc.is_finite(numbers)).as_py():
+            raise ValueError(f"write_tsf() got a value of {name} that is not finite; wanted numbers")
+        return (numbers if types.is_float16(array.type) else array).cast(pa.string()), "numeric"
+    if not (types.is_string(array.type) or types.is_large_string(array.type)):
+        raise ValueError(f"write_tsf() got {name} of type {array.type}; wanted {wanted}")
     text = array.cast(pa.string())
     bad = pc.match_substring_regex(text, r"[:\x00-\x1f]|^[#@ \x{A0}]|[ \x{A0}]$")
     if pc.any(bad).as_py():
