@@ -30,7 +30,8 @@ from harness.forecast import F32, F64, I64, Ragged
 __all__ = ["Gate", "HoldOut", "Verdict", "cut", "error_of_gain", "hold_out"]
 
 ENOUGH, MOST = 64, 8
-"""Held-out windows; of fewer series than that several are taken of each, at most so many and as far as an eighth of it goes."""
+"""Held-out windows; of fewer series than that several are taken of each, at most so many and as far as an eighth of it goes. The gate
+needs more where windows are a few steps each: a plugin may ask for them."""
 MARGIN = 2.0
 """Standard errors that a gain must be above."""
 
@@ -53,18 +54,29 @@ class HoldOut:
     behind: I64
 
     @classmethod
-    def of(cls, begin: I64, whole: I64, horizon: int, among: NDArray[np.bool_] | None = None, least: int = 1) -> HoldOut:
+    def of(
+        cls,
+        begin: I64,
+        whole: I64,
+        horizon: int,
+        among: NDArray[np.bool_] | None = None,
+        least: int = 1,
+        enough: int = ENOUGH,
+        most: int = MOST,
+    ) -> HoldOut:
         """Hold out steps of series that reach from `begin` to `whole` [S].
 
         Args:
             horizon: H.
             among: [S], False for series that nothing is held out of; None is of all.
             least: steps of the shortest window that is of use; nothing is held out of a series that is too short for it.
+            enough: windows in all; of fewer series than that several are taken of each, as far as an eighth of it goes.
+            most: windows of one series.
         """
         length = whole - begin
         kept = np.minimum(horizon, length // 4)
         out = (kept >= least) & (True if among is None else among)
-        each = int(np.clip(ENOUGH // max(int(out.sum()), 1), 1, MOST))
+        each = int(np.clip(enough // max(int(out.sum()), 1), 1, most))
         count = np.where(out, np.maximum(np.minimum(each, length // 8 // horizon), 1), 0)
         end = whole - np.where(count > 1, count * horizon, np.where(out, kept, 0))
         series = np.repeat(np.arange(len(count)), count)  # [W]
@@ -91,13 +103,20 @@ class HoldOut:
         return replace(self, **{name: getattr(self, name)[windows] for name in names})
 
 
-def hold_out(rows: Ragged, horizon: int, among: NDArray[np.bool_] | None = None, least: int = 1) -> HoldOut:
+def hold_out(
+    rows: Ragged,
+    horizon: int,
+    among: NDArray[np.bool_] | None = None,
+    least: int = 1,
+    enough: int = ENOUGH,
+    most: int = MOST,
+) -> HoldOut:
     """Hold out the newest steps of ragged series, each from its first observed value on; see `HoldOut.of`."""
     known = np.isfinite(rows.values)
     before = np.concatenate([[0], np.cumsum(known)])  # observed values before each place
     places = np.append(np.flatnonzero(known), len(known))
     whole = rows.offsets[1:]
-    return HoldOut.of(np.minimum(places[before[rows.offsets[:-1]]], whole), whole, horizon, among, least)
+    return HoldOut.of(np.minimum(places[before[rows.offsets[:-1]]], whole), whole, horizon, among, least, enough, most)
 
 
 def cut(values: F32, begin: I64, origin: I64, limit: I64, past: int, ahead: int) -> F32:

@@ -206,7 +206,7 @@ def test_a_configuration_that_lies(folder: Path, tmp_path: Path, change: dict[st
         ({"steps": 0}, "steps got 0; wanted a whole number of at least 1"),
         ({"steps": 2.5}, "steps got 2.5"),
         ({"weights": 3}, "got weights 3"),
-        ({"weights": "~nobody-of-this-name/w"}, "wanted the path of a folder"),
+        ({"weights": "~nobody-of-this-name/w"}, "there is no .*~nobody-of-this-name/w/config.json; wanted a folder"),
         ({"device": "meta"}, "device got 'meta'; wanted cpu, cuda"),
         ({"device": []}, "device got"),
         ({"runtime": 5}, "runtime is 5"),

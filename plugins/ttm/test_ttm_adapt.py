@@ -27,8 +27,9 @@ from harness_ttm.adapt import (  # noqa: E402 - after the check for torch
     parse_part,
     weights_digest,
 )
-from harness_ttm.adapt.finetune import Finetuned, Series  # noqa: E402
+from harness_ttm.adapt.finetune import RATE, Finetuned, Series  # noqa: E402
 from harness_ttm.adapt.gate import standard_error  # noqa: E402
+from harness_ttm.adapt.problem import Problem  # noqa: E402
 from harness_ttm.adapt.rate import schedule  # noqa: E402
 from harness_ttm.adapt.windows import augment, cut, thinned_hints  # noqa: E402
 from harness_ttm.config import TTMConfig  # noqa: E402
@@ -390,6 +391,33 @@ def test_training_windows_hold_no_value_that_is_validated_on(how: Augmentation |
     assert np.nanmax(everything.y) == 1e6
 
 
+@pytest.mark.parametrize("how", [None, Augmentation(sign_flip=0, swell=0, jitter=0, thin=1.0)], ids=["plain", "thinned"])
+@pytest.mark.parametrize("problem", [SeasonProblem(CONFIG, H), PointProblem(POINT, 8, "M")], ids=["season", "published"])
+def test_training_windows_reach_back_as_far_as_the_task_allows(problem: Problem, how: Augmentation | None) -> None:
+    train, hints = batch_of([np.arange(n, dtype=np.float32) for n in (40, 150, 400)]), hints_of("M", 12)
+    for limit, longest in ((20, 20), (0, problem.history(400))):
+        series = Series.of(replace(train, context_limit=limit), problem, True)
+        drawn, judged = series.draw(problem, hints, np.random.default_rng(0), 300, how), series.newest(problem, hints, series.held)
+        for windows, every in ((drawn, 1 if how is None else 2), (judged, 1)):
+            past = windows.y[:, : windows.history]
+            count = np.isfinite(past).sum(axis=1)
+            assert count.max() <= longest and (count.max() > 20) == (limit == 0)
+            assert (np.isfinite(past[count == 20][:, -20:])).all()  # the newest ones
+            assert limit == 0 or np.nanmax(past[:, -1:] - past[:, -20:-19]) == (limit - 1) * every
+
+
+def test_of_a_short_horizon_more_windows_are_judged_by() -> None:
+    rows = [np.arange(2000, dtype=np.float32)] * 4
+
+    def held(horizon: int, windows: int) -> int:
+        return len(Series.of(batch_of(rows), SeasonProblem(CONFIG, horizon), True, windows).held)
+
+    assert held(48, 512) == 4 * 5  # an eighth is 250 steps
+    assert held(47, 512) == 4 * 5 and held(24, 512) == 4 * 10
+    assert held(12, 512) == 4 * 20 and held(12, 64) == 4 * 16
+    assert held(4, 512) == 4 * 62 and held(1, 512) == 4 * 128
+
+
 def test_augmentation_changes_what_it_says() -> None:
     rng = np.random.default_rng(0)
     y = swinging(50, 60, 3)
@@ -520,6 +548,17 @@ def test_wrong_options_are_refused(options: dict[str, Any], said: str, base: Sea
     with pytest.raises(UsageError) as error:
         finetune(base, batch_of(seasonal(2, 60)), "3", 0, **options)
     assert said in str(error.value)
+
+
+def test_a_rate_is_looked_for_where_none_was_measured(base: SeasonTTM) -> None:
+    def trained(**options: Any) -> Finetuned:
+        return finetune(base, batch_of(swinging(4, 80)), "1", 0, batch=4, patches=1, **options)
+
+    assert trained().notes["learning rate"] == trained(mode="few-shot:0.5").notes["learning rate"] == RATE
+    assert trained().search is None
+    found = trained(learning_rate="auto")
+    assert found.search is not None and found.notes["learning rate"] == found.search.rate
+    assert trained(mode="full", validate=False).search is not None
 
 
 def test_the_published_network_is_finetuned_by_the_same_code() -> None:

@@ -20,11 +20,11 @@ def numbered(lengths: list[int]) -> list[F32]:
     return [(rng.permutation(n) + 1000 * k).astype(np.float32) for k, n in enumerate(lengths)]
 
 
-def by_hand(rows: list[F32], horizon: int) -> tuple[list[int], list[tuple[int, int, int, int]]]:
+def by_hand(rows: list[F32], horizon: int, enough: int = 64, most: int = 8) -> tuple[list[int], list[tuple[int, int, int, int]]]:
     """The steps of each row that are trained on end here; and windows (series, first step, step behind the last, windows after it)."""
     begin = [next((i for i, v in enumerate(row) if np.isfinite(v)), len(row)) for row in rows]
     usable = [len(row) - b >= 4 for row, b in zip(rows, begin, strict=True)]
-    each = max(1, min(8, 64 // max(1, sum(usable))))
+    each = max(1, min(most, enough // max(1, sum(usable))))
     ends, windows = [], []
     for k, row in enumerate(rows):
         length = len(row) - begin[k]
@@ -55,6 +55,16 @@ def test_what_is_held_out_beside_a_plain_loop(lengths: list[int]) -> None:
     found = np.stack([held.series, held.origin - at, held.limit - at, held.behind], axis=1)
     assert found.tolist() == [list(window) for window in windows] and len(held) == len(windows)
     assert held.groups.tolist() == [[series, behind] for series, _, _, behind in windows]
+
+
+@pytest.mark.parametrize(("enough", "most", "number"), [(64, 8, 19), (64, 30, 35), (256, 30, 53), (256, 5, 13), (1, 1, 4)])
+def test_as_many_windows_as_are_asked_for_within_an_eighth(enough: int, most: int, number: int) -> None:
+    rows = numbered([2000, 1000, 100, 20])
+    held = hold_out(Ragged.from_rows(rows), 6, enough=enough, most=most)
+    ends, windows = by_hand(rows, 6, enough, most)
+    first = np.cumsum([0, 2000, 1000, 100])
+    assert (held.end - first).tolist() == ends and len(held) == len(windows) == number
+    assert (held.origin - first[held.series]).tolist() == [low for _, low, _, _ in windows]
 
 
 def test_some_series_and_short_windows_are_left_out() -> None:
