@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import importlib
 
 import numpy as np
 import pytest
@@ -73,12 +73,14 @@ def test_labels_of_points() -> None:
     assert np.isnan(events.above(values, 180.0)[-1])
 
 
-def runs(night: list[float], threshold: float, least: int) -> list[bool]:
-    """Steps in a run of at least `least` low readings."""
-    found: list[bool] = []
-    for low, group in itertools.groupby(night, key=lambda g: g < threshold):
-        length = len(list(group))
-        found += [low and length >= least] * length
+def steps_inside(night: list[float], threshold: float, least: int) -> list[bool]:
+    """Reading by reading: an episode is known by its `least`-th low reading in a row, and over after as many steps without one."""
+    found, begin, low, quiet = [False] * len(night), -1, 0, 0
+    for t, value in enumerate(night):
+        low, quiet = (low + 1, 0) if value < threshold else (0, quiet + 1)
+        begin = t - least + 1 if begin < 0 and low == least else -1 if quiet == least else begin
+        if begin >= 0 and low:
+            found[begin : t + 1] = [True] * (t + 1 - begin)
     return found
 
 
@@ -89,11 +91,50 @@ def test_episodes_by_a_plain_loop(step: int, least: int) -> None:
     nights = rng.normal(72, 6, (200, 24)).round()
     nights = np.repeat(nights, 3, axis=1) if step == 1 else nights
     nights[rng.random(nights.shape) < 0.05] = np.nan
-    expected = [runs(night, 70.0, least) for night in nights.tolist()]
+    expected = [steps_inside(night, 70.0, least) for night in nights.tolist()]
     inside = events.in_episode(nights, 70.0, step)
     assert inside.tolist() == expected
     labels = events.episode_below(nights, 70.0, step, least=0.0)
     assert labels.tolist() == [float(any(row)) for row in expected] and 0 < labels.mean() <= 1
+
+
+def test_an_episode_ends_after_fifteen_minutes_in_range() -> None:
+    """Battelino et al. 2023; the steps of 1738 real stretches are those of iglu-python 0.4.3."""
+    nan, low = np.nan, [60.0] * 3
+    for between, episodes in (
+        ([80.0], 1),
+        ([nan], 1),
+        ([80.0, nan], 1),
+        ([80.0, 80.0], 1),
+        ([80.0] * 3, 2),
+        ([80.0, nan, 80.0], 2),
+        ([nan] * 3, 2),
+    ):
+        inside = events.in_episode([[*low, *between, *low]], 70.0, 5.0)[0]
+        assert np.diff(inside.astype(int), prepend=0).clip(0).sum() == episodes
+        assert inside.all() == (episodes == 1)
+    one = events.in_episode([[60, 90, 60, 60, 60, 90, 90, 60, 90, 90, 90, 60, 60, 90]], 70.0, 5.0)[0]
+    assert one.astype(int).tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]  # what is too short before it is none of it
+    assert events.in_episode([[190, 190, 190, 180, 190]], 180.0, 5.0, above=True).all()
+    assert events.in_episode([[60, 90, 60]], 70.0, 15.0).tolist() == [[True, False, True]]  # a reading of 15 minutes is 15 minutes
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_iglus_episodes_where_it_is_installed() -> None:
+    """Its own lasts through readings in range that the recording ends with; here the last low reading is the end."""
+    pytest.importorskip("iglu_python", reason="pip install iglu-python==0.4.3 compares with it")
+    import pandas as pd
+
+    episodes = importlib.import_module("iglu_python.episode_calculation")
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        night = 71 + np.cumsum(rng.normal(0, 2, 60))
+        for kind, limit in (("hypo", 70.0), ("hyper", 72.0)):
+            low = night > limit if kind == "hyper" else night < limit
+            theirs = np.asarray(episodes.event_class(pd.DataFrame({"gl": night}), kind, limit, 3, 3)) > 0
+            theirs &= np.logical_or.accumulate(low[::-1])[::-1]
+            mine = events.in_episode(night[None], limit, 5.0, above=kind == "hyper")[0]
+            np.testing.assert_array_equal(mine, theirs)
 
 
 def test_missing_readings_make_a_night_unknown_or_not() -> None:

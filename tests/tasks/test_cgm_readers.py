@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -169,7 +170,7 @@ def test_jaeb_with_insulin_and_carbohydrates_beside_it(put: Put) -> None:
     assert got.covariates["bolus"].recorded.tolist() == [True, False]
     assert "1 bolus of subjects without a reading are left out" in got.report.notes
     put("Data Tables/HDeviceWizard.txt", "RecID|PtId|DeviceDtTmDaysFromEnroll|DeviceTm\n1|263|0|00:01:00\n")
-    with pytest.raises(DataError, match=r"HDeviceWizard.txt: has no column CarbInput; its columns are RecID, PtId"):
+    with pytest.raises(DataError, match=r"HDeviceWizard.txt: has no column 'CarbInput'; its columns are RecID, PtId"):
         read_glucose(path)
 
 
@@ -483,19 +484,19 @@ def test_defects_name_the_file_and_the_line(put: Put, text: str, message: str) -
 def test_defects_of_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(IGLU.replace("b,", "Bö,").encode("latin-1"))
-    with pytest.raises(DataError, match=r"x\.csv, line 2: is not UTF-8"):
+    with pytest.raises(DataError, match=r"x\.csv, line 2: has bytes that are not utf-8; .* The first is 0xf6"):
         read_glucose(path)
     path.write_bytes(b"id,time,gl\n" + b"a,2015-06-06 17:05:00,100\n" * 12 + b"B\xf6,2015-06-06 17:05:00,100\n")
-    with pytest.raises(DataError, match=r"x\.csv: cannot be read as CSV .*UTF-?8"):
+    with pytest.raises(DataError, match=r"x\.csv, line 14: has bytes that are not utf-8; .* The first is 0xf6"):
         read_glucose(path)
     packed = tmp_path / "x.csv.gz"
     packed.write_bytes(gzip.compress(IGLU.encode() * 50)[:-20])
-    with pytest.raises(DataError, match=r"x\.csv\.gz: cannot be unpacked"):
+    with pytest.raises(DataError, match=r"x\.csv\.gz: cannot be read .*cut short"):
         read_glucose(packed)
     broken = bytearray(gzip.compress(IGLU.encode() * 50))
     broken[20:60] = b"\xff" * 40  # the stream, not its frame: zlib has an error of its own
     packed.write_bytes(bytes(broken))
-    with pytest.raises(DataError, match=r"x\.csv\.gz: cannot be unpacked .*wanted a whole \.gz"):
+    with pytest.raises(DataError, match=r"x\.csv\.gz: cannot be read \(.*\); wanted a CSV file\. Is it damaged or cut short"):
         read_glucose(packed)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match=r"x\.parquet: cannot be read"):
@@ -554,7 +555,8 @@ def test_what_is_dropped_is_counted(put: Put) -> None:
 def test_a_zone_is_left_aside_and_two_are_refused(put: Put, zone: str) -> None:
     got = read_glucose(put("x.csv", IGLU.replace(":27,", f":27{zone},").replace("17:00:00,", f"17:00:00{zone},")))
     assert stamps(got)[0] == "2015-06-06 16:50:27"
-    assert got.report.notes == (f"clock times as written; the zone {zone} is left aside",)
+    midnight = ", and nights begin at midnight of it" if zone == "Z" else ""
+    assert got.report.notes == (f"clock times as written; the zone {zone} is left aside{midnight}",)
     for other in ("-05:00", ""):  # two zones; with and without one
         with pytest.raises(DataError, match=r"y\.csv, line \d: time is '2015.*all in one zone or all without any"):
             read_glucose(put("y.csv", IGLU.replace(":27,", f":27{zone},").replace("17:00:00,", f"17:00:00{other},")))
@@ -584,18 +586,152 @@ def test_a_subject_in_the_other_unit_is_refused_however_few_the_rows(put: Put) -
     few = [5.5, 6.1, 7.0, 12.3]
     table = people({"p0": many["p0"], "mm": few, **many})
     assert table.splitlines()[301].startswith("mm,")
-    with pytest.raises(DataError, match=r"x\.csv: glucose is in mg/dL, but that of .* only be mmol/L: mm \(4 readings, from line 302 on\)"):
+    with pytest.raises(
+        DataError, match=r"x\.csv: glucose is in mg/dL, but that of .* only be mmol/L: mm \(4 readings of 5.5 to 12.3, from line 302 on\)"
+    ):
         read_glucose(put("x.csv", table))
     small = {who: [round(v / 18, 1) for v in values] for who, values in many.items()}
     mgdl = people({**small, "us": [90.0, 140.0]}, "id,time,glucose mmol/L")
-    with pytest.raises(DataError, match=r"in mmol/L, but .* can only be mg/dL: us \(2 readings, from line 1202 on\)"):
+    with pytest.raises(DataError, match=r"in mmol/L, but .* can only be mg/dL: us \(2 readings of 90 to 140, from line 1202 on\)"):
         read_glucose(put("y.csv", mgdl))
     # Neither one unit alone nor both: these go with the file.
-    for values in ([22.0, 25.0, 30.0], [5.5] * 2 + [110.0] * 2, [0.0, 0.0], [41.0, 44.0]):
+    for values in ([22.0, 25.0, 30.0], [0.0, 0.0], [41.0, 44.0]):
         assert "odd" in read_glucose(put("z.csv", people({**many, "odd": [*values, 100.0] if values == [0.0, 0.0] else values}))).names
     with_zeros = people({**many, "odd": [0.0, 0.0, *few]})
-    with pytest.raises(DataError, match=r"only be mmol/L: odd \(6 readings"):  # 0 is no reading in any unit
+    with pytest.raises(DataError, match=r"only be mmol/L: odd \(4 readings of 5.5"):  # 0 is no reading in any unit
         read_glucose(put("z.csv", with_zeros), unit="mg/dL")
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("mg/dL", 1.0), ("mmol/L", 18.0182)])
+@pytest.mark.parametrize("begin", [0, 170, 370])
+def test_a_stretch_of_the_other_unit_inside_a_subject_is_refused(put: Put, unit: str, scale: float, begin: int) -> None:
+    """30 of 3200 rows, too few for percentiles: labels of 4 mg/dL, or rows left out, without a word."""
+    rng = np.random.default_rng(begin)
+    values = {who: np.round(rng.uniform(70, 200, 400) / scale, 1) for who in "abcdefgh"}
+    stretch = slice(begin, begin + 30)
+    values["b"][stretch] = np.round(values["b"][stretch] / 18.0182 if scale == 1 else values["b"][stretch] * 18.0182, 1)
+    text = people({who: each.tolist() for who, each in values.items()})
+    other = "mmol/L" if scale == 1 else "mg/dL"
+    said = rf"x\.csv: glucose is in {unit}, told by the values, .* b \(30 readings of [\d.]+ to [\d.]+, from line {402 + begin} on\)"
+    with pytest.raises(DataError, match=rf"{said}; wanted one unit in a file\. Write those that are in {other} in {unit}, .* no reading$"):
+        read_glucose(put("x.csv", text))
+    with pytest.raises(DataError, match=r"told by the caller.*If all of the file is in .*, pass unit="):
+        read_glucose(put("x.csv", text), unit=unit)
+
+
+def test_single_slips_are_left_out_and_told(put: Put) -> None:
+    values = [100.0 + i % 90 for i in range(400)]
+    for at in (7, 50, 200):
+        values[at] = 5.5
+    text = people({"b": values[:3], "a": values})
+    got = read_glucose(put("x.csv", text))
+    assert got.glucose.min() == 100 and len(got) == 400
+    assert dict(got.report.dropped) == {"glucose below 20 mg/dL": 3}
+    (note,) = got.report.notes
+    assert note.startswith("3 single readings below 20 mg/dL in ") and note.endswith("x.csv are left out, the first of 5.5 at line 12")
+    values[300] = 5.5  # a fourth
+    with pytest.raises(DataError, match=r"these subjects have .* below 20 mg/dL, .*: a \(4 readings of 5.5, from line 12 on\)"):
+        read_glucose(put("x.csv", people({"b": values[:3], "a": values})))
+    values[50] = values[200] = values[300] = 100.0
+    values[8] = 4.4
+    with pytest.raises(DataError, match=r"a \(2 readings of 4.4 to 5.5, from line 12 on\)"):  # one after the other
+        read_glucose(put("x.csv", people({"b": values[:3], "a": values})))
+    small = [round(v / 18, 1) for v in values]
+    small[7:9] = 0.4, 6.0
+    got = read_glucose(put("y.csv", people({"a": small}, "id,time,glucose mmol/L")))
+    assert dict(got.report.dropped) == {"glucose outside 1.1 to 33.4 mmol/L": 1} and got.glucose.min() > 70
+
+
+def berlin(begin: str, minutes: int = 15, rows: int = 400) -> pa.Array:
+    """Stamps with the zone of Berlin, evenly spaced in UTC."""
+    at = np.datetime64(begin, "s") + np.arange(rows) * np.timedelta64(minutes, "m")
+    return pa.array(at).cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s", "Europe/Berlin"))
+
+
+def test_typed_stamps_are_held_to_the_rule_of_text(tmp_path: Path) -> None:
+    """A zone is set aside and noted; two, as where clocks change, are refused."""
+
+    def read(times: pa.Array) -> Readings:
+        table = pa.table({"id": ["a"] * len(times), "time": times, "gl": [100.0 + i % 50 for i in range(len(times))]})
+        pq.write_table(table, tmp_path / "x.parquet")
+        return read_glucose(tmp_path / "x.parquet")
+
+    got = read(berlin("2024-07-01T00:00:00"))
+    assert stamps(got)[0] == "2024-07-01 02:00:00"
+    assert got.report.notes == ("clock times as written; the zone Europe/Berlin is left aside",)
+    universal = read(berlin("2024-07-01T00:00:00").cast(pa.timestamp("s", "UTC")))
+    assert stamps(universal)[0] == "2024-07-01 00:00:00"
+    assert universal.report.notes == ("clock times as written; the zone UTC is left aside, and nights begin at midnight of it",)
+    for begin, said, other in (
+        ("2024-10-26T00:00:00", r"row 101: time is '2024-10-27 02:00:00\+01:00'", r"\+02:00"),
+        ("2024-03-30T00:00:00", r"row 101: time is '2024-03-31 03:00:00\+02:00'", r"\+01:00"),
+    ):
+        with pytest.raises(DataError, match=rf"x\.parquet, {said}; wanted local clock times, all in one zone .* the zone {other}$"):
+            read(berlin(begin))
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15])
+def test_an_hour_that_clocks_repeat_is_noted(put: Put, minutes: int) -> None:
+    def table(begin: str, turned: bool) -> str:
+        times = pc.local_timestamp(berlin(begin, minutes, 2 * 1440 // minutes)).to_pylist()
+        lines = [f"{who},{at},{100 + k % 50}" for who in "ab" for k, at in enumerate(times)]
+        return "\n".join(["id,time,gl", *(lines[::-1] if turned else lines)]) + "\n"
+
+    for turned in (False, True):
+        (note,) = read_glucose(put("x.csv", table("2024-10-26T00:02:13", turned))).report.notes
+        assert note.startswith("clocks seem to go back an hour in ") and ", 2 times, first at line " in note
+        assert "2024-10-27 02:0" in note
+        assert read_glucose(put("x.csv", table("2024-03-30T00:02:13", turned))).report.notes == ()
+    mixed = IGLU.replace("16:55:27", "01:55:27").replace("16:50:27", "01:05:27")  # in no order: it rises at another place
+    shuffled = mixed + "b,2015-06-06 01:50:27,99\nb,2015-06-05 12:50:27,99\nb,2015-06-06 12:50:27,99\nb,2015-06-07 12:50:27,99\n"
+    assert read_glucose(put("y.csv", shuffled)).report.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("20150606 16:50", "20150606 16:55"),
+        ("20150606T165000", "20150606T165500"),
+        ("06-Jun-2015 16:50:00", "6 june 2015 4:55 PM"),
+        ("1433609400", "1433609700"),
+        ("1433609400000", "1433609700000"),
+    ],
+)
+def test_other_ways_to_write_a_time(put: Put, first: str, second: str) -> None:
+    text = f"id,time,gl\na,{first},100\na,,100\na,{second},101\n"
+    for dates in ("", "dmy") if "un" in first else ("",):
+        got = read_glucose(put("x.csv", text), dates=dates)
+        assert stamps(got) == ["2015-06-06 16:50:00", "2015-06-06 16:55:00"] and got.report.dropped == {"no time": 1}
+    zone = ("clock times as written; the zone UTC, of seconds since 1970 is left aside, and nights begin at midnight of it",)
+    assert got.report.notes == (zone if first.startswith("14") else ())
+
+
+@pytest.mark.parametrize("pair", [("1433609400", "1433609700000"), ("1433609400", "2015-06-06 16:55:00"), ("14336094", "14336097")])
+def test_numbers_that_are_no_stamps(put: Put, pair: tuple[str, str]) -> None:
+    with pytest.raises(DataError, match=r"x\.csv, line \d: time is '\d+'; wanted a"):
+        read_glucose(put("x.csv", f"id,time,gl\na,{pair[0]},100\na,{pair[1]},101\n"))
+
+
+def test_limits_written_as_below_and_above(put: Put) -> None:
+    got = read_glucose(put("x.csv", IGLU.replace("107", "<40").replace("99.5", "> 400")))
+    assert got.glucose.tolist() == [103, 39, 401] and (got.report.low, got.report.high) == (1, 1)
+    with pytest.raises(DataError, match="gl is '<70'; wanted a number, Low or High or nothing"):
+        read_glucose(put("x.csv", IGLU.replace("107", "<70")))
+
+
+@pytest.mark.parametrize("column", ["event", "Events"])
+def test_events_that_are_called_meals_are_such(put: Put, column: str) -> None:
+    said = ["", "Lunch", "exercise", "snacks", "", "exercise", "lunch skipped", "MEAL", ""]
+    lines = [f"a,2022-05-01 08:{5 * k:02d}:00,{100 + k},{text}" for k, text in enumerate(said)]
+    got = read_glucose(put("x.csv", "\n".join([f"id,time,gl,{column}", *lines]) + "\n"))
+    assert got.report.layout == "long"
+    assert [at for _, at, _, _ in rows(got.meals)] == [f"2022-05-01T08:{m}:00" for m in ("05", "15", "35")]
+    assert got.report.notes == ("events that are no meals are left aside: exercise (2), lunch skipped (1)",)
+    with_meals = [f"{line},{'x' if k == 8 else ''},{30 if k == 1 else ''}" for k, line in enumerate(lines)]
+    both = read_glucose(put("y.csv", "\n".join([f"id,time,gl,{column},meal,carbs", *with_meals]) + "\n"))
+    assert [grams for *_, grams in rows(both.meals)] == [30.0, None, None, None]
+    none = [line.replace("Lunch", "run").replace("snacks", "").replace("MEAL", "") for line in lines]
+    assert read_glucose(put("z.csv", "\n".join([f"id,time,gl,{column}", *none]) + "\n")).meals is None
 
 
 def test_rows_of_other_kinds_do_not_shift_the_lines_of_a_subject(put: Put) -> None:
@@ -603,7 +739,7 @@ def test_rows_of_other_kinds_do_not_shift_the_lines_of_a_subject(put: Put) -> No
     text = people({"a": [100.0 + i % 50 for i in range(600)], "b": [6.0, 7.0, 8.0]}, header)
     lines = [line.split(",") for line in text.splitlines()[1:]]
     rows = [f"{who}|{int(at[8:10])}|{at[11:]}|{'Calibration' if k % 3 == 0 else 'CGM'}|{value}" for k, (who, at, value) in enumerate(lines)]
-    with pytest.raises(DataError, match=r"b \(2 readings, from line 603 on\)"):
+    with pytest.raises(DataError, match=r"b \(2 readings of 7 to 8, from line 603 on\)"):
         read_glucose(put("HDeviceCGM.txt", "\n".join([header, *rows]) + "\n"))
 
 

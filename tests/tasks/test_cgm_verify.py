@@ -82,7 +82,7 @@ def test_a_broken_set_ends_with_3_after_the_listing(tmp_path: Path) -> None:
     result = run(MGDL, "mine", "torn", "--data", str(tmp_path))
     assert isinstance(result.exception, DataError) and result.exception.exit_code == 3
     assert "1 of 2 sets are broken: torn" in str(result.exception)
-    assert "mine: ok" in result.stdout and "torn.csv.gz: cannot be unpacked" in result.stdout
+    assert "mine: ok" in result.stdout and "torn.csv.gz: cannot be read" in result.stdout
 
 
 def test_options_behind_the_name(tmp_path: Path) -> None:

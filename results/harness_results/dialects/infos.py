@@ -66,7 +66,7 @@ _ALARMS = ("detected", "lead time", "false alarms")
 
 CGM = DialectInfo(
     "cgm",
-    version="1",
+    version="2",
     summary="glucose: per patient, then the mean over patients; error grids, time in range, low and high glucose, nights",
     source="Clarke 1987, Parkes 2000, Del Favero 2012; see docs/cgm.md",
     metrics=(

@@ -261,7 +261,7 @@ def _aggregate(board: Board) -> tuple[list[dict[str, Any]], list[Finding]]:
     alike = [_volatility_like(finding.task) for finding in findings]
     if 0 < sum(alike) < len(alike):
         kinds = f"Volatility-like tasks ({sum(alike)} of {len(alike)}) and the others say nothing of each other"
-        said = f"{kinds}: read each kind by itself, not means over both (--by domain)."
+        said = f"{kinds}: read each kind by itself, not means over both (by domain)."
         findings.append(Finding(said))
     return [], findings
 

@@ -3,13 +3,13 @@
 An alarm at step t is raised with the readings up to and including t, and says that an episode begins within the next `window` steps. A
 night is judged by itself: neither alarms nor episodes reach over its edges.
 
-* An episode begins at the first step of its run of low readings (`events.in_episode`), although it is only known for one some steps later.
+* An episode begins at the first step of its low readings (`events.in_episode`), although it is only known for one some steps later.
 * Its lead time is the number of steps from the first alarm among the `window` steps before it, or at its begin, to its begin: `window` at
   most, 0 if the alarm comes with it, NaN if there is none (missed). Alarms within an earlier episode warn of nothing.
 * An alarm that lasts is one alarm, raised at its first step. It is false if no episode begins at that step or in the `window` steps after
   it, and if it is not within one. An episode after the end of the night is not seen, so late alarms tend to be false.
 
-One decision a night, at its begin, is an alarm at step 0 with window T: then the lead time is the step at which the episode begins.
+One decision a night, at its begin, is judged by `night_scores`.
 
 >>> low = np.array([[0, 0, 0, 0, 1, 1, 1, 0, 0, 0]], bool)
 >>> alarm = np.array([[0, 0, 1, 1, 1, 0, 0, 0, 1, 0]], bool)
@@ -26,7 +26,7 @@ from harness.arithmetic import divide
 from harness.forecast import F64, I64
 from harness_results.glucose.arrays import Bool
 
-__all__ = ["alarm_scores", "begins", "false_alarms", "lead_times", "watch"]
+__all__ = ["begins", "false_alarms", "lead_times", "night_scores", "watch"]
 
 
 def begins(inside: ArrayLike) -> Bool:
@@ -76,22 +76,25 @@ def false_alarms(alarm: ArrayLike, inside: ArrayLike, window: int) -> I64:
     return count
 
 
-def alarm_scores(alarm: ArrayLike, inside: ArrayLike, window: int, step_minutes: float) -> dict[str, float]:
-    """Of all nights: episodes, the share of them with an alarm, median lead time in minutes of those, false alarms per night.
+def night_scores(alarm: ArrayLike, inside: ArrayLike, step_minutes: float) -> dict[str, float]:
+    """One decision a night, at its begin: its median lead time in minutes, and false alarms per night.
 
-    The share and the lead time are NaN without episodes, the lead time also without an alarm for one, false alarms per night without
-    nights.
+    The lead time is that from the begin of a night to its first episode, of nights with an alarm and an episode, one number each; NaN
+    without such. A false alarm is one in a night without an episode; NaN without nights.
 
-    >>> alarm_scores(np.array([[True, False]]), np.array([[False, True]]), window=2, step_minutes=5)
-    {'episodes': 1.0, 'detected': 1.0, 'lead time': 5.0, 'false alarms per night': 0.0}
+    Args:
+        alarm: bool [N].
+        inside: bool [N, T], which steps belong to an episode.
+
+    >>> night_scores([True, True], np.array([[False, True, False, True], [False] * 4]), 5)
+    {'lead time': 5.0, 'false alarms per night': 0.5}
     """
-    lead, false = lead_times(alarm, inside, window), false_alarms(alarm, inside, window)
-    found = lead[~np.isnan(lead)]
+    on, low = np.asarray(alarm, np.bool_), np.asarray(inside, np.bool_)
+    has = low.any(axis=1)
+    first = low[on & has].argmax(axis=1) if low.shape[1] else np.empty(0)
     return {
-        "episodes": float(len(lead)),
-        "detected": float(divide(len(found), len(lead))),
-        "lead time": float(np.median(found)) * step_minutes if len(found) else np.nan,
-        "false alarms per night": float(divide(false.sum(), len(false))),
+        "lead time": float(np.median(first)) * step_minutes if len(first) else np.nan,
+        "false alarms per night": float(divide((on & ~has).sum(), len(on))),
     }
 
 

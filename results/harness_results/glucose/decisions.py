@@ -3,9 +3,9 @@
 Axes: any shape of labels (1 happened, 0 did not, NaN not known: left out) and scores, a higher one meaning more probable. A score that is
 NaN where the label is known is an error, as leaving it out would spare the model its hardest cases.
 
-All but the Brier score follow from counts per distinct score (`score_counts`), which can be merged over blocks; rounded scores keep them
-small. `harness_results.direction.discrimination` has the same areas from all scores at once, for their errors: it needs their ranks, and
-holds thousands of windows, where there are millions of points here.
+All but the Brier score follow from counts per distinct score (`score_counts`), which can be merged. Scores are not rounded.
+`harness_results.direction.discrimination` has the same areas from all scores at once, for their errors: it needs their ranks, and holds
+thousands of windows, where there are millions of points here.
 
 >>> counts = score_counts([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 >>> auroc(counts), round(auprc(counts), 4), base_rate(counts)
@@ -57,8 +57,8 @@ class Confusion(NamedTuple):
     quiet: float
 
 
-def score_counts(label: ArrayLike, score: ArrayLike, decimals: int | None = None) -> ScoreCounts:
-    """Count labels (1, 0, NaN) and scores of one shape. With `decimals` scores are rounded first: 4 keep at most 10,001 of probabilities.
+def score_counts(label: ArrayLike, score: ArrayLike) -> ScoreCounts:
+    """Count labels (1, 0, NaN) and scores of one shape.
 
     Raises:
         ValueError: two shapes, labels other than 1, 0 and NaN, a score that is NaN where the label is known.
@@ -68,7 +68,7 @@ def score_counts(label: ArrayLike, score: ArrayLike, decimals: int | None = None
     y, s = y[known], s[known]
     if not np.isin(y, (0.0, 1.0)).all():
         raise ValueError(f"got a label {y[~np.isin(y, (0.0, 1.0))][0]:g}; wanted 1 (it happened), 0 (it did not) or NaN (not known)")
-    return _counts(s if decimals is None else np.round(s, decimals), y, 1.0 - y)
+    return _counts(s, y, 1.0 - y)
 
 
 def merge(a: ScoreCounts, b: ScoreCounts) -> ScoreCounts:

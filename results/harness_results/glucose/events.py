@@ -124,27 +124,43 @@ def run_length(step_minutes: float, minutes: float = 15.0) -> int:
 
 
 def in_episode(nights: ArrayLike, threshold: float, step_minutes: float, minutes: float = 15.0, above: bool = False) -> Bool:
-    """Which steps of nights [N, T] belong to an episode: a run of readings < threshold that lasts at least so many minutes.
+    """Which steps of nights [N, T] belong to an episode of glucose < threshold, with `above` > threshold.
 
-    With `above`, of readings > threshold. A missing reading ends a run: what lies on both sides of a gap is not joined.
+    An episode begins with readings that are low for at least so many minutes (`run_length` of them, none missing). It ends with the last
+    low reading before as many minutes without one, in range or missing: a reading in between that is not low, or not there, ends nothing.
+    What is low for a shorter time and outside every episode belongs to none. Source: Battelino et al. 2023, Lancet Diabetes Endocrinol
+    11:42, which says nothing of missing readings.
 
-    >>> in_episode([[60.0, 60.0, 80.0, 60.0, 60.0, 60.0]], 70.0, step_minutes=5).astype(int).tolist()
-    [[0, 0, 0, 1, 1, 1]]
+    >>> in_episode([[60, 60, 80, 60, 60, 60, 80, np.nan, 60, 80, 80, 80, 60]], 70.0, step_minutes=5).astype(int).tolist()
+    [[0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]]
 
     Raises:
         ValueError: not [N, T].
     """
     array = _nights(nights)
     low = array > threshold if above else array < threshold
-    k, (n, length) = run_length(step_minutes, minutes), low.shape
-    if length < k:
+    least, at = run_length(step_minutes, minutes), np.arange(low.shape[1])
+    begun = _lasting(low, least)
+    later = np.logical_or.accumulate(low[:, ::-1], axis=1)[:, ::-1]  # whether a low reading is to come
+    joined = ~_lasting(~low, least) & later
+    heads = joined.copy()
+    heads[:, 1:] &= ~joined[:, :-1]
+    head, sure = (np.maximum.accumulate(np.where(mark, at, -1), axis=1) for mark in (heads, begun))  # [N, T] the newest such step
+    inside: Bool = joined & (sure >= head) & (sure >= 0)
+    return inside
+
+
+def _lasting(marks: Bool, least: int) -> Bool:
+    """Which steps of [N, T] lie in a run of at least so many True."""
+    n, length = marks.shape
+    if length < least:
         return np.zeros((n, length), np.bool_)
     total = np.zeros((n, length + 1), np.int64)
-    np.cumsum(low, axis=1, out=total[:, 1:])
-    whole = total[:, k:] - total[:, :-k] == k  # [N, T − k + 1]: whether the k steps from here on are all low
+    np.cumsum(marks, axis=1, out=total[:, 1:])
+    whole = total[:, least:] - total[:, :-least] == least  # [N, T − least + 1]: whether all steps from here on are marked
     edges = np.zeros((n, length + 1), np.int64)
-    edges[:, : length - k + 1] += whole
-    edges[:, k:] -= whole
+    edges[:, : length - least + 1] += whole
+    edges[:, least:] -= whole
     return np.cumsum(edges[:, :length], axis=1) > 0
 
 

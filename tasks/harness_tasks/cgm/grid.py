@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from harness.forecast import F64, I64, Ragged
+from harness.forecast import F32, F64, I64, Ragged
 from harness_tasks.cgm.advice import NEAR as LARGER
 from harness_tasks.cgm.advice import NO_STEP, SPAN, STEP
 from harness_tasks.cgm.advice import STEPS as APART
@@ -151,16 +151,8 @@ def to_grid(
         DataError: the step cannot be told; no reading lies on the grid; a span of more points than any study has.
         ValueError: an argument out of its range.
     """
-    step = find_step(readings) if step_minutes is None else step_minutes
-    if step < 1 or 1440 % step:
-        raise ValueError(f"to_grid got step_minutes={step_minutes}; wanted a whole number of minutes that a day is a multiple of")
+    step, tolerance = _checked(readings, step_minutes, tolerance_s, split_after)
     size = step * 60
-    tolerance = size / 2 if tolerance_s is None else tolerance_s
-    if not 0 <= tolerance <= size / 2:
-        raise ValueError(f"to_grid got tolerance_s={tolerance_s}; wanted 0 to {size / 2:g}, half a step")
-    if split_after is not None and not split_after >= step:
-        raise ValueError(f"to_grid got split_after={split_after}; wanted at least the step of {step} minutes")
-    subjects = len(readings.names)
     seconds = readings.time.astype(np.int64)
     value = ~np.isnan(readings.glucose)
     point = (seconds + size // 2) // size  # points are counted from 1970, so midnight is one
@@ -168,12 +160,56 @@ def to_grid(
     rows = np.flatnonzero(value & near)
     if not len(rows):
         raise DataError(f"none of {len(readings)} readings lies within {tolerance:g} s of a grid point of {step} minutes; {LARGER}")
-    key_subject, key_point = readings.subject[rows], point[rows]
-    new = np.ones(len(rows), np.bool_)  # rows are in order of subject and time
-    new[1:] = (np.diff(key_subject) != 0) | (np.diff(key_point) != 0)
+    owner, at, mean = _merge(readings.subject[rows], point[rows], readings.glucose[rows])
+    frame, values = _series(owner, at, mean, readings.names, step, split_after)
+    covariates, meals, outside = place_events(readings, frame)
+    return Gridded(
+        step=step,
+        names=_names(readings.names, frame.subject),
+        patients=tuple(readings.patients[s] for s in frame.subject),
+        subject=frame.subject,
+        starts=(frame.first * size).astype("datetime64[s]"),
+        glucose=Ragged(values, frame.offsets),
+        report=_report(readings, frame, value, near, owner, outside),
+        covariates=covariates,
+        meals=meals,
+    )
+
+
+def _checked(readings: Readings, step_minutes: int | None, tolerance_s: float | None, split_after: float | None) -> tuple[int, float]:
+    """The step in minutes and the tolerance in seconds; raises as `to_grid` where an argument is out of its range."""
+    step = find_step(readings) if step_minutes is None else step_minutes
+    if step < 1 or 1440 % step:
+        raise ValueError(f"to_grid got step_minutes={step_minutes}; wanted a whole number of minutes that a day is a multiple of")
+    half = step * 30
+    tolerance = half if tolerance_s is None else tolerance_s
+    if not 0 <= tolerance <= half:
+        raise ValueError(f"to_grid got tolerance_s={tolerance_s}; wanted 0 to {half:g}, half a step")
+    if split_after is not None and not split_after >= step:
+        raise ValueError(f"to_grid got split_after={split_after}; wanted at least the step of {step} minutes")
+    return step, tolerance
+
+
+def _merge(subject: I32, point: I64, glucose: F32) -> tuple[I32, I64, F64]:
+    """Readings [n] in order of subject and time -> subject, grid point and mean glucose of each point that has some."""
+    new = np.ones(len(point), np.bool_)
+    new[1:] = (np.diff(subject) != 0) | (np.diff(point) != 0)
     cell = np.cumsum(new) - 1
-    mean = np.bincount(cell, readings.glucose[rows].astype(np.float64)) / np.bincount(cell)
-    owner, at = key_subject[new], key_point[new]
+    return subject[new], point[new], np.bincount(cell, glucose.astype(np.float64)) / np.bincount(cell)
+
+
+def _series(owner: I32, at: I64, mean: F64, names: tuple[str, ...], step: int, split_after: float | None) -> tuple[Frame, F32]:
+    """Lay points with a value into series: the frame of these, and their values, NaN where no reading falls.
+
+    Args:
+        owner, at, mean: subject, grid point and value of each, in order.
+        names: of subjects, for errors.
+        step: minutes.
+        split_after: most minutes between neighbours of one series, None = any number.
+
+    Raises:
+        DataError: more points than any study has.
+    """
     begin = np.ones(len(at), np.bool_)
     begin[1:] = np.diff(owner) != 0
     if split_after is not None:
@@ -183,41 +219,38 @@ def to_grid(
     first, last = at[heads], at[np.append(heads[1:], len(at)) - 1]
     length = last - first + 1
     if length.sum() > MOST:
-        long = readings.names[owner[heads[int(length.argmax())]]]
+        long = names[owner[heads[int(length.argmax())]]]
         raise DataError(f"the readings span {length.sum()} points, most of them {long}'s; wanted at most {MOST}. Is a year wrong? {SPAN}")
     offsets = np.zeros(len(heads) + 1, np.int64)
     np.cumsum(length, out=offsets[1:])
     values = np.full(int(offsets[-1]), np.nan, np.float32)
     values[offsets[series] + at - first[series]] = mean
-    subject = owner[heads]
-    frame = Frame(size, subject, first, length, offsets)
-    covariates, meals, outside = place_events(readings, frame)
+    return Frame(step * 60, owner[heads], first, length, offsets), values
+
+
+def _report(readings: Readings, frame: Frame, value: NDArray[np.bool_], near: NDArray[np.bool_], owner: I32, outside: int) -> GridReport:
+    """What became of the readings: `value` and `near` [n] say of each whether it has a value and lies near its point.
+
+    Args:
+        owner: the subject of each point with a value.
+        outside: how many events lie outside every series.
+    """
+    subjects = len(readings.names)
 
     def count(mask: NDArray[np.bool_]) -> I64:
         return np.bincount(readings.subject[mask], minlength=subjects).astype(np.int64)
 
     on_grid = np.bincount(owner, minlength=subjects).astype(np.int64)
-    report = GridReport(
+    return GridReport(
         names=readings.names,
         readings=count(np.ones(len(readings), np.bool_)),
         absent=count(~value),
         off_grid=count(value & ~near),
         merged=count(value & near) - on_grid,
         on_grid=on_grid,
-        points=np.bincount(subject, length, subjects).astype(np.int64),
+        points=np.bincount(frame.subject, frame.length, subjects).astype(np.int64),
         events=sum(map(len, readings.covariates.values())) + (0 if readings.meals is None else len(readings.meals)),
         outside=outside,
-    )
-    return Gridded(
-        step=step,
-        names=_names(readings.names, subject),
-        patients=tuple(readings.patients[s] for s in subject),
-        subject=subject,
-        starts=(first * size).astype("datetime64[s]"),
-        glucose=Ragged(values, offsets),
-        report=report,
-        covariates=covariates,
-        meals=meals,
     )
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from harness.arrow import from_numpy, to_numpy
-from harness.errors import DataError
 from harness.forecast import F64
 from harness_tasks.cgm.columns import Rows, Table, open_table
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, keep_kind
@@ -77,12 +76,9 @@ def _given(rows: Rows, name: dict[str, str], amount: F64, happened: np.ndarray[t
 
 
 def _names(table: Table, wanted: tuple[str, ...]) -> dict[str, str]:
-    """{wanted: as the table spells it}: some say PtId and some PtID."""
+    """{wanted: as the table spells it}: some say PtId and some PtID. What is missing is as wanted."""
     there = {name.lower(): name for name in table.names}
-    missing = [name for name in wanted if name.lower() not in there]
-    if missing:
-        raise DataError(f"{table.path}: has no column {missing[0]}; its columns are {', '.join(table.names)}")
-    return {name: there[name.lower()] for name in wanted}
+    return {name: there.get(name.lower(), name) for name in wanted}
 
 
 def _times(rows: Rows, name: dict[str, str]) -> Times:

@@ -22,19 +22,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.arrow import constant
+from harness.arrow import constant, from_numpy, to_numpy
 from harness.errors import DataError
 from harness_tasks.cgm import brist1d, exports, jaeb
 from harness_tasks.cgm.advice import LAYOUT
 from harness_tasks.cgm.columns import Table
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, amounts_of, given, unit_of, valid
-from harness_tasks.cgm.readings import Times
+from harness_tasks.cgm.readings import Bools, Times
 
 __all__ = ["LAYOUTS", "ROLES", "Layout", "UnknownLayout", "sniff"]
 
-ROLES = ("id", "date", "time", "glucose", "basal", "bolus", "insulin", "carbs", "meal")
+ROLES = ("id", "date", "time", "glucose", "basal", "bolus", "insulin", "carbs", "meal", "event")
 
 NAMES = {
     "id": "id subject subject_id subjectid patient patient_id patientid participant participant_id pt_id ptid person_id deidentid p_num",
@@ -45,7 +46,10 @@ NAMES = {
     "insulin": "insulin insulin_dose",
     "carbs": "carbs carb carbohydrates carb_input",
     "meal": "meal",
+    "event": "event events",
 }
+EATEN = r"(?i)^(meal|breakfast|lunch|dinner|snack)s?$"
+LISTED = 10  # kinds of events that a note names at most
 UNIT_SUFFIX = re.compile(r"(_?\(.*\)|_(mg_?/?dl|mmol(_?/?l)?|u|units?|g|grams?))$")
 RECORDING = re.compile(r"^(T[12]DM_\d+)_\d+_\d{8}$")
 
@@ -137,13 +141,26 @@ def _rows(table: Table, roles: Mapping[str, str], layout: str, dates: str = "ymd
     for name in ("basal", "bolus", "insulin"):
         if name in roles:
             raw.events[name] = given(subject, time, amounts_of(rows, roles[name]))
-    if "carbs" in roles or "meal" in roles:
+    eaten = valid(rows.text(roles["meal"])) if "meal" in roles else None
+    if "event" in roles:
+        eaten = _meals_among(raw, rows.text(roles["event"]), eaten)
+    if "carbs" in roles or eaten is not None:
         grams = amounts_of(rows, roles["carbs"]) if "carbs" in roles else np.full(rows.count, np.nan)
-        eaten = valid(rows.text(roles["meal"])) if "meal" in roles else None
         raw.events["meals"] = given(subject, time, grams, eaten)
     rest = [name for name in table.names if name and name not in roles.values()]
     raw.notes += [f"columns left aside: {', '.join(rest)}"] if rest else []
     return raw
+
+
+def _meals_among(raw: Raw, said: pa.Array, eaten: Bools | None) -> Bools | None:
+    """Which rows are meals, `eaten` or by what is said of them; a note counts what else is said. None where no meal is told of at all."""
+    meal = to_numpy(pc.match_substring_regex(said, EATEN).cast(pa.float32()).fill_null(0)) > 0
+    counts = pc.value_counts(said.take(from_numpy(np.flatnonzero(valid(said) & ~meal)))).to_pylist()
+    rest = sorted(((one["counts"], one["values"]) for one in counts), key=lambda one: (-one[0], one[1]))
+    if rest:
+        named = ", ".join(f"{text} ({count:,})" for count, text in rest[:LISTED])
+        raw.notes.append(f"events that are no meals are left aside: {named}" + (f" and {len(rest) - LISTED} more" if rest[LISTED:] else ""))
+    return (meal if eaten is None else eaten | meal) if meal.any() else eaten
 
 
 def _read_as(layout: str) -> Callable[[Table, Options], Raw]:
@@ -179,7 +196,7 @@ def _recording(first: Mapping[str, str]) -> bool:
 
 
 IGLU = {"id", "time", "gl"}
-GIVEN = ("basal", "bolus", "carbs", "meal")
+GIVEN = ("basal", "bolus", "carbs", "meal", "event")
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (

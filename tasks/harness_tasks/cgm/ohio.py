@@ -38,17 +38,6 @@ WANTED = {
 NEVER: Times = np.empty(0, "datetime64[s]")
 
 
-class _Lines(Table):
-    """The events of one element: `line` tells where each stands in the XML."""
-
-    def __init__(self, path: Path, lines: array[int]) -> None:
-        super().__init__(path, [], {}, pa.py_buffer(b""))
-        self.lines = lines
-
-    def line(self, row: int) -> int:
-        return self.lines[row]
-
-
 class _Reader:
     """What expat calls; keeps the wanted attributes of the wanted elements, column by column."""
 
@@ -89,7 +78,7 @@ class _Reader:
         if section not in self.cells:
             return None
         columns = {name: pa.array(values, pa.string()) for name, values in self.cells[section].items()}
-        return Rows(_Lines(self.path, self.lines[section]), columns, len(self.lines[section]))
+        return Rows(Table(self.path, [], {}, lines=self.lines[section]), columns, len(self.lines[section]))
 
 
 def read(path: Path) -> Raw:

@@ -17,7 +17,7 @@ import numpy as np
 from harness.forecast import I64
 from harness_tasks.cgm.readings import Bools, Times
 
-__all__ = ["HoldOut", "hold_out", "ranked"]
+__all__ = ["HoldOut", "hold_out", "newest", "ranked"]
 
 FEW = 7  # patients below which a share is rounded up: 0.15 of six would be none or one by chance
 
@@ -116,17 +116,35 @@ def hold_out(
     _, owner = np.unique(np.asarray(patients, np.str_), return_inverse=True)
     for patient in np.unique(owner[~held]).tolist():
         rows = np.flatnonzero(owner == patient)
-        cut = _cut(first[rows], length[rows], time_share)
+        cut = _cut(first[rows], length[rows], math.floor(round(time_share * int(length[rows].sum()), 9)))
         train_end[rows] = np.clip(cut - gap - first[rows], 0, length[rows])
         test_start[rows] = np.clip(cut - first[rows], 0, length[rows])
     return HoldOut(held, train_end, test_start, gap, seed)
 
 
-def _cut(first: I64, length: I64, share: float) -> int:
-    """The point from which on a patient is tested: the last `share` of its points, rounded down, lie there."""
-    tested = math.floor(round(share * int(length.sum()), 9))
-    end = int((first + length).max())
-    if not tested:
-        return end
+def newest(patients: Sequence[str], starts: Times, step_minutes: int, train_end: I64, percent: int) -> I64:
+    """Where what is learnt from begins, int64 [G], if it is the newest `percent` of each patient's points before `train_end`.
+
+    Points of all series of a patient are counted in order of time, rounded up; a series that is older than these begins at its end, so that
+    nothing is learnt from it. Arguments as in `hold_out` and `HoldOut`. Of series that overlap, points of one moment go together.
+
+    >>> day = np.array(["2020-01-01", "2020-02-01"], "datetime64[s]")
+    >>> newest(["p", "p"], day, 5, np.array([300, 100]), 25).tolist(), newest(["p", "q"], day, 5, np.array([300, 100]), 25).tolist()
+    ([300, 0], [225, 75])
+    """
+    first = starts.astype("datetime64[s]").astype(np.int64) // (step_minutes * 60)
+    begin = train_end.copy()
+    _, owner = np.unique(np.asarray(patients, np.str_), return_inverse=True)
+    for patient in np.unique(owner[train_end > 0]).tolist():
+        rows = np.flatnonzero((owner == patient) & (train_end > 0))
+        cut = _cut(first[rows], train_end[rows], -(-int(train_end[rows].sum()) * percent // 100))
+        begin[rows] = np.clip(cut - first[rows], 0, train_end[rows])
+    return begin
+
+
+def _cut(first: I64, length: I64, count: int) -> int:
+    """The point from which on the last `count` points of a patient's series lie; the end where it is 0."""
+    if not count:
+        return int((first + length).max())
     points = np.sort(np.concatenate([np.arange(a, a + n) for a, n in zip(first.tolist(), length.tolist(), strict=True)]))
-    return int(points[len(points) - tested])
+    return int(points[len(points) - count])

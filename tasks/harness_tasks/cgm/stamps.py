@@ -1,7 +1,8 @@
 """Times written as text: which of the three orders of day, month and year, with or without seconds, AM and PM, fractions or a zone.
 
 Nothing is guessed: where no date tells day-first from month-first, that is an error that says what to pass. Times are the clock times as
-written, rounded to whole seconds.
+written, rounded to whole seconds; a zone is set aside, and noted, as a night then begins at midnight of that zone. Seconds or milliseconds
+since 1970 are taken for such, in UTC, where all stamps have 10, or all 13 digits.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from harness.forecast import I64
 from harness_tasks.cgm.advice import DATES
 from harness_tasks.cgm.readings import Bools, Times
 
-__all__ = ["ORDERS", "dates", "parts_of_day"]
+__all__ = ["ONE_ZONE", "ORDERS", "dates", "parts_of_day", "zone_note"]
 
 ORDERS = ("ymd", "dmy", "mdy")
 CLOCK = r"(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2})(?:[.,](?P<f>\d)\d*)?)?\s*(?P<p>[AaPp][Mm])?"
 STAMP = rf"^(?P<a>\d{{1,4}})[-/.](?P<b>\d{{1,2}})[-/.](?P<c>\d{{1,4}})(?:[T ]\s*{CLOCK})?\s*(?P<z>Z|[+-]\d{{2}}:?\d{{2}})?$"
 YEARS = (1900, 2100)
+EPOCH = r"^\d{10}(\d{3})?(\.0*)?$"
+COMPACT = (r"^(\d{4})(\d{2})(\d{2})($|[T ])", r"\1-\2-\3\4"), (r"([T ])(\d{2})(\d{2})(\d{2})$", r"\1\2:\3:\4")  # 20240301T165027
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+UNIVERSAL = ("Z", "UTC", "Etc/UTC", "GMT", "+00:00", "+0000", "-00:00")
+ONE_ZONE = "local clock times, all in one zone or all without any; other rows are in the zone"
 
 Fail = Callable[[int, str, str], DataError]
 
@@ -33,7 +39,8 @@ def dates(text: pa.Array, order: str, fail: Fail) -> tuple[Times, list[str]]:
     """Stamps as datetime64[s] [R], NaT where null, and what is to be noted.
 
     Args:
-        text: strings such as "2015-06-06 16:50:27", "2015-06-06T16:50", "07-12-2021 00:01:00", "12/07/2021 1:05 PM".
+        text: strings such as "2015-06-06 16:50:27", "2015-06-06T16:50", "07-12-2021 00:01:00", "12/07/2021 1:05 PM", "20150606 16:50",
+            "06-Jun-2015 16:50", "1433609427".
         order: "ymd", "dmy" or "mdy"; "" = told by the data: a year first, or a part above 12.
         fail: makes an error of row, what was got, what was wanted.
 
@@ -46,8 +53,11 @@ def dates(text: pa.Array, order: str, fail: Fail) -> tuple[Times, list[str]]:
     plain = _plain(text) if order in ("", "ymd") else None
     if plain is not None:
         return plain, []
+    since = _epoch(text)
+    if since is not None:
+        return since, [zone_note("UTC, of seconds since 1970")]
     here = to_numpy(pc.is_valid(text).cast(pa.float32())) > 0
-    parts = pc.extract_regex(text, STAMP)
+    parts = pc.extract_regex(_plainer(text, order), STAMP)
     _check(here & ~(to_numpy(pc.is_valid(parts).cast(pa.float32())) > 0), text, fail, "a date and a time such as 2015-06-06 16:50:27")
     fields = {name: _ints(parts, name) for name in "abc"}
     width = {name: _widths(parts, name) for name in "ac"}
@@ -67,12 +77,48 @@ def dates(text: pa.Array, order: str, fail: Fail) -> tuple[Times, list[str]]:
     written = sorted({zone for zone in pc.unique(parts.field("z")).to_pylist() if zone})
     if written:
         first = ~(to_numpy(pc.equal(parts.field("z"), written[0]).cast(pa.float32()).fill_null(0)) > 0)
-        wanted = f"local clock times, all in one zone or all without any; other rows are in the zone {written[0]}"
-        _check(here & first, text, fail, wanted)
-    notes += [f"clock times as written; the zone {written[0]} is left aside"] if written else []
+        _check(here & first, text, fail, f"{ONE_ZONE} {written[0]}")
+    notes += [zone_note(written[0])] if written else []
     out: Times = days.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
     out[~here] = np.datetime64("NaT")
     return out, notes
+
+
+def zone_note(zone: str) -> str:
+    """What is to be noted of stamps in a zone.
+
+    >>> zone_note("+01:00")
+    'clock times as written; the zone +01:00 is left aside'
+    """
+    universal = zone.split(",")[0] in UNIVERSAL
+    return f"clock times as written; the zone {zone} is left aside" + (", and nights begin at midnight of it" if universal else "")
+
+
+def _epoch(text: pa.Array) -> Times | None:
+    """Seconds or milliseconds since 1970 as stamps, or None where a text is no such, or where some are seconds and some milliseconds."""
+    digits = text.drop_null()
+    if not len(digits) or not pc.all(pc.match_substring_regex(digits, EPOCH)).as_py():
+        return None
+    numbers = to_numpy(pc.replace_substring_regex(text, r"\..*", "").cast(pa.int64()).fill_null(0))
+    there = numbers[numbers > 0]
+    milli = there >= 10**12
+    if milli.any() != milli.all() or not len(there):
+        return None
+    seconds = (numbers + 500) // 1000 if milli.any() else numbers
+    out: Times = np.where(numbers > 0, seconds, np.iinfo(np.int64).min).view("datetime64[s]")
+    return out
+
+
+def _plainer(text: pa.Array, order: str) -> pa.Array:
+    """Dates without separators, and with the English name of a month, as dates of numbers; a name leaves no order to be told."""
+    if pc.any(pc.match_substring_regex(text, "[A-Za-z]{3}")).as_py():
+        to = {"": r"\3-MM-\1", "ymd": r"\3-MM-\1", "dmy": r"\1-MM-\3", "mdy": r"MM-\1-\3"}[order]
+        for number, month in enumerate(MONTHS, 1):
+            pattern = rf"(?i)^(\d{{1,2}})[-/. ]({month}[a-z]*)[-/., ]+(\d{{4}})"
+            text = pc.replace_substring_regex(text, pattern, to.replace("MM", f"{number:02d}"))
+    for pattern, to in COMPACT:
+        text = pc.replace_substring_regex(text, pattern, to)
+    return text
 
 
 def _plain(text: pa.Array) -> Times | None:

@@ -10,7 +10,8 @@ HOLD-OUT temporal    the last 20 % of the time of people who are learnt from
          both        the windows of these two together
          personal    60min: for each person a model of their own, learnt from their own past; the last 20 % of their time
          patients-25, patients-50, history-25, history-50
-                     60min, the windows of `both`: learnt from a part of the people, or from the newest part of each one's time
+                     60min, the windows of `both`: learnt from a part of the people, or from the newest part of each one's time that is
+                     learnt from, over all series of a person in order of time
 
 Between what is learnt from and what is forecast lie at least H steps. What precedes a window is its context, also time that was learnt
 from: that is what a device in use sees. A context ends with a reading; gaps in it of up to 45 minutes are filled in linearly from its own
@@ -51,6 +52,8 @@ LEVELS = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95)
 """Deciles, and what intervals of 50 % and the tails of low glucose need."""
 MINUTES = {"30min": 30, "60min": 60, "90min": 90, "120min": 120, "night-6h": 360, "night-8h": 480, "meal-2h": 120}
 HOLD_OUTS = ("temporal", "patients", "both")
+PROTOCOL = {"history": "cgm/2"}
+"""Of tasks by how their hold-out begins, others have "cgm/1". Version 1 of history-… took the newest part of each series by itself."""
 PARTS = ("personal", "patients-25", "patients-50", "history-25", "history-50")
 DAY = 24 * 60
 UNITS, ORDERS = ("", "mg/dL", "mmol/L"), ("", "ymd", "dmy", "mdy")
@@ -62,7 +65,8 @@ class Options:
 
     Attributes:
         context_hours: of context that a model sees at most.
-        gap_minutes: gaps in contexts up to this length are filled in.
+        gap_minutes: a multiple of 5: as many minutes of missing points in a row are filled in in contexts, at most. 45 are nine points of
+            5 minutes, so between readings 50 minutes apart; three of 15 minutes. What is no multiple of 15 is rounded down there.
         split_hours: a series is split where readings are further apart.
         patient_share, time_share: what is held out.
         stride: steps from one window to the next.
@@ -98,6 +102,8 @@ class Options:
             whole = name in ("gap_minutes", "stride", "seed")
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not low <= value <= high:
                 raise UsageError(f"cgm: got {name}={value!r}; wanted {'a whole number' if whole else 'a number'} from {low:g} to {high:g}")
+        if self.gap_minutes % 5:
+            raise UsageError(f"cgm: got gap_minutes={self.gap_minutes}; wanted a multiple of 5, as a point stands for 5 or 15 minutes")
         for name, known in (("unit", UNITS), ("dates", ORDERS)):
             if getattr(self, name) not in known:
                 raise UsageError(f"cgm: got {name}={getattr(self, name)!r}; wanted one of {', '.join(known[1:])}")
@@ -194,7 +200,7 @@ class Cgm:
             variates=1,
             dialect="cgm",
             quantile_levels=LEVELS,
-            protocol=options.protocol,
+            protocol=options.protocol.replace("cgm/1", PROTOCOL.get(split.partition("-")[0], "cgm/1")),
             sources=tuple(dict.fromkeys((known.name, *known.sources))),
             context=max(1, round(options.context_hours * 60 / known.step)),
             fill_gaps=options.gap_minutes // known.step,
@@ -302,7 +308,9 @@ class Cgm:
 
         begin, end = np.zeros(len(gridded), np.int64), held.train_end.copy()
         if split.startswith("history"):
-            begin = end - np.ceil(end * int(split.rpartition("-")[2]) / 100).astype(np.int64)
+            from harness_tasks.cgm.splits import newest
+
+            begin = newest(gridded.patients, gridded.starts, gridded.step, end, int(split.rpartition("-")[2]))
         learnt = end > begin
         if split.startswith("patients-"):
             from harness_tasks.cgm.splits import ranked

@@ -4,9 +4,10 @@ Rules that hold for all layouts:
 
 * The unit is the caller's, else the one that the column's name or the layout states, else the one that the values tell
   (`harness_tasks.cgm.units.detect_unit`, which refuses what may be either). What is stated and contradicted by the values is an error, and
-  so is a subject whose values fit the other unit alone, who may be too few of a file's rows for its percentiles to show.
-* "Low" and "High" (also "LO", "HI") become 39 and 401 mg/dL, the numbers by which Dexcom's receivers and the JAEB centre's files write
-  a glucose outside the sensor's 40 to 400; pass `limits` for another sensor. They are counted.
+  so is a subject whose values fit the other unit alone, or a stretch of one whose values are none in this unit: too few of a file's rows,
+  perhaps, for its percentiles to show (`harness_tasks.cgm.other_unit`).
+* "Low" and "High" (also "LO", "HI", "<40", ">400", "<2.2", ">22.2") become 39 and 401 mg/dL, the numbers by which Dexcom's receivers and
+  the JAEB centre's files write a glucose outside the sensor's 40 to 400; pass `limits` for another sensor. They are counted.
 * A row without subject or time, or with a glucose outside (0, 1000] mg/dL, is dropped and counted by its reason. A row whose cell cannot
   be read is an error with its line: it shows that the file is not what it was taken for.
 * A stamp that a subject has twice is kept and counted; the grid averages them.
@@ -27,17 +28,18 @@ from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, suggest
 from harness_tasks.cgm import ohio
 from harness_tasks.cgm.advice import CALLER
+from harness_tasks.cgm.clocks import turned_back
 from harness_tasks.cgm.columns import open_table
 from harness_tasks.cgm.datasets import SUFFIXES, meals_beside
 from harness_tasks.cgm.layouts import LAYOUTS, read_long, read_meals, sniff
+from harness_tasks.cgm.other_unit import check_units
 from harness_tasks.cgm.raw import Options, Raw, RawEvents, valid
 from harness_tasks.cgm.readings import Events, Readings, Report
-from harness_tasks.cgm.units import MGDL_PER_MMOL, UNITS, detect_unit, of_other_unit
+from harness_tasks.cgm.units import MGDL_PER_MMOL, UNITS, detect_unit
 
 __all__ = ["read_glucose"]
 
 MOST = 1000.0  # mg/dL: above what any sensor and any laboratory meter writes
-NAMED = 5  # subjects that a message names at most
 
 
 def read_glucose(
@@ -55,8 +57,9 @@ def read_glucose(
     Args:
         path: a .csv, .txt or .tsv (also .gz; comma, semicolon, tab or bar), .parquet or OhioT1DM .xml file, or a folder of such files of
             one layout, at any depth (of the layout ohio, its .xml files), whose recordings are joined by subject.
-        columns: {role: column} for the roles id, date, time, glucose, basal, bolus, insulin, carbs, meal; an id "" names the subject after
-            the file; a date stands beside a time that has none; a meal is any cell that is not empty.
+        columns: {role: column} for the roles id, date, time, glucose, basal, bolus, insulin, carbs, meal, event; an id "" names the subject
+            after the file; a date stands beside a time that has none; a meal is any cell that is not empty, or an event called one (meal,
+            breakfast, lunch, dinner, snack).
         unit: "mg/dL" or "mmol/L"; "" = found.
         layout: a name of `layouts.LAYOUTS`, or "ohio"; "" = found by the columns.
         dates: "ymd", "dmy" or "mdy"; "" = found, or refused where no date tells.
@@ -114,6 +117,7 @@ def _to_mgdl(raw: Raw, unit: str) -> Raw:
     """Glucose in mg/dL, and how its unit was found; −inf and +inf stay."""
     if raw.unit and unit and raw.unit != unit:
         raise DataError(f"{raw.source}: {raw.unit_from} says {raw.unit}, and unit={unit} was given; wanted one. Leave unit out")
+    raw.notes += turned_back(raw)
     said, how = (unit, CALLER) if unit else (raw.unit, raw.unit_from)
     values = raw.glucose[np.isfinite(raw.glucose)]
     if not len(values):
@@ -128,26 +132,9 @@ def _to_mgdl(raw: Raw, unit: str) -> Raw:
     if said and told and said != told:
         raise DataError(f"{raw.source}: {how} says {said}, but the values (median {np.median(values):g}) are {told}; wanted one unit")
     found = said or told
-    _check_subjects(raw, found)
+    raw = check_units(raw, found, how or "the values")
     scale = MGDL_PER_MMOL if found == "mmol/L" else 1.0
     return replace(raw, glucose=raw.glucose * scale, unit=found, unit_from=how or "the values", where=None)
-
-
-def _check_subjects(raw: Raw, unit: str) -> None:
-    """Refuse subjects who are in the other unit: too few of all rows, perhaps, for the percentiles of the file to show them."""
-    named = raw.subject.dictionary_encode()
-    code = to_numpy(named.indices.cast(pa.int64()).fill_null(-1))
-    odd = [one for one in of_other_unit(code, raw.glucose, unit) if one >= 0]
-    if odd:
-        rows = [np.flatnonzero(code == one) for one in odd[:NAMED]]
-        lines = ["" if raw.where is None else f", from {raw.where(int(each[0]))} on" for each in rows]
-        who = "; ".join(f"{named.dictionary[k].as_py()} ({len(r)} readings{at})" for k, r, at in zip(odd, rows, lines, strict=False))
-        more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
-        other = next(one for one in UNITS if one != unit)
-        raise DataError(
-            f"{raw.source}: glucose is in {unit}, but that of these subjects can only be {other}: {who}{more}; wanted one unit in a file. "
-            f"Write theirs in {unit}, or into a file of their own"
-        )
 
 
 def _join(raws: Sequence[Raw], patient: Callable[[str], str], limits: tuple[float, float]) -> Readings:
