@@ -35,6 +35,7 @@ _EXPORTS = {
     "Batch": "harness.forecast",
     "Channels": "harness.series",
     "DataError": "harness.errors",
+    "Column": "harness.types",
     "DialectInfo": "harness.types",
     "Evaluation": "harness.api",
     "Forecast": "harness.forecast",
@@ -67,6 +68,7 @@ _EXPORTS = {
 __all__ = [
     "Batch",
     "Channels",
+    "Column",
     "DataError",
     "DialectInfo",
     "Evaluation",

@@ -26,7 +26,7 @@ import pluggy
 
 from harness import defaults, hookspecs
 from harness.errors import PluginError, UsageError, describe, suggest
-from harness.types import DialectInfo, Metric, ModelInfo, SuiteInfo
+from harness.types import Column, DialectInfo, Metric, ModelInfo, SuiteInfo
 
 if TYPE_CHECKING:
     import click
@@ -368,6 +368,10 @@ def _check_fields(info: object, plugin: str) -> None:
         if not isinstance(info.compared_by, tuple) or len(info.compared_by) > 2 or not set(info.compared_by) <= set(names):
             wanted = f"one or two of its metrics, as in compared_by=({names[0]!r},)"
             raise PluginError(f"plugin '{plugin}' registered dialect '{info.name}' with compared_by={info.compared_by!r}; wanted {wanted}")
+        for name, column in info.about.items():
+            if name not in names or not isinstance(column, Column) or column.direction not in ("min", "max", "none"):
+                wanted = 'a harness.types.Column(what, unit, "min", "max" or "none") of one of its metrics'
+                raise PluginError(f"plugin '{plugin}' registered dialect '{info.name}' with about {name!r}: {column!r}; wanted {wanted}")
         if not _is_name(info.version, ","):
             raise PluginError(
                 f"plugin '{plugin}' registered dialect '{info.name}' with version={info.version!r}; wanted text, such as \"1\""

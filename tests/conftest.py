@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from support import Lab
+
+# pytest-xdist tells its workers a width, which commands would take for the user's.
+os.environ.pop("COLUMNS", None)
 
 # In the background of a shell without job control SIGINT is ignored, and children inherit that; a signal that is handled is not inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

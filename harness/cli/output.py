@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 PIPED = 200
-"""Characters of a line where there is no terminal."""
+"""Characters of a line where there is no terminal, and COLUMNS does not say how many."""
 
 FLOOR = 8
 """No column of folded text is narrower than so many characters."""
@@ -157,10 +158,16 @@ def terminal_width() -> int:
     return _console().width
 
 
+def _piped() -> int:
+    """Characters of a line where there is no terminal."""
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdecimal() and 0 < int(given) < 10_000 else PIPED
+
+
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED, highlight=False)
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _piped(), highlight=False)
 
 
 def widths(columns: Sequence[Column], body: Sequence[Sequence[str]], room: int) -> tuple[list[int], dict[int, int]]:

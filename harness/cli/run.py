@@ -239,7 +239,7 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
         print_report(report, spec.data)
     else:
         summary(report, spec.data, shown)
-        _table(click.get_current_context(), store.path, spec, report)
+        _table(click.get_current_context(), store, spec, report)
     if report.run.status == "interrupted":
         done = len(report.outcomes)
         print(f"interrupted: {done} of {len(made.cells)} cells are kept; the same command does the rest", file=sys.stderr)
@@ -255,21 +255,34 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _table(context: click.Context, db: Path, spec: RunSpec, report: Report) -> None:
-    """The leaderboard of this run's models, by whichever plugin brings that command."""
+def _table(context: click.Context, store: Store, spec: RunSpec, report: Report) -> None:
+    """The leaderboard of this run's models on its tasks, by whichever plugin brings that command."""
     group = context.find_root().command
     leaderboard = group.get_command(context, "leaderboard") if isinstance(group, click.Group) else None
     if leaderboard is None or not report.outcomes:
         return
     models = sorted({c.model for c in report.plan.cells})
+    takes = {parameter.name for parameter in leaderboard.params}
     for suite in dict.fromkeys(c.task.suite for c in report.plan.cells):
         try:
-            context.invoke(leaderboard, suite=suite, models=models, limit=spec.limit, db=db)
+            only = {"where": where} if "where" in takes and (where := _these_tasks(store, suite, report)) else {}
+            context.invoke(leaderboard, suite=suite, models=models, limit=spec.limit, db=store.path, **only)
         except HarnessError as error:
             print(f"no table: {error}", file=sys.stderr)
         except BrokenPipeError:
             raise  # nobody reads any more
         except (Exception, SystemExit) as error:  # a stranger's command may take other options, or be broken: the run is stored
             said = f"{type(error).__name__}: {error}".rstrip(": ")
-            print(f"no table: 'leaderboard' is the command of a plugin, which raised {said}; the results are in {db}", file=sys.stderr)
+            print(
+                f"no table: 'leaderboard' is the command of a plugin, which raised {said}; the results are in {store.path}", file=sys.stderr
+            )
             print("to see them: harness ls cells; whose command it is: harness ls plugins", file=sys.stderr)
+
+
+def _these_tasks(store: Store, suite: str, report: Report) -> str:
+    """SQL that holds for the tasks of this run; "" where the database has no others of the suite, as of other data."""
+    tasks = dict.fromkeys(c.task.name for c in report.plan.cells if c.task.suite == suite)
+    every = store.query("SELECT DISTINCT task FROM main.cells WHERE suite = $1 AND source = 'own'", [suite])["task"].to_pylist()
+    if set(every) <= set(tasks):
+        return ""
+    return "name IN ({})".format(", ".join("'" + name.replace("'", "''") + "'" for name in tasks))

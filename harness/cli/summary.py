@@ -70,8 +70,8 @@ def as_they_are(made: Plan) -> list[str]:
     for model, modes in made.as_is.items():
         together[tuple(modes)].append(model)
     return [
-        f"{', '.join(models)}: {'learnt anew for each task' if 'zero-shot' in modes else 'nothing to train'}, so not in mode "
-        f"{' or '.join(modes)} but as {'it is' if len(models) == 1 else 'they are'}"
+        f"{', '.join(models)}: {'learnt anew for each task, which is mode full' if 'zero-shot' in modes else 'nothing to train'}; "
+        f"not run in mode {' or '.join(modes)}"
         for modes, models in together.items()
     ]
 
@@ -109,7 +109,9 @@ def say_unavailable(made: Plan, data: Path | None) -> None:
         print(f"unavailable: {tasks[0][0]}{others}: {reason}" + (f"; fetch with: {fetch}" if fetch else ""), file=sys.stderr)
     rest = len(made.unavailable) - sum(len(tasks) for _, tasks in shown)
     if rest:
-        print(f"unavailable: {rest} more tasks, whose data is not here either; all of them: harness ls tasks{into}", file=sys.stderr)
+        suites = shlex.quote(",".join(dict.fromkeys(suite for suite, _ in made.unavailable)))
+        every = f"harness ls tasks -s {suites}{into}"
+        print(f"unavailable: {rest} more tasks, whose data is not here either; all of them: {every}", file=sys.stderr)
 
 
 def show_plan(made: Plan, as_json: bool, data: Path | None, changed: Mapping[str, str]) -> int:

@@ -13,7 +13,7 @@ from harness.arrow import to_numpy
 from harness.contamination import AFTER, CLEAN, DECLARED, UNKNOWN, mark_published
 from harness.mappings import mapping
 from harness.receipt import as_used
-from harness.types import Column, Task
+from harness.types import Task
 from harness_leaderboard.aggregate import MAIN, Array, Cell, Entry, Results
 from harness_leaderboard.words import counted
 
@@ -31,13 +31,14 @@ def to_arrays(
     tasks: list[dict[str, Any]],
     index: Mapping[str, int],
     models: Mapping[tuple[str, str], Mapping[str, Any]],
+    *,
     baseline: str,
     notes: list[str],
     stale: Container[str],
     lower: Callable[[str], bool],
     dialect: str,
+    info: DialectInfo | None = None,
     runnable: bool = True,
-    dialects: Mapping[str, DialectInfo] | None = None,
 ) -> Results:
     """Put stored rows into arrays of models × tasks.
 
@@ -51,15 +52,14 @@ def to_arrays(
         stale: ids of cells that no longer hold.
         lower: whether lower is known to be better of a metric.
         dialect: the one that the tasks to be shown are scored in.
+        info: what is known of it; None = nothing.
         runnable: whether a plugin has the suite.
-        dialects: what is known of dialects, by name.
     """
     keys = {(c["source"], c["model"], c["mode"], c["budget"], c["scope"]): c["model_name"] for c in cells}
     taken = _Taken(list(keys), len(tasks))
     for cell in cells:
         taken.add(cell, index[cell["task"]], cell["cell_id"] in stale, cell["contamination"] or _unmarked(cell, models))
     means = _means(scores, taken.place, taken.shape)
-    info = (dialects or {}).get(dialect)
     main = _main(means, dialect, info, lower, notes)
     shown = [f"{dialect}:{name}" for name in (info.columns if info else ())]
     for name in main:
@@ -88,7 +88,7 @@ def to_arrays(
         baseline=baseline,
         main=main,
         own=tuple(name for name in shown if name in means),
-        about={f"{dialect}:{name}": Column(*column) for name, column in info.about.items()} if info else {},
+        about={f"{dialect}:{name}": column for name, column in info.about.items()} if info else {},
         suite_size=len(tasks),
         runnable=runnable,
         notes=notes,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["baseline_notes", "collect", "default_suite"]
 
+LONGEST_CONDITION = 200
+"""Characters of a condition that a command to type repeats."""
+
 TASK_COLUMNS = ("dataset", "family", "domain", "freq", "term", "horizon", "season_length", "variates", "dialect", "protocol")
 
 # Published results belong to every suite that has their tasks under the same protocol (`quick` is a part of `gift-eval`).
@@ -143,10 +146,24 @@ def collect(
     def lower(metric: str) -> bool:
         return lower_is_better(metric, load(), directions) is True
 
-    dialects = {name: found.info for name, found in load().dialects.items()}
+    registered = load().dialects.get(dialect)
     others = Counter(_dialect(known[index[name]]) for name in {cell["task"] for cell in cells} if keep[index[name]])
     notes += _about_others({name: count for name, count in sorted(others.items()) if name != dialect}, suite, where)
-    results = to_arrays(cells, scores, known, index, _models(store), baseline, notes, stale, lower, dialect, bool(declared), dialects)
+    info = registered.info if registered else None
+    results = to_arrays(
+        cells,
+        scores,
+        known,
+        index,
+        _models(store),
+        baseline=baseline,
+        notes=notes,
+        stale=stale,
+        lower=lower,
+        dialect=dialect,
+        info=info,
+        runnable=bool(declared),
+    )
     keep &= np.array([_dialect(task) == dialect for task in known])
     results.data_folder = folder
     return results if keep.all() else results.only(keep)
@@ -183,7 +200,7 @@ def _about_others(others: Mapping[str, int], suite: str, where: str) -> list[str
     if not others:
         return []
     counts = ", ".join(f"{counted(count, 'task')} as '{dialect}'" for dialect, count in others.items())
-    condition = f"({where}) and " if where else ""
+    condition = f"({where}) and " if where and len(where) < LONGEST_CONDITION else ""
     return [
         f"Scored otherwise, and so not here: {counts}. To see them: "
         f"harness leaderboard -s {shlex.quote(suite)} --where \"{condition}dialect = '{next(iter(others))}'\""

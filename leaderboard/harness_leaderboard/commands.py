@@ -76,8 +76,8 @@ def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, 
     from harness_leaderboard.words import relative
 
     results = view.results
-    told = verdicts(plugins, results)
-    names = [str(task["name"]) for task in results.tasks]
+    told, broken = verdicts(plugins, results)
+    results.notes += broken
     groups: list[str] = []
     if by:
         groups, every = group_means(results, by)
@@ -94,7 +94,7 @@ def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, 
         if not aggregate.complete(results).any():
             ranks = "No model has all: ranks and win rates are among all models, each over its own tasks."
         partial = f"{ranks} {partial}"
-    table = render.Table(title, rows, groups, results.notes, partial, verdict_lines(told, names), aggregate.alike(results))
+    table = render.Table(title, rows, groups, results.notes, partial, verdict_lines(told), aggregate.alike(results))
     if form == "table" and output is None:
         render.print_rich(table)
         return
@@ -107,8 +107,7 @@ def _print(plugins: Plugins, view: View, rows: list[dict[str, Any]], form: str, 
     _deliver(text, output)
     if form in ("csv", "json"):
         notes = [*render.machine_note(rows), *render.footnotes(table)]
-        said = [": ".join([*([names[v.task]] if v.task is not None else []), v.text]) for v in told]
-        for note in [*([title] if view.restricted else []), *notes, *(f"Verdict: {line}" for line in said)]:
+        for note in [*([title] if view.restricted else []), *notes, *(f"Verdict: {finding}" for finding in told)]:
             click.echo(note, err=True)
 
 

@@ -188,7 +188,7 @@ def test_a_result_in_folds_can_be_repeated(walk: Lab) -> None:
 
 def test_a_model_of_events_alone_says_so_on_a_task_of_values(walk: Lab) -> None:
     done = walk.run("run", "-m", "learner,naive", "-s", "quick", "-t", "us_births/M/short")
-    done.expect(3, "learner: learnt anew for each task, so not in mode zero-shot but as it is")
+    done.expect(3, "learner: learnt anew for each task, which is mode full; not run in mode zero-shot")
     assert "predict returned probabilities on a task of values, which asks for no event" in " ".join((done.out + done.err).split())
 
 

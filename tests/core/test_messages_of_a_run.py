@@ -23,7 +23,7 @@ def test_headline_counts_what_is_multiplied(lab: Lab) -> None:
     )
     assert one.expect(0).out.startswith("1 task × 1 model = 1 cell · to run 1\n")
     assert two.expect(0).out.startswith("3 tasks × 2 models × 2 seeds = 12 cells · to run 12")
-    assert "\nnaive, drift: nothing to train, so not in mode finetune but as they are\n" in two.out
+    assert "\nnaive, drift: nothing to train; not run in mode finetune\n" in two.out
     assert none.expect(0).out == "there is no data here for the 1 task asked for: nothing to run\n"
 
 
@@ -55,7 +55,7 @@ def test_models_with_nothing_to_train_run_as_they_are(lab: Lab) -> None:
     one, both = lab.many([["plan", *words, "full", "--json"], ["plan", *words, "zero-shot,full"]])
     found = {c["model"]: (c["mode"], c["state"]) for c in one.expect(0).json()["cells"]}
     assert found == {"net": ("full", "run"), "unsaid": ("full", "skipped"), "seasonal_naive": ("zero-shot", "run")}
-    both.expect(0, "1 task × 5 (3 models in their modes) = 5 cells", "seasonal_naive: nothing to train, so not in mode full but as it is")
+    both.expect(0, "1 task × 5 (3 models in their modes) = 5 cells", "seasonal_naive: nothing to train; not run in mode full")
 
 
 def test_an_ensemble_of_an_unknown_model_is_refused(lab: Lab) -> None:
@@ -130,3 +130,13 @@ def test_a_condition_that_selects_nothing_shows_the_values() -> None:
 def test_names_are_completed(lab: Lab, words: list[str], wanted: set[str]) -> None:
     asked = {"_HARNESS_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["harness", *words]), "COMP_CWORD": str(len(words))}
     assert {line.partition(",")[2] for line in lab.run(env=asked).expect(0).out.split()} == wanted
+
+
+def test_the_table_below_a_run_is_of_its_tasks(lab: Lab) -> None:
+    """What else the database holds, as of other data of the suite, is not mixed into the means."""
+    run = ["run", "-m", "naive,mean", "-s", "quick", "-t"]
+    commands = [[*run, "us_births/M/short,hospital/M/short"], [*run, "saugeen/M/short"], ["leaderboard", "-s", "quick", "--format", "json"]]
+    first, second, board = lab.many(commands)
+    assert first.expect(0).out.startswith("quick: 2 models, 2 of 17 tasks")
+    assert second.expect(0).out.startswith("quick: 2 models, 1 of 17 tasks")
+    assert [row["done"] for row in board.expect(0).json()] == [3, 3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import json
 import math
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from browser import Shown
 from spy_kit import made, write
 from support import Lab
 
+from harness.dialects import Finding
 from harness.plugins import load
 from harness.types import SuiteInfo
 from harness_leaderboard import render, verdicts
@@ -23,7 +23,7 @@ from harness_leaderboard.arrays import baseline_scores
 from harness_leaderboard.board import board_rows
 from harness_leaderboard.page import build
 from harness_leaderboard.page.payload import make_payload
-from harness_leaderboard.verdicts import Verdict, grouped, verdict_lines
+from harness_leaderboard.verdicts import grouped, verdict_lines
 
 MODELS = ("base_rate", "knows (full)", "flat")
 TASKS = ("a/1d", "b/1d", "c/1d", "d/1d")
@@ -69,12 +69,7 @@ def spy_results() -> Results:
 
 def page_of(results: Results) -> dict[str, Any]:
     payload = make_payload(None, results, SuiteInfo("spy", baseline="base_rate"), {"at": "2026-11-28T10:00:00"})  # type: ignore[arg-type]
-    found = verdicts.verdicts(load(), results)
-    return payload | {"verdicts": [{"task": v.task, "text": v.text, "plain": v.plain} for v in found]}
-
-
-def test_examples() -> None:
-    assert doctest.testmod(verdicts).failed == 0
+    return payload | {"verdicts": build.told(verdicts.verdicts(load(), results)[0], results)}
 
 
 def test_own_columns_are_means_over_the_tasks_that_have_a_number(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +79,7 @@ def test_own_columns_are_means_over_the_tasks_that_have_a_number(capsys: pytest.
     assert rows["flat"]["own"]["MCC"] is None
     assert rows["flat"]["own"]["collapsed"] == 0.75
     assert rows["knows (full)"]["nMASE"] == pytest.approx(math.prod([0.75, 0.8, 0.85, 1.05]) ** 0.25)
-    lines = verdict_lines(verdicts.verdicts(load(), results), TASKS)
+    lines = verdict_lines(verdicts.verdicts(load(), results)[0])
     table = render.Table("spy", list(rows.values()), notes=results.notes, verdicts=lines)
     render.print_rich(table)
     said = capsys.readouterr().out
@@ -114,30 +109,31 @@ def test_a_narrow_terminal_drops_ranks_then_own_columns_then_intervals(own: bool
 
 
 def test_tasks_of_which_the_same_is_said_stand_together() -> None:
-    found = verdicts.verdicts(load(), spy_results())
-    assert [v.task for v in found] == [0, 1, 2, 3]
+    found, broken = verdicts.verdicts(load(), spy_results())
+    assert broken == []
+    assert [v.task for v in found] == list(TASKS)
     assert "knows (full) (AUC .700 [.650, .750], log-loss -0.1000)" in found[0].text
     assert "base_rate (" not in " ".join(v.text for v in found)  # the baseline is no competitor of itself
     groups = grouped(found)
-    assert [[v.task for v in members] for _, members in groups] == [[0, 2], [1], [3]]
+    assert [[v.task for v in members] for _, members in groups] == [["a/1d", "c/1d"], ["b/1d"], ["d/1d"]]
     assert "better than the base rate: knows (full)" in groups[0][0] and "AUC" not in groups[0][0]
     assert "Collapsed" in found[0].text and "Collapsed" not in found[1].text
-    lines = verdict_lines(found, TASKS)
+    lines = verdict_lines(found)
     assert lines[0].startswith("2 tasks: ") and lines[0].endswith("(a/1d, c/1d)")
     assert lines[1].startswith("b/1d: of 2 models (500 windows")
     assert lines[2].startswith("d/1d: no model is distinguishable from the base rate at 5 %")
 
 
 def test_a_sentence_on_all_tasks_names_none() -> None:
-    found = [Verdict(None, "of all: good (x).", "of all: good."), Verdict(2, "worse: a (1).", "worse: a.")]
-    assert verdict_lines(found, TASKS) == ["of all: good (x).", "c/1d: worse: a (1)."]
+    found = [Finding("of all: good (x).", short="of all: good."), Finding("worse: a (1).", "c/1d", "worse: a.")]
+    assert verdict_lines(found) == ["of all: good (x).", "c/1d: worse: a (1)."]
 
 
 def test_suites_of_the_usual_scores_have_no_verdicts() -> None:
     results = spy_results()
     for task in results.tasks:
         task["dialect"] = "gift-eval"
-    assert verdicts.verdicts(load(), results) == []
+    assert verdicts.verdicts(load(), results) == ([], [])
 
 
 def test_the_pages_own_columns_and_verdicts(show: Callable[..., Shown]) -> None:

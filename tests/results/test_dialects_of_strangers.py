@@ -201,6 +201,10 @@ REFUSED = {
         source("x").replace('"points")', '"points"), compared_by=("worse",)'),
         "with compared_by=('worse',); wanted one or two of its metrics, as in compared_by=('worst',)",
     ),
+    "columns": (
+        source("x").replace('"points")', '"points"), about={"worst": ("the largest error", "", "min")}'),
+        "with about 'worst': ('the largest error', '', 'min'); wanted a harness.types.Column(what, unit,",
+    ),
     "number": (source("x").replace('"2.1"', "2.1"), "registered dialect 'x' with version=2.1; wanted text"),
     "halfway": (
         source("half").replace("register(INFO, make)", "register(INFO, make)\n    raise RuntimeError('no further')"),

@@ -16,11 +16,15 @@ from harness_leaderboard.page.parts import page_parts
 from harness_leaderboard.page.payload import make_payload, of_events
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.dialects import Finding
     from harness.plugins import Plugins
     from harness.store import Store
+    from harness_leaderboard.aggregate import Results
     from harness_leaderboard.view import View
 
-__all__ = ["build_page", "view_payload"]
+__all__ = ["build_page", "told", "view_payload"]
 
 EXPLORER_BYTES = 2_000_000
 """Most that kept forecasts may add to the page."""
@@ -53,11 +57,13 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
         "db": store.path.name,
         "command": _command(view),
     }
+    found, broken = verdicts(plugins, view.results)
+    view.results.notes += broken
     payload: dict[str, Any] = make_payload(store, view.results, _suite(plugins, view.suite), made, _selection(view))
     entries = view.results.entries
     if len(view.shown) < len({(entry.label, entry.source) for entry in entries}):
         payload["shown"] = [m for m, entry in enumerate(entries) if (entry.label, entry.source) in view.shown]
-    payload["verdicts"] = [{"task": v.task, "text": v.text, "plain": v.plain} for v in verdicts(plugins, view.results)]
+    payload["verdicts"] = told(found, view.results)
     if of_events(view.results):
         return payload
     if view.results.sliced:
@@ -68,6 +74,12 @@ def view_payload(plugins: Plugins, store: Store, view: View) -> dict[str, Any]:
         "steps": error_steps(store, view.results),
         "explorer": explorer(plugins, store, view.results, EXPLORER_BYTES),
     }
+
+
+def told(found: Sequence[Finding], results: Results) -> list[dict[str, Any]]:
+    """Findings as the page has them: "task" a number of the results' tasks, None = all; "plain" without numbers."""
+    index = {str(task["name"]): j for j, task in enumerate(results.tasks)}
+    return [{"task": index.get(f.task), "text": f.text, "plain": f.short or f.text} for f in found]
 
 
 def _selection(view: View) -> str:
