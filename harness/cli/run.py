@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from harness.cli.complete import comma_list, progress_kinds
-from harness.cli.summary import as_they_are, headline, nothing, print_report, say_broken, say_unavailable, show_plan, summary
+from harness.cli.summary import as_they_are, headline, nothing, print_report, say_broken, say_unavailable, show_plan, summary, unread
 from harness.errors import HarnessError, NothingMatched, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _run_plan(plugins: Plugins, spec: RunSpec, store: Store, shown: Progress, ea
         say_unavailable(made, spec.data)
         raise NothingMatched(nothing(made))
     if not as_json:
-        for line in (headline(made), *as_they_are(made)):
+        for line in (headline(made), *as_they_are(made), *unread(made)):
             print(line, file=sys.stderr)
     report = execute(made.plugins, spec, made, store, shown, sys.argv, early)
     if as_json:

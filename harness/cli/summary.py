@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.runner import Report
 
-__all__ = ["as_they_are", "count", "headline", "nothing", "print_report", "say_broken", "say_unavailable", "show_plan", "summary"]
+__all__ = ["as_they_are", "count", "headline", "nothing", "print_report", "say_broken", "say_unavailable", "show_plan", "summary", "unread"]
 
 
 def say_broken(plugins: Plugins) -> None:
@@ -74,6 +74,19 @@ def as_they_are(made: Plan) -> list[str]:
         f"not run in mode {' or '.join(modes)}"
         for modes, models in together.items()
     ]
+
+
+def unread(made: Plan) -> list[str]:
+    """A line for the covariates of suites of the user's own that none of the models reads; perhaps none."""
+    models = made.plugins.models
+    infos = [models[name].info for name in {cell.model_name for cell in made.cells} if name in models]
+    said = []
+    for kind in ("past", "known"):
+        having = [key for key, data in made.data.items() if key[0] not in made.plugins.suites and getattr(data.series, f"{kind}_count")]
+        if having and not any(kind in info.covariates for info in infos):
+            which = f"{kind} covariates of {count(len(having), 'task')}: read by none of these models"
+            said.append(f"{which}; the names of those that read them: harness ls models --json, 'covariates'")
+    return said
 
 
 OURS = "harness data pull "
@@ -140,7 +153,7 @@ def show_plan(made: Plan, as_json: bool, data: Path | None, changed: Mapping[str
         return 0
     print(headline(made) if rows else nothing(made))
     if rows:
-        for line in as_they_are(made):
+        for line in (*as_they_are(made), *unread(made)):
             print(line)
         columns = ["name", "model", "mode", "seed", "windows", "state", "reason"]
         print_table(rows, columns, drop=("windows", "seed", "mode"), all_with="all of it: --json")

@@ -140,3 +140,22 @@ def test_the_table_below_a_run_is_of_its_tasks(lab: Lab) -> None:
     assert first.expect(0).out.startswith("quick: 2 models, 2 of 17 tasks")
     assert second.expect(0).out.startswith("quick: 2 models, 1 of 17 tasks")
     assert [row["done"] for row in board.expect(0).json()] == [3, 3]
+
+
+def test_covariates_of_an_own_suite_that_nobody_reads_are_told(lab: Lab) -> None:
+    lab.plugin(
+        "reader",
+        """
+        class Reader:
+            def predict(self, batch):
+                return Forecast.from_quantiles(np.repeat(last(batch)[:, None, None], batch.horizon, axis=2), [0.5])
+
+        @hookimpl
+        def register_models(register):
+            register(ModelInfo("reader", covariates=("known",)), Reader)
+    """,
+    )
+    lab.run("new", "suite", "shop").expect(0)
+    said = "known covariates of 2 tasks: read by none of these models"
+    assert said in lab.run("plan", "-s", "shop.yaml", "-m", "naive").expect(0).out
+    assert said not in lab.run("plan", "-s", "shop.yaml", "-m", "naive,reader").expect(0).out
