@@ -19,14 +19,14 @@ SPAN = "Or pass split_after"
 
 _SUITE = {
     CALLER: "the option unit",
-    UNIT: "name it as an option of the suite: -s 'cgm[unit=mmol/L]' or -s 'cgm[unit=mg/dL]'",
-    DATES: "Name the order as an option of the suite: -s 'cgm[dates=dmy]' or -s 'cgm[dates=mdy]'",
+    UNIT: "name it as an option where the suite is named: 'cgm[unit=mmol/L]' or 'cgm[unit=mg/dL]'",
+    DATES: "Name the order as an option where the suite is named: 'cgm[dates=dmy]' or 'cgm[dates=mdy]'",
     LAYOUT: "Take columns out of the file until one layout is left",
     NO_STEP: "Put subjects with more readings into the file, or take it out of the folder",
     STEP: "Take these subjects out of the file, or thin their readings to one of these steps",
     STEPS: "Put the subjects of each step into a file of their own",
-    NEAR: "name a larger one: -s 'cgm[tolerance_minutes=2.5]', or leave that option out",
-    SPAN: "Or name smaller split_hours: -s 'cgm[split_hours=2]'",
+    NEAR: "name a larger one, 'cgm[tolerance_minutes=2.5]', or leave that option out",
+    SPAN: "Or name smaller split_hours: 'cgm[split_hours=2]'",
 }
 
 
