@@ -1,7 +1,10 @@
 """Fetch a file: what every download needs, whoever sends it. Only the standard library fetches, imported when something is fetched.
 
 A file comes into a part beside its place. A connection that breaks is taken up where it broke, in this call and in the next; the part is
-whole when it has the bytes and the hash that were promised. Whatever else fails is an `Unavailable` that says what to type to go on.
+whole when it has the bytes and the hash that were promised. Where no size was, the server's word for it counts, and where no hash was
+either, the next call begins anew, as nothing would tell that its part is of another file. Whatever else fails is an `Unavailable` that
+says what to type to go on.
+
 A link or a pipe where the part goes is never written through: a link is removed, what it leads to is left as it is.
 """
 
@@ -22,8 +25,9 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from harness.errors import Unavailable, UsageError
+from harness.files import size_text
 
-__all__ = ["Progress", "Promised", "address", "alone", "disk_hint", "errors", "fetch", "need_room", "read", "status_hint", "stored_size"]
+__all__ = ["Progress", "Promised", "base_url", "disk_hint", "fetch", "need_room", "read_listing", "status_hint", "stored_size", "told"]
 
 ATTEMPTS = 4
 """How often in a row a request may fail without bringing more than before, until it is given up."""
@@ -38,8 +42,6 @@ ROOM = 1 << 24
 MOST = 1 << 22
 """Bytes of an answer that is no file."""
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
-UNLOCKED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
-"""What a file system says that has no locks."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 """Where nothing can be written. A file that is gone (ENOENT) is another matter."""
@@ -79,7 +81,7 @@ class NoRoomError(OSError):
     """The disk has no room for what is to come."""
 
 
-def address(variable: str, usual: str) -> str:
+def base_url(variable: str, usual: str) -> str:
     """The address that an environment variable names, else the usual one; without a slash at its end.
 
     Raises:
@@ -95,15 +97,16 @@ def fetch(url: str, part: Path, promised: Promised, progress: Progress = lambda 
     """Fetch a file into `part`, or what is not there of it yet.
 
     Args:
+        progress: with no promised size it is not known how much there will be.
         force: begin anew where an earlier call has left a part.
 
     Raises:
         OSError, HTTPException: as of urllib; or it is not what was promised, and thrown away; or the disk cannot take it.
     """
     _clear_way(part)
-    if force or stored_size(part) > promised.size:
+    if force or not (promised.size or promised.digest) or stored_size(part) > promised.size > 0:
         part.unlink(missing_ok=True)
-    need_room(part.parent, promised.size - stored_size(part))
+    need_room(part.parent, max(promised.size - stored_size(part), 0))
     progress(stored_size(part))
     _again(lambda: _append(url, part, promised, progress), lambda: stored_size(part))
     if problem := promised.problem(part):
@@ -129,17 +132,20 @@ def _open_part(part: Path, mode: str) -> IO[bytes]:
 
 
 def _append(url: str, part: Path, promised: Promised, progress: Progress) -> None:
-    """Get what is not there yet; raises OSError when less comes than was promised."""
+    """Get what is not there yet; raises OSError when less comes than was promised, or than the server says where nobody did."""
     from urllib.error import HTTPError
 
     have, size = stored_size(part), promised.size
-    if have == size:
+    if size and have == size:
         return
     try:
         answer = _ask(url, {"Range": f"bytes={have}-"} if have else {})
     except HTTPError as error:
         if error.code != 416 or not have:
             raise
+        if not size and error.headers.get("Content-Range", "").strip() == f"bytes */{have}":  # there is no more of it
+            error.close()
+            return
         part.unlink()  # what is here is no beginning of what is there
         progress(-have)
         error.close()
@@ -149,11 +155,17 @@ def _append(url: str, part: Path, promised: Promised, progress: Progress) -> Non
         onward = have > 0 and answer.status == 206 and start is not None and int(start[1]) == have
         if not onward:
             progress(-have)  # the server sends all of it again
+        have = have if onward else 0
+        if not size and answer.length is not None:
+            size = have + answer.length
+            need_room(part.parent, answer.length)
         with _open_part(part, "ab" if onward else "wb") as out:
-            count = have if onward else 0
-            while piece := answer.read(PIECE):
+            count = have
+            while piece := answer.read1(PIECE):  # what came of a chunk that breaks is kept
                 count += len(piece)
-                if count > size:
+                if count > size > 0:
+                    part.unlink()  # the beginning of another file
+                    progress(len(piece) - count)
                     raise OSError(f"more came than the {size} bytes that {promised.by} says")
                 out.write(piece)
                 progress(len(piece))
@@ -161,7 +173,7 @@ def _append(url: str, part: Path, promised: Promised, progress: Progress) -> Non
         raise ConnectionError(f"the connection broke after {count} of {size} bytes")
 
 
-def read(url: str) -> bytes:
+def read_listing(url: str) -> bytes:
     """A short answer, as of a listing; raises as urllib does, after some attempts."""
 
     def attempt() -> bytes:
@@ -198,32 +210,7 @@ def _again(attempt: Callable[[], T], arrived: Callable[[], int] = lambda: 0) -> 
 
 
 @contextmanager
-def alone(lock: Path, waits: Callable[[], object]) -> Iterator[bool]:
-    """Keep other processes from fetching the same file into the same folder; yields whether one was waited for.
-
-    Args:
-        lock: a file that stands for it, made with its folder.
-        waits: called once before waiting for another process.
-    """
-    import fcntl
-
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    waited = False
-    with lock.open("a") as mark:
-        try:
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited = True
-            waits()
-            fcntl.flock(mark, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in UNLOCKED:
-                raise
-        yield waited
-
-
-@contextmanager
-def errors(what: str, command: str, elsewhere: str, hints: dict[int, str] | None = None, part: Path | None = None) -> Iterator[None]:
+def told(what: str, command: str, elsewhere: str, hints: dict[int, str] | None = None, part: Path | None = None) -> Iterator[None]:
     """Turn what a server, the network or the disk says into Unavailable with the command that goes on.
 
     Args:
@@ -272,8 +259,6 @@ def need_room(folder: Path, count: int) -> None:
     """Raise NoRoomError where the disk has no room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if free < count + ROOM:
-        from harness.cli.output import size_text
-
         raise NoRoomError(f"{size_text(count)} are to come and {size_text(free)} are free in {folder}")
 
 

@@ -15,8 +15,9 @@ The rule, by the kind of the forecast:
 * probabilities: as they are given, for a model that was made for the event.
 
 On the threshold: series are float32, so a value and the last one may both be off by half a unit of their last place. Where a threshold
-other than the last value follows from it, a label that lies no further from it than both halves together is at it: 21.21 after 21 has risen
-by 1 %, though float32 knows no 21.21. So prices and their logarithms have the outcomes of returns, as far as they tell prices apart.
+other than the last value follows from it, what lies no further from it than both halves together is at it, a label as well as a forecast's
+value: 21.21 after 21 has risen by 1 %, though float32 knows no 21.21. So prices and their logarithms have the outcomes of returns, as far
+as they tell prices apart.
 
 Limits: few quantiles know little of rare events (with deciles, all below 0.1 and above 0.9 rests on the tails), and only the distribution
 at the event's step is used, so an event over several steps must be a value of the series, such as the highest price of five days.
@@ -63,7 +64,7 @@ def happened(event: Event, labels: ArrayLike, limit: F64) -> F64:
 
 
 def _rounding(event: Event, limit: F64) -> F64:
-    """How far float32 may move a label that is at its threshold [N] away from it: half a unit of the label, and of the last value."""
+    """How far float32 may move a value that is at its threshold [N] away from it: half a unit of the value, and of the last one."""
     if not event.relative or not event.above:  # the threshold itself, or the last value: nothing is computed from what was rounded
         return np.zeros(limit.shape)
     with np.errstate(all="ignore"):
@@ -106,43 +107,53 @@ def probabilities(forecast: Forecast, event: Event, limit: F64) -> F64:
     if forecast.kind == "probabilities":
         return forecast.values[:, 0, 0].astype(np.float64)
     values = forecast.values[:, :, event.step - 1].astype(np.float64)  # [N, Q] or [N, S]
+    near = _rounding(event, limit)
     if forecast.kind == "samples":
-        chance = (_share_above(values, limit, event.inclusive) * values.shape[1] + 0.5) / (values.shape[1] + 1.0)
+        chance = (_share_above(values, limit, near, event.inclusive) * values.shape[1] + 0.5) / (values.shape[1] + 1.0)
     elif forecast.kind == "points" or forecast.levels is None or len(forecast.levels) < 2:
-        chance = _share_above(values, limit, event.inclusive)
+        chance = _share_above(values, limit, near, event.inclusive)
     else:
-        chance = 1.0 - _share_below(np.sort(values, axis=1), forecast.levels, limit, event.inclusive)
+        chance = 1.0 - _share_below(np.sort(values, axis=1), forecast.levels, limit, near, event.inclusive)
     return np.where(np.isfinite(limit), chance, 0.5)
 
 
-def _share_above(values: F64, limit: F64, inclusive: bool) -> F64:
-    """Of values [N, S], the share above a threshold [N]; those on it count half, or wholly where they are part of the event."""
-    c = limit[:, None]
-    share: F64 = (values > c).mean(axis=1) + (1.0 if inclusive else 0.5) * (values == c).mean(axis=1)
+def _share_above(values: F64, limit: F64, near: F64, inclusive: bool) -> F64:
+    """Of values [N, S], the share above a threshold [N]; those on it, by up to `near` [N], count half, or wholly as part of the event."""
+    low, high = (limit - near)[:, None], (limit + near)[:, None]
+    above = values > high
+    on = (values >= low) & ~above
+    share: F64 = above.mean(axis=1) + (1.0 if inclusive else 0.5) * on.mean(axis=1)
     return share
 
 
-def _share_below(values: F64, levels: F64, c: F64, inclusive: bool) -> F64:
-    """The distribution function at c [N] of rising quantiles [N, Q] at levels [Q], Q > 1."""
+def _share_below(values: F64, levels: F64, c: F64, near: F64, inclusive: bool) -> F64:
+    """The distribution function at c [N] of rising quantiles [N, Q] at levels [Q], Q > 1; those within `near` [N] of c are at it.
+
+    It rises with c: where a quantile is at c it is that quantile's level, which it comes up to below, and goes on from above.
+    """
     n, q = values.shape
     rows = np.arange(n)
+    on = (values >= (c - near)[:, None]) & (values <= (c + near)[:, None])
+    moved = np.where(on, c[:, None], values)  # rising as before
     # How many quantiles lie below: those at c belong to what is above only if being at it is part of the event.
-    at = ((values < c[:, None]) if inclusive else (values <= c[:, None])).sum(axis=1)
+    at = ((moved < c[:, None]) if inclusive else (moved <= c[:, None])).sum(axis=1)
     inside = (at > 0) & (at < q)
     low, high = np.clip(at - 1, 0, q - 1), np.clip(at, 0, q - 1)
-    a, b = values[rows, low], values[rows, high]
+    a, b = moved[rows, low], moved[rows, high]
+    # The tails begin at the outermost quantiles as they are: between two that are at c there would be no slope.
+    first, last = np.where(on[:, 0], values[:, 0], c), np.where(on[:, -1], values[:, -1], c)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         part = np.where(b > a, (c - a) / (b - a), 0.0)
         between = levels[low] + part * (levels[high] - levels[low])
         # The tails of `harness.quantiles.rule`, solved for the level.
         slope_low = np.log((levels[1] + NEAR) / (levels[0] + NEAR) + NEAR)
-        left = (levels[1] + NEAR) * np.exp((c - values[:, 1]) / (values[:, 1] - values[:, 0]) * slope_low)
+        left = (levels[1] + NEAR) * np.exp((first - values[:, 1]) / (values[:, 1] - values[:, 0]) * slope_low)
         slope_high = np.log((1 - levels[-2] + NEAR) / (1 - levels[-1] + NEAR) + NEAR)
-        right = 1 - (1 - levels[-2] + NEAR) * np.exp(-(c - values[:, -2]) / (values[:, -1] - values[:, -2]) * slope_high)
+        right = 1 - (1 - levels[-2] + NEAR) * np.exp(-(last - values[:, -2]) / (values[:, -1] - values[:, -2]) * slope_high)
     flat_low, flat_high = values[:, 1] <= values[:, 0], values[:, -1] <= values[:, -2]
     left = np.where(flat_low, 0.0, np.clip(left, 0.0, levels[0]))
     right = np.where(flat_high, 1.0, np.clip(right, levels[-1], 1.0))
     found = np.where(inside, between, np.where(at == 0, left, right))
     point = values[:, 0] >= values[:, -1]  # one value for all levels
-    alone = 1.0 - _share_above(values[:, :1], c, inclusive)
+    alone = 1.0 - _share_above(values[:, :1], c, near, inclusive)
     return np.where(point, alone, found)

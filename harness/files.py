@@ -1,19 +1,37 @@
-"""Paths that a user types, and writing files whole, or not at all."""
+"""Paths that a user types, writing files whole or not at all, keeping other processes out, and sizes in words."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import StoreError, UsageError
 
-__all__ = ["HOST", "data_folder", "expanded", "expanded_home", "flush", "publish", "temporary_name", "write_whole"]
+__all__ = [
+    "HOST",
+    "Held",
+    "data_folder",
+    "expanded",
+    "expanded_home",
+    "flush",
+    "locked",
+    "publish",
+    "size_text",
+    "temporary_name",
+    "write_whole",
+]
 
 HOST = hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 """This machine, in names of unfinished files: where several write into one folder, each clears away only its own."""
+
+UNLOCKED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+"""What a file system says that has no locks."""
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -108,3 +126,52 @@ def _is_open_file(path: Path) -> bool:
     """Whether a path is another name of a file that this process has open: replacing that would not reach who reads it."""
     whole = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() leaves ".." in
     return whole in ("/dev/stdout", "/dev/stderr") or os.path.realpath(Path(whole).parent).startswith(("/proc/", "/dev/fd"))
+
+
+class Held(NamedTuple):
+    """A lock that is held: the file descriptor, and whether another process was waited for.
+
+    A process that is handed the descriptor holds the lock too, until it has gone, whatever becomes of this one.
+    """
+
+    descriptor: int
+    waited: bool
+
+
+@contextlib.contextmanager
+def locked(lock: Path, waits: Callable[[], object] = lambda: None) -> Iterator[Held]:
+    """Keep other processes out that want the same lock; on a file system without locks nobody is kept out.
+
+    Args:
+        lock: a file that stands for what they would do, made with its folder; it stays, empty.
+        waits: called once before waiting for another process.
+    """
+    import fcntl
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    waited = False
+    with lock.open("a") as mark:
+        try:
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited = True
+                waits()
+                fcntl.flock(mark, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in UNLOCKED:
+                raise
+        yield Held(mark.fileno(), waited)
+
+
+def size_text(count: float) -> str:
+    """A number of bytes for people.
+
+    >>> size_text(12), size_text(925_000_000)
+    ('12 B', '925.0 MB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.download import Promised, address, disk_hint, status_hint
+from harness.download import Promised, base_url, disk_hint, status_hint
 from harness.errors import Unavailable
 
 __all__ = ["endpoint", "fetch_file", "hub_errors", "promised"]
@@ -24,7 +24,7 @@ def endpoint() -> str:
         UsageError: that is no address.
     """
     # huggingface_hub reads HF_ENDPOINT when it is imported; whoever set it later means it too.
-    return address("HF_ENDPOINT", "https://huggingface.co")
+    return base_url("HF_ENDPOINT", "https://huggingface.co")
 
 
 def promised(entry: Any) -> Promised:

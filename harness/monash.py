@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from harness.errors import DataError, suggest
 
-__all__ = ["ALIASES", "HORIZONS", "alias", "season"]
+__all__ = ["ALIASES", "HORIZONS", "alias", "season", "usual_horizon"]
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -73,3 +73,15 @@ def season(freq: str) -> int:
     multiple, base = split(freq)
     whole, rest = divmod(SHORTEST[base], multiple)
     return whole if rest == 0 else 1
+
+
+def usual_horizon(freq: str) -> int:
+    """H of a file that says none: what is usual at its frequency in the archive, else a season.
+
+    Args:
+        freq: a pandas alias; raises DataError where it is none.
+
+    >>> [usual_horizon(freq) for freq in ("H", "M", "15T")]
+    [168, 12, 96]
+    """
+    return HORIZONS.get(freq) or season(freq)

@@ -21,7 +21,7 @@ from harness.errors import DataError
 from harness.forecast import F64
 from harness.table_text import ABSENT, UNREADABLE, Text, damaged, opened, undecoded
 
-__all__ = ["absent", "first_bad", "is_number", "is_text", "joined", "numbers", "parquet_batches", "text_batches", "texts"]
+__all__ = ["absent", "first_bad", "is_list", "is_number", "is_text", "joined", "numbers", "parquet_batches", "text_batches", "texts"]
 
 BLOCK = 4 << 20  # bytes of text in a batch, and the most that a row may have
 ROWS = 1 << 18  # of Parquet in a batch
@@ -84,13 +84,13 @@ def _source(path: Path) -> Any:
     return pa.input_stream(str(path), compression="gzip" if isinstance(data, gzip.GzipFile) else None)
 
 
-def parquet_batches(path: Path, choose: Choose, rows: int = ROWS, most: int = 0) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file.
+def parquet_batches(path: Path, choose: Choose, rows: int = ROWS, most: int = 0, flat: bool = False) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, dictionaries written out.
 
     Args:
         choose: told the file's columns and its name, says which are to be read; raises where one is not there.
         rows: in a batch.
-        most: with it, columns of lists are refused, and dictionaries written out.
+        flat: whether columns of lists and the like are refused.
 
     Raises:
         DataError: no Parquet file, or a damaged one. More than `most`, by its own account or as it unpacks.
@@ -100,7 +100,7 @@ def parquet_batches(path: Path, choose: Choose, rows: int = ROWS, most: int = 0)
     try:
         schema = parquet.read_schema(path)
         names = list(choose(list(schema.names), str(path)))
-        for name in names if most else ():
+        for name in names if flat else ():
             if pa.types.is_nested(schema.field(name).type):
                 raise DataError(f"{path}: column {name} holds {schema.field(name).type}; wanted one value in each row")
         # As a dictionary, a text that a million rows repeat is unpacked once, and weighed before it is written out.
@@ -127,9 +127,8 @@ def _capped(batches: Any, path: Path, most: int, told: int = 0) -> Iterator[pa.R
         if most:
             size += sum(map(_size, batch.columns))
             check(size)
-            batch = pa.RecordBatch.from_arrays(list(map(_written_out, batch.columns)), names=batch.schema.names)
         if batch.num_rows:
-            yield batch
+            yield pa.RecordBatch.from_arrays(list(map(_written_out, batch.columns)), names=batch.schema.names)
 
 
 def _size(column: pa.Array) -> int:
@@ -151,6 +150,11 @@ def joined(batches: Sequence[pa.RecordBatch]) -> list[pa.Array]:
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type is one of texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view())
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is one of lists, of any length or all of one."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -45,7 +45,6 @@ class Text:
     above: int = 0  # lines above the header
     header: bool = True  # whether names stand above the first row
     blank: bool = False  # whether an empty line is a row
-    brief: bool = False  # whether errors name a line as file:5, not as file, line 5
     hint: str = " Save the file as UTF-8."  # where bytes are no text of the encoding
 
     @property
@@ -69,7 +68,7 @@ class Text:
 
     def at(self, line: int) -> str:
         """A line as errors begin."""
-        return str(self.path) if not line else f"{self.path}:{line}" if self.brief else f"{self.path}, line {line}"
+        return f"{self.path}, line {line}" if line else str(self.path)
 
 
 def opened(path: Path) -> BinaryIO:

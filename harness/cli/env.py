@@ -90,9 +90,10 @@ def build(plugins: tuple[str, ...], installer: str, python: str, constraints: tu
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array of objects instead of a table.")
 def list_(as_json: bool) -> None:
     """Show all environments: whose they are, what runs there, what they take on the disk."""
-    from harness.cli.output import print_json, print_table, size_text
+    from harness.cli.output import print_json, print_table
     from harness.environments import all_environments, latest
     from harness.environments.record import damaged
+    from harness.files import size_text
 
     newest = {e.folder for e in latest().values()}
     rows: list[dict[str, Any]] = []

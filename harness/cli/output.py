@@ -22,7 +22,6 @@ __all__ = [
     "print_rows",
     "print_table",
     "printable",
-    "size_text",
     "spreadsheet_safe",
     "terminal_width",
     "widths",
@@ -62,19 +61,6 @@ def printable(value: Any, width: int = 0) -> str:
         value = ", ".join(str(v) for v in value)
     text = "".join(c if c.isprintable() else "�" for c in str(value))
     return text if not width or len(text) <= width else text[: width - 1] + "…"
-
-
-def size_text(count: float) -> str:
-    """A number of bytes for people.
-
-    >>> size_text(12), size_text(925_000_000)
-    ('12 B', '925.0 MB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def spreadsheet_safe(value: Any) -> Any:

@@ -91,7 +91,7 @@ def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     Size and licence are shown first. The same command fetches the files that are not whole yet, and verifies anew those that are.
     HF_ENDPOINT names another hub, HF_TOKEN is needed for gated ones, HF_HOME or HF_HUB_CACHE says where the cache is.
     """
-    from harness.cli.output import size_text
+    from harness.files import size_text
     from harness.weights import hub_cache, pulled
 
     for info in _chosen(models):
@@ -130,7 +130,7 @@ def pull(models: tuple[str, ...], yes: bool, dry_run: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where nobody can answer.")
 def rm(models: tuple[str, ...], yes: bool) -> None:
     """Remove the fetched weights of MODEL from the hub's cache, all their revisions. Other tools lose them too."""
-    from harness.cli.output import size_text
+    from harness.files import size_text
 
     folders = {}
     for info in _chosen(models):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import shlex
@@ -21,7 +20,7 @@ from harness.environments.installers import Installer, Log, clean_environment
 from harness.environments.record import FORMAT, RECORD, Environment, environments_folder, normal, read
 from harness.environments.target import Target
 from harness.errors import PluginError, UsageError
-from harness.files import HOST, temporary_name
+from harness.files import HOST, locked, temporary_name
 from harness.receipt import now
 
 __all__ = ["build", "current", "examine", "remove"]
@@ -88,15 +87,10 @@ def _alone(family: Path, waits: Callable[[], None] = lambda: None) -> Iterator[i
 
     Yields the lock as a file descriptor: a command that holds it too keeps others out until it has gone, whatever becomes of this process.
     """
-    with (family / ".lock").open("w") as mark:
-        try:
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waits()
-            fcntl.flock(mark, fcntl.LOCK_EX)
+    with locked(family / ".lock", waits) as held:
         for left in family.glob(f"*.{HOST}.*.tmp"):
             shutil.rmtree(left, ignore_errors=True)
-        yield mark.fileno()
+        yield held.descriptor
 
 
 def _resolve(target: Target, installer: Installer, python: str, constraints: Sequence[Path], scratch: Path, log: Log) -> list[str]:

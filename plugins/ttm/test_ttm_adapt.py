@@ -18,6 +18,7 @@ from harness_ttm.adapt import (  # noqa: E402 - after the check for torch
     Augmentation,
     PointProblem,
     SeasonProblem,
+    Settings,
     TTTForecaster,
     choose,
     finetune,
@@ -27,10 +28,11 @@ from harness_ttm.adapt import (  # noqa: E402 - after the check for torch
     parse_part,
     weights_digest,
 )
-from harness_ttm.adapt.finetune import RATE, Finetuned, Series  # noqa: E402
+from harness_ttm.adapt.finetune import Finetuned  # noqa: E402
 from harness_ttm.adapt.gate import standard_error  # noqa: E402
 from harness_ttm.adapt.problem import Problem  # noqa: E402
 from harness_ttm.adapt.rate import schedule  # noqa: E402
+from harness_ttm.adapt.series import Series  # noqa: E402
 from harness_ttm.adapt.windows import augment, cut, thinned_hints  # noqa: E402
 from harness_ttm.config import TTMConfig  # noqa: E402
 from harness_ttm.forecaster import (  # noqa: E402
@@ -109,14 +111,15 @@ def one_thread() -> Iterator[None]:
 def base() -> SeasonTTM:
     """A tiny network, trained from random weights on seasonal series for a second or two."""
     torch.manual_seed(0)
-    done = finetune(SeasonTTM(CONFIG), batch_of(seasonal(32, 200)), "50", 0, mode="full", learning_rate=1e-2, batch=24, evaluations=10)
+    settings = Settings(mode="full", learning_rate=1e-2, batch=24, evaluations=10)
+    done = finetune(SeasonTTM(CONFIG), batch_of(seasonal(32, 200)), "50", 0, settings)
     assert isinstance(done.model, SeasonTTM)
     return done.model
 
 
 @pytest.fixture(scope="module")
 def tuned(base: SeasonTTM) -> Finetuned:
-    return finetune(base, batch_of(swinging(32, 308)[:, :-H]), "30", 1, learning_rate=2e-2, batch=32, evaluations=5)
+    return finetune(base, batch_of(swinging(32, 308)[:, :-H]), "30", 1, Settings(learning_rate=2e-2, batch=32, evaluations=5))
 
 
 def parameters(model: Any) -> dict[str, Any]:
@@ -416,6 +419,18 @@ def test_of_a_short_horizon_more_windows_are_judged_by() -> None:
     assert held(47, 512) == 4 * 5 and held(24, 512) == 4 * 10
     assert held(12, 512) == 4 * 20 and held(12, 64) == 4 * 16
     assert held(4, 512) == 4 * 62 and held(1, 512) == 4 * 128
+    assert held(12, 20) == held(48, 20) == 4 * 5
+
+
+@pytest.mark.parametrize(("horizon", "by_default"), [(12, 512), (47, 512), (48, 256)])
+def test_a_number_of_windows_is_kept_as_the_most(horizon: int, by_default: int, base: SeasonTTM) -> None:
+    train = batch_of(np.arange(600 * 200, dtype=np.float32).reshape(600, 200), horizon)
+
+    def judged(windows: int | None) -> object:
+        settings = Settings(learning_rate=1e-9, batch=2, patches=1, validation_windows=windows)
+        return finetune(base, train, "1", 0, settings).notes["held-out windows"]
+
+    assert (judged(None), judged(70), judged(9)) == (by_default, 70, 9)
 
 
 def test_augmentation_changes_what_it_says() -> None:
@@ -442,7 +457,7 @@ def test_augmentation_changes_what_it_says() -> None:
 def test_a_gain_within_its_error_is_not_taken(base: SeasonTTM, monkeypatch: pytest.MonkeyPatch) -> None:
     def kept(margin: float) -> tuple[object, bool]:
         monkeypatch.setattr("harness.holdout.MARGIN", margin)
-        done = finetune(base, batch_of(swinging(8, 120)), "20", 0, learning_rate=1e-3, batch=8, patches=1)
+        done = finetune(base, batch_of(swinging(8, 120)), "20", 0, Settings(learning_rate=1e-3, batch=8, patches=1))
         assert done.notes["loss after"] < done.notes["loss before"]
         return done.notes["kept"], weights_digest(done.model) == weights_digest(base)
 
@@ -473,7 +488,7 @@ def test_finetuning_repeats_with_its_seed_and_touches_nothing(base: SeasonTTM) -
 
     def run(seed: int) -> str:
         how: dict[str, Any] = {"part": "lora:2", "batch": 8, "patches": 1, "validate": False, "augmentation": Augmentation()}
-        done = finetune(base, train, "3", seed, **how)
+        done = finetune(base, train, "3", seed, Settings(**how))
         return weights_digest(done.model)
 
     first, torch_state = run(3), torch.random.get_rng_state()
@@ -484,13 +499,13 @@ def test_finetuning_repeats_with_its_seed_and_touches_nothing(base: SeasonTTM) -
 
 
 def test_a_training_that_does_not_help_returns_the_base(base: SeasonTTM) -> None:
-    done = finetune(base, batch_of(swinging(8, 120)), "3steps", 0, learning_rate=9.0, batch=8)
+    done = finetune(base, batch_of(swinging(8, 120)), "3steps", 0, Settings(learning_rate=9.0, batch=8))
     assert weights_digest(done.model) == weights_digest(base) and done.model is not base
     assert done.notes["kept"] == "base" and "was better by more than 2 standard errors" in str(done.notes["why"])
     assert done.notes["loss after"] > done.notes["loss before"] and done.notes["best step"] == 0
     short = finetune(base, batch_of([[1.0, 2.0], [3.0]]), "3", 0)
     assert weights_digest(short.model) == weights_digest(base) and short.notes["why"] == "no series is long enough to learn from"
-    flat = finetune(base, batch_of([[1.0] * 50]), "3", 0, learning_rate=1e-3)
+    flat = finetune(base, batch_of([[1.0] * 50]), "3", 0, Settings(learning_rate=1e-3))
     assert weights_digest(flat.model) == weights_digest(base) and flat.notes["why"] == "no held-out window has a label"
 
 
@@ -498,28 +513,27 @@ def test_full_training_does_not_know_the_base(base: SeasonTTM) -> None:
     torch.manual_seed(1)
     stranger = SeasonTTM(CONFIG)
     train = batch_of(seasonal(8, 120))
-    one, two = (finetune(model, train, "3", 2, mode="full", learning_rate=1e-3, batch=8) for model in (base, stranger))
+    one, two = (finetune(model, train, "3", 2, Settings(mode="full", learning_rate=1e-3, batch=8)) for model in (base, stranger))
     assert weights_digest(one.model) == weights_digest(two.model) != weights_digest(base)
     with pytest.raises(Unsupported, match="no series is long enough to learn from, and random weights forecast nothing"):
-        finetune(base, batch_of([[1.0, 2.0]]), "3", 0, mode="full")
+        finetune(base, batch_of([[1.0, 2.0]]), "3", 0, Settings(mode="full"))
     assert one.notes["part"] == "all" and one.notes["trainable parameters"] == sum(p.numel() for p in base.parameters())
 
 
 def test_early_stopping_keeps_the_best_weights(base: SeasonTTM) -> None:
-    done = finetune(
-        base, batch_of(swinging(8, 120)), "400", 0, mode="full", learning_rate=0.3, batch=8, patches=1, evaluations=200, patience=2
-    )
+    settings = Settings(mode="full", learning_rate=0.3, batch=8, patches=1, evaluations=200, patience=2)
+    done = finetune(base, batch_of(swinging(8, 120)), "400", 0, settings)
     losses = [row["validation"] for row in done.curve]
     assert done.notes["steps"] < 400 and all(loss > done.notes["loss after"] for loss in losses[-2:])
     assert done.notes["loss after"] == min([*losses, done.notes["loss before"]])
-    again = finetune(done.model, batch_of(swinging(8, 120)), "1", 0, learning_rate=1e-9, batch=8, patches=1)
+    again = finetune(done.model, batch_of(swinging(8, 120)), "1", 0, Settings(learning_rate=1e-9, batch=8, patches=1))
     assert again.notes["loss before"] == done.notes["loss after"]
 
 
 def test_low_rank_finetuning_gives_a_plain_network_and_its_factors(base: SeasonTTM, tmp_path: Path) -> None:
     import copy
 
-    done = finetune(base, batch_of(swinging(16, 240)), "30", 0, part="lora:2", learning_rate=1e-2, batch=16, evaluations=3)
+    done = finetune(base, batch_of(swinging(16, 240)), "30", 0, Settings(part="lora:2", learning_rate=1e-2, batch=16, evaluations=3))
     assert done.notes["kept"] == "tuned" and done.adapter is not None
     assert list(done.model.state_dict()) == list(base.state_dict())
     lora.save(done.adapter, tmp_path)
@@ -529,7 +543,7 @@ def test_low_rank_finetuning_gives_a_plain_network_and_its_factors(base: SeasonT
 
 
 def test_a_budget_in_seconds_is_kept_and_said_to_be_unrepeatable(base: SeasonTTM) -> None:
-    done = finetune(base, batch_of(swinging(4, 80)), "0.2s", 0, mode="few-shot:0.5", learning_rate=1e-3, batch=8, patches=1)
+    done = finetune(base, batch_of(swinging(4, 80)), "0.2s", 0, Settings(mode="few-shot:0.5", learning_rate=1e-3, batch=8, patches=1))
     assert done.notes["reproducible"] == "no: the budget is a time" and done.notes["mode"] == "few-shot:0.5"
     assert done.notes["steps"] >= 1 and float(done.notes["seconds"]) >= 0.2
 
@@ -542,19 +556,20 @@ def test_a_budget_in_seconds_is_kept_and_said_to_be_unrepeatable(base: SeasonTTM
         ({"mode": "full", "part": "head"}, "got part 'head' with mode 'full'; wanted all"),
         ({"learning_rate": "fast"}, "got learning_rate 'fast'; wanted a number above 0, as in 0.001, or 'auto'"),
         ({"learning_rate": -1.0}, "got learning_rate -1.0"),
+        ({"validation_windows": 0}, "validation_windows got 0; wanted a whole number of at least 1"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], said: str, base: SeasonTTM) -> None:
     with pytest.raises(UsageError) as error:
-        finetune(base, batch_of(seasonal(2, 60)), "3", 0, **options)
+        finetune(base, batch_of(seasonal(2, 60)), "3", 0, Settings(**options))
     assert said in str(error.value)
 
 
 def test_a_rate_is_looked_for_where_none_was_measured(base: SeasonTTM) -> None:
     def trained(**options: Any) -> Finetuned:
-        return finetune(base, batch_of(swinging(4, 80)), "1", 0, batch=4, patches=1, **options)
+        return finetune(base, batch_of(swinging(4, 80)), "1", 0, Settings(batch=4, patches=1, **options))
 
-    assert trained().notes["learning rate"] == trained(mode="few-shot:0.5").notes["learning rate"] == RATE
+    assert trained().notes["learning rate"] == trained(mode="few-shot:0.5").notes["learning rate"] == SeasonTTM.rate
     assert trained().search is None
     found = trained(learning_rate="auto")
     assert found.search is not None and found.notes["learning rate"] == found.search.rate
@@ -564,7 +579,7 @@ def test_a_rate_is_looked_for_where_none_was_measured(base: SeasonTTM) -> None:
 def test_the_published_network_is_finetuned_by_the_same_code() -> None:
     torch.manual_seed(0)
     model, y = TTM(POINT), seasonal(16, 150)
-    done = finetune(model, batch_of(y[:, :-H]), "40", 0, part="all", batch=32)
+    done = finetune(model, batch_of(y[:, :-H]), "40", 0, Settings(part="all", batch=32))
     assert done.search is not None and done.notes["learning rate"] == done.search.rate
 
     def error(network: Any) -> float:

@@ -23,8 +23,9 @@ from harness.arrow import to_numpy
 from harness.errors import DataError
 from harness.forecast import F32, I64
 from harness.series import Channels, SeriesSet
+from harness.table_rows import is_list
 
-__all__ = ["read_folder", "shard_files"]
+__all__ = ["read_folder", "record_batches", "shard_files"]
 
 COLUMNS = ("item_id", "start", "freq", "target")
 PAST = "past_feat_dynamic_real"
@@ -77,7 +78,12 @@ def read_folder(folder: Path, fix: str = "") -> SeriesSet:
     """
     rows = _Rows()
     for path in shard_files(folder, fix):
-        for batch in _batches(path, fix):
+
+        def check(names: list[str], path: Path = path) -> None:
+            if missing := [name for name in COLUMNS if name not in names]:
+                raise _error(path, f"no column {', '.join(missing)} (columns: {', '.join(names) or 'none'})", ", ".join(COLUMNS), fix)
+
+        for batch in record_batches(path, check, fix):
             if batch.num_rows:
                 rows.add(batch, path, fix)
     if not rows.ids:
@@ -106,31 +112,37 @@ def _unlisted_shards(folder: Path, fix: str) -> list[Path]:
     return files
 
 
-def _batches(path: Path, fix: str) -> Iterator[pa.RecordBatch]:
-    """Record batches of an Arrow stream or file, mapped."""
+def record_batches(path: Path, choose: Callable[[list[str]], object] = lambda _: None, fix: str = "") -> Iterator[pa.RecordBatch]:
+    """Record batches of an Arrow stream or of an Arrow file with an index, mapped, each checked as it comes.
+
+    Args:
+        choose: told the names of the columns, raises where one is not there.
+        fix: as for `read_folder`.
+
+    Raises:
+        DataError: it cannot be read; a stream that lacks the marker of its end, behind its last batch.
+    """
     try:
         with pa.memory_map(str(path)) as source:
             if source.size() == 0:
                 raise _error(path, "the file is empty", "an Arrow stream", fix)
-            if source.read_at(6, 0) == b"ARROW1":
+            indexed = source.read_at(6, 0) == b"ARROW1"
+            if indexed:
                 reader = pa.ipc.open_file(source)
-                batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-                schema = reader.schema
+                batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
             else:
-                stream = pa.ipc.open_stream(source)
-                batches, schema = list(stream), stream.schema
-                # A stream cut exactly between two batches reads without complaint, so the marker that ends it is looked for.
-                end = source.tell()
-                if end < 8 or source.read_at(8, end - 8) != END_OF_STREAM:
-                    raise _error(path, f"the stream stops after {end} bytes without its end marker", "a whole Arrow stream", fix)
+                batches = reader = pa.ipc.open_stream(source)
+            choose(list(reader.schema.names))
             for batch in batches:
                 batch.validate(full=True)
+                yield batch
+            # A stream cut exactly between two batches reads without complaint, so the marker that ends it is looked for.
+            end = source.tell()
+            if not indexed and (end < 8 or source.read_at(8, end - 8) != END_OF_STREAM):
+                raise _error(path, f"the stream stops after {end} bytes without its end marker", "a whole Arrow stream", fix)
     except (pa.ArrowException, OSError) as error:
-        raise _error(path, f"cannot be read as Arrow ({' '.join(str(error).split())})", "a whole Arrow stream", fix) from None
-    missing = [name for name in COLUMNS if schema.get_field_index(name) < 0]
-    if missing:
-        raise _error(path, f"no column {', '.join(missing)} (columns: {', '.join(schema.names) or 'none'})", ", ".join(COLUMNS), fix)
-    yield from batches
+        said = " ".join(str(error).split())[:200]
+        raise _error(path, f"cannot be read as Arrow ({said})", "a whole Arrow stream", fix) from None
 
 
 @dataclass
@@ -207,15 +219,11 @@ class _Rows:
         self.past.add(values, begin, past_length)
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
 def _is_nested(kind: pa.DataType, fail: Fail) -> bool:
-    if _is_list(kind):
+    if is_list(kind):
         if _is_number(kind.value_type):
             return False
-        if _is_list(kind.value_type) and _is_number(kind.value_type.value_type):
+        if is_list(kind.value_type) and _is_number(kind.value_type.value_type):
             return True
     raise fail(f"got type {kind}", "list<float> or, for V variates, a list of V list<float>")
 
@@ -237,7 +245,7 @@ def _lists(array: pa.Array, nested: bool, fail: Fail) -> tuple[F32, I64, I64, in
     """(values float32, begin int64 [n · V], length int64 [n · V], V) of a column of lists, or of lists of V lists."""
     variates = 1
     if nested:
-        if not (_is_list(array.type) and _is_list(array.type.value_type)):
+        if not (is_list(array.type) and is_list(array.type.value_type)):
             raise fail(f"got type {array.type}", "a list of lists")
         inner, bounds = _flatten(array, fail)
         widths = np.unique(np.diff(bounds))

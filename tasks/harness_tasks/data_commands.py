@@ -60,7 +60,7 @@ def pull(suite: str, datasets: tuple[str, ...], root: Path | None, dry_run: bool
 
 def _pull_gift_eval(datasets: Sequence[str], target: Path, dry_run: bool, force: bool) -> None:
     """Fetch dataset folders from the hub."""
-    from harness.cli.output import size_text
+    from harness.files import size_text
     from harness_tasks.gift_eval import ROWS, GiftEval
     from harness_tasks.hub import fetch, list_remote
     from harness_tasks.selection import select_rows
@@ -84,7 +84,7 @@ def _pull_gift_eval(datasets: Sequence[str], target: Path, dry_run: bool, force:
 
 def _pull_monash(datasets: Sequence[str], target: Path, dry_run: bool, force: bool) -> None:
     """Fetch files of the archive from Zenodo. A file that did not come from there by this command counts as here when it can be read."""
-    from harness.cli.output import size_text
+    from harness.files import size_text
     from harness_tasks.monash import Monash
     from harness_tasks.monash_table import MONASH
     from harness_tasks.monash_verify import inspect
@@ -171,19 +171,19 @@ def _verify_read(text: str, datasets: tuple[str, ...], root: Path | None, as_jso
 
 
 def _report(inspected: Iterable[Any], count: int, as_json: bool, show: Any = None, what: str = "dataset folders") -> None:
-    """Print what the data is found to be, `Finding`s of a suite, by its `show`; raise DataError when some of it is broken."""
+    """Print what the data is found to be, the reports of a suite, by its `show`; raise DataError when some of it is broken."""
     if show is None:
         from harness_tasks.verify import show
 
-    findings = []
-    for finding in inspected:
-        findings.append(finding)
+    reports = []
+    for report in inspected:
+        reports.append(report)
         if count > 1 and sys.stderr.isatty():
-            click.echo(f"\rread {len(findings)} of {count} datasets", err=True, nl=len(findings) == count)
+            click.echo(f"\rread {len(reports)} of {count} datasets", err=True, nl=len(reports) == count)
     if as_json:
-        click.echo(json.dumps([finding.record() for finding in findings], indent=2))
+        click.echo(json.dumps([report.record() for report in reports], indent=2))
     else:
-        show(findings)
-    broken = [finding.name for finding in findings if finding.state == "broken"]
+        show(reports)
+    broken = [report.name for report in reports if report.state == "broken"]
     if broken:
-        raise DataError(f"{len(broken)} of {len(findings)} {what} are broken: {', '.join(broken)}. The listing says what is wrong.")
+        raise DataError(f"{len(broken)} of {len(reports)} {what} are broken: {', '.join(broken)}. The listing says what is wrong.")

@@ -22,7 +22,7 @@ import numpy as np
 
 from harness.errors import DataError, Unavailable, UsageError
 from harness.files import data_folder
-from harness.monash import HORIZONS, season
+from harness.monash import season, usual_horizon
 from harness.types import Task
 from harness_tasks.monash_table import MONASH, MonashRow
 
@@ -190,7 +190,7 @@ class Monash:
             header = TsfHeader()  # which `open` will say
         row = self._rows.get(name)
         freq = header.freq or (row.freq if row else "A")
-        horizon = self.horizon or header.horizon or HORIZONS.get(freq) or season(freq)
+        horizon = self.horizon or header.horizon or usual_horizon(freq)
         sources = (row.family, row.name, COLLECTION) if row else (name,)
         return self._task(name, row.family if row else name, row.domain if row else "", freq, horizon, season(freq), False, sources)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from harness.errors import UsageError, suggest
-from harness_tasks.tsf.header import alias
+from harness.monash import alias
 
 __all__ = ["MONASH", "SEASONALITY", "MonashRow", "monash_row"]
 

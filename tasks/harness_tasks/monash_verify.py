@@ -1,4 +1,4 @@
-"""What lies in the folder of the Monash archive: a finding for each of its files and of the folder's others, found by reading all of it."""
+"""What lies in the folder of the Monash archive: a report for each of its files and of the folder's others, found by reading all of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.errors import DataError, Unavailable
 from harness_tasks.monash import Monash
 from harness_tasks.monash_table import MonashRow
-from harness_tasks.verify import Finding, describe
+from harness_tasks.verify import DatasetReport, describe
 
 __all__ = ["Found", "inspect", "rows_of"]
 
@@ -35,24 +35,24 @@ def rows_of(suite: Monash) -> list[MonashRow | Found]:
     return [*suite.rows, *(Found(name) for name in suite.files() if name not in known)]
 
 
-def inspect(suite: Monash, rows: Sequence[MonashRow | Found]) -> Iterator[Finding]:
+def inspect(suite: Monash, rows: Sequence[MonashRow | Found]) -> Iterator[DatasetReport]:
     """Read every file, and place the windows of its task. The fingerprint is computed, not taken from the cache.
 
     What a file says of itself and does not hold to is a note: some of the archive's own are so.
     """
     for row in rows:
-        finding = Finding(row.folder, "ok")
+        report = DatasetReport(row.folder, "ok")
         try:
             file, series = suite.whole(row.file)
-            describe(finding, series)
-            finding.notes = list(file.contradictions)
+            describe(report, series)
+            report.notes = list(file.contradictions)
             task = suite.task_of(row.file)
-            finding.windows[task.term] = suite.open(task).windows
+            report.windows[task.term] = suite.open(task).windows
         except Unavailable as error:
             why = error.reason if suite.root is None else f"not in {suite.root}"  # the same of all, to be said once
-            finding.state, finding.error, finding.fetch = "missing", why, error.fetch
+            report.state, report.error, report.fetch = "missing", why, error.fetch
         except DataError as error:
-            finding.state, finding.error = "broken", str(error)
-            if isinstance(row, MonashRow) and "--force" not in finding.error:
-                finding.error = f"{finding.error}. Fetch it again: harness data pull monash {row.name} --force"
-        yield finding
+            report.state, report.error = "broken", str(error)
+            if isinstance(row, MonashRow) and "--force" not in report.error:
+                report.error = f"{report.error}. Fetch it again: harness data pull monash {row.name} --force"
+        yield report

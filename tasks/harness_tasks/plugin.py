@@ -1,4 +1,7 @@
-"""What this package registers: suites, and the commands `harness data`, `harness audit`. Modules are imported when they are used."""
+"""What this package registers: suites, and the commands `harness data`, `harness audit` and `harness new suite`.
+
+Modules are imported when they are used.
+"""
 
 from __future__ import annotations
 
@@ -103,8 +106,13 @@ def open_suite_file(path: Path) -> tuple[SuiteInfo, Callable[[Path | None], Any]
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
+    import click
+
     from harness_tasks.audit.command import audit
     from harness_tasks.data_commands import data
+    from harness_tasks.own.propose.command import new_suite
 
     cli.add_command(data)
     cli.add_command(audit)
+    if isinstance(new := cli.commands.get("new"), click.Group):
+        new.add_command(new_suite)

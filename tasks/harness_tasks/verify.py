@@ -15,11 +15,11 @@ from harness_tasks.gift_eval import GiftEval, Row
 if TYPE_CHECKING:
     from harness.series import SeriesSet
 
-__all__ = ["Finding", "describe", "inspect", "show"]
+__all__ = ["DatasetReport", "describe", "inspect", "show"]
 
 
 @dataclass
-class Finding:
+class DatasetReport:
     """A dataset folder as it is. `state` is "ok", "missing" (not on this machine) or "broken"."""
 
     name: str  # the folder
@@ -45,25 +45,25 @@ class Finding:
         return asdict(self)
 
 
-def inspect(suite: GiftEval, rows: Sequence[Row]) -> Iterator[Finding]:
+def inspect(suite: GiftEval, rows: Sequence[Row]) -> Iterator[DatasetReport]:
     """Open every row's folder with all its tasks, and read every value. The fingerprint is computed, not taken from the cache."""
     tasks = suite.tasks()
     for row in rows:
-        finding = Finding(row.folder, "ok")
+        report = DatasetReport(row.folder, "ok")
         try:
             series = suite.series(row)
-            describe(finding, series)
+            describe(report, series)
             for task in tasks:
                 if suite.row(task) is row:
-                    finding.windows[task.term] = suite.open(task).windows
+                    report.windows[task.term] = suite.open(task).windows
         except Unavailable as error:
-            finding.state, finding.error, finding.fetch = "missing", error.reason, error.fetch
+            report.state, report.error, report.fetch = "missing", error.reason, error.fetch
         except DataError as error:
-            finding.state, finding.error = "broken", str(error)
-        yield finding
+            report.state, report.error = "broken", str(error)
+        yield report
 
 
-def describe(finding: Finding, series: SeriesSet) -> None:
+def describe(report: DatasetReport, series: SeriesSet) -> None:
     """Fill in what is to be seen of the values alone."""
     length = series.target.length
     total, missing, zero, infinite = int(length.sum()), 0, 0, 0
@@ -71,23 +71,23 @@ def describe(finding: Finding, series: SeriesSet) -> None:
         missing += int(np.count_nonzero(np.isnan(values)))
         zero += int(np.count_nonzero(values == 0))
         infinite += int(np.count_nonzero(np.isinf(values)))
-    finding.items, finding.variates, finding.series = series.items, series.variates, len(series.target)
-    finding.past_covariates, finding.freq = series.past_count, series.freq
-    finding.min_length, finding.max_length = int(length.min()), int(length.max())
-    finding.missing, finding.zero, finding.infinite = missing / total, zero / total, infinite
-    finding.fingerprint = fingerprint(series)
+    report.items, report.variates, report.series = series.items, series.variates, len(series.target)
+    report.past_covariates, report.freq = series.past_count, series.freq
+    report.min_length, report.max_length = int(length.min()), int(length.max())
+    report.missing, report.zero, report.infinite = missing / total, zero / total, infinite
+    report.fingerprint = fingerprint(series)
 
 
-def show(findings: Sequence[Finding]) -> None:
-    """Print the findings for people; what all missing folders have in common is said in one line."""
+def show(reports: Sequence[DatasetReport]) -> None:
+    """Print the reports for people; what all missing folders have in common is said in one line."""
     from harness.cli.output import Column, print_grid
 
-    missing = [finding for finding in findings if finding.state == "missing"]
-    reasons = {finding.error for finding in missing}
+    missing = [report for report in reports if report.state == "missing"]
+    reasons = {report.error for report in missing}
     if len(missing) > 1 and len(reasons) == 1:
-        fetch = " and ".join(sorted({finding.fetch.rpartition(" ")[0] for finding in missing if finding.fetch}))
+        fetch = " and ".join(sorted({report.fetch.rpartition(" ")[0] for report in missing if report.fetch}))
         note = f"{len(missing)} dataset folders are missing: {reasons.pop()}" + (f"; fetch with: {fetch}" if fetch else "")
-        findings = [finding for finding in findings if finding.state != "missing"]
+        reports = [report for report in reports if report.state != "missing"]
     else:
         note = ""
     columns = [
@@ -102,16 +102,16 @@ def show(findings: Sequence[Finding]) -> None:
         Column("windows", drop=3),
         Column("fingerprint or error", longest=0, wish=30),
     ]
-    if findings:
-        print_grid(columns, [_line(finding) for finding in findings], rule=False, all_with="all of it: --json")
-    for finding in findings:
-        for odd in finding.notes:
-            print(f"{finding.name}: {odd}")
+    if reports:
+        print_grid(columns, [_line(report) for report in reports], rule=False, all_with="all of it: --json")
+    for report in reports:
+        for odd in report.notes:
+            print(f"{report.name}: {odd}")
     if note:
         print(note)
 
 
-def _line(f: Finding) -> list[str]:
+def _line(f: DatasetReport) -> list[str]:
     if f.state == "missing":
         return [f.name, f.state, *[""] * 7, f.fetch]
     length = str(f.min_length) if f.min_length == f.max_length else f"{f.min_length}–{f.max_length}"

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from harness import download
 from harness.download import NoRoomError, Progress, Promised
 from harness.errors import DataError
-from harness.files import publish, temporary_name
+from harness.files import locked, publish, temporary_name
 
 if TYPE_CHECKING:
     from harness_tasks.monash_table import MonashRow
@@ -63,7 +63,7 @@ def endpoint() -> str:
     Raises:
         UsageError: that is no address.
     """
-    return download.address("ZENODO_URL", "https://zenodo.org")
+    return download.base_url("ZENODO_URL", "https://zenodo.org")
 
 
 def noted(row: MonashRow, root: Path) -> bool:
@@ -83,7 +83,7 @@ def list_remote(row: MonashRow) -> Remote:
     """
     address = f"{endpoint()}/api/records/{row.zenodo}"
     with _errors(f"could not ask {address} for {row.name}", row):
-        body = download.read(address)
+        body = download.read_listing(address)
         wanted = row.url.rpartition("/")[2]
         try:
             found = json.loads(body)
@@ -119,8 +119,8 @@ def fetch(
     part = root / f"{item.file}.part"
     what = f"could not fetch {item.row.name} from {item.url} into {root}"
     lock = _note_file(item.row, root).with_suffix(".lock")
-    with _errors(what, item.row, part), download.alone(lock, waits) as waited:
-        if waited and noted(item.row, root) and _note(item.row, root).get("md5") == item.promised.digest:
+    with _errors(what, item.row, part), locked(lock, waits) as held:
+        if held.waited and noted(item.row, root) and _note(item.row, root).get("md5") == item.promised.digest:
             progress(item.size)
             return
         download.fetch(item.url, part, item.promised, progress, force=force)
@@ -188,7 +188,7 @@ def _take(item: Remote, part: Path, temporary: Path) -> None:
 def _errors(what: str, row: MonashRow, part: Path | None = None) -> AbstractContextManager[None]:
     """What goes wrong as Unavailable, with the command that goes on; `part` is where what came is kept."""
     moved = "Check ZENODO_URL. " if os.environ.get("ZENODO_URL") else "The record may have moved: see https://forecastingdata.org. "
-    return download.errors(what, f"harness data pull monash {row.name}", "name another folder with --data", {404: moved}, part)
+    return download.told(what, f"harness data pull monash {row.name}", "name another folder with --data", {404: moved}, part)
 
 
 def _note_file(row: MonashRow, root: Path) -> Path:

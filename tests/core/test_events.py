@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness import Forecast
 from harness.batches import thresholds
 from harness.errors import ForecastError
-from harness.events import happened, outcomes, probabilities
+from harness.events import happened, outcomes, probabilities, threshold
 from harness.forecast import Ragged
 from harness.quantiles import to_quantiles
 from harness.series import Channels
@@ -105,3 +105,58 @@ def test_outcomes_for_training_are_those_of_the_windows(event: Event) -> None:
     assert np.isnan(told[len(cut) :]).all()
     assert 0 < np.nanmean(told) < 1
     assert np.isnan(outcomes(event, values[: event.step])).all()
+
+
+RISE = Event("rise", 1, 0.01, "ratio", inclusive=True)
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+@pytest.mark.parametrize(("relative", "above"), [("", 21.21), ("ratio", 0.01), ("ratio", -0.01), ("difference", 0.21), ("difference", 0.0)])
+def test_a_forecast_of_the_label_gives_what_the_label_gives(relative: str, above: float, inclusive: bool) -> None:
+    """Labels in cents after prices in cents, many of them at the threshold as far as float32 can tell; ½ where that is not the event."""
+    event = Event("e", 1, above, relative, inclusive)
+    last = np.repeat(np.round(np.linspace(1, 300, 400), 2), 5).astype(np.float32)
+    exact = last.astype(np.float64).round(2)
+    limit = threshold(event, last.astype(np.float64))
+    at = threshold(event, exact)
+    labels = (at + np.tile([-0.5, -0.01, 0.0, 0.01, 0.5], 400)).astype(np.float32)
+    found = happened(event, labels[:, None], limit)
+    on = happened(Event("e", 1, above, relative, True), labels[:, None], limit) != happened(
+        Event("e", 1, above, relative, False), labels[:, None], limit
+    )
+    assert (on == (np.arange(len(on)) % 5 == 2)).all() or relative == "", "the middle ones are at the threshold"
+    wanted = np.where(on & (not inclusive), 0.5, found)
+    q = np.repeat(labels[:, None, None], 9, axis=1)
+    for forecast in (Forecast.from_points(labels[:, None]), Forecast.from_quantiles(q, DECILES)):
+        np.testing.assert_array_equal(probabilities(forecast, event, limit), wanted)
+    paths = probabilities(Forecast.from_samples(q[:, :4]), event, limit)
+    np.testing.assert_allclose(paths, (4 * wanted + 0.5) / 5)
+
+
+def test_a_point_at_a_threshold_that_float32_does_not_know() -> None:
+    points = Forecast.from_points(np.array([[21.21], [21.2]], np.float32))
+    limit = threshold(RISE, np.array([21.0, 21.0]))
+    assert probabilities(points, RISE, limit).tolist() == [1.0, 0.0]
+    assert probabilities(points, Event("more", 1, 0.01, "ratio"), limit).tolist() == [0.5, 0.0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-12, 12), min_size=9, max_size=9), st.booleans(), st.sampled_from([1, 1000]))
+def test_probabilities_fall_as_thresholds_rise(units: list[int], inclusive: bool, wide: int) -> None:
+    """Quantiles some units of float32's last place apart, equal ones too, and thresholds between these units."""
+    unit = np.spacing(np.float32(21))
+    values = (np.float32(21.21) + np.array(units, np.float32) * wide * unit).astype(np.float32)
+    limits = 21.21 + np.arange(-120, 121) * wide * float(unit) / 7
+    forecast = Forecast.from_quantiles(np.repeat(np.sort(values)[None, :, None], len(limits), axis=0), DECILES)
+    chances = probabilities(forecast, Event("e", 1, 0.21, "difference", inclusive), limits)
+    assert (np.diff(chances) <= 1e-12).all()
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_a_quantile_within_the_rounding_of_a_threshold_is_at_it(inclusive: bool) -> None:
+    unit = np.spacing(np.float32(21))
+    values = (np.float32(21.21) + 4 * np.arange(9, dtype=np.float32) * unit).astype(np.float32)
+    forecast = Forecast.from_quantiles(np.repeat(values[None, :, None], 9, axis=0), DECILES)
+    for off in (-0.7, 0.0, 0.7):
+        found = probabilities(forecast, Event("e", 1, 0.21, "difference", inclusive), values + off * float(unit))
+        np.testing.assert_allclose(found, 1 - np.array(DECILES), atol=1e-6)

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import harness.again
 import harness.cli.output
+import harness.files
 from harness.again import run_command
 from harness.cli.run import plan
 from harness.errors import StoreError
@@ -91,7 +92,7 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatc
 
 
 def test_worked_examples() -> None:
-    for module in (harness.again, harness.cli.output):
+    for module in (harness.again, harness.cli.output, harness.files):
         found = doctest.testmod(module)
         assert found.attempted > 0
         assert found.failed == 0

@@ -400,7 +400,9 @@ def test_units_are_told_by_the_values_or_by_the_caller(write: Write) -> None:
     low = write(patients=2, days=2, edit=lambda _p, v: v / 20 + 20)  # 23 to 29: meters have both
     broken = suite(low)
     assert "mine/60min/temporal" in {task.name for task in broken.tasks()}
-    with pytest.raises(DataError, match=r"either unit.*as an option of the suite: -s 'cgm\[unit=mmol/L\]' or -s 'cgm\[unit=mg/dL\]'$"):
+    with pytest.raises(
+        DataError, match=r"either unit.*as an option where the suite is named: 'cgm\[unit=mmol/L\]' or 'cgm\[unit=mg/dL\]'$"
+    ):
         opened(broken, "mine/60min/temporal")
     known = opened(suite(low, unit="mmol/L"), "mine/60min/temporal")
     assert known.series.target[0][0] == pytest.approx((curve(0, 1)[0] / 20 + 20) * MGDL_PER_MMOL, rel=1e-5)
@@ -478,10 +480,10 @@ def rows(apart: int, value: int = 100, who: str = "a", second: int = 0, date: st
         ("a,2022-05-01 00:00:00,100\n", {}, "no subject has two readings; .* Put subjects with more readings into the file"),
         (rows(10), {}, r"of a \(10\) are .* Take these subjects out of the file, or thin their readings"),
         (rows(5) + rows(15, who="b") + rows(15, who="c"), {}, r"and a another; .* Put the subjects of each step into a file"),
-        (rows(5, 25), {}, r"either unit.*-s 'cgm\[unit=mmol/L\]'"),
-        (rows(5, date="05/06/2022"), {}, r"line 2: .*-s 'cgm\[dates=dmy\]' or -s 'cgm\[dates=mdy\]'"),
+        (rows(5, 25), {}, r"either unit.*'cgm\[unit=mmol/L\]'"),
+        (rows(5, date="05/06/2022"), {}, r"line 2: .*'cgm\[dates=dmy\]' or 'cgm\[dates=mdy\]'"),
         (rows(5), {"tolerance_minutes": 3}, r"tolerance_minutes=3 is more than half of that; wanted at most 2\.5"),
-        (rows(5, second=59), {"tolerance_minutes": 0.1}, r"-s 'cgm\[tolerance_minutes=2\.5\]', or leave that option out"),
+        (rows(5, second=59), {"tolerance_minutes": 0.1}, r"'cgm\[tolerance_minutes=2\.5\]', or leave that option out"),
     ],
 )
 def test_what_is_wrong_with_a_file_names_it_and_what_to_type(tmp_path: Path, text: str, options: dict[str, Any], said: str) -> None:

@@ -545,6 +545,6 @@ def test_default_folder_is_that_of_the_environment(server: Zenodo, tmp_path: Pat
 
 
 def test_an_answer_that_is_no_record(server: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "read", lambda address: b"<html>")
+    monkeypatch.setattr(download, "read_listing", lambda address: b"<html>")
     with pytest.raises(HarnessError, match="no description of a record"):
         pull(tmp_path / "mine", "us_births")

@@ -11,8 +11,9 @@ import pytest
 
 from harness import frequency
 from harness.errors import UsageError
+from harness.monash import ALIASES
 from harness_tasks.monash_table import MONASH, SEASONALITY, MonashRow, monash_row
-from harness_tasks.tsf import ALIASES, read_tsf
+from harness_tasks.tsf import read_tsf
 
 DATA = Path(os.environ.get("HARNESS_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 NAMES = [row.name for row in MONASH]

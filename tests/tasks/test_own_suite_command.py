@@ -6,28 +6,19 @@ import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 from support import Lab
+from tables_kit import opened
 
 from harness.errors import DataError, UsageError
-from harness.scaffold.columns import freq_of, look_at, spacing
-from harness.scaffold.season import season_of, usual_season
-from harness.scaffold.suite import example_table, make_suite
-from harness.series import TaskData
-from harness_tasks.own.suite import open_file
-
-
-def opened(path: Path) -> list[TaskData]:
-    """The data of all tasks of a suite file."""
-    found = open_file(path)
-    assert found is not None
-    suite: Any = found[1](None)
-    return [suite.open(task) for task in suite.tasks()]
+from harness_tasks.own.propose.columns import freq_of, look_at
+from harness_tasks.own.propose.rhythm import spacing
+from harness_tasks.own.propose.season import season_of, usual_season
+from harness_tasks.own.propose.suite import example_table, make_suite
 
 
 def test_the_example_can_be_read_as_it_is(tmp_path: Path) -> None:

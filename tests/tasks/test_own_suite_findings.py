@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tables_kit import saved
 
 import harness
 from harness.errors import DataError
@@ -76,14 +77,6 @@ def test_all_series_too_short_for_their_windows_are_counted_at_once(suite: Opene
     with pytest.raises(DataError) as caught:  # b has too few for one window, c and d for four of them
         own.open(own.tasks()[0])
     assert "3 of 5 series are shorter than the 9 steps that its 4 windows need: b (2 steps), c (7 steps), d (8 steps)." in str(caught.value)
-
-
-def saved(folder: Path, columns: dict[str, pa.Array]) -> None:
-    folder.mkdir(parents=True)
-    table = pa.table(columns)
-    with pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
-        out.write_table(table)
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
 
 
 def copy_of_the_archive(folder: Path, rows: list[np.ndarray], horizon: int) -> None:

@@ -75,9 +75,9 @@ def test_cents_of_low_prices_are_no_changes(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (lambda a: [a[0], *a[:-1]], r"It changes on 29\d of 299 sessions.*the column is shifted"),
-        (lambda a: [*a[1:], a[-1]], r"p\.csv:3: 2000-01-04: the adjusted close over the close goes from .* It changes on 29\d of 299"),
+        (lambda a: [*a[1:], a[-1]], r"p\.csv, line 3: 2000-01-04: the adjusted close over .* It changes on 29\d of 299"),
         (lambda a: list(np.random.default_rng(0).permutation(a)), "the column is shifted, or not of these prices. Leave the column out"),
-        (lambda a: [str(float(x) * 1.2) for x in a[:100]] + a[100:], r"p\.csv:102: 2000-05-22.* It falls on 1 of 299.*p_factors.csv"),
+        (lambda a: [str(float(x) * 1.2) for x in a[:100]] + a[100:], r"p\.csv, line 102: 2000-05-22.* It falls on 1 of 299.*p_factors.csv"),
     ],
 )  # fmt: skip
 def test_wrong_adjusted_closes_are_refused(tmp_path: Path, change: object, said: str) -> None:
@@ -97,7 +97,7 @@ def test_a_price_factor_is_no_negative_dividend(tmp_path: Path, factor: float, f
         assert read_prices(path, factors).close[0] == pytest.approx(prices.close[0] * factor, rel=1e-4)
         return
     with pytest.raises(
-        DataError, match=r"f\.csv:2: the price factor falls from 1\.\d+ on 2000-05-19 to 1 on 2050-12-31: a dividend of -0\."
+        DataError, match=r"f\.csv, line 2: the price factor falls from 1\.\d+ on 2000-05-19 to 1 on 2050-12-31: a dividend of -0\."
     ):
         read_prices(path, factors)
     factors.write_text(f"{day[0]},2,1,1\n{day[1]},2,1,{prices.close[99] / 2:.4f}\n20501231,1,1,0\n")  # a reverse split
@@ -143,7 +143,7 @@ def test_prices_that_have_their_splits_are_left_alone(tmp_path: Path) -> None:
         (
             {"Stock Splits": events((100, 2.0), (200, 2.0))},
             steps((100, 2.0)),
-            r"p\.csv:102: the close falls by the split of 2 on 2000-05-22, and not",
+            r"p\.csv, line 102: 2000-05-22: the close falls by the split of 2, and not by that of 2 on 2000-10-09",
         ),
         ({"Stock Splits": events((100, 1.02))}, None, "a split of 1.02, too small to tell from the prices"),
         ({"Stock Splits": events((100, -2.0))}, None, "2000-05-22: a split of -2; wanted new shares"),
@@ -151,7 +151,7 @@ def test_prices_that_have_their_splits_are_left_alone(tmp_path: Path) -> None:
         (
             {"Dividends": events((100, 0.5))},
             None,
-            r"p\.csv:102: 2000-05-22: a dividend of 0.5 beside closes in whole cents.*leave the column",
+            r"p\.csv, line 102: 2000-05-22: a dividend of 0.5 beside closes in whole cents.*leave the column",
         ),
         ({"Stock Splits": events((100, 2.0)), "Dividends": events((100, 900.0))}, steps((100, 2.0)), "a dividend of 900; wanted less"),
     ],
@@ -167,7 +167,7 @@ def test_a_split_on_a_day_without_prices_is_not_lost(tmp_path: Path) -> None:
     lines[101] = "2000-05-22,,,,,,2.0"
     path.write_text("\n".join(lines))
     with pytest.raises(
-        DataError, match=r"p\.csv:102: 2000-05-22 has 2 in the column of splits and no price; wanted it on the first session"
+        DataError, match=r"p\.csv, line 102: 2000-05-22: 2 in the column of splits and no price; wanted it on the first session"
     ):
         read_prices(path)
 
@@ -216,7 +216,7 @@ def redated(folder: Path, days: np.ndarray[tuple[int], np.dtype[np.datetime64]])
 
 def test_weekends_by_date_alone(tmp_path: Path) -> None:
     days = made(60).date
-    with pytest.raises(DataError, match=r"p\.csv:6: 12 sessions are on weekends, the first on 2000-01-08.*each is a day late"):
+    with pytest.raises(DataError, match=r"p\.csv, line 6: 12 sessions are on weekends, the first on 2000-01-08.*each is a day late"):
         read_prices(redated(tmp_path, days + np.timedelta64(1, "D")))
     fine = "sessions are on weekends, the first on 2000-01-0"
     assert fine in read_prices(redated(tmp_path, days - np.timedelta64(1, "D"))).notes[0]  # Sunday to Thursday, as in Riyadh
@@ -225,7 +225,8 @@ def test_weekends_by_date_alone(tmp_path: Path) -> None:
 
 def test_several_instruments_in_a_file_are_refused(tmp_path: Path) -> None:
     prices = made(N)
-    said = r"p\.{}: column 'Ticker' names 2 instruments: 'A', 'B'; wanted one in a file\. Write a file for each.*id: Ticker\)"
+    said = r"p\.{0}: column 'Ticker' names 2 instruments: 'A', 'B'; wanted one in a file\. "
+    said += r"Write a file for each.*id: Ticker\): harness new suite NAME --from \S+p\.{0}"
     path = put(tmp_path, prices, {"Ticker": ["A", "B"] * 150})
     with pytest.raises(DataError, match=said.format("csv")):
         read_prices(path)

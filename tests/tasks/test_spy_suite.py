@@ -120,7 +120,7 @@ def test_a_bad_file_costs_its_own_tasks_alone(folder: Path) -> None:
     (folder / "list.csv").write_text("name,phone\nAda,1\n")
     write(made(300), folder / "short.csv")
     suite = spy(folder, years=2)
-    with pytest.raises(DataError, match=r"list.csv:1: no column date, open, high, low, close among name, phone"):
+    with pytest.raises(DataError, match=r"list.csv: no column date, open, high, low, close among name, phone"):
         opened(suite, "list/touch/1d/return")
     with pytest.raises(DataError, match="wanted 2 whole years to learn from"):
         opened(suite, "short/touch/1d/return")

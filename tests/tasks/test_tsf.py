@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from harness import frequency
 from harness.errors import DataError, StoreError
 from harness.forecast import Ragged
+from harness.monash import ALIASES, alias
 from harness.series import Channels
 from harness_tasks import tsf
 from harness_tasks.arrow_folder import read_folder
-from harness_tasks.tsf import ALIASES, TsfFile, alias, read_batches, read_header, read_tsf, reader, write_tsf
+from harness_tasks.tsf import TsfFile, read_batches, read_header, read_tsf, reader, write_tsf
 
 DATA = Path(os.environ.get("HARNESS_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 HEAD = """# a comment
@@ -544,7 +545,7 @@ def test_a_file_of_the_archive_is_the_dataset_of_gift_eval() -> None:
 
 def test_the_package_names_what_it_offers() -> None:
     assert sorted(tsf.__all__) == sorted(tsf._EXPORTS)
-    assert all(getattr(tsf, name).__name__ == name for name in tsf.__all__ if name != "ALIASES")
+    assert all(getattr(tsf, name).__name__ == name for name in tsf.__all__)
     with pytest.raises(AttributeError, match="read_ts"):
         tsf.read_ts  # noqa: B018
 

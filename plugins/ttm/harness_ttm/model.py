@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import NormalDist
-from typing import NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -401,6 +401,9 @@ def location_scale(x: Tensor, mask: Tensor, scaling: str) -> tuple[Tensor, Tenso
 
 class TTM(nn.Module):
     """The forecaster: scaling, backbone, decoder, head."""
+
+    rate: ClassVar[float | None] = None
+    """Learning rate of fine-tuning that starts from its weights; None was measured, so one is looked for."""
 
     def __init__(self, config: TTMConfig) -> None:
         super().__init__()

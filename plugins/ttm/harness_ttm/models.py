@@ -105,8 +105,8 @@ class Trained(Loaded):
         from harness_ttm import adapt
         from harness_ttm.chunks import on_device
 
-        options: dict[str, Any] = {"part": self.part, "learning_rate": self.learning_rate}
-        result = adapt.finetune(on_device(model, self.device), train, budget, seed, mode=mode, **given(options))
+        settings = adapt.Settings(mode=mode, part=self.part, learning_rate=self.learning_rate)
+        result = adapt.finetune(on_device(model, self.device), train, budget, seed, settings)
         self.trained = result
         self.notes |= {**result.notes, "trained by": torch_version(self.device)}
         return result.model

@@ -10,7 +10,7 @@ whatever the horizon."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,10 @@ class SeasonHead(nn.Module):
 
 class SeasonTTM(nn.Module):
     """Backbone, decoder and season head. Inputs are those that `harness_ttm.seasons` makes."""
+
+    rate: ClassVar[float | None] = 3e-3
+    """Learning rate of fine-tuning that starts from its weights. What `lr_find` found there was chance: from 4e-5 to 1.2e-2 on three sets
+    of glucose (docs/log.md)."""
 
     def __init__(self, config: TTMConfig) -> None:
         super().__init__()

@@ -55,10 +55,10 @@ OF_PRICES = "spy/"
 A_YEAR = {"B": float(SESSIONS), "D": float(SESSIONS), "W": 52.0, "M": 12.0, "Q": 4.0, "A": 1.0}
 """Steps of a year, by the base of a frequency: days are sessions."""
 VOLATILITY_LIKE = ("touch", "up-threshold")
+"""Questions that a measure of how much prices move answers."""
 DIRECTION = "direction"
 TOO_GOOD = 0.95
 """An AUC that nobody has for the direction of prices: .54 would be much."""
-"""Questions that a measure of how much prices move answers."""
 
 
 class _Tally:

@@ -62,7 +62,7 @@ class Table:
         names = list(dict.fromkeys(names))
         check_columns(names, self.names, str(self.path))
         if self.text is None:
-            table = pa.Table.from_batches(table_rows.parquet_batches(self.path, lambda *_: names, most=MOST))
+            table = pa.Table.from_batches(table_rows.parquet_batches(self.path, lambda *_: names, most=MOST, flat=True))
             return Rows(self, {name: table[name].combine_chunks() for name in names}, table.num_rows)
         short: list[tuple[int, str]] = []  # rows that lack the last field: where they stand, and their text
 

@@ -14,11 +14,11 @@ from harness_tasks.cgm.grid import Gridded
 from harness_tasks.cgm.readings import Readings
 from harness_tasks.cgm.suite import Cgm
 
-__all__ = ["Finding", "inspect", "select", "show"]
+__all__ = ["ReadingsReport", "inspect", "select", "show"]
 
 
 @dataclass
-class Finding:
+class ReadingsReport:
     """A set as it is. `state` is "ok", "missing" (not on this machine, or no glucose at all) or "broken"; then `error` says why.
 
     Attributes:
@@ -82,62 +82,60 @@ def select(suite: Cgm, names: Sequence[str]) -> list[str]:
     return [one for one in there if not names or any(fnmatch.fnmatchcase(one.lower(), name.lower()) for name in names)]
 
 
-def inspect(suite: Cgm, names: Sequence[str]) -> Iterator[Finding]:
+def inspect(suite: Cgm, names: Sequence[str]) -> Iterator[ReadingsReport]:
     """Read every set whole."""
     from harness_tasks.cgm.advice import for_suite
 
     for name in names:
-        finding = Finding(name, "ok")
+        report = ReadingsReport(name, "ok")
         try:
             readings, gridded = suite.read(name)
         except Unavailable as error:
-            finding.state, finding.error = "missing", error.reason
+            report.state, report.error = "missing", error.reason
         except DataError as error:
-            finding.state, finding.error = "broken", str(error)
+            report.state, report.error = "broken", str(error)
         else:
-            _describe(finding, readings, gridded)
-            finding.unit_from = for_suite(finding.unit_from)
-        yield finding
+            _describe(report, readings, gridded)
+            report.unit_from = for_suite(report.unit_from)
+        yield report
 
 
-def _describe(finding: Finding, readings: Readings, gridded: Gridded) -> None:
+def _describe(report: ReadingsReport, readings: Readings, gridded: Gridded) -> None:
     told, grid = readings.report, gridded.report
-    finding.source, finding.files, finding.layout = told.sources[0], len(told.sources), told.layout
-    finding.subjects, finding.patients = len(readings.names), len(set(readings.patients))
-    finding.rows, finding.readings, finding.absent, finding.dropped = told.rows, told.readings, told.absent, dict(told.dropped)
-    finding.low, finding.high, finding.unit, finding.unit_from = told.low, told.high, told.unit, told.unit_from
-    finding.repeated, finding.merged, finding.off_grid = told.duplicates, int(grid.merged.sum()), int(grid.off_grid.sum())
-    finding.step, finding.series, finding.points = gridded.step, len(gridded), int(grid.points.sum())
-    finding.missing = 1 - int(grid.on_grid.sum()) / finding.points
+    report.source, report.files, report.layout = told.sources[0], len(told.sources), told.layout
+    report.subjects, report.patients = len(readings.names), len(set(readings.patients))
+    report.rows, report.readings, report.absent, report.dropped = told.rows, told.readings, told.absent, dict(told.dropped)
+    report.low, report.high, report.unit, report.unit_from = told.low, told.high, told.unit, told.unit_from
+    report.repeated, report.merged, report.off_grid = told.duplicates, int(grid.merged.sum()), int(grid.off_grid.sum())
+    report.step, report.series, report.points = gridded.step, len(gridded), int(grid.points.sum())
+    report.missing = 1 - int(grid.on_grid.sum()) / report.points
     # No series begins or ends with a missing point, so a run of such lies within one.
     edge = np.diff(np.isnan(gridded.glucose.values).astype(np.int8), prepend=0, append=0)
     runs = np.flatnonzero(edge < 0) - np.flatnonzero(edge > 0)
-    finding.gaps, finding.longest_gap = len(runs), int(runs.max(initial=0)) * gridded.step
-    finding.meals = -1 if readings.meals is None else len(readings.meals)
-    finding.covariates = tuple(gridded.covariates)
-    finding.first, finding.last = str(readings.time.min()).replace("T", " "), str(readings.time.max()).replace("T", " ")
-    finding.notes = told.notes
+    report.gaps, report.longest_gap = len(runs), int(runs.max(initial=0)) * gridded.step
+    report.meals = -1 if readings.meals is None else len(readings.meals)
+    report.covariates = tuple(gridded.covariates)
+    report.first, report.last = str(readings.time.min()).replace("T", " "), str(readings.time.max()).replace("T", " ")
+    report.notes = told.notes
     if grid.outside:
-        finding.notes += (f"{grid.outside} of {grid.events} doses and meals lie outside every series and are left out",)
+        report.notes += (f"{grid.outside} of {grid.events} doses and meals lie outside every series and are left out",)
 
 
-def show(findings: Sequence[Finding]) -> None:
-    """Print the findings for people: what a set is, then a line for each thing that was done to it; names of what is not there in one."""
+def show(reports: Sequence[ReadingsReport]) -> None:
+    """Print the reports for people: what a set is, then a line for each thing that was done to it; names of what is not there in one."""
     from harness.cli.output import printable
 
-    for finding in findings:
-        if finding.state != "missing" or len(findings) == 1:
-            print(f"{printable(finding.name)}: {finding.state}")
-            for name, text in _facts(finding):
+    for report in reports:
+        if report.state != "missing" or len(reports) == 1:
+            print(f"{printable(report.name)}: {report.state}")
+            for name, text in _facts(report):
                 print(f"  {name:<9} {printable(text)}")
-    missing = [finding for finding in findings if finding.state == "missing"]
-    if len(findings) > 1 and missing:
-        print(
-            f"missing: {', '.join(printable(finding.name) for finding in missing)}; why and where to get one: harness data verify cgm NAME"
-        )
+    missing = [report for report in reports if report.state == "missing"]
+    if len(reports) > 1 and missing:
+        print(f"missing: {', '.join(printable(report.name) for report in missing)}; why and where to get one: harness data verify cgm NAME")
 
 
-def _facts(f: Finding) -> Iterator[tuple[str, str]]:
+def _facts(f: ReadingsReport) -> Iterator[tuple[str, str]]:
     if f.state != "ok":
         yield "error", f.error
         return

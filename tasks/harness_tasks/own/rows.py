@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from harness.arrow import to_numpy
 from harness.errors import DataError
 from harness.forecast import F32, I64
+from harness.table_rows import is_list
 from harness.table_text import check_columns
 from harness_tasks.own.declared import Source
 from harness_tasks.own.stamps import Clock
@@ -187,7 +188,7 @@ def _nested(out: Observations, clock: Clock, source: Source, piece: Piece) -> No
             row = int(np.flatnonzero((code < before) | ~first)[0])
             raise piece.fail(row, f"the series {piece.text(columns.id)[row]} again", "each series in one row of the nested layout")
     length = np.diff(lists[columns.values[0]][1])  # [rows]
-    timed = columns.time and not _is_list(piece.columns[columns.time].type)
+    timed = columns.time and not is_list(piece.columns[columns.time].type)
     if columns.time and not timed:
         lists[columns.time] = _list(piece, columns.time)
     for name, (_, offsets) in lists.items():
@@ -223,14 +224,10 @@ def _nested(out: Observations, clock: Clock, source: Source, piece: Piece) -> No
         out.parts.append(Part(code[owner], time, values, lambda number: bare.place(int(owner[number]))))
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
 def _list(piece: Piece, name: str) -> tuple[pa.Array, I64]:
     """(all values, offsets int64 [rows + 1] from 0) of a column of lists."""
     column = piece.columns[name]
-    if not _is_list(column.type):
+    if not is_list(column.type):
         raise piece.fail(0, f"{name} of type {column.type}", "a list in each row, as the nested layout has")
     if column.null_count:
         raise piece.fail(pc.index(column.is_null(), True).as_py(), f"no {name}", "a list in each row")

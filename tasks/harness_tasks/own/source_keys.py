@@ -109,7 +109,7 @@ def _snap(at: At, freq: str) -> float:
 
 def _without_freq(at: At, name: str, path: str, kind: str, layout: str, columns: Columns) -> str:
     """The message that freq is missing, with what the file's first rows look like."""
-    from harness.scaffold.columns import freq_of
+    from harness_tasks.own.propose.columns import freq_of
 
     file = at.path.parent / expanded(path)
     near = freq_of(file, columns.time, columns.id) if kind == "csv" and layout != "nested" and columns.time and file.is_file() else ""

@@ -65,7 +65,7 @@ class Piece:
 
     def numbers(self, name: str) -> F32:
         """A column as float32 [count], NaN where nothing stands."""
-        if pa.types.is_list(kind := self.columns[name].type) or pa.types.is_large_list(kind):
+        if table_rows.is_list(kind := self.columns[name].type):
             hint = " Rows that are whole series, with lists, are declared by layout: nested"
             raise self.fail(0, f"{name} of type {kind}", "a column of numbers", hint)
         return numbers(self.columns[name], name, self.fail, self.csv)
@@ -139,7 +139,7 @@ def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
     if is_folder:
         if kind in ("datasets", "gift-eval") or (not kind and ((path / "state.json").exists() or (path / "dataset_dict.json").exists())):
             return kind or "datasets", [path]
-        inside = sorted(each for each in path.rglob("*") if each.is_file() and not any(p.startswith((".", "_")) for p in each.parts[-1:]))
+        inside = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith((".", "_")))
         wanted = SUFFIXES.get(kind, sum(SUFFIXES.values(), ()))
         known = [each for each in inside if each.name.lower().endswith(wanted)]
         if not known:
@@ -202,7 +202,7 @@ def _other_separator(names: list[str]) -> str:
 
 def _saved(folder: Path, source: Source, names: Callable[[list[str], str], Sequence[str]]) -> Iterator[Piece]:
     """A folder of `datasets`' save_to_disk, or a single Arrow file; the package itself is not needed."""
-    from harness_tasks.arrow_folder import shard_files
+    from harness_tasks.arrow_folder import record_batches, shard_files
 
     if (folder / "dataset_dict.json").exists():
         parts = sorted(each.name for each in folder.iterdir() if each.is_dir())
@@ -211,17 +211,15 @@ def _saved(folder: Path, source: Source, names: Callable[[list[str], str], Seque
         folder = folder / source.split
     first = 0
     for path in shard_files(folder) if folder.is_dir() else [folder]:
-        try:
-            with pa.memory_map(str(path)) as mapped:
-                stream = pa.ipc.open_stream(mapped)
-                wanted = list(names(list(stream.schema.names), str(path)))
-                for batch in stream:
-                    if batch.num_rows:
-                        batch.validate(full=True)
-                        yield Piece(path, {name: batch.column(name) for name in wanted}, first, batch.num_rows)
-                        first += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); wanted a whole Arrow stream") from None
+        wanted: list[str] = []
+
+        def choose(there: list[str], path: Path = path, wanted: list[str] = wanted) -> None:
+            wanted.extend(names(there, str(path)))
+
+        for batch in record_batches(path, choose):
+            if batch.num_rows:
+                yield Piece(path, {name: batch.column(name) for name in wanted}, first, batch.num_rows)
+                first += batch.num_rows
 
 
 def _hub(source: Source, names: Callable[[list[str], str], Sequence[str]]) -> Iterator[Piece]:

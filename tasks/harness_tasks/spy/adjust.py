@@ -18,6 +18,7 @@ Such a file may be adjusted already (yfinance's `history()` is), which its price
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def is_reverse_split(ratio: float) -> bool:
     return abs(ratio / near - 1) < 0.005
 
 
-def by_adjusted_close(path: Path, columns: PriceColumns) -> F64:
+def by_adjusted_close(columns: PriceColumns) -> F64:
     """adjusted close / close, float64 [T], once it is known to be what dividends and splits make.
 
     Raises:
@@ -71,12 +72,11 @@ def by_adjusted_close(path: Path, columns: PriceColumns) -> F64:
     close, adjusted = columns.close, np.full(len(columns.date), np.nan) if columns.adjusted is None else columns.adjusted
     with np.errstate(over="ignore"):
         factor: F64 = adjusted / close
-    wrong = np.flatnonzero(~((factor > 0) & np.isfinite(factor)))
-    if len(wrong):
-        row = int(wrong[0])
-        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        where = f"{path}:{columns.line[row]}: {columns.date[row]}"
-        raise DataError(f"{where}: the adjusted close is missing or not positive{more}: close {close[row]:g}, adjusted {adjusted[row]:g}")
+    columns.refuse(
+        ~((factor > 0) & np.isfinite(factor)),
+        lambda row: f"the adjusted close is missing or not positive: close {close[row]:g}, adjusted {adjusted[row]:g}",
+        f"one for each close. {_leave(columns.place.path)}",
+    )
     slack = np.log1p(rounding(close) / close) + np.log1p(rounding(adjusted) / adjusted)
     step = np.diff(np.log(factor))
     beyond = SAME + slack[1:] + slack[:-1]
@@ -84,22 +84,22 @@ def by_adjusted_close(path: Path, columns: PriceColumns) -> F64:
     falls = falls[[not is_reverse_split(float(np.exp(-step[k]))) for k in falls]]
     if len(changes) > max(FEW, CHANGES * len(step)):
         raise DataError(
-            f"{_step(path, columns, factor, int(changes[0]))}. It changes on {len(changes)} of {len(step)} sessions, where dividends "
-            f"change it on a few: the column is shifted, or not of these prices. {_leave(path)}"
+            f"{_step(columns, factor, int(changes[0]))}. It changes on {len(changes)} of {len(step)} sessions, where dividends "
+            f"change it on a few: the column is shifted, or not of these prices. {_leave(columns.place.path)}"
         )
     if len(falls):
         raise DataError(
-            f"{_step(path, columns, factor, int(falls[0]))}. It falls on {len(falls)} of {len(step)} sessions, where dividends let it "
-            f"rise alone and no reverse split is such a number. {_leave(path)}"
+            f"{_step(columns, factor, int(falls[0]))}. It falls on {len(falls)} of {len(step)} sessions, where dividends let it "
+            f"rise alone and no reverse split is such a number. {_leave(columns.place.path)}"
         )
     return factor
 
 
-def _step(path: Path, columns: PriceColumns, factor: F64, at: int) -> str:
+def _step(columns: PriceColumns, factor: F64, at: int) -> str:
     assert columns.adjusted is not None
     (a, b), (c, d) = columns.close[at : at + 2], columns.adjusted[at : at + 2]
     return (
-        f"{path}:{columns.line[at + 1]}: {columns.date[at + 1]}: the adjusted close over the close goes from {factor[at]:.6g} to "
+        f"{columns.where(at + 1)}: the adjusted close over the close goes from {factor[at]:.6g} to "
         f"{factor[at + 1]:.6g} (close {a:g} to {b:g}, adjusted {c:g} to {d:g})"
     )
 
@@ -108,7 +108,7 @@ def _leave(path: Path) -> str:
     return f"Leave the column out to have prices as they are, or put the factor file beside them, as {path.name.split('.')[0]}_factors.csv"
 
 
-def by_events(path: Path, columns: PriceColumns) -> tuple[F64, F64, str, list[str]]:
+def by_events(columns: PriceColumns) -> tuple[F64, F64, str, list[str]]:
     """(factors [T], split factors [T], what `Prices.adjustment` says, notes) by columns of splits and dividends, where there are any.
 
     Raises:
@@ -118,13 +118,13 @@ def by_events(path: Path, columns: PriceColumns) -> tuple[F64, F64, str, list[st
     splits = none if columns.splits is None else np.nan_to_num(columns.splits, nan=0.0)
     paid = none if columns.dividends is None else np.nan_to_num(columns.dividends, nan=0.0)
     split = np.where(splits == 0, 1.0, splits)
-    _refuse(path, columns, ~((split > 0) & np.isfinite(split)), "a split", splits, "new shares for an old one, as 2, and 0 for none")
-    _refuse(path, columns, ~((paid >= 0) & np.isfinite(paid)), "a dividend", paid, "money for a share, 0 for none")
+    columns.refuse(~((split > 0) & np.isfinite(split)), _of("a split", splits), "new shares for an old one, as 2, and 0 for none")
+    columns.refuse(~((paid >= 0) & np.isfinite(paid)), _of("a dividend", paid), "money for a share, 0 for none")
     ones, notes = np.ones(len(split)), list[str]()
     days, pays = np.flatnonzero(split[1:] != 1) + 1, np.flatnonzero(paid[1:] > 0) + 1
-    if len(days) and not _in_prices(path, columns, split, days):
+    if len(days) and not _in_prices(columns, split, days):
         before, share = columns.close[:-1], paid[1:] * split[1:]
-        _refuse(path, columns, np.append(False, share >= before), "a dividend", paid, "less than the close before")
+        columns.refuse(np.append(False, share >= before), _of("a dividend", paid), "less than the close before")
         step = np.append((1 - share / before) / split[1:], 1.0)  # [T] from each day to the next
         later, shares = np.cumprod(step[::-1])[::-1], np.cumprod(np.append(1 / split[1:], 1.0)[::-1])[::-1]
         return later, shares, "splits and dividends", notes
@@ -132,7 +132,7 @@ def by_events(path: Path, columns: PriceColumns) -> tuple[F64, F64, str, list[st
         notes.append(f"prices have the {len(days)} splits of their column already, as closes do not fall by them")
     if len(pays) and rounding(columns.close[: pays[-1]]) >= 0.005:
         raise DataError(
-            f"{path}:{columns.line[pays[0]]}: {columns.date[pays[0]]}: a dividend of {paid[pays[0]]:g} beside closes in whole cents, which "
+            f"{columns.where(int(pays[0]))}: a dividend of {paid[pays[0]]:g} beside closes in whole cents, which "
             f"may lack it or not: {INSTEAD}, or leave the column of dividends out to have prices as they are"
         )
     if len(pays):
@@ -140,13 +140,13 @@ def by_events(path: Path, columns: PriceColumns) -> tuple[F64, F64, str, list[st
     return ones, ones, "none", notes
 
 
-def _in_prices(path: Path, columns: PriceColumns, split: F64, days: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+def _in_prices(columns: PriceColumns, split: F64, days: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
     """Whether the splits [T] of these days are in the prices: a close that falls by a split has not got it."""
     plain = days[np.abs(np.log(split[days])) >= TOLD]
     if not len(plain):
         row = int(days[0])
         raise DataError(
-            f"{path}:{columns.line[row]}: {columns.date[row]}: a split of {split[row]:g}, too small to tell from the prices whether they "
+            f"{columns.where(row)}: a split of {split[row]:g}, too small to tell from the prices whether they "
             f"have it; {INSTEAD}, or leave the column of splits out to have prices as they are"
         )
     moves, size = np.log(columns.close[plain] / columns.close[plain - 1]), np.log(split[plain])
@@ -154,13 +154,11 @@ def _in_prices(path: Path, columns: PriceColumns, split: F64, days: np.ndarray[t
     if inside.any() and not inside.all():
         a, b = int(plain[inside][0]), int(plain[~inside][0])
         raise DataError(
-            f"{path}:{columns.line[b]}: the close falls by the split of {split[b]:g} on {columns.date[b]}, and not by that of {split[a]:g} "
+            f"{columns.where(b)}: the close falls by the split of {split[b]:g}, and not by that of {split[a]:g} "
             f"on {columns.date[a]}: some are in the prices and some not; {INSTEAD}"
         )
     return bool(inside.all())
 
 
-def _refuse(path: Path, columns: PriceColumns, wrong: np.ndarray[tuple[int], np.dtype[np.bool_]], what: str, got: F64, wanted: str) -> None:
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"{path}:{columns.line[row]}: {columns.date[row]}: {what} of {got[row]:g}; wanted {wanted}")
+def _of(what: str, values: F64) -> Callable[[int], str]:
+    return lambda row: f"{what} of {values[row]:g}"

@@ -23,8 +23,9 @@ import numpy as np
 
 from harness.errors import DataError
 from harness.forecast import F64
+from harness.table_text import Text
 from harness_tasks.spy.adjust import is_reverse_split
-from harness_tasks.spy.text_rows import Dates, dates_of, numbers_of, read_rows, read_text
+from harness_tasks.spy.text_rows import Dates, Place, dates_of, first_line, numbers_of, read_rows
 
 __all__ = ["Factors", "read_factors"]
 
@@ -36,9 +37,9 @@ FALL = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """K rows: `date` datetime64[D], rising; `price`, `split` and `reference` float64."""
+    """K rows: `place` is where they stand; `date` datetime64[D], rising; `price`, `split` and `reference` float64."""
 
-    path: Path
+    place: Place
     date: Dates
     price: F64
     split: F64
@@ -48,7 +49,7 @@ class Factors:
         """(price factors, split factors) that hold on these days, float64 [T].
 
         >>> day = np.array(["2020-03-19", "2020-06-18", "2050-12-31"], "datetime64[D]")
-        >>> two = Factors(Path("spy"), day, np.array([0.98, 0.99, 1.0]), np.ones(3), np.array([240.51, 311.78, 0.0]))
+        >>> two = Factors(Place(Path("spy")), day, np.array([0.98, 0.99, 1.0]), np.ones(3), np.array([240.51, 311.78, 0.0]))
         >>> two.at(np.array(["2020-03-19", "2020-03-20", "2020-06-19"], "datetime64[D]"))[0].tolist()
         [0.98, 0.99, 1.0]
         """
@@ -71,11 +72,11 @@ class Factors:
         if off.any():
             row = int(rows[off][0])
             raise DataError(
-                f"{self.path}:{row + 1}: reference price {self.reference[row]:g} on {self.date[row]}, where the unadjusted close is "
+                f"{self.place.at(row)}: reference price {self.reference[row]:g} on {self.date[row]}, where the unadjusted close is "
                 f"{close[at[row]]:g}; wanted the factor file of these prices, and prices that nobody has adjusted yet"
             )
         if self.date[-1] < days[-1] and (self.price[-1] != 1.0 or self.split[-1] != 1.0):
-            raise DataError(f"{self.path}: ends on {self.date[-1]} and the prices on {days[-1]}; wanted a newer factor file")
+            raise DataError(f"{self.place.path}: ends on {self.date[-1]} and the prices on {days[-1]}; wanted a newer factor file")
 
 
 def read_factors(path: Path) -> Factors:
@@ -85,38 +86,37 @@ def read_factors(path: Path) -> Factors:
         DataError: it is not there or damaged, a row lacks a number, factors are not positive, price factors fall, or dates do not
             rise; with the line.
     """
-    text = read_text(path)
-    first = text.split("\n", 1)[0]
+    first = first_line(path)
     header = not re.match(r"\s*\d", first)
     cells = first.count(",") + 1
     if cells < 3:
-        raise DataError(f"{path}:1: {cells} cells; wanted date,price factor,split factor,reference price")
-    rows = read_rows(path, text, ",", cells, header)
-    date = dates_of(path, rows[0], 1 + header)
-    named = ("price factor", "split factor", "reference price")
-    values = [numbers_of(path, rows[at], name, 1 + header) for at, name in enumerate(named[: cells - 1], start=1)]
-    for name, column in zip(named, values, strict=False):
+        raise DataError(f"{path}, line 1: {cells} cells; wanted date,price factor,split factor,reference price")
+    named = ("price factor", "split factor", "reference price")[: cells - 1]
+    rows, place = read_rows(Text(path, ("",) * cells, header=header), range(1 + len(named)))
+    date = dates_of(place, rows[0])
+    values = [numbers_of(place, column, name) for column, name in zip(rows[1:], named, strict=True)]
+    for name, column in zip(named, values, strict=True):
         low = column < 0 if name == "reference price" else column <= 0
         wrong = np.flatnonzero(low | ~np.isfinite(column))
         if len(wrong):
-            raise DataError(f"{path}:{int(wrong[0]) + 1 + header}: {name} {column[wrong[0]]:g}; wanted a positive number")
+            raise DataError(f"{place.at(int(wrong[0]))}: {name} {column[wrong[0]]:g}; wanted a positive number")
     back = np.flatnonzero(np.diff(date) <= np.timedelta64(0, "D"))
     if len(back):
         row = int(back[0]) + 1
-        raise DataError(f"{path}:{row + 1 + header}: {date[row]} after {date[row - 1]}; wanted dates that rise")
-    _check_dividends(path, date, values[0], 1 + header)
+        raise DataError(f"{place.at(row)}: {date[row]} after {date[row - 1]}; wanted dates that rise")
+    _check_dividends(place, date, values[0])
     reference = values[2] if len(values) > 2 else np.zeros(len(date))
-    return Factors(path, date, values[0], values[1], reference)
+    return Factors(place, date, values[0], values[1], reference)
 
 
-def _check_dividends(path: Path, date: Dates, price: F64, first: int) -> None:
+def _check_dividends(place: Place, date: Dates, price: F64) -> None:
     """Price factors only rise, as dividends are positive; what a reverse split makes is let through."""
     for row in np.flatnonzero(price[1:] < price[:-1] * (1 - FALL)).tolist():
         if not is_reverse_split(price[row] / price[row + 1]):
             old, new = price[row : row + 2]
             paid = 1 - old / new
             raise DataError(
-                f"{path}:{row + first}: the price factor falls from {old:g} on {date[row]} to {new:g} on {date[row + 1]}:"
+                f"{place.at(row)}: the price factor falls from {old:g} on {date[row]} to {new:g} on {date[row + 1]}:"
                 f" a dividend of {paid:.3g} times the price; wanted factors that rise to 1, and splits in the next column. Without the "
                 "file, prices are taken as they are"
             )

@@ -18,12 +18,12 @@ as splits of 5:4 and 7:5 look like them. Weekends: see `_check_weekends`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness.forecast import F64
@@ -77,11 +77,10 @@ def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
     Raises:
         DataError: a file cannot be read, or a price in it cannot be; with its line or date, and what to do.
     """
-    place = Path(path)
-    columns, notes = _sessions(place, read_price_columns(place))
-    _check_dates(place, columns)
-    _check_bars(place, columns)
-    notes += _check_weekends(place, columns)
+    columns, notes = _sessions(read_price_columns(Path(path)))
+    _check_dates(columns)
+    _check_bars(columns)
+    notes += _check_weekends(columns)
     scale, split, adjustment = np.ones(len(columns.date)), np.ones(len(columns.date)), "none"
     if factors is not None:
         found = read_factors(Path(factors))
@@ -91,32 +90,33 @@ def read_prices(path: str | Path, factors: str | Path | None = None) -> Prices:
         if columns.adjusted is not None:
             notes.append("the file's adjusted closes are left alone, as a factor file is given")
     elif columns.adjusted is not None:
-        scale, adjustment = by_adjusted_close(place, columns), "adjusted close"
+        scale, adjustment = by_adjusted_close(columns), "adjusted close"
     else:
-        scale, split, adjustment, more = by_events(place, columns)
+        scale, split, adjustment, more = by_events(columns)
         notes += more
     with np.errstate(over="ignore"):
         bar, volume = [getattr(columns, name) * scale for name in FOUR], columns.volume / split
-    _check_sizes(place, columns, np.stack(bar))
-    _refuse(place, columns, np.isinf(volume), "the adjusted volume is infinite")
+    _check_sizes(columns, np.stack(bar))
+    columns.refuse(np.isinf(volume), _told(columns, "the adjusted volume is infinite"), "a number of shares")
     if adjustment == "none" and columns.splits is None:
         notes += _small_splits(columns)
     prices = Prices(columns.date, bar[0], bar[1], bar[2], bar[3], volume, adjustment, tuple(notes))
-    _check_jumps(place, prices, columns)
+    _check_jumps(prices, columns)
     return prices
 
 
-def _sessions(path: Path, columns: PriceColumns) -> tuple[PriceColumns, list[str]]:
+def _sessions(columns: PriceColumns) -> tuple[PriceColumns, list[str]]:
     """Without the rows that have no price at all; a row that lacks some is an error."""
     missing = np.stack([np.isnan(getattr(columns, name)) for name in FOUR])  # [4, T]
     none = missing.all(axis=0)
-    some = missing.any(axis=0) & ~none
-    if some.any():
-        row = int(np.flatnonzero(some)[0])
-        lacking = ", ".join(name for name, gone in zip(FOUR, missing[:, row], strict=True) if gone)
-        raise DataError(f"{path}:{columns.line[row]}: {columns.date[row]} has no {lacking}; wanted all four prices, or none")
+    some = np.asarray(missing.any(axis=0) & ~none)
+
+    def lacking(row: int) -> str:
+        return f"no {', '.join(name for name, gone in zip(FOUR, missing[:, row], strict=True) if gone)}"
+
+    columns.refuse(some, lacking, "all four prices, or none")
     if none.all():
-        raise DataError(f"{path}: no row has prices")
+        raise DataError(f"{columns.place.path}: no row has prices; wanted a price in open, high, low and close of each session")
     if not none.any():
         return columns, []
     for name in ("splits", "dividends"):
@@ -124,28 +124,21 @@ def _sessions(path: Path, columns: PriceColumns) -> tuple[PriceColumns, list[str
         if events is None or columns.adjusted is not None:
             continue
         lost = none & (np.nan_to_num(events) != 0) & ~((events == 1) & (name == "splits"))
-        if lost.any():
-            row = int(lost.argmax())
-            raise DataError(
-                f"{path}:{columns.line[row]}: {columns.date[row]} has {events[row]:g} in the column of {name} and no price; wanted it on "
-                "the first session with the new prices"
-            )
+        columns.refuse(lost, _alone(name, events), "it on the first session with the new prices")
     kept: dict[str, Any] = {name: column[~none] if isinstance(column, np.ndarray) else column for name, column in vars(columns).items()}
     return replace(columns, **kept), [f"{int(none.sum())} rows without any price are left out, the first on {columns.date[none][0]}"]
 
 
-def _refuse(path: Path, columns: PriceColumns, wrong: NDArray[np.bool_], what: str) -> None:
-    """Raise for the first wrong row [T]."""
-    if not wrong.any():
-        return
-    row = int(np.flatnonzero(wrong)[0])
-    bar = ", ".join(f"{name} {getattr(columns, name)[row]:g}" for name in (*FOUR, "volume"))
-    more = int(wrong.sum()) - 1
-    rest = f" (and {more} more)" if more else ""
-    raise DataError(f"{path}:{columns.line[row]}: {columns.date[row]}: {what}{rest}: {bar}")
+def _alone(name: str, events: F64) -> Callable[[int], str]:
+    return lambda row: f"{events[row]:g} in the column of {name} and no price"
 
 
-def _check_weekends(path: Path, columns: PriceColumns) -> list[str]:
+def _told(columns: PriceColumns, what: str) -> Callable[[int], str]:
+    """What is wrong with a row, and all its numbers."""
+    return lambda row: f"{what}: " + ", ".join(f"{name} {getattr(columns, name)[row]:g}" for name in (*FOUR, "volume"))
+
+
+def _check_weekends(columns: PriceColumns) -> list[str]:
     """Refuse dates that a time zone has shifted, and note other sessions on weekends.
 
     Fine: both days of the weekend, as where trade never stops; a few (1 %); Sundays by date alone, as of exchanges that close on Fridays.
@@ -159,11 +152,10 @@ def _check_weekends(path: Path, columns: PriceColumns) -> list[str]:
     always = 2 * min(count[5], count[6]) > count[:5].mean()
     saturdays = count[5] > 2 * count[0]  # Tuesday to Saturday: no exchange
     if many > 0.01 * len(columns.date) and many > 1 and not always and (columns.timed or saturdays):
-        row = int(np.flatnonzero(weekday >= 5)[0])
         why = "stamps are in another time zone than the exchange's" if columns.timed else "each is a day late"
         raise DataError(
-            f"{path}:{columns.line[row]}: {said}, and not on all of them: {why}, and the day that is written is taken. Write the "
-            "exchange's day alone, as 2019-01-02, or in Parquet a column in the exchange's time zone"
+            f"{columns.place.at(int(columns.row[weekday >= 5][0]))}: {said}, and not on all of them: {why}, and the day that is written is "
+            "taken; wanted the exchange's day alone, as 2019-01-02, or in Parquet a column in the exchange's time zone"
         )
     return [f"{said}: fine where trade goes on, else the dates are shifted"]
 
@@ -180,37 +172,42 @@ def _small_splits(columns: PriceColumns) -> list[str]:
     ]
 
 
-def _check_dates(path: Path, columns: PriceColumns) -> None:
+def _check_dates(columns: PriceColumns) -> None:
     back = np.flatnonzero(np.diff(columns.date) <= np.timedelta64(0, "D"))
     if not len(back):
         return
     row = int(back[0]) + 1
-    day, before, place = columns.date[row], columns.date[row - 1], f"{path}:{columns.line[row]}"
+    day, before, place = columns.date[row], columns.date[row - 1], columns.place.at(int(columns.row[row]))
     if day == before:
         raise DataError(f"{place}: a second row for {day}; wanted one a day")
     raise DataError(f"{place}: {day} after {before}; wanted the oldest day first: sort the file by date")
 
 
-def _check_bars(path: Path, columns: PriceColumns) -> None:
+def _check_bars(columns: PriceColumns) -> None:
     four = np.stack([getattr(columns, name) for name in FOUR])  # [4, T]
-    _refuse(path, columns, ~((four > 0) & np.isfinite(four)).all(axis=0), "a price is not a positive number")
     top, bottom = np.maximum(columns.open, columns.close), np.minimum(columns.open, columns.close)
-    _refuse(path, columns, columns.high < top * (1 - TOLERANCE), "the high is below open or close")
-    _refuse(path, columns, columns.low > bottom * (1 + TOLERANCE), "the low is above open or close")
-    far: NDArray[np.bool_] = (np.abs(np.log(four[1:3]) - np.log(columns.close)) > np.log(REACH)).any(axis=0)
-    _refuse(path, columns, far, f"the high or the low is not within {REACH:g} times, or 1/{REACH:g} of, the close")
-    _refuse(path, columns, (columns.volume < 0) | np.isinf(columns.volume), "the volume is below zero or infinite")
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not positive is refused first
+        far = (np.abs(np.log(four[1:3]) - np.log(columns.close)) > np.log(REACH)).any(axis=0)
+    near = f"one within {REACH:g} times, or 1/{REACH:g} of, the close"
+    for wrong, what, wanted in (
+        (~((four > 0) & np.isfinite(four)).all(axis=0), "a price is not a positive number", "all four above zero"),
+        (columns.high < top * (1 - TOLERANCE), "the high is below open or close", "the highest price of the day"),
+        (columns.low > bottom * (1 + TOLERANCE), "the low is above open or close", "the lowest price of the day"),
+        (far, "the high or the low is too far off", near),
+        ((columns.volume < 0) | np.isinf(columns.volume), "the volume is below zero or infinite", "a number of shares, or nothing"),
+    ):
+        columns.refuse(wrong, _told(columns, what), wanted)
 
 
-def _check_sizes(path: Path, columns: PriceColumns, bar: F64) -> None:
+def _check_sizes(columns: PriceColumns, bar: F64) -> None:
     """Models see float32: adjusted prices [4, T] must be what that can hold with all its digits."""
     least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-    what = f"a price, adjusted, is not within {least:.2g} and {most:.2g}, what float32 holds: give prices in another unit"
     held = np.asarray(np.logical_and(bar >= least, bar <= most).all(axis=0), np.bool_)
-    _refuse(path, columns, ~held, what)
+    what = f"a price, adjusted, is not within {least:.2g} and {most:.2g}, what float32 holds"
+    columns.refuse(~held, _told(columns, what), "prices in another unit")
 
 
-def _check_jumps(path: Path, prices: Prices, columns: PriceColumns) -> None:
+def _check_jumps(prices: Prices, columns: PriceColumns) -> None:
     moves = np.diff(np.log(prices.close))
     wild = np.flatnonzero(np.abs(moves) > JUMP)
     if not len(wild):
@@ -218,11 +215,12 @@ def _check_jumps(path: Path, prices: Prices, columns: PriceColumns) -> None:
     row = int(wild[0]) + 1
     ratio = float(np.exp(moves[wild[0]]))
     hint = (
-        f"is this a split? Put the instrument's factor file beside it, as {path.name.split('.')[0]}_factors.csv, or bring adjusted prices"
+        f"is this a split? Put the instrument's factor file beside it, as {columns.place.path.name.split('.')[0]}_factors.csv, or bring "
+        "adjusted prices"
         if prices.adjustment == "none"
         else f"though adjusted by {prices.adjustment}: the file lacks a split, or the price is wrong"
     )
     raise DataError(
-        f"{path}:{columns.line[row]}: {prices.date[row]}: the close is {ratio:.4g} times that of {prices.date[row - 1]}, "
-        f"a log return of {moves[wild[0]]:.2f}; {hint}"
+        f"{columns.where(row)}: the close is {ratio:.4g} times that of {prices.date[row - 1]}, a log return of {moves[wild[0]]:.2f}; "
+        f"wanted at most {JUMP}: {hint}"
     )

@@ -1,11 +1,14 @@
-"""Text files of daily numbers: read whole, cut into columns, read as days and numbers; each error with the line it is in.
+"""Text files of daily numbers: cut into columns, read as days and numbers; each error with the line it is in.
 
-Axis: T rows. Files may be compressed (.gz, or a .zip of one file); text is UTF-8, and an empty line only stands at its end.
+Axis: T rows. Files may be compressed (.gz, or a .zip of one file); text is UTF-8, and blank lines only stand at its end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,47 +21,80 @@ from harness.forecast import F64
 from harness.table_rows import first_bad, joined, numbers, text_batches, texts
 from harness.table_text import Text, beginning
 
-__all__ = ["MOST", "Dates", "dates_of", "numbers_of", "read_rows", "read_text"]
+__all__ = ["MOST", "Dates", "Place", "dates_of", "first_line", "numbers_of", "read_rows"]
 
 Dates = NDArray[np.datetime64]
 
 MOST = 1 << 26
-"""Characters of a text, bytes of a table: 64 MiB are half a million days. More is no file of daily prices, and might take all memory."""
+"""Bytes of the columns that are read: 64 MiB are half a million days. More is no file of daily prices, and might take all memory."""
 _DAY = r"^(\d{4})[-/]?(\d{2})[-/]?(\d{2})([ T].*)?$"
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, which may be compressed, without blank lines at its end.
+@dataclass(frozen=True)
+class Place:
+    """Where rows stand, for errors: in a file of text, or (`text` is None) in a Parquet file."""
+
+    path: Path
+    text: Text | None = None
+
+    def at(self, row: int) -> str:
+        """A row, 0 the first, as errors begin: "p.csv, line 2", the line on which it ends; of Parquet "p.parquet, row 1".
+
+        >>> Place(Path("p.parquet")).at(0)
+        'p.parquet, row 1'
+        """
+        return f"{self.path}, row {row + 1}" if self.text is None else self.text.at(self.text.line(row))
+
+
+def first_line(path: Path) -> str:
+    """The first line of a file, which may be compressed, without a byte order mark.
 
     Raises:
-        DataError: it is not there, damaged, empty, longer than `MOST` once unpacked (no more than that is read), or no text in UTF-8.
+        DataError: it is not there, damaged, empty, or no text in UTF-8.
     """
-    text = beginning(Text(path, brief=True), MOST + 1, 0)
-    if len(text) > MOST:
-        raise DataError(f"{path}: more than {MOST >> 20} MiB of text; wanted daily prices, a line a day: half a million days are less")
+    text = beginning(Text(path), line=0)
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise DataError(f"{path}:{line}: a zero byte; wanted text in UTF-8")
-    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
-    if not text:
+        raise DataError(f"{path}, line {line}: a zero byte; wanted text in UTF-8")
+    if not text.strip():
         raise DataError(f"{path}: empty; wanted lines of text")
-    return text
+    return text.splitlines()[0]
 
 
-def read_rows(path: Path, text: str, mark: str, columns: int, header: bool = False) -> list[pa.Array]:
-    """The cells of a text as one array of strings for each column.
+def read_rows(text: Text, wanted: Sequence[int]) -> tuple[list[pa.Array], Place]:
+    """The cells of these columns, an array of strings for each, without the blank lines at the end; and where their rows stand.
 
     Raises:
-        DataError: a line has another number of cells, or none follows the header.
+        DataError: a line has another number of cells, none follows the header, or there are more than `MOST` bytes.
     """
-    if header and "\n" not in text:
-        raise DataError(f"{path}: a header and no row; wanted one line a day")
-    written = Text(path, ("",) * columns, mark, header=header, blank=True, brief=True)
-    return [texts(cells) for cells in joined(list(text_batches(written, range(columns), source=pa.BufferReader(text.encode()))))]
+    if text.header and len(beginning(text, line=0).splitlines()) < 2:
+        raise DataError(f"{text.path}: a header and no row; wanted one line a day")
+    text = replace(text, blank=True)  # rows keep their lines
+    above = 1 + text.header
+    spaces: list[int] = []  # rows of nothing but spaces
+
+    def only_spaces(row: Any) -> bool:
+        blank = not row.text.strip(" \r\n")
+        if blank:
+            spaces.append(row.number - above)
+        return blank
+
+    batches = list(text_batches(text, wanted, odd=only_spaces, most=MOST))
+    columns = [texts(column) for column in joined(batches)] if batches else []
+    filled = np.zeros(len(columns[0]) if columns else 0, bool)
+    for column in columns:
+        filled |= to_numpy(pc.binary_length(column)) > 0
+    count = int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
+    place = Place(text.path, text)
+    if spaces and spaces[0] < count:
+        raise DataError(f"{place.at(spaces[0])}: a blank line; wanted {len(text.names)} fields")
+    if not count:
+        raise DataError(f"{text.path}: no row with anything in it; wanted one line a day")
+    return [column[:count] for column in columns], place
 
 
-def dates_of(path: Path, cells: pa.Array, first: int) -> Dates:
-    """Days, datetime64[D] [T], from strings such as 1998-01-02, 19980102 or 1998-01-02 00:00; `first` is the line of the first.
+def dates_of(place: Place, cells: pa.Array) -> Dates:
+    """Days, datetime64[D] [T], from strings such as 1998-01-02, 19980102 or 1998-01-02 00:00.
 
     Raises:
         DataError: a cell is no date; with its line.
@@ -66,7 +102,7 @@ def dates_of(path: Path, cells: pa.Array, first: int) -> Dates:
     plain = pc.replace_substring_regex(cells, _DAY, r"\1-\2-\3")
     row = first_bad(plain, _days)
     if row >= 0:
-        raise DataError(f"{path}:{row + first}: {cells[row].as_py()!r} is no date; wanted YYYY-MM-DD or YYYYMMDD")
+        raise DataError(f"{place.at(row)}: {cells[row].as_py()!r} is no date; wanted YYYY-MM-DD or YYYYMMDD")
     return to_numpy(_days(plain)).astype("datetime64[D]")
 
 
@@ -74,7 +110,7 @@ def _days(plain: pa.Array) -> pa.Array:
     return plain.cast(pa.date32()).cast(pa.int32())
 
 
-def numbers_of(path: Path, cells: pa.Array, name: str, first: int) -> F64:
+def numbers_of(place: Place, cells: pa.Array, name: str) -> F64:
     """Numbers, float64 [T], from numbers or strings; NaN where one is empty or says "null" or the like.
 
     Raises:
@@ -82,5 +118,5 @@ def numbers_of(path: Path, cells: pa.Array, name: str, first: int) -> F64:
     """
     values, row = numbers(cells)
     if row >= 0:
-        raise DataError(f"{path}:{row + first}: {name} is {cells[row].as_py()!r}; wanted a number such as 97.36")
+        raise DataError(f"{place.at(row)}: {name} is {cells[row].as_py()!r}; wanted a number such as 97.36")
     return values

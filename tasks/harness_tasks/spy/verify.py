@@ -14,11 +14,11 @@ from harness_tasks.spy.prices import Prices
 from harness_tasks.spy.sessions import LONG_WEEKEND, gaps
 from harness_tasks.spy.suite import Spy
 
-__all__ = ["Finding", "inspect", "select", "show"]
+__all__ = ["InstrumentReport", "inspect", "select", "show"]
 
 
 @dataclass
-class Finding:
+class InstrumentReport:
     """An instrument as it is. `state` is "ok", "missing" or "broken"; then `error` says why.
 
     Attributes:
@@ -64,48 +64,48 @@ def select(suite: Spy, names: Sequence[str]) -> list[str]:
     return [one for one in there if not names or any(fnmatch.fnmatchcase(one.lower(), name.lower()) for name in names)]
 
 
-def inspect(suite: Spy, names: Sequence[str]) -> Iterator[Finding]:
+def inspect(suite: Spy, names: Sequence[str]) -> Iterator[InstrumentReport]:
     """Read every instrument whole."""
     for name in names:
-        finding = Finding(name, "ok")
+        report = InstrumentReport(name, "ok")
         try:
             prices = suite._read(name)  # the package's own: it reads an instrument once
         except Unavailable as error:
-            finding.state, finding.error = "missing", error.reason
+            report.state, report.error = "missing", error.reason
         except DataError as error:
-            finding.state, finding.error = "broken", str(error)
+            report.state, report.error = "broken", str(error)
         else:
             place = suite._places[name]
-            finding.source, finding.factors = str(place.path), str(place.factors or "")
-            _describe(finding, prices)
-        yield finding
+            report.source, report.factors = str(place.path), str(place.factors or "")
+            _describe(report, prices)
+        yield report
 
 
-def _describe(finding: Finding, prices: Prices) -> None:
-    finding.adjustment, finding.notes, finding.sessions = prices.adjustment, prices.notes, len(prices)
-    finding.first, finding.last = str(prices.date[0]), str(prices.date[-1])
+def _describe(report: InstrumentReport, prices: Prices) -> None:
+    report.adjustment, report.notes, report.sessions = prices.adjustment, prices.notes, len(prices)
+    report.first, report.last = str(prices.date[0]), str(prices.date[-1])
     moves, found = np.diff(np.log(prices.close)), gaps(prices.date)
     if len(moves):
         at = int(np.abs(moves).argmax())
-        finding.largest, finding.largest_on = float(moves[at]), str(prices.date[at + 1])
-    finding.breaks = len(found)
+        report.largest, report.largest_on = float(moves[at]), str(prices.date[at + 1])
+    report.breaks = len(found)
     if found:
         longest = max(found, key=lambda gap: gap.days)
-        finding.longest_break, finding.break_after = longest.days, longest.before
-    finding.no_volume = int(np.isnan(prices.volume).sum())
+        report.longest_break, report.break_after = longest.days, longest.before
+    report.no_volume = int(np.isnan(prices.volume).sum())
 
 
-def show(findings: Sequence[Finding]) -> None:
-    """Print the findings for people: a line for each thing that is to be known of an instrument."""
+def show(reports: Sequence[InstrumentReport]) -> None:
+    """Print the reports for people: a line for each thing that is to be known of an instrument."""
     from harness.cli.output import printable
 
-    for finding in findings:
-        print(f"{printable(finding.name)}: {finding.state}")
-        for name, text in _facts(finding):
+    for report in reports:
+        print(f"{printable(report.name)}: {report.state}")
+        for name, text in _facts(report):
             print(f"  {name:<9} {printable(text)}")
 
 
-def _facts(f: Finding) -> Iterator[tuple[str, str]]:
+def _facts(f: InstrumentReport) -> Iterator[tuple[str, str]]:
     if f.state != "ok":
         yield "error", f.error
         return

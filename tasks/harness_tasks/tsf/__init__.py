@@ -30,23 +30,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness_tasks.tsf.header import ALIASES, TsfHeader, alias
+    from harness_tasks.tsf.header import TsfHeader
     from harness_tasks.tsf.reader import TsfFile, read_batches, read_header, read_tsf
     from harness_tasks.tsf.writer import write_tsf
 
-# Loaded when asked for: the archive's table needs the header's words, and must cost no numpy.
+# Loaded when asked for: the header alone costs no numpy.
 _EXPORTS = {
-    "ALIASES": "header",
     "TsfFile": "reader",
     "TsfHeader": "header",
-    "alias": "header",
     "read_batches": "reader",
     "read_header": "reader",
     "read_tsf": "reader",
     "write_tsf": "writer",
 }
 
-__all__ = ["ALIASES", "TsfFile", "TsfHeader", "alias", "read_batches", "read_header", "read_tsf", "write_tsf"]
+__all__ = ["TsfFile", "TsfHeader", "read_batches", "read_header", "read_tsf", "write_tsf"]
 
 
 def __getattr__(name: str) -> Any:

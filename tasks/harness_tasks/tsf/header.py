@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from harness.errors import DataError, suggest
-from harness.monash import ALIASES, alias
+from harness.monash import alias
 
-__all__ = ["ALIASES", "TYPES", "TsfHeader", "alias", "fail", "parse_header"]
+__all__ = ["TYPES", "TsfHeader", "fail", "parse_header"]
 
 TYPES = ("string", "numeric", "date")
 TRUTH = {**dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True), **dict.fromkeys(("n", "no", "f", "false", "off", "0"), False)}

@@ -16,8 +16,8 @@ from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, StoreError
 from harness.files import publish, temporary_name
 from harness.forecast import Ragged
+from harness.monash import alias
 from harness.series import Channels
-from harness_tasks.tsf.header import alias
 
 __all__ = ["write_tsf"]
 

@@ -13,7 +13,6 @@ A line has one text for each @attribute and, last, the values; ":" stands betwee
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,33 +20,19 @@ import numpy as np
 
 from harness.errors import DataError
 from harness.forecast import F32
+from harness.monash import alias
 
-__all__ = ["TsfFile", "alias", "read_tsf"]
-
-WORDS = {"second": "S", "minute": "T", "half_hour": "30T", "hour": "H", "day": "D", "week": "W", "month": "M", "quarter": "Q", "year": "A"}
-IRREGULAR = {"minutely": "minute", "hourly": "hour", "daily": "day", "half_hourly": "half_hour"}
+__all__ = ["TsfFile", "read_tsf"]
 
 
 @dataclass
 class TsfFile:
-    """Series of one file, oldest value first, NaN where missing. `freq` is a pandas alias, or "" where the file does not say."""
+    """Series of one file, oldest value first, NaN where missing. `freq` is a pandas alias; "" where the file says none, or a word that is
+    none of the archive's."""
 
     relation: str = ""
     freq: str = ""
     series: list[F32] = field(default_factory=list)
-
-
-def alias(word: str) -> str:
-    """A frequency of the archive as a pandas alias; "" for one that is not known.
-
-    >>> alias("10_minutes"), alias("half_hourly"), alias("weekly"), alias(""), alias("0_days")
-    ('10T', '30T', 'W', '', '')
-    """
-    match = re.fullmatch(r"(?:([0-9]{1,6})_)?([a-z_]+)", word.strip().lower())
-    if match is None:
-        return ""
-    name = IRREGULAR.get(match[2], re.sub(r"(ly|s)$", "", match[2]))
-    return (match[1] or "") + WORDS[name] if name in WORDS and int(match[1] or 1) else ""
 
 
 def read_tsf(path: Path) -> TsfFile:
@@ -82,7 +67,7 @@ def read_tsf(path: Path) -> TsfFile:
                 case "relation":
                     out.relation = value
                 case "frequency":
-                    out.freq = alias(value)
+                    out.freq = _freq(value)
                 case "missing" | "equallength":
                     said[key] = value.lower()
                 case "horizon":
@@ -92,6 +77,13 @@ def read_tsf(path: Path) -> TsfFile:
     if not out.series:
         raise DataError(f"{path}: {'no series behind' if begun else 'no line'} @data; wanted a .tsf file with at least one series")
     return out
+
+
+def _freq(word: str) -> str:
+    try:
+        return alias(word.lower())
+    except DataError:
+        return ""  # the seasons of a series are guessed then
 
 
 def _values(line: str, attributes: int, said: dict[str, str], where: str) -> F32:

@@ -1,33 +1,57 @@
-"""The first rows of a Parquet or Arrow file for a proposal: its types tell what is a time, a number or a name."""
+"""The first rows of a Parquet file or of Arrow shards for a proposal: their types tell what is a time, a number or a name."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from harness.errors import DataError
-from harness.scaffold.arrow import SUFFIX, first_rows
-from harness.scaffold.columns import IDS, LISTS, ROWS, TARGETS, TIMES, Look, Table, pick, spacing
-from harness.scaffold.season import season_of
-from harness.table_rows import is_number, is_text, parquet_batches
+from harness.table_rows import is_list, is_number, is_text, parquet_batches
+from harness_tasks.arrow_folder import record_batches, shard_files
+from harness_tasks.own.propose.look import IDS, ROWS, TARGETS, TIMES, Look, Table, pick
+from harness_tasks.own.propose.rhythm import spacing
+from harness_tasks.own.propose.season import season_of
 
-__all__ = ["nested", "table"]
+__all__ = ["First", "nested", "of_parquet", "of_shards", "table"]
 
+First = Callable[[int], Any]
+"""Told a number of rows, gives the first record batch of up to so many. Raises DataError: it cannot be read, or has no row."""
+LISTS = 50
+"""Rows that are looked at where each is a series."""
 ISO = r"\d{4}-\d\d-\d\d"
 INDEX = "__index_level_"
 """How the column begins in which pandas keeps its index."""
 
 
-def table(path: Path) -> Table:
-    """The first rows as texts, times in ISO 8601 and UTC.
+def of_parquet(path: Path) -> First:
+    """The first rows of a Parquet file."""
+    return lambda count: _some(path, next(parquet_batches(path, lambda names, _: names, count), None))
 
-    Raises:
-        DataError: it cannot be read, or has no row.
-    """
-    batch = _rows(path, ROWS)
+
+def of_shards(folder: Path) -> First:
+    """The first rows of a folder that `datasets` saved."""
+
+    def first(count: int) -> Any:
+        batches = (batch for path in shard_files(folder) for batch in record_batches(path) if batch.num_rows)
+        batch = next(batches, None)
+        return _some(folder, None if batch is None else batch.slice(0, count))
+
+    return first
+
+
+def _some(path: Path, batch: Any) -> Any:
+    if batch is None or not batch.num_columns:
+        raise DataError(f"{path}: has no row; wanted a table with at least one")
+    return batch
+
+
+def table(first: First) -> Table:
+    """The first rows as texts, times in ISO 8601 and UTC. Raises as `first`."""
+    batch = first(ROWS)
     cells: dict[str, list[str]] = {}
     kinds: dict[str, str] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -40,13 +64,13 @@ def table(path: Path) -> Table:
     return Table(cells, kinds=kinds)
 
 
-def nested(path: Path) -> Look | None:
-    """What a file looks like whose rows are series, with lists of numbers; None for others. Raises as `table`."""
-    schema = _rows(path, 1).schema
+def nested(first: First) -> Look | None:
+    """What a table looks like whose rows are series, with lists of numbers; None for others. Raises as `first`."""
+    schema = first(1).schema
     lists = [field.name for field in schema if _kind(_inner(field.type)) == "number"]
     if not lists:
         return None
-    batch = _rows(path, LISTS)
+    batch = first(LISTS)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     kinds = {name: _kind(column.type) for name, column in columns.items()}
     stamped = [name for name, column in columns.items() if _kind(_inner(column.type)) == "time"]
@@ -63,16 +87,16 @@ def nested(path: Path) -> Look | None:
     found = [(stamps, [float("nan") if v is None else float(v) for v in row or ()]) for stamps, row in zip(times, values, strict=True)]
     longest = max((len(row) for _, row in found), default=0)
     season = season_of(freq, [(stamps, row) for stamps, row in found if len(stamps) == len(row)]) if freq else (0, 0.0)
-    return Look(tuple(columns), ",", ".", "utf-8", time, "", series, (target,), freq, longest, False, nested=True, season=season)
-
-
-def _rows(path: Path, count: int) -> Any:
-    """The first rows, a record batch."""
-    arrow = path.name.lower().endswith(SUFFIX)
-    batch = first_rows(path, count) if arrow else next(parquet_batches(path, lambda names, _: names, count), None)
-    if batch is None or not batch.num_columns:
-        raise DataError(f"{path}: has no row; wanted a table with at least one")
-    return batch
+    return Look(
+        names=tuple(columns),
+        time=time,
+        id=series,
+        targets=(target,),
+        freq=freq,
+        longest=longest,
+        nested=True,
+        season=season,
+    )
 
 
 def _kind(kind: Any) -> str:
@@ -88,8 +112,7 @@ def _kind(kind: Any) -> str:
 
 def _inner(kind: Any) -> Any:
     """The type of the values of a list; of others null."""
-    types = pa.types
-    return kind.value_type if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) else pa.null()
+    return kind.value_type if is_list(kind) else pa.null()
 
 
 def _local(column: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError
-from harness.scaffold.columns import freq_of, look_at
+from harness_tasks.own.propose.columns import freq_of, look_at
 
 GOOD = "id,t,v\n" + "".join(f"{s},2024-01-{d:02d},{d}\n" for s in "ab" for d in range(1, 31))
 

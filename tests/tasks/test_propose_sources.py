@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tables_kit import opened, saved
 
 from harness.errors import DataError, UsageError
-from harness.scaffold.columns import look_at
-from harness.scaffold.rhythm import jittered
-from harness.scaffold.suite import make_suite
 from harness.series import TaskData
+from harness_tasks.own.propose.columns import look_at
+from harness_tasks.own.propose.rhythm import jittered
+from harness_tasks.own.propose.suite import make_suite
 from harness_tasks.own.suite import open_file
 from harness_tasks.tsf import write_tsf
 
@@ -23,20 +23,8 @@ from harness_tasks.tsf import write_tsf
 def proposed(folder: Path, source: Path, name: str = "made") -> tuple[str, tuple[str, ...], TaskData]:
     """The text of the proposal, its notes, and its data opened."""
     made = make_suite(name, folder, source)
-    found = open_file(made.path)
-    assert found is not None
-    suite: Any = found[1](None)
-    (task,) = suite.tasks()
-    return made.path.read_text(), made.notes, suite.open(task)
-
-
-def saved(folder: Path, columns: dict[str, Any]) -> Path:
-    folder.mkdir(parents=True)
-    table = pa.table(columns)
-    with pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
-        out.write_table(table)
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
-    return folder
+    (data,) = opened(made.path)
+    return made.path.read_text(), made.notes, data
 
 
 @pytest.mark.parametrize(
@@ -57,9 +45,43 @@ def test_a_tsf_file_that_is_broken(tmp_path: Path) -> None:
     path.write_text("@frequency dayly\n@data\n")
     with pytest.raises(DataError, match=r"x.tsf, line 1: got frequency 'dayly'.*'daily'"):
         make_suite("made", tmp_path, path)
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="has no line @data"):
-        make_suite("made", tmp_path, path)
+    for text, words in (
+        ("a,b\n1,2\n", "line 1: 'a,b' before @data"),
+        ("@attribute name string\n", "line 2: the file ends without a line @data"),
+        ("@attribute name string\n@frequency daily\n@horizn 14\n@data\nT1:1,2,3\n", "line 3: @horizn is no word of a header.*'horizon'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf"x\.tsf, {words}"):
+            make_suite("made", tmp_path, path)
+    assert not (tmp_path / "made.yaml").exists()
+
+
+@pytest.mark.parametrize("word", ["../secret/x.arrow", "/etc/x.arrow"])
+def test_a_folder_that_names_files_elsewhere(tmp_path: Path, word: str) -> None:
+    folder, secret = saved(tmp_path / "stranger", LISTS), saved(tmp_path / "secret", {"password": ["x"], "target": [[1.0]]})
+    next(secret.glob("*.arrow")).rename(secret / "x.arrow")
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": word}]}))
+    with pytest.raises(DataError, match=r"state\.json: names the data file '.*'; wanted the name of a file in the same folder"):
+        make_suite("made", tmp_path, folder)
+
+
+def test_a_shard_alone_and_other_files_that_no_suite_reads(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "lists", LISTS)
+    (shard,) = folder.glob("*.arrow")
+    with pytest.raises(UsageError, match=rf"a file of a kind that is not read; wanted one of \.csv, .*\.tsf, .*: --from {folder}$"):
+        make_suite("made", tmp_path, shard)
+    (tmp_path / "x.xlsx").write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"x\.xlsx: got a file of a kind that is not read; .* or a folder of data$"):
+        make_suite("made", tmp_path, tmp_path / "x.xlsx")
+    assert not (tmp_path / "made.yaml").exists()
+
+
+def test_a_shard_that_is_cut_short(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "lists", LISTS)
+    (shard,) = folder.glob("*.arrow")
+    shard.write_bytes(shard.read_bytes()[:300])
+    with pytest.raises(DataError, match=r"\.arrow: cannot be read as Arrow \(.*\); wanted a whole Arrow stream"):
+        make_suite("made", tmp_path, folder)
 
 
 LISTS = {"start": ["2024-01-01 00:00:00"] * 2, "target": [[float(i) for i in range(90)]] * 2, "item_id": ["x", "y"]}
@@ -84,6 +106,10 @@ def test_a_folder_in_gift_evals_layout(tmp_path: Path) -> None:
     folder = saved(tmp_path / "all" / "H", {"item_id": ["x"], "start": start, "freq": ["H"], "target": target})
     text, _, data = proposed(tmp_path, folder)
     assert "format: gift-eval" in text and (data.task.variates, data.task.freq) == (2, "H")
+    saved(tmp_path / "parts" / "train", {"item_id": ["x"], "start": start, "freq": ["H"], "target": target})
+    (tmp_path / "parts" / "dataset_dict.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"1 splits in GIFT-Eval's layout \(train\); wanted one: --from .*parts/train"):
+        make_suite("other", tmp_path, tmp_path / "parts")
     with pytest.raises(UsageError, match=r"got a folder of 1 folders of data sets \(H\); wanted one: --from .*all/H"):
         make_suite("other", tmp_path, tmp_path / "all")
 
@@ -92,8 +118,8 @@ def test_folders_of_files(tmp_path: Path) -> None:
     folder = tmp_path / "tables"
     folder.mkdir()
     for month in (1, 2):
-        days = "".join(f"2024-0{month}-{day:02d},{day}\n" for day in range(1, 29))
-        (folder / f"{month}.csv").write_text(f"day,sales\n{days}")
+        days = "".join(f"2024-0{month}-{day:02d},{day},the {month}.\n" for day in range(1, 29))
+        (folder / f"{month}.csv").write_text(f"day,sales,month\n{days}")  # no series a month: their times are others
     _, notes, data = proposed(tmp_path, folder)
     assert "the first of 2 files" in notes[0] and data.series.target.length.tolist() == [59]
     (folder / "1.pdf").write_bytes(b"%PDF")

@@ -19,7 +19,7 @@ from pathlib import Path
 from harness import frequency
 from harness.errors import UsageError
 from harness.plugins import load
-from harness.scaffold.columns import Look, look_at
+from harness_tasks.own.propose.look import Look
 
 __all__ = ["MadeSuite", "make_suite"]
 
@@ -45,7 +45,7 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
     Args:
         name: of the suite and its file.
         into: an existing folder.
-        table: what to describe: a CSV, Parquet or .tsf file, or a folder as `harness.scaffold.ready` takes; None = a small table is made.
+        table: what to describe: a CSV, Parquet or .tsf file, or a folder as `sources` takes; None = a small table is made.
 
     Raises:
         UsageError: a name that is none or is taken, a file that is there already, no such table.
@@ -132,9 +132,9 @@ tasks:
 
 
 def _described(name: str, into: Path, table: Path) -> tuple[dict[str, str], list[str]]:
-    from harness.scaffold.ready import TSF, Ready, look_at_tsf, look_in
+    from harness_tasks.own.propose.sources import look_at_source
 
-    found = look_in(table) if table.is_dir() else look_at_tsf(table) if table.name.lower().endswith(TSF) else Ready(look=look_at(table))
+    found = look_at_source(table)
     look = found.look
     try:
         source = table.resolve().relative_to(into.resolve())
@@ -182,21 +182,31 @@ def _lines(name: str, source: str, keys: Sequence[str], look: Look | None, freq:
 def _columns(source: str, look: Look) -> list[str]:
     """How a table is written, and which of its columns mean what."""
     rest = [c for c in look.names if c and c not in (look.id, look.time, *look.targets)]
-    usual = "\t" if ".tsv" in source else ","  # what is taken where the file says nothing
-    csv = [f"separator: {_quoted(look.separator)}"] * (look.separator != usual)
-    csv += ['decimal: ","'] * (look.decimal == ",") + [f"encoding: {look.encoding}"] * (look.encoding != "utf-8")
-    csv += [f"missing: [{', '.join(_quoted(word) for word in look.missing)}]"] * bool(look.missing)
-    lines = [f"    csv: {{{', '.join(csv)}}}"] * bool(csv)
-    lines += ["    layout: wide               # a column for each series"] * look.wide
-    lines += ["    layout: nested             # a row for each series"] * look.nested
-    lines += ["    columns:"] * bool(not look.wide or look.time)
-    lines += [f"      id: {_quoted(look.id)}"] * bool(look.id)
-    lines += [f"      time: {_quoted(look.time)}"] * bool(look.time)
-    if not look.wide:
-        lines.append(f"      target: {_quoted(look.targets[0]) if look.targets else 'COLUMN'}")
-        lines += [f"      # also there: {', '.join(rest[:12])}; known for the future: known: [...], up to today: past: [...]"] * bool(rest)
-    lines += [f"    time_format: {_quoted(look.time_format)}"] * bool(look.time_format)
-    return lines
+    others = "" if look.wide else ", ".join(rest[:12])
+    usual = "\t" if ".tsv" in Path(source).name.lower() else ","  # what is taken where the file says nothing
+    csv = _said(
+        (look.separator != usual, f"separator: {_quoted(look.separator)}"),
+        (look.decimal == ",", 'decimal: ","'),
+        (look.encoding != "utf-8", f"encoding: {look.encoding}"),
+        (look.missing, f"missing: [{', '.join(_quoted(word) for word in look.missing)}]"),
+    )
+    target = _quoted(look.targets[0]) if look.targets else "COLUMN"
+    return _said(
+        (csv, f"    csv: {{{', '.join(csv)}}}"),
+        (look.wide, "    layout: wide               # a column for each series"),
+        (look.nested, "    layout: nested             # a row for each series"),
+        (not look.wide or look.time, "    columns:"),
+        (look.id, f"      id: {_quoted(look.id)}"),
+        (look.time, f"      time: {_quoted(look.time)}"),
+        (not look.wide, f"      target: {target}"),
+        (others, f"      # also there: {others}; known for the future: known: [...], up to today: past: [...]"),
+        (look.time_format, f"    time_format: {_quoted(look.time_format)}"),
+    )
+
+
+def _said(*lines: tuple[object, str]) -> list[str]:
+    """Those lines that there is a reason for, (reason, line) each."""
+    return [line for reason, line in lines if reason]
 
 
 def _plain(text: str) -> str:

@@ -5,20 +5,17 @@ Read are `.tsf` files, folders that `datasets` saved, one folder in GIFT-Eval's 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import monash
 from harness.errors import DataError, UsageError
-from harness.scaffold.arrow import SUFFIX, first_rows
-from harness.scaffold.columns import PARQUET, TEXT, Look, look_at
+from harness.monash import usual_horizon
+from harness_tasks.own.declared import SUFFIXES, by_suffix
+from harness_tasks.own.propose.columns import look_at, look_at_shards
+from harness_tasks.own.propose.look import Look
 
-__all__ = ["TSF", "Ready", "look_at_tsf", "look_in"]
+__all__ = ["Ready", "look_at_source"]
 
-TSF = ".tsf"
-HEADER = 1 << 20
-"""Bytes of a header at most."""
 NAMED = 5
 
 
@@ -43,43 +40,40 @@ class Ready:
     notes: tuple[str, ...] = ()
 
 
-def look_at_tsf(path: Path) -> Ready:
-    """The header of a .tsf file.
+def look_at_source(path: Path) -> Ready:
+    """What a file or folder holds.
 
     Raises:
-        DataError: it cannot be read, has no line @data, or a frequency that is none.
+        UsageError: nothing that one source can be, with what to name instead.
+        DataError: it cannot be read.
     """
-    said: dict[str, str] = {}
-    each = False
-    try:
-        with path.open("rb") as file:
-            lines = file.read(HEADER).decode("cp1252", "replace").removeprefix("ï»¿").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); wanted a .tsf file") from None
-    for number, line in enumerate(lines, 1):
-        first, *rest = line.split() or [""]
-        word = first.lower()
-        if word == "@data":
-            break
-        each |= word == "@attribute" and rest[:1] == ["horizon"]
-        if word in ("@frequency", "@horizon") and rest:
-            said[word] = rest[0].lower()
-        if word == "@frequency" and rest:
-            try:
-                said["freq"] = monash.alias(rest[0].lower())
-            except DataError as error:
-                raise DataError(f"{path}, line {number}: {error}") from None
-    else:
-        raise DataError(f"{path}: has no line @data; wanted a .tsf file: a header of @ words, that line, and a series a row")
-    freq = said.get("freq", "A")
-    notes = [] if "freq" in said else ["the file has no @frequency, which the archive takes for yearly: mend freq"]
-    if each:
+    if path.is_dir():
+        return _in_folder(path)
+    kind = by_suffix(path.name)
+    if kind not in SUFFIXES:
+        saved = f". It is a part of a folder that `datasets` saved: --from {path.parent}" if _is_saved(path.parent) else ""
+        known = ", ".join(sum(SUFFIXES.values(), ()))
+        raise UsageError(f"--from {path}: got a file of a kind that is not read; wanted one of {known}, or a folder of data{saved}")
+    return _of_tsf(path) if kind == "tsf" else Ready(look=look_at(path))
+
+
+def _of_tsf(path: Path) -> Ready:
+    """The header of a .tsf file, as it will be read.
+
+    Raises:
+        DataError: it cannot be read, or says what no header does.
+    """
+    from harness_tasks.tsf import read_header
+
+    header = read_header(path, strict=False)
+    freq = header.freq or "A"
+    notes = [] if header.freq else ["the file has no @frequency, which the archive takes for yearly: mend freq"]
+    if any(name == "horizon" for name, _ in header.attributes):
         notes.append(
             "the series have an attribute horizon of their own: a suite file has one horizon for all; -s monash goes by the attribute"
         )
-    horizon = int(said["@horizon"]) if said.get("@horizon", "").isdecimal() else 0
-    if not horizon:
-        horizon = monash.HORIZONS.get(freq) or monash.season(freq)
+    horizon = header.horizon or usual_horizon(freq)
+    if not header.horizon:
         notes.append(f"the file says no @horizon: {horizon} is usual at {freq}; mend horizon")
     comments = (
         "# dialect: monash           # the archive's errors; its protocol has windows: 1. All files of a folder: -s monash --data FOLDER",
@@ -87,19 +81,16 @@ def look_at_tsf(path: Path) -> Ready:
     return Ready(freq, horizon, comments=comments, notes=tuple(notes))
 
 
-def look_in(folder: Path) -> Ready:
-    """What a folder holds.
-
-    Raises:
-        UsageError: nothing that one source can be, with what to name instead.
-        DataError: it cannot be read.
-    """
+def _in_folder(folder: Path) -> Ready:
+    """What a folder holds. Raises as `look_at_source`."""
     if (folder / "dataset_dict.json").exists():
         splits = {each.name: _saved(each) for each in sorted(folder.iterdir()) if _is_saved(each)}
         if not splits:
             raise DataError(f"{folder}: has a dataset_dict.json and no folder of a split; wanted one that `save_to_disk` wrote")
         name = max(splits, key=lambda each: _longest(splits[each]))
         chosen = splits[name]
+        if chosen.look is None:  # the layout of GIFT-Eval has no splits
+            raise _several(folder, [name, *(each for each in splits if each != name)], "splits in GIFT-Eval's layout")
         others = ", ".join(each for each in splits if each != name)
         which = [f"of the splits {name}, {others} the one with the longest series was taken: mend split"] if others else []
         return replace(chosen, keys=(f"split: {name}", *chosen.keys), notes=(*which, *chosen.notes))
@@ -109,14 +100,12 @@ def look_in(folder: Path) -> Ready:
     if parts:
         raise _several(folder, parts, "folders of data sets")
     files = [each for each in sorted(folder.rglob("*")) if each.is_file() and not each.name.startswith((".", "_"))]
-    tsf = [str(each.relative_to(folder)) for each in files if each.name.lower().endswith(TSF)]
+    tsf = [str(each.relative_to(folder)) for each in files if by_suffix(each.name) == "tsf"]
     if tsf:
         raise _several(folder, tsf, ".tsf files", f"; or, for all of them: harness run -s monash --data {folder}")
-    for suffixes in (PARQUET, TEXT):
-        found = [each for each in files if each.name.lower().endswith(suffixes)]
-        if found and len(found) == len(files):
-            note = f"the columns are those of {found[0].relative_to(folder)}, the first of {len(found)} files, which are read as one table"
-            return Ready(look=look_at(found[0]), notes=(note,))
+    if {by_suffix(each.name) for each in files} in ({"csv"}, {"parquet"}):
+        note = f"the columns are those of {files[0].relative_to(folder)}, the first of {len(files)} files, which are read as one table"
+        return Ready(look=look_at(files[0], files[-1] if files[1:] else None), notes=(note,))
     kinds = ", ".join(sorted({each.suffix.lower() or each.name for each in files})[:NAMED]) or "nothing"
     raise UsageError(
         f"--from {folder}: got a folder of {kinds}; wanted one that `datasets` saved, one in GIFT-Eval's layout, one of CSV or "
@@ -140,18 +129,11 @@ def _is_saved(folder: Path) -> bool:
 
 def _saved(folder: Path) -> Ready:
     """A folder of `save_to_disk`; in GIFT-Eval's layout each row has its freq."""
-    try:
-        state = json.loads((folder / "state.json").read_bytes())
-        shards = [folder / str(each["filename"]) for each in state["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        shards = sorted(folder.glob(f"*{SUFFIX}"))
-    shard = next((each for each in shards if each.is_file()), None)
-    batch = None if shard is None else first_rows(shard, 1)
-    if shard is None or batch is None:
-        raise DataError(f"{folder}: has no file with rows; wanted a folder that `save_to_disk` wrote")
-    row = batch.to_pylist()[0]
+    from harness_tasks.own.propose.batches import of_shards
+
+    row = of_shards(folder)(1).to_pylist()[0]
     if isinstance(row.get("freq"), str) and isinstance(row.get("target"), list) and "start" in row:
         many = len(row["target"]) if row["target"] and isinstance(row["target"][0], list) else 1
-        keys = ("format: gift-eval", *([f"variates: {many}"] if many > 1 else []))
+        keys = ("format: gift-eval", f"variates: {many}") if many > 1 else ("format: gift-eval",)
         return Ready(row["freq"], keys=keys)
-    return Ready(look=look_at(shard))
+    return Ready(look=look_at_shards(folder))

@@ -1,4 +1,4 @@
-"""What the first rows of a CSV or Parquet file are like: how it is written, which columns are id, time and target, how far apart rows are.
+"""What the first rows of a table are like: how it is written, which columns are id, time and target, how far apart rows are.
 
 For proposals only: what is found here is written into a file for its author to read, and no result rests on it.
 """
@@ -9,83 +9,54 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.scaffold.rhythm import gaps_of, jittered
-from harness.scaffold.season import season_of
 from harness.table_text import ABSENT, NotDecoded, Text, beginning, separator_of
+from harness_tasks.own.declared import by_suffix
+from harness_tasks.own.propose.look import IDS, ROWS, TARGETS, TIMES, Look, Table, pick
+from harness_tasks.own.propose.rhythm import rhythm
+from harness_tasks.own.propose.season import season_of
 
-__all__ = ["Look", "Table", "freq_of", "look_at", "pick", "spacing"]
+__all__ = ["freq_of", "look_at", "look_at_shards"]
 
-ROWS = 3000
-LISTS = 50
-"""Rows of a Parquet file with lists."""
 PATTERNS = (
     "%Y-%m", "%Y%m%d", "%Y%m", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%d-%m-%Y", "%m-%d-%Y", "%b %Y",
     "%Y",
 )  # fmt: skip
-TIMES = ("time", "timestamp", "date", "datetime", "ds", "period", "day", "month", "week", "hour", "stamp", "start", "zeit", "datum")
-IDS = ("id", "unique_id", "item_id", "series", "series_id", "item", "store", "product", "sku", "name", "key", "sensor", "meter", "symbol")
-TARGETS = ("target", "y", "value", "sales", "demand", "load", "count", "quantity", "close", "price", "consumption")
-PARQUET = (".parquet", ".pq")
-TEXT = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
-SECONDS = ((604_800, "W"), (86_400, "D"), (3600, "H"), (60, "T"), (1, "S"))
 FEW = 0.05
 """A column is one of numbers where words are at most this share of it, WORDS different ones, without a digit."""
 WORDS = 3
 
 
-@dataclass(frozen=True)
-class Look:
-    """What a file looks like; "" and () where nothing was found."""
-
-    names: tuple[str, ...]
-    separator: str
-    decimal: str
-    encoding: str
-    time: str
-    time_format: str
-    id: str
-    targets: tuple[str, ...]
-    freq: str
-    longest: int  # rows of the longest series among those that were looked at
-    wide: bool  # whether the columns look like series
-    nested: bool = False  # whether a row is a series, with lists
-    missing: tuple[str, ...] = ()  # words among the numbers of the targets
-    notes: tuple[str, ...] = ()  # where they stand
-    season: tuple[int, float] = (0, 0.0)  # steps, and how alike changes are at that distance; see `harness.scaffold.season`
-    snap: float = 0.0  # seconds by which times lie beside the steps of `freq`
-
-
-@dataclass(frozen=True)
-class Table:
-    """The first rows, as texts."""
-
-    cells: Mapping[str, list[str]]
-    lines: Sequence[int] = ()  # of CSV: where each row ends
-    separator: str = ","
-    encoding: str = "utf-8"
-    kinds: Mapping[str, str] = field(default_factory=dict)  # of Parquet: "time", "number", "text", "" for what is of no use
-    notes: tuple[str, ...] = ()  # rows that were passed over
-
-
-def look_at(path: Path) -> Look:
+def look_at(path: Path, other: Path | None = None) -> Look:
     """Look at the beginning of a file.
+
+    Args:
+        path: a table, or the first file of one.
+        other: another file of it, which tells whether each file is a series.
 
     Raises:
         DataError: it cannot be read, or has no header and row.
     """
-    if path.name.lower().endswith((*PARQUET, ".arrow")):
-        from harness.scaffold.parquet import nested, table
+    if by_suffix(path.name) == "parquet":
+        from harness_tasks.own.propose.batches import nested, of_parquet, table
 
-        return nested(path) or _look(table(path))
-    return _look(_csv(path))
+        first = of_parquet(path)
+        return nested(first) or _look(table(first), table(of_parquet(other)) if other else None)
+    return _look(_csv(path), _csv(other) if other else None)
+
+
+def look_at_shards(folder: Path) -> Look:
+    """Look at the beginning of a folder that `datasets` saved. Raises as `look_at`."""
+    from harness_tasks.own.propose.batches import nested, of_shards, table
+
+    first = of_shards(folder)
+    return nested(first) or _look(table(first))
 
 
 def _csv(path: Path) -> Table:
@@ -123,7 +94,7 @@ def _csv(path: Path) -> Table:
     return Table({name: cells[name] for name in names}, [line for line, _ in whole], separator, encoding, notes=notes)
 
 
-def _look(table: Table) -> Look:
+def _look(table: Table, other: Table | None = None) -> Look:
     cells, kinds, names = table.cells, table.kinds, list(table.cells)
     count = len(next(iter(cells.values())))
     times = {name: None if kinds.get(name) in ("number", "") else _pattern(values) for name, values in cells.items()}
@@ -138,34 +109,43 @@ def _look(table: Table) -> Look:
     words = [name for name in names if name not in numeric and name != time and _repeats(cells[name])]
     many = len(set(cells[time])) < count if time else False  # several series share their times
     apart = [name for name in known + words if time and len(set(zip(cells[name], cells[time], strict=True))) == count]  # a row a step
-    series = pick(apart or known + words, IDS, names) if many or not time else ""
+    each = [name for name in names if name in known or name not in numeric] if other else []
+    series = pick(apart or known + words, IDS, names) if many or not time else pick(_in_files(table, other, time, each), IDS, names)
     values = [name for name in numeric if name != series]
     target = pick(values, TARGETS, [])
     wide = bool(time) and not series and not many and not target and len(values) > 1
     targets = tuple(values) if wide else (target or values[0],) if values else ()
     stamps = [_micros(text, times[time] or "") for text in cells[time]] if time else []
     owner = cells[series] if series else [""] * count
-    freq, snap = _rhythm(stamps, owner) if time else ("", 0.0)
+    freq, snap = rhythm(stamps, owner) if time else ("", 0.0)
     notes = tuple(_where(name, among[name] or (), table) for name in targets if among[name])
     if snap:
         notes = (f"times lie up to {snap:g} s beside the steps of {freq}: snap moves them there, if that is what they mean", *notes)
     return Look(
-        tuple(names),
-        table.separator,
-        decimal,
-        table.encoding,
-        time,
-        times[time] or "" if time else "",
-        series,
-        targets,
-        freq,
-        max(Counter(owner).values()),
-        wide,
+        names=tuple(names),
+        separator=table.separator,
+        decimal=decimal,
+        encoding=table.encoding,
+        time=time,
+        time_format=times[time] or "" if time else "",
+        id=series,
+        targets=targets,
+        freq=freq,
+        longest=max(Counter(owner).values()),
+        wide=wide,
         missing=tuple(dict.fromkeys(word for name in targets for word in among[name] or ())),
         notes=(*table.notes, *notes),
         season=season_of(freq, _series(stamps, owner, [cells[name] for name in targets], decimal)) if freq else (0, 0.0),
         snap=snap,
     )
+
+
+def _in_files(table: Table, other: Table | None, time: str, names: Sequence[str]) -> list[str]:
+    """Of these columns those that have one value in each of two files of the same times, and not the same: each file is a series."""
+    if other is None or list(other.cells) != list(table.cells) or not set(table.cells[time]) & set(other.cells[time]):
+        return []
+    only = [(name, {*table.cells[name]}, {*other.cells[name]}) for name in names if name != time]
+    return [name for name, mine, theirs in only if len(mine) == len(theirs) == 1 and mine != theirs and "" not in mine | theirs]
 
 
 def _series(
@@ -203,44 +183,11 @@ def freq_of(path: Path, time: str, series: str = "") -> str:
         cells = _csv(path).cells
         rows = [(owner, stamp) for owner, stamp in zip(cells[series or time], cells[time], strict=True) if stamp]
         pattern = _pattern([stamp for _, stamp in rows])
-        return (
-            ""
-            if pattern is None
-            else _rhythm([_micros(stamp, pattern) for _, stamp in rows], [owner if series else "" for owner, _ in rows])[0]
-        )
+        if pattern is None:
+            return ""
+        return rhythm([_micros(stamp, pattern) for _, stamp in rows], [owner if series else "" for owner, _ in rows])[0]
     except (DataError, OSError, KeyError, ValueError):
         return ""
-
-
-def _rhythm(micros: Sequence[int], owner: Sequence[str]) -> tuple[str, float]:
-    """(freq, seconds that times lie beside it): the usual distance where half of all are that, else what `jittered` finds."""
-    gaps = Counter(gaps_of(micros, owner))
-    if gaps and 2 * gaps.most_common(1)[0][1] < gaps.total() and (found := jittered(micros, owner))[0]:
-        return found
-    return spacing(micros, owner), 0.0
-
-
-def spacing(micros: Sequence[int], owner: Sequence[str]) -> str:
-    """The alias of the most usual distance between neighbours in time of one series, in microseconds; "" where no alias fits.
-
-    >>> spacing([0, 86_400_000_000, 172_800_000_000], ["a", "a", "a"])
-    'D'
-    """
-    gaps = Counter(gaps_of(micros, owner))
-    if not gaps:
-        return ""
-    step, often = gaps.most_common(1)[0]
-    days = step / 86_400_000_000
-    for low, high, alias in ((28, 31, "M"), (90, 92, "Q"), (365, 366, "A")):
-        if low <= days <= high:
-            return alias
-    if days == 1 and gaps[3 * step] * 8 > often and not any(datetime.fromtimestamp(s // 10**6, UTC).weekday() > 4 for s in micros):
-        return "B"
-    seconds, rest = divmod(step, 1_000_000)
-    for unit, alias in SECONDS:
-        if not rest and seconds % unit == 0 and seconds:
-            return alias if seconds == unit else f"{seconds // unit}{alias}"
-    return ""
 
 
 def _beginning(path: Path) -> tuple[str, str]:
@@ -281,15 +228,6 @@ def _micros(text: str, pattern: str) -> int:
         found = datetime.fromisoformat(text)
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
     return round((found - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
-
-
-def pick(found: Sequence[str], usual: Sequence[str], otherwise: Sequence[str]) -> str:
-    """Of what was found, one of a usual name, else the first in the order of `otherwise`; "" for none."""
-    by = {name.lower(): name for name in reversed(found)}
-    for word in usual:
-        if word in by:
-            return by[word]
-    return next((name for name in otherwise if name in found), "")
 
 
 def _words(values: Sequence[str], decimal: str, kind: str | None = None) -> tuple[str, ...] | None:
