@@ -17,7 +17,7 @@ from harness.api import evaluate
 
 TASK = "us_births/M/short"
 EXPORTS = {
-    "Batch", "Channels", "DataError", "DialectInfo", "Evaluation", "Forecast", "ForecastError", "HarnessError", "Metric", "Model",
+    "Batch", "Channels", "Column", "DataError", "DialectInfo", "Evaluation", "Forecast", "ForecastError", "HarnessError", "Metric", "Model",
     "ModelInfo", "NothingMatched", "PluginError", "Ragged", "Results", "SeriesSet", "StoreError", "Suite", "SuiteInfo", "Task",
     "TaskData", "Trainable", "Unavailable", "Unsupported", "UsageError", "evaluate", "hookimpl", "load", "rolling", "run",
 }  # fmt: skip
