@@ -26,6 +26,8 @@ ALIASES = {
     "A": "A", "Y": "A", "YE": "A", "AS": "A", "YS": "A",
 }  # fmt: skip
 PATTERN = re.compile(r"(\d*)([A-Za-z]+)(?:-[A-Za-z]+)?")
+DIGITS = 7
+"""Of a multiple: ten million days are further than a date reaches."""
 
 SECONDS = {"S": 1, "T": 60, "H": 3600, "D": 86_400, "W": 604_800}
 MONTHS = {"M": 1, "Q": 3, "A": 12}
@@ -41,6 +43,8 @@ def split(freq: str) -> tuple[int, str]:
     match = PATTERN.fullmatch(freq.strip())
     if match is None or match[2] not in ALIASES or match[1] == "0":
         raise DataError(f"got frequency {freq!r}; wanted a pandas alias such as '15T', 'H', 'D', 'W-SUN', 'M'")
+    if len(match[1]) > DIGITS:
+        raise DataError(f"got frequency {freq[:40]!r}; wanted a multiple of at most {DIGITS} digits, as in '3600S'")
     return int(match[1] or 1), ALIASES[match[2]]
 
 

@@ -99,14 +99,15 @@ class Monash:
             raise DataError(f"{path}: {got}. Fetch it again: harness data pull monash {row.name} --force; {other}")
 
     def files(self) -> dict[str, Path]:
-        """{name: path} of the `.tsf` files in the root, and in folders there.
+        """{name: path} of the `.tsf` files in the root, and in folders there; what is no regular file, as a pipe or a dead link, is none.
 
         Raises:
             DataError: two folders hold files of one name, and the root none.
         """
         if self.root is None or not self.root.is_dir():
             return {}
-        inside = [path for pattern in ("*", "*/*") for path in sorted(self.root.glob(pattern)) if path.suffix.lower() == ".tsf"]
+        every = [path for pattern in ("*", "*/*") for path in sorted(self.root.glob(pattern))]
+        inside = [path for path in every if path.suffix.lower() == ".tsf" and path.is_file()]
         found = {path.name: path for path in inside if path.parent == self.root}
         for path in inside:
             other = found.setdefault(path.name, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_files_in_folders_and_names_that_clash(tmp_path: Path) -> None:
     made(tmp_path, "c/own.tsf", [wave(90)])
     with pytest.raises(DataError, match=r"got two files own.tsf, in .*b and in .*c; wanted one"):
         monash(tmp_path).tasks()
+
+
+def test_what_is_no_regular_file_is_no_dataset(tmp_path: Path) -> None:
+    """A pipe would be waited for without end, and a dead link would cost the whole folder."""
+    made(tmp_path, "own.tsf", [wave(90)])
+    os.mkfifo(tmp_path / "pipe.tsf")
+    (tmp_path / "dead.tsf").symlink_to("nowhere")
+    (tmp_path / "zero.tsf").symlink_to("/dev/zero")
+    assert [task.name for task in monash(tmp_path, horizon=9).tasks()[52:]] == ["own"]
 
 
 def test_a_broken_file_costs_its_task_alone(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def test_all_keys_at_once(message: Callable[..., str], tmp_path: Path) -> None:
         ("horizon: 2", "horizon: 2\n    horizons: [3]", "line 24: t: horizons: got 'horizon' and 'horizons'; wanted one of them."),
         ("horizon: 2", "horizons: [3, 3]", "horizons: got a horizon twice"),
         ("    horizon: 2\n", "", "line 11: tasks: got a task without 'horizon'; wanted horizon: STEPS"),
+        ("freq: D", "freq: 99999999999D", "line 8: t: freq: got '99999999999D'; wanted a multiple of at most 7 digits"),
         ("freq: D", "freq: 1X", "line 8: t: freq: got '1X'; wanted a pandas alias such as"),
         ("  freq: D\n", "  domain: x\n", "wanted one, as it is never guessed. The first rows of t.csv look like freq: D"),
         ("layout: long", "layout: broad", "got 'broad'; wanted one of long, wide, nested."),

@@ -28,7 +28,7 @@ from harness_tasks.cgm.stamps import ONE_ZONE, dates, parts_of_day, zone_note
 __all__ = ["Rows", "Table", "open_table"]
 
 TITLES = 10  # lines among which the header is looked for; exports begin with a title or two
-MOST = 1 << 32  # bytes of the columns that are read: a packed file may be smaller by a thousand times
+MOST = 1 << 30  # bytes of the columns that are read: a packed file may be smaller by a thousand times, and arrow joins less than 2 GiB
 COMMA = r"^([+-]?\d+),(\d{1,2})$"  # a decimal comma; three digits behind it would be thousands
 LOW, HIGH = ["low", "lo", "<40", "<2.2", "<2,2"], ["high", "hi", ">400", ">22.2", ">22,2"]
 
