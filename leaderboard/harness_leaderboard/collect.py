@@ -131,15 +131,8 @@ def collect(
     notes: list[str] = []
     scopes = sorted({str(cell["scope"]).removeprefix("limit=") for cell in cells})
     cells = _one_scope(cells, notes, limit)
-    if not cells and scopes:
-        ways = " or ".join(f"with --limit {scope}" if scope else "of whole tasks (without --limit)" for scope in scopes)
-        raise NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some {ways}")
     if not cells:
-        have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
-        raise NothingMatched(
-            f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
-            f"To make some: {run_command({'model': baseline, 'suite': suite}, tasks=())}"
-        )
+        raise _nothing(store, suite, baseline, limit, scopes)
     scores = store.query(_SCORES, [suite, protocols])
     directions = declared_directions(store, suite)
 
@@ -167,6 +160,18 @@ def collect(
     keep &= np.array([_dialect(task) == dialect for task in known])
     results.data_folder = folder
     return results if keep.all() else results.only(keep)
+
+
+def _nothing(store: Store, suite: str, baseline: str, limit: str, scopes: Sequence[str]) -> NothingMatched:
+    """What to say of a suite without results, or with those of other scopes only."""
+    if scopes:
+        ways = " or ".join(f"with --limit {scope}" if scope else "of whole tasks (without --limit)" for scope in scopes)
+        return NothingMatched(f"no results of suite '{suite}' with --limit {limit}; there are some {ways}")
+    have = [str(row["suite"]) for row in store.query("SELECT DISTINCT suite FROM cells ORDER BY suite").to_pylist()]
+    return NothingMatched(
+        f"no results of suite '{suite}' in {store.path}; it holds: {', '.join(have) or 'nothing'}. "
+        f"To make some: {run_command({'model': baseline, 'suite': suite}, tasks=())}"
+    )
 
 
 def _data_folder(store: Store, suite: str) -> str:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from harness.arrow import to_numpy
 from harness.errors import DataError, UsageError
 from harness.forecast import I64
+from harness.table_rows import is_list
 from harness_tasks.audit.agreement import RUN
 
 __all__ = ["KINDS", "Rows", "corpus_files", "other_kinds", "read_corpus"]
@@ -133,7 +134,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind) or _is_view(kind))
+    return is_list(kind) or _is_view(kind)
 
 
 def _is_view(kind: pa.DataType) -> bool:
