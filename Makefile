@@ -18,7 +18,9 @@ PACKAGES := harness tasks/harness_tasks results/harness_results leaderboard/harn
 PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
 # What tests and training need beyond forecasting; torch comes in by its version in constraints.txt.
 EXTRAS_plugins/chronos := [lora]
+EXTRAS_plugins/serving := [test]
 EXTRAS_plugins/tabpfn_ts := [test]
+EXTRAS_plugins/time_r1 := [train]
 EXTRAS_plugins/timesfm := [xreg]
 EXTRAS_plugins/ttm := [torch,export,test]
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)

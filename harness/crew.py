@@ -242,7 +242,7 @@ class Crew:
 
     def _trained(self, cell: Cell, begun: Mapping[str, Any], save: Path | None, loaded: Mapping[str, Any], fold: int) -> None:
         """Record what was learnt for a fold of a cell at once: it holds whatever becomes of the cell."""
-        environment = {"versions": loaded.get("versions", {}), **self._where(cell)}
+        environment = {"versions": loaded.get("versions", {}), **self._where(cell), "data_folder": self._data_folder()}
         try:
             spool.write_trained(self.store.spool, of_cell(self.store, cell, self.run.id, begun, save, environment, fold))
         except BaseException:
@@ -255,6 +255,9 @@ class Crew:
                 self._said.add((cell.model, reason))
             if not said:
                 self.progress.message(f"the trained {cell.model} is not kept: {reason} (said once)")
+
+    def _data_folder(self) -> str:
+        return "" if self.spec.data is None else str(self.spec.data.resolve())
 
     def _where(self, cell: Cell) -> dict[str, Any]:
         """How and on what the cells of a model run."""
@@ -322,8 +325,7 @@ class Crew:
     ) -> None:
         sink = sink or SpoolSink(self.store, keep_forecasts=False)
         base = {"run_id": self.run.id, "started_at": now(), "load_s": 0.0, "total_s": 0.0, "log": log, "forecasts": ""}
-        folder = "" if self.spec.data is None else str(self.spec.data.resolve())
-        where = {**self._where(cell), "data_folder": folder}
+        where = {**self._where(cell), "data_folder": self._data_folder()}
         data = self.plan.data.get((cell.task.suite, cell.task.name))
         record = cell_record(cell, data, self.plugins.model(cell.model_name), outcome, facts or Facts(), **{**base, **where, **more})
         try:

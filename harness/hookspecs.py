@@ -5,7 +5,7 @@ Names of hooks and of their arguments are the contract; a hook may be given new 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.cells import Cell, Outcome, Run
     from harness.forecast import Batch, Forecast
     from harness.store import Store
+    from harness.trained import TrainedModel
     from harness.types import DialectInfo, Metric, ModelInfo, SuiteInfo
 
 PROJECT = "harness"
@@ -84,6 +85,15 @@ def finetune(model: Any, train: Batch, budget: str, seed: int, mode: str) -> Any
 
     `mode` is that of the command line: "finetune", "few-shot:0.1", "full" (start untrained) or "ttt" (`train` has no window: the model
     may adapt on each window's own context inside `predict`). The default passes it to a method that takes it.
+    """
+
+
+@hookspec(firstresult=True)
+def retrain(record: Mapping[str, Any], folder: Path) -> TrainedModel | None:
+    """Do a training of a command again, for `harness replay`: write the weights into `folder`, and return what `register` would be given.
+
+    `record` is a row of the table `trained`, with `params`, `environment` and `metrics` as dictionaries; all that the training needs must
+    stand in it. None for a record that is not yours; raise `harness.Unsupported` for one that cannot be done again, and say why.
     """
 
 

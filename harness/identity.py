@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from harness.targets import PARAMETER, is_target, iterate_target
 from harness.types import ModelInfo, Task
 from harness.weights import pulled, pulled_digest
 
-__all__ = ["file_digest", "label", "make_cell", "source_digest"]
+__all__ = ["file_digest", "label", "make_cell", "source_digest", "weight_digests"]
 
 WEIGHTS = (".safetensors", ".pt", ".ckpt", ".bin", ".onnx", ".json")
 """How files end that make a folder one of weights."""
@@ -186,6 +187,25 @@ def file_digest(text: str) -> str:
             raise UsageError(f"the folder {text} holds more than {MOST_FILES} files; name a folder of weights alone, or one file")
         state.update(os.fsencode(path.relative_to(root)) + b"\0" + _digest_of(path).encode() + b"\0")
     return state.hexdigest()
+
+
+def weight_digests(text: str) -> dict[str, str]:
+    """{name: hash} of the files of weights (`WEIGHTS` but .json) at this path, without what lies beside them: a card, a curve, a recipe.
+
+    Of a folder the files down to `DEPTH` levels, by their path in it; of one file that file, by its name. Empty where there are none.
+    Two trainings that learnt the same have the same, though a card beside the weights says when each was done.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    root = Path(text)
+    if root.is_file():
+        return {root.name: _digest_of(root)}
+    if not text or not root.is_dir() or not _counts(root):
+        return {}
+    names = tuple(ending for ending in WEIGHTS if ending != ".json")
+    found = itertools.islice((path for path in _below(root, DEPTH) if path.name.endswith(names)), MOST_FILES)
+    return {path.relative_to(root).as_posix(): _digest_of(path) for path in found}
 
 
 def _counts(folder: Path) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 from harness import spool
 from harness.cells import Cell
 from harness.errors import HarnessError, UsageError
-from harness.identity import digest, file_digest, label, source_digest
+from harness.identity import digest, file_digest, label, source_digest, weight_digests
 from harness.mappings import mapping
 from harness.plugins import load
 from harness.receipt import machine, now
@@ -54,7 +54,7 @@ class TrainedModel:
     data: str = ""  # what it learnt from: name and fingerprint
     configuration: str = ""  # hash of all that decides what is learnt; "" = made from the fields above and the plugin's source
     metrics: Mapping[str, Any] = field(default_factory=dict)  # numbers of the training: "fit_s", losses
-    environment: Mapping[str, Any] = field(default_factory=dict)  # beside what is known of this machine
+    environment: Mapping[str, Any] = field(default_factory=dict)  # beside what is known of this machine; what `retrain` needs
     created: str = ""  # ISO 8601, UTC; "" = now
     cell_id: str = ""
     run_id: str = ""
@@ -102,6 +102,7 @@ def of_cell(
     """
     identity = cell.identity
     task = " ".join(filter(None, (cell.task.name, cell.scope, identity["data"])))
+    learnt_from = {name: identity[name] for name in LEARNT_FROM}
     metrics = {**{k: v for k, v in begun["noted"].items() if k != "unsaved"}, "fit_s": begun["fit_s"], **({"fold": fold} if fold else {})}
     if begun["unsaved"]:
         metrics["unsaved"] = begun["unsaved"]
@@ -117,9 +118,9 @@ def of_cell(
         budget=cell.budget,
         seed=cell.seed,
         data=task,
-        configuration=digest({**{name: identity[name] for name in LEARNT_FROM}, **({"fold": fold} if fold else {})}),
+        configuration=digest({**learnt_from, **({"fold": fold} if fold else {})}),
         metrics=metrics,
-        environment=environment,
+        environment={**environment, "learnt_from": learnt_from},
         cell_id=cell.id,
         run_id=run_id,
     )
@@ -138,21 +139,28 @@ def _start(cell: Cell) -> str:
 def _completed(trained: TrainedModel) -> TrainedModel:
     """With version and configuration, as far as the model is registered here."""
     plugins = load()
+    from harness.worker import versions  # not before: it costs the imports of a worker
+
     known = plugins.models.get(trained.model)
     version = trained.version or (known.info.version or known.version if known else "")
     decides = {name: getattr(trained, name) for name in ("model", "params", "mode", "parent", "suite", "task", "budget", "seed", "data")}
     source = source_digest(plugins, known.plugin) if known else ""
+    of_plugin = {"source": source, "versions": versions(known.distribution)} if known else {}
     return replace(
-        trained, version=version, configuration=trained.configuration or digest({**decides, "version": version, "source": source})
+        trained,
+        version=version,
+        configuration=trained.configuration or digest({**decides, "version": version, "source": source}),
+        environment={**of_plugin, **trained.environment},
     )
 
 
 def _row(store: Store, trained: TrainedModel) -> dict[str, Any]:
     """All columns of `harness.spool.TRAINED_FIELDS` but the id."""
     facts = machine()
-    weights = ""
+    weights, files = "", {}
     with contextlib.suppress(HarnessError):  # a folder of thousands of files is a model's own affair
         weights = file_digest(str(trained.path)) if trained.path else ""
+        files = weight_digests(str(trained.path)) if trained.path else {}
     same = ("parent", "version", "suite", "task", "mode", "budget", "seed", "data", "configuration", "cell_id", "run_id")
     return {
         **{name: getattr(trained, name) for name in same},
@@ -161,7 +169,11 @@ def _row(store: Store, trained: TrainedModel) -> dict[str, Any]:
         "model_name": trained.model,
         "params": dict(trained.params),
         "git": facts.get("git", ""),
-        "environment": {**{name: value for name, value in facts.items() if name != "git"}, **trained.environment},
+        "environment": {
+            **{name: value for name, value in facts.items() if name != "git"},
+            **trained.environment,
+            **({"weight_files": files} if files else {}),
+        },
         "metrics": dict(trained.metrics),
         "path": _stored(store, Path(trained.path)) if trained.path else "",
         "weights_digest": weights,
@@ -191,7 +203,10 @@ def usage(store: Store, row: Mapping[str, Any]) -> str:
     folder = folder_of(store, row)
     if folder is None or not os.path.exists(folder):  # noqa: PTH110 - false, and no error, for a name that no file can have
         return ""
-    params = {name: value for name, value in mapping(row["params"]).items() if name != "weights"}
+    # Low-rank factors alone are of use beside the weights that they were trained on.
+    factors = (folder / "adapter_config.json").is_file() and not (folder / "config.json").exists()
+    takes = "adapter" if factors else "weights"
+    params = {name: value for name, value in mapping(row["params"]).items() if name not in ("adapter", takes)}
     model, name = label(row["model_name"], params), row["model_name"]
     where = [part for option, value in (("-s", row["suite"]), ("-t", row["task"])) if value for part in (option, value)]
-    return shlex.join(["harness", "run", "-m", model, "-M", f"{name}:weights={folder}", *where])
+    return shlex.join(["harness", "run", "-m", model, "-M", f"{name}:{takes}={folder}", *where])

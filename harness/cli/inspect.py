@@ -30,7 +30,7 @@ DROPPED: dict[str, Sequence[str]] = {
     "plugins": ("version", "distribution"),
     "runs": ("host", "stored", "finished_at"),
     "cells": ("predict_s", "n_windows", "scope", "seed", "mode", "suite"),
-    "trained": ("fit_s", "seed", "budget", "parent", "created", "suite"),
+    "trained": ("data", "configuration", "fit_s", "seed", "budget", "parent", "created", "suite"),
 }
 """What a table does without on a narrow terminal, the first first."""
 
@@ -68,7 +68,8 @@ class Kind(click.Choice[str]):
 def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, as_json: bool) -> None:
     """List models, suites, tasks, metrics, dialects, plugins, hooks, runs, cells or trained models; PATTERN is a glob on their names.
 
-    For cells PATTERN is a glob on model, task or status too, or the beginning of an id; for trained models on model, task or mode.
+    For cells PATTERN is a glob on model, task or status too, or the beginning of an id; for trained models on model, task or mode, or the
+    beginning of an id or of a configuration.
     """
     from harness.cli.output import print_json, print_table
     from harness.plugins import INSTALL_SIMPLEST, load
@@ -110,6 +111,8 @@ def ls(what: str | None, pattern: str, suite: str, data: Path | None, db: Path, 
         if what == "tasks":
             columns, notes = _shared_reasons(rows, columns)
             notes = [*notes, "windows: of one series, at most; n_windows: of all series of the task"] if rows else notes
+        if what == "trained" and rows:
+            notes = ["all of one, and how to use it: harness show NAME; to train it again and compare: harness replay NAME"]
         all_with = f"all of it: harness ls {what} --json"
         print_table(rows, columns, drop=DROPPED.get(what, ()), all_with=all_with, notes=notes, whole=WHOLE.get(what, ()))
     if what == "models" and not rows:
@@ -123,7 +126,7 @@ def _matches(row: dict[str, Any], what: str, pattern: str) -> bool:
     """Whether a row is asked for: a name by itself comes first, as the brackets of "ttm[context=512]" mean something else in a glob."""
     names = [str(row["name"])]
     if what in ("cells", "trained"):
-        if names[0].startswith(pattern):
+        if names[0].startswith(pattern) or (what == "trained" and str(row["configuration"]).startswith(pattern)):
             return True
         names += [str(row["model"]), str(row["task"]), f"{row['suite']}:{row['task']}", str(row["status" if what == "cells" else "mode"])]
     return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in names)
@@ -305,12 +308,15 @@ def _cells(plugins: Any, db: Path, data: Path | None) -> Rows:
 def _trained(db: Path) -> Rows:
     from harness.api import load as load_results
     from harness.mappings import mapping
+    from harness.trained import usage
 
-    rows = []
-    for row in load_results(db).trained().to_pylist():
+    rows, results = [], load_results(db)
+    for row in results.trained().to_pylist():
         known = {name: mapping(row[name]) for name in ("params", "environment", "metrics")}
-        rows.append({"name": row.pop("id"), **row, **known, "fit_s": known["metrics"].get("fit_s")})
-    return rows, ["name", "model", "mode", "suite", "task", "seed", "budget", "parent", "created", "fit_s", "path"]
+        use = usage(results.store, row)
+        rows.append({"name": row.pop("id"), **row, **known, "fit_s": known["metrics"].get("fit_s"), "use": use})
+    columns = ["name", "configuration", "model", "mode", "suite", "task", "seed", "budget", "parent", "created", "fit_s", "data", "path"]
+    return rows, columns
 
 
 @click.command()

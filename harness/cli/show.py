@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,10 @@ SCORES = {"MASE": "MASE[0.5]", "CRPS": "mean_weighted_sum_quantile_loss"}
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="Print an array of JSON objects.")
 def show(name: str, db: Path, as_json: bool) -> None:
-    """Show all that is known of a model, suite, task, metric, dialect, or of a run, cell or trained model (by the beginning of its id)."""
+    """Show all that is known of a model, suite, task, metric, dialect, or of a run, cell or trained model (by the beginning of its id).
+
+    Of a trained model the beginning of its configuration will do, too.
+    """
     from harness.cli.output import print_json
     from harness.plugins import load
 
@@ -158,16 +162,22 @@ def _stored(db: Path, name: str) -> list[dict[str, Any]]:
 
 
 def _trained(results: Results, name: str) -> list[dict[str, Any]]:
-    """Trained models by the beginning of an id, each with the command to forecast with it."""
+    """Trained models by the beginning of an id or a configuration, each with the commands to forecast with it and to train it again."""
+    import shlex
+
+    from harness.again import DEFAULT_DB
     from harness.trained import folder_of, usage
 
-    rows = results.sql("SELECT * FROM main.trained WHERE starts_with(id, ?) ORDER BY created DESC LIMIT 5", [name]).to_pylist()
+    sql = "SELECT * FROM main.trained WHERE starts_with(id, $1) OR starts_with(configuration, $1) ORDER BY created DESC LIMIT 5"
+    rows = results.sql(sql, [name]).to_pylist()
     found = []
     for row in rows:
         folder = folder_of(results.store, row)
         use = usage(results.store, row)
         gone = "" if folder is None or use else f"there is nothing at {folder}; the weights were moved or removed"
-        found.append({"kind": "trained", "name": row["id"], **row, "use": use, "gone": gone})
+        where = [] if results.store.path == DEFAULT_DB else ["--db", str(results.store.path)]
+        again = shlex.join(["harness", "replay", row["id"][:12], *where])
+        found.append({"kind": "trained", "name": row["id"], **row, "use": use, "again": again, "gone": gone})
     return found
 
 
@@ -180,6 +190,7 @@ def _print_cells(cells: list[dict[str, Any]], scores: dict[str, str]) -> None:
         {
             **{name: cell[name] for name in ("suite", "model", "mode", "seed", "scope", "status")},
             **{short: cell["scores"].get(metric) for short, metric in scores.items()},
+            "fallback": _share(cell["fallback"]),
             "when": cell["finished_at"],
             "cell": cell["cell_id"],
         }
@@ -187,7 +198,10 @@ def _print_cells(cells: list[dict[str, Any]], scores: dict[str, str]) -> None:
     ]
     replaced = len(cells) - len(current)
     notes = [f"{replaced} replaced results are not shown; they are in: harness ls cells"] if replaced else []
-    columns = ["model", "status", *scores, "when", "suite", "mode", "seed", "scope", "cell"]
+    fallen = ["fallback"] if any(row["fallback"] for row in rows) else []
+    if fallen:
+        notes.append("fallback: share of the forecasts that is not the model's own, but a simple one in place of an answer of no use")
+    columns = ["model", "status", *scores, *fallen, "when", "suite", "mode", "seed", "scope", "cell"]
     print_table(rows, columns, drop=("scope", "seed", "mode", "suite", "when"), notes=[*notes, "all of one: harness show CELL"])
     for cell in current:
         if cell["status"] != "ok":
@@ -196,10 +210,17 @@ def _print_cells(cells: list[dict[str, Any]], scores: dict[str, str]) -> None:
                 click.echo(f"    {printable(line)}")
 
 
+def _share(value: float | None) -> str | None:
+    """A share above 0 in percent; None where it is 0 or not known."""
+    return (f"{100 * value:.1f}%" if value >= 0.0005 else "<0.1%") if value else None
+
+
 def _in_a_line(value: Any) -> Any:
-    """What a column of a dialect says, without what it lacks; anything else as it is."""
+    """What a column of a dialect says, without what it lacks; what holds more than texts as JSON; anything else as it is."""
     if not isinstance(value, dict):
         return value
+    if any(isinstance(part, dict | list) for part in value.values()):
+        return json.dumps(value, default=str)
     return ", ".join(str(part) for part in value.values() if part not in ("", None, "none"))
 
 
@@ -212,7 +233,7 @@ def _print(thing: dict[str, Any]) -> None:
     for key, value in thing.items():
         if key in ("kind", "name") or value in (None, "", "{}", [], (), {}):
             continue
-        if key in MEASURED and not value and thing.get("status") != "ok":
+        if not value and ((key in MEASURED and thing.get("status") != "ok") or (key == "fallback" and thing["kind"] == "cell")):
             continue
         if key == "log":
             click.echo("  log")

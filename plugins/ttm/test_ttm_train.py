@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness import HarnessError, UsageError
+from harness.trained import TrainedModel
 
 pytest.importorskip("torch", reason="torch is not installed; type: pip install 'harness-ttm[torch]'")
 
@@ -35,6 +37,7 @@ from harness_ttm.train.checks import check, check_world
 from harness_ttm.train.curve import best_of, picture, waited
 from harness_ttm.train.loop import Trainer, TrainingError, checkpoint_folder
 from harness_ttm.train.optim import groups, make_optimizer, set_learning_rate
+from harness_ttm.train.outcome import trained_model
 from harness_ttm.train.pace import Pace
 from harness_ttm.train.reading import changed, differences, read
 from harness_ttm.train.recipe import Loss, Optimizer, Real, Recipe, Rule, Schedule
@@ -813,3 +816,125 @@ def test_the_command_imports_nothing_heavy() -> None:
     code = "import sys, harness_ttm.train_command; print([m for m in ('torch', 'scipy', 'pandas', 'duckdb') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_training_is_done_again_from_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record alone is enough: in another folder, and without the recipe's file. Equal bits; and what differs is said."""
+    import harness
+    from harness.cli.replay import replay
+    from harness.trained import register
+
+    (tmp_path / "then").mkdir()
+    (tmp_path / "now").mkdir()
+    monkeypatch.chdir(tmp_path / "then")
+    (tmp_path / "then" / "toy.tsf").write_text(TSF)
+    file = recipe_file(tmp_path / "then")
+    changes = ["--set", "data.real=[{path: toy.tsf, share: 0.25}]", "--set", "validate_every=6", "--steps", "7"]
+    done = CliRunner().invoke(train, ["ttm", "-C", str(file), "-o", "mine", *changes, "--progress", "none"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert Path("harness.duckdb").exists(), "recorded without being asked to, as a run is"
+    file.unlink()
+    monkeypatch.chdir(tmp_path / "now")
+    db = tmp_path / "then" / "harness.duckdb"
+    (row,) = harness.load(db).trained().to_pylist()
+    environment = json.loads(row["environment"])
+    assert environment["recipe"]["steps"] == 7 and set(environment["weight_files"]) == {"model.safetensors"}
+
+    def again(name: str, *options: str) -> Any:
+        return CliRunner().invoke(replay, [name, "--db", str(db), *options], catch_exceptions=False, standalone_mode=False)
+
+    done = again(row["configuration"][:10], "--json")
+    answer = json.loads(done.stdout)
+    assert done.return_value == 0
+    assert (answer["equal"], answer["weights"], answer["changed"]) == (True, "equal", {})
+    numbers_of = {line["name"]: line["difference"] for line in answer["numbers"]}
+    assert set(numbers_of) >= {"loss", "val_mixture", "best_step", "windows"} and not any(numbers_of.values())
+    # Another recipe, or other data, is another training: told, with what differs.
+    recipe = {**environment["recipe"], "optimizer": {**environment["recipe"]["optimizer"], "learning_rate": 1e-3}}
+    fields = {"model": "ttm", "path": row["path"], "mode": "pretrain", "metrics": json.loads(row["metrics"]), "data": row["data"]}
+    changed = register(db, TrainedModel(**fields, environment={**environment, "recipe": recipe, "note": 1}))
+    done = again(changed)
+    assert done.return_value == 4 and "weights: they differ" in done.output and "NOT equal" in done.output
+    assert "configuration differs: it was " in done.output
+    (tmp_path / "then" / "toy.tsf").write_text(TSF.replace(":1,2.5", ":7,2.5"))
+    done = again(row["id"])
+    assert done.return_value == 4 and "data differs: it was made series" in done.output
+
+
+def test_what_cannot_be_trained_again_says_why(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    from harness_ttm import retrain
+
+    from harness import Unsupported
+
+    row = {"model_name": "ttm", "mode": "pretrain", "path": "/w", "environment": {}}
+    assert retrain({**row, "mode": "full"}, tmp_path) is None and retrain({**row, "model_name": "other"}, tmp_path) is None
+    with pytest.raises(Unsupported, match=r"before recipes were recorded; the recipe.yaml in /w does it: harness train ttm -C recipe.yaml"):
+        retrain(row, tmp_path)
+    forced = {"recipe": tiny().to_dict(), "mixed": ["seed"]}
+    with pytest.raises(Unsupported, match=r"it went on \(--resume\) from checkpoints of another recipe, with other values of seed"):
+        retrain({**row, "environment": forced}, tmp_path)
+    with pytest.raises(UsageError, match="there is no key stepz"):
+        retrain({**row, "environment": {"recipe": {**tiny().to_dict(), "stepz": 1}}}, tmp_path)
+
+
+def test_a_forced_training_stays_marked(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    first = Trainer(tiny("steps=4"), tmp_path / "out")
+    first.train()
+    second = Trainer(tiny("steps=8", "optimizer.learning_rate=1e-3"), tmp_path / "out")
+    assert second.resume(force=True) and second.mixed == ("optimizer.learning_rate", "steps")
+    second.train()
+    third = Trainer(tiny("steps=8", "optimizer.learning_rate=1e-3"), tmp_path / "out")
+    assert third.resume() and third.mixed == second.mixed, "also after another interruption"
+    assert trained_model(third, {}, []).environment["mixed"] == ["optimizer.learning_rate", "steps"]
+
+
+def test_the_configuration_is_that_of_the_weights(tiny: Callable[..., Recipe], tmp_path: Path) -> None:
+    def hashed(*changes: str) -> str:
+        return trained_model(Trainer(tiny(*changes), tmp_path), {}, []).configuration
+
+    plain = hashed()
+    assert plain == hashed("log=tensorboard", "log_every=4", "keep=9", "checkpoint_every=5", "data.workers=2")
+    assert len({plain, hashed("seed=4"), hashed("steps=13"), hashed("optimizer.learning_rate=1e-3"), hashed("data.chunk=12")}) == 5
+
+
+@pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed; type: pip install mlflow-skinny")
+def test_a_training_is_logged_where_its_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # so that it is taken back
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(tmp_path)
+    recipe_file(tmp_path)
+    arguments = ["ttm", "-C", "tiny.yaml", "-o", "mine", "--steps", "6", "--progress", "none", "--set", "validate_every=6"]
+    done = CliRunner().invoke(train, [*arguments, "--set", "log=csv,mlflow"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=(tmp_path / "mine-checkpoints" / "mlruns").as_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("harness-ttm").experiment_id])
+    assert (run.info.run_name, run.info.status, run.data.params["optimizer.learning_rate"]) == ("mine", "FINISHED", "0.002")
+    with open("mine/curve.csv") as stream:  # noqa: PTH123
+        losses = [float(row["loss"]) for row in csv.DictReader(stream) if row["loss"]]
+    assert [m.value for m in client.get_metric_history(run.info.run_id, "loss")] == losses
+    assert run.data.metrics["val_mixture"] > 0
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"recipe.yaml", "curve.csv", "README.md"}
+
+
+def test_a_logger_that_is_not_there_is_told_before_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe_file(tmp_path)
+    monkeypatch.setattr("harness.loggers.logger.find_spec", {}.get)
+    with pytest.raises(UsageError, match="the logger wandb needs a package that is not installed; type: pip install wandb"):
+        CliRunner().invoke(train, ["ttm", "-C", "tiny.yaml", "-o", "mine", "--set", "log=csv,wandb", "--dry-run"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="log is 'csv,wandbb': there is no logger 'wandbb'; wanted csv, tensorboard, mlflow, wandb"):
+        CliRunner().invoke(train, ["ttm", "-C", "tiny.yaml", "-o", "mine", "--set", "log=csv,wandbb"], catch_exceptions=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_database_that_cannot_take_the_record_is_told_before_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe_file(tmp_path)
+    (tmp_path / "no.duckdb").write_text("this is no database, and long enough to be looked at" * 100)
+    with pytest.raises(HarnessError, match=r"no\.duckdb"):
+        CliRunner().invoke(train, ["ttm", "-C", "tiny.yaml", "-o", "mine", "--db", "no.duckdb"], catch_exceptions=False)
+    assert not (tmp_path / "mine").exists()

@@ -8,6 +8,7 @@ import pytest
 from support import GOOD, Lab
 
 from harness import hookspecs
+from harness.trained import TrainedModel, register
 
 HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "harness_spec")]
 TASK = "us_births/M/short"
@@ -260,6 +261,33 @@ def register_models(register): register(ModelInfo("learns", modes=("zero-shot", 
     lab.models("plain", "--mode", "finetune").expect(0, "plain has no mode 'finetune'; it has zero-shot")
     lab.models("naive", "--mode", "zeroshot").expect(2, "got --mode zeroshot", "zero-shot")
     lab.models("learns", "--mode", "few-shot:abc").expect(2, "got --mode few-shot:abc", "few-shot:0.1")
+
+
+RETRAINER = """
+from harness.trained import TrainedModel
+@hookimpl
+def retrain(record, folder):
+    if record["environment"].get("recipe") is None: return None
+    folder.mkdir()
+    (folder / "model.bin").write_text(f"{record['seed']} {record['environment']['recipe']['steps']}")
+    return TrainedModel("good", path=folder, seed=record["seed"])
+"""
+
+
+def test_hook_retrain(lab: Lab) -> None:
+    """Trains again what a command has trained; the first plugin whose record it is."""
+    lab.plugin("mine", GOOD)
+    lab.plugin("other", "@hookimpl\ndef retrain(record): return None\n")
+    lab.plugin("trainer", RETRAINER)
+    (lab.folder / "model.bin").write_text("3 10")
+    for recipe, data in (({"steps": 10}, "a"), ({"steps": 11}, "b"), (None, "c")):
+        made = TrainedModel("good", lab.folder / "model.bin", seed=3, data=data, environment={"recipe": recipe})
+        register(lab.db, made)
+    ids = {data: name for name, data in lab.query("SELECT id, data FROM trained")}
+    same, other, nobody = lab.many([["replay", ids[data]] for data in "abc"])
+    same.expect(0, "weights: the same bits")
+    other.expect(4, "weights: they differ", "NOT equal: the weights are others, and no numbers were noted to tell how far")
+    nobody.expect(3, "the plugin 'mine' has no hook retrain that takes it")
 
 
 LISTENER = """

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.complete import progress_kinds
+from harness.cli.run import db_option
 from harness.errors import UsageError, suggest
 from harness_ttm.shipped import SHIPPED, needs_torch
 
@@ -38,7 +39,7 @@ TRAINABLE = ("ttm",)
 @click.option("--device", default="cpu", help="cpu, cuda or cuda:N; under torchrun each process takes the GPU of its local rank.")
 @click.option("--threads", type=click.IntRange(1, 4096), default=None, help="Threads of torch.  [default: torch's own]")
 @click.option("--resume/--fresh", default=None, help="Go on though the recipe differs; start anew.  [default: go on with the same recipe]")
-@click.option("--db", type=click.Path(path_type=Path), envvar="HARNESS_DB", help="Record the weights in this results database.")
+@db_option
 @click.option("--progress", default="auto", metavar="KIND", shell_complete=progress_kinds, help="auto, rich, plain or none; on stderr.")
 @click.option("--dry-run", is_flag=True, help="Check the recipe, say what would be done, and stop.")
 def train(
@@ -51,7 +52,7 @@ def train(
     device: str,
     threads: int | None,
     resume: bool | None,
-    db: Path | None,
+    db: Path,
     progress: str,
     dry_run: bool,
 ) -> int:

@@ -8,6 +8,7 @@ from dataclasses import fields
 
 from harness import UsageError
 from harness.errors import suggest
+from harness.loggers import read_names
 from harness_ttm.synthetic import FAMILIES
 from harness_ttm.train.recipe import VALIDATION_SEED, Recipe
 
@@ -18,7 +19,6 @@ WORDS = {
     "schedule.name": ("wsd", "cosine", "restarts", "one_cycle", "plateau", "constant"),
     "loss.name": ("quantile", "mse", "mae", "huber", "mase"),
     "precision": ("float32", "bfloat16", "float16"),
-    "log": ("csv", "tensorboard"),
 }
 POSITIVE = (
     "steps", "batch", "patches", "log_every", "checkpoint_every", "keep", "validation_windows", "max_skipped", "data.length",
@@ -73,6 +73,10 @@ def _problems(recipe: Recipe) -> Iterator[str]:
     for key, words in WORDS.items():
         if (got := str(_value(recipe, key))) not in words:
             yield f"{key} is {got!r}; wanted {', '.join(words)}.{suggest(got, words)}"
+    try:
+        read_names(recipe.log)
+    except UsageError as error:
+        yield f"log is {recipe.log!r}: {error}"
     for key in POSITIVE:
         if not _value(recipe, key) > 0:
             yield f"{key} is {_value(recipe, key)}; wanted more than 0"

@@ -1,4 +1,4 @@
-"""The curve of a training: rows of numbers, one for each entry of the log, as CSV, as a picture, and for TensorBoard."""
+"""The curve of a training: rows of numbers, one for each entry of the log, as CSV and as a picture."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from harness import UsageError
 from harness.files import write_whole
 
-__all__ = ["Board", "Row", "best_of", "picture", "waited", "write_csv"]
+__all__ = ["Row", "best_of", "picture", "waited", "write_csv"]
 
 Row = dict[str, float]
 """step; loss (mean since the row before), lr, windows_per_s, perhaps skipped; after a validation val_… of each set."""
@@ -81,29 +80,3 @@ def chart(curve: Sequence[Row]) -> dict[str, Any]:
 def is_loss(name: str) -> bool:
     """Whether a column is the loss of a validation set."""
     return name.startswith("val_") and not name.endswith("_ratio")
-
-
-class Board:
-    """Writes rows for TensorBoard into `tensorboard/` of the folder.
-
-    Raises:
-        UsageError: tensorboard is not installed.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        if find_spec("tensorboard") is None:
-            raise UsageError("log: tensorboard needs a package that is not installed; type: pip install tensorboard")
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
-
-    def row(self, row: Row) -> None:
-        """Add a row's numbers."""
-        for name, value in row.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, int(row["step"]))
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._writer.close()

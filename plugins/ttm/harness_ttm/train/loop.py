@@ -102,6 +102,7 @@ class Trainer:
     seconds: float = 0.0  # of training, over all sittings
     skipped: int = 0  # steps whose gradients were not finite
     in_a_row: int = 0
+    mixed: tuple[str, ...] = ()  # keys whose values were others in an earlier sitting, from which weights follow: it was forced on
     since: dict[str, float] = field(default_factory=lambda: {"steps": 0, "loss": 0.0})  # the newest row of the curve
 
     def __post_init__(self) -> None:
@@ -271,6 +272,7 @@ class Trainer:
             "recipe": self.recipe.to_dict(),
             "scaler": self.scaler.state_dict(),
             "plateau": self.plateau.state(),
+            "mixed": list(self.mixed),
             "counts": {"seconds": self.seconds, "skipped": self.skipped, "in_a_row": self.in_a_row, "since": self.since},
         }
         self.checkpoints.write(self.step, state)
@@ -299,6 +301,7 @@ class Trainer:
         if any(key.startswith(FIXED) for key in other):
             raise UsageError(f"{stale}; the network, the kind of optimizer and its rules stay as they were: --fresh starts again")
         self._take_up(state, stale)
+        self.mixed = tuple(sorted({*state.get("mixed", ()), *other}))
         return True
 
     def _take_up(self, state: dict[str, Any], stale: str) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from harness.files import write_whole
 from harness.identity import digest
 from harness.receipt import machine
+from harness.trained import TrainedModel
 from harness_ttm.synthetic import VERSION
 from harness_ttm.train.card import card, corpora_line
 from harness_ttm.train.curve import SCORE, Row, best_of, picture, write_csv
@@ -24,7 +25,10 @@ from harness_ttm.train.loop import Trainer, TrainingError
 from harness_ttm.train.recipe import Recipe
 from harness_ttm.weights import save
 
-__all__ = ["record", "write_outcome", "write_recipe"]
+__all__ = ["trained_model", "write_outcome", "write_recipe"]
+
+ASIDE = ("log", "log_every", "keep", "checkpoint_every")
+"""Keys of a recipe from which no weight follows: the configuration is the same without them. Real series count by their content."""
 
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:
@@ -120,28 +124,37 @@ def _commands(world: int) -> Sequence[str]:
     return [f"{start} train ttm -C recipe.yaml -o again"]
 
 
-def record(db: Path, trainer: Trainer, score: Row, command: Sequence[str]) -> str:
-    """Add the weights to the table of trained models; return the record's id."""
-    from harness.trained import TrainedModel, register
-
+def trained_model(trainer: Trainer, score: Row, command: Sequence[str]) -> TrainedModel:
+    """The record of a training for the table `trained`; with it `harness_ttm.train.again` does the training once more."""
     best = best_of(trainer.curve) or {}
     facts = [corpus.facts() for corpus in trainer.corpora]
-    return register(
-        db,
-        TrainedModel(
-            model="ttm",
-            path=trainer.folder.resolve(),
-            mode="pretrain",
-            budget=f"{trainer.step}steps",
-            seed=trainer.recipe.seed,
-            data=corpora_line(facts),
-            configuration=digest({"recipe": trainer.recipe.to_dict(), "made series": VERSION, "real series": facts}),
-            metrics={
-                "fit_s": trainer.seconds,
-                "windows": trainer.step * trainer.recipe.batch,
-                "best_step": best.get("step"),
-                **{k: v for k, v in score.items() if k != "step"},
-            },
-            environment={"torch": torch.__version__, "device": _device(trainer.device), "train": shlex.join(command)},
-        ),
+    recipe = trainer.recipe.to_dict()
+    decides = {key: value for key, value in recipe.items() if key not in ASIDE}
+    decides["data"] = {key: value for key, value in recipe["data"].items() if key not in ("real", "workers")}
+    return TrainedModel(
+        model="ttm",
+        path=trainer.folder.resolve(),
+        mode="pretrain",
+        budget=f"{trainer.step}steps",
+        seed=trainer.recipe.seed,
+        data=corpora_line(facts),
+        configuration=digest({"recipe": decides, "made series": VERSION, "real series": facts}),
+        metrics={
+            "fit_s": trainer.seconds,
+            "windows": trainer.step * trainer.recipe.batch,
+            "best_step": best.get("step"),
+            "loss": next((row["loss"] for row in reversed(trainer.curve) if "loss" in row), None),
+            **{k: v for k, v in score.items() if k != "step"},
+        },
+        environment={
+            "torch": torch.__version__,
+            "device": _device(trainer.device),
+            "torch_device": trainer.device,
+            "threads": torch.get_num_threads(),
+            "processes": trainer.world,
+            "train": shlex.join(command),
+            "working_folder": str(Path.cwd()),
+            "mixed": list(trainer.mixed),
+            "recipe": recipe,
+        },
     )

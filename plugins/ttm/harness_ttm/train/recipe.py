@@ -104,7 +104,7 @@ class Recipe:
     precision: str = "float32"  # or bfloat16, float16: of the network's products
     compile: bool = False  # pays from five minutes on
     max_skipped: int = 20  # steps in a row with gradients that are not finite, after which the training stops
-    log: str = "csv"  # or tensorboard, beside it
+    log: str = "csv"  # always; and tensorboard, mlflow, wandb, one or several with commas
     log_every: int = 50
     checkpoint_every: int = 500
     keep: int = 2  # newest checkpoints

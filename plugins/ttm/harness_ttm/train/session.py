@@ -14,14 +14,16 @@ from types import FrameType
 import torch
 
 from harness import UsageError
+from harness.errors import StoreError
 from harness.interrupt import handlers
+from harness.loggers import Logger, open_logger, read_names, require
 from harness_ttm.synthetic import VERSION
 from harness_ttm.train import parallel
 from harness_ttm.train.checkpoints import Checkpoints
 from harness_ttm.train.checks import check, check_world
-from harness_ttm.train.curve import Board, Row
+from harness_ttm.train.curve import Row
 from harness_ttm.train.loop import Trainer, check_network, checkpoint_folder
-from harness_ttm.train.outcome import record, sizes, write_outcome, write_recipe
+from harness_ttm.train.outcome import sizes, trained_model, write_outcome, write_recipe
 from harness_ttm.train.pace import measure
 from harness_ttm.train.progress import Progress, make_progress
 from harness_ttm.train.reading import differences
@@ -53,6 +55,7 @@ def run(options: Options) -> int:
         KeyboardInterrupt: it was interrupted; a checkpoint is written.
     """
     recipe = Recipe.load(options.config, options.changes)
+    require(recipe.log)
     rank, world, device = parallel.join(options.device)
     try:
         check_world(recipe, world)
@@ -64,6 +67,8 @@ def run(options: Options) -> int:
             if rank == 0:
                 print(describe(recipe, options, device, world))
             return 0
+        if rank == 0:
+            _check_database(options.db)
         if options.seconds is not None:
             recipe = _fitted(recipe, options, options.seconds, (device, rank, world), progress)
         return _train(recipe, options, (device, rank, world), progress)
@@ -94,6 +99,14 @@ def _check_folder(folder: Path) -> None:
             raise UsageError(f"-o {folder}: {there} is a file; wanted a folder, made if it is not there")
     if folder.exists() and not (folder / "recipe.yaml").exists() and (inside := sorted(p.name for p in folder.iterdir())):
         raise UsageError(f"-o {folder} holds {', '.join(inside[:3])}, and no recipe.yaml: it is not of a training. Name another folder")
+
+
+def _check_database(db: Path | None) -> None:
+    """Refuse a results database that could not take the record, before hours of training."""
+    if db is not None:
+        from harness.plugins import load
+
+        load().store(db).check()
 
 
 def _fitted(recipe: Recipe, options: Options, seconds: float, place: tuple[str, int, int], progress: Progress) -> Recipe:
@@ -133,11 +146,10 @@ def _train(recipe: Recipe, options: Options, place: tuple[str, int, int], progre
             if options.resume is False:
                 trainer.checkpoints.clear()
             trainer.checkpoints.remove_leftovers()
-        if rank == 0 and recipe.log == "tensorboard":
-            board = stack.enter_context(contextlib.closing(Board(checkpoint_folder(options.folder))))
-            trainer.listeners = (board.row,)
         going_on = trainer.resume(force=options.resume is True)
         progress.message(_begin(trainer, going_on))
+        logger = stack.enter_context(_logger(trainer)) if rank == 0 else Logger({}, progress.message)
+        trainer.listeners = (lambda row: logger.log(int(row["step"]), {k: v for k, v in row.items() if k != "step"}),)
         data = recipe.data
         slow = "compiling the network and " if recipe.compile else ""
         progress.message(f"{slow}making {data.chunk * data.chunks:,} series for each of {data.shards} shards")
@@ -152,11 +164,38 @@ def _train(recipe: Recipe, options: Options, place: tuple[str, int, int], progre
             progress.message(f"stopped after step {trainer.step:,}; the same command goes on from there")
             raise KeyboardInterrupt
         if rank == 0:
-            score = write_outcome(trainer, end)
-            if options.db is not None:
-                progress.message(f"recorded as {record(options.db, trainer, score, sys.argv)} in {options.db}")
-            print(_ended(trainer, end, score))
+            _finish(trainer, end, options.db, logger)
     return 0
+
+
+def _logger(trainer: Trainer) -> Logger:
+    """The loggers of the recipe but csv, which the trainer writes itself; into the folder of checkpoints, as weights are to lie alone."""
+    names = [name for name in read_names(trainer.recipe.log) if name != "csv"]
+    return open_logger(
+        ",".join(names),
+        project="harness-ttm",
+        run_name=trainer.folder.resolve().name,
+        folder=checkpoint_folder(trainer.folder),
+        params={**trainer.recipe.to_dict(), "device": trainer.device, "processes": trainer.world, "made series": VERSION},
+        notes="harness train ttm",
+        step=trainer.step,
+        say=trainer.progress.message,
+    )
+
+
+def _finish(trainer: Trainer, end: str, db: Path | None, logger: Logger) -> None:
+    """Write the folder, record it, and say so."""
+    score, folder = write_outcome(trainer, end), trainer.folder
+    logger.finish("done", score, [folder / name for name in ("recipe.yaml", "curve.csv", "README.md")])
+    if db is not None:
+        from harness.trained import register
+
+        try:
+            done = register(db, trained_model(trainer, score, sys.argv))
+            trainer.progress.message(f"recorded as {done} in {db}; to train it again and compare: harness replay {done[:12]}")
+        except StoreError as error:  # the weights are written, and good
+            trainer.progress.message(f"not recorded: {error}")
+    print(_ended(trainer, end, score))
 
 
 def _begin(trainer: Trainer, going_on: bool) -> str:
