@@ -7,11 +7,12 @@ import errno
 import hashlib
 import os
 import platform
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.errors import StoreError, UsageError
+from harness.errors import DataError, StoreError, UsageError
 
 __all__ = [
     "HOST",
@@ -21,6 +22,8 @@ __all__ = [
     "expanded_home",
     "flush",
     "locked",
+    "need_text",
+    "other_than_file",
     "publish",
     "size_text",
     "temporary_name",
@@ -69,6 +72,42 @@ def data_folder(data: str | Path | None, variable: str = "") -> Path | None:
     if not os.path.isdir(folder):  # noqa: PTH112 - Path's raises for a text too long to be a path
         raise UsageError(f"{'--data ' if data is not None else f'{variable}='}{folder}: there is no such folder")
     return folder
+
+
+def need_text(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that is no text: names of files may be any bytes, and one becomes a name in results, or an argument of a library.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        raise DataError(f"{shown}: this path is not UTF-8 (what is not stands here as \ufffd); wanted one that is. Rename it") from None
+
+
+def other_than_file(path: Path) -> str:
+    """What is at a path where it is no regular file, with its article, for a message: "a pipe"; "" for a file, or where nothing is (also
+    behind a link).
+
+    Who opens a pipe waits for a writer, without end where there is none.
+
+    >>> other_than_file(Path("/")), other_than_file(Path("/dev/null")), other_than_file(Path("/no such place"))
+    ('a folder', 'a device', '')
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - one for the text of any path
+    except (OSError, ValueError):
+        return ""
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "" if stat.S_ISREG(mode) else "no regular file")
 
 
 def temporary_name(path: Path) -> Path:

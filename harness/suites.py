@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cache import load_cached, store_cached
 from harness.errors import DataError, HarnessError, PluginError, UsageError, describe, suggest
-from harness.files import expanded
+from harness.files import expanded, other_than_file
 from harness.types import SuiteInfo
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ __all__ = ["find_suite", "is_file", "rebind", "remembered", "stored_name"]
 REMEMBERED = "suites.json"
 """In the user's cache: {name: path of the file}."""
 SUFFIXES = (".yaml", ".yml")
+DIGITS = 40
+"""Of a number that is an option, which becomes a part of the suite's name. float64 has 17."""
 
 
 def is_file(text: str) -> bool:
@@ -124,6 +126,8 @@ def _named(plugins: Plugins, name: str) -> Registered[SuiteInfo]:
 
 
 def _of_file(plugins: Plugins, path: Path) -> Registered[SuiteInfo]:
+    if what := other_than_file(path):
+        raise UsageError(f"-s {path}: is {what}; wanted a file of YAML, as harness new suite makes it")
     if not path.is_file():
         raise UsageError(f"-s {path}: there is no such file; to make one: harness new suite {path.stem or 'my-suite'}")
     try:
@@ -160,6 +164,9 @@ def _with_options(found: Registered[SuiteInfo], text: str) -> Registered[SuiteIn
                 f"suite '{name}' got the option {part!r}; wanted KEY=VALUE" + (f" with one of {', '.join(takes)}" if takes else "")
             )
         key, value = parse_assignment(part)
+        typed = part.partition("=")[2].strip()
+        if len(typed) > DIGITS and re.fullmatch(r"[-+.]?[0-9][-+.0-9eE]*", typed):
+            raise UsageError(f"suite '{name}' got the option '{key}' with a number of {len(typed)} digits; wanted at most {DIGITS}")
         if key in given:
             raise UsageError(f"suite '{name}' got the option '{key}' twice; wanted it once")
         if key not in takes:

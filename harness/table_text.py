@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from harness.errors import DataError, suggest
+from harness.files import need_text
 
 __all__ = ["ABSENT", "NotDecoded", "Text", "beginning", "check_columns", "fields_of", "separator_of"]
 
@@ -96,8 +97,9 @@ def beginning(text: Text, size: int = HEAD, line: int = 1 << 26) -> str:
 
     Raises:
         NotDecoded: not text of its encoding; with the line.
-        DataError: empty, not there, damaged.
+        DataError: empty, not there, damaged; a path that is not UTF-8, which Arrow cannot open.
     """
+    need_text(text.path)
     try:
         with opened(text.path) as file, io.TextIOWrapper(file, text.codec, newline="") as characters:
             found = characters.read(size) + characters.readline(line)

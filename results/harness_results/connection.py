@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError
+from harness.files import other_than_file
 from harness_results import schema
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def opened(path: Path, *, write: bool, wait: float) -> Iterator[duckdb.DuckDBPyC
     import duckdb
 
     check_name(path)
+    if what := other_than_file(path):
+        raise StoreError(f"{path}: is {what}; wanted a file for --db, or a name for a new one")
     deadline = time.monotonic() + wait
     try:
         with _queued(path, write, deadline, wait), contextlib.closing(_connect(path, write, deadline, wait)) as con:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, NothingMatched
+from harness.files import other_than_file
 from harness_results.plain import listed, plain_info
 from harness_results.small_files import read_small
 
@@ -71,7 +72,8 @@ def find_folders(path: Path) -> list[Path]:
                 return below
         if found := _csv_in(path):
             return [found]
-    what = "no CSV file in it or in the folders below it" if path.is_dir() else "nothing there"
+    other = "" if path.is_dir() else other_than_file(path)
+    what = "no CSV file in it or in the folders below it" if path.is_dir() else f"it is {other}" if other else "nothing there"
     raise NothingMatched(f"{path}: {what}; wanted an all_results.csv, a model's folder, or a folder of models' folders")
 
 

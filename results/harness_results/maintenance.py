@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StoreError, UsageError
-from harness.files import publish, temporary_name
+from harness.files import other_than_file, publish, temporary_name
 from harness.saved import model_folder
 from harness.sink import forecast_folder
 from harness.spool import finished, storing
@@ -88,7 +88,8 @@ def merge(store: DuckStore, files: Sequence[Path]) -> dict[Path, int]:
         other = DuckStore(file, readonly=True, wait=store.wait)
         waiting = other.spool.is_dir() and bool(finished(other.spool))
         if not file.is_file() and not waiting:
-            raise StoreError(f"there is no results database at {file}")
+            what = other_than_file(file)
+            raise StoreError(f"{file}: is {what}; wanted a results database" if what else f"there is no results database at {file}")
         if other.path == store.path or (file.exists() and file.samefile(store.path)):
             raise UsageError(f"{file} cannot be merged into itself; name another database")
         if file.is_file():  # opened before anything is taken, as it may be no results database

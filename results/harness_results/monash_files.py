@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.errors import DataError, UsageError, suggest
-from harness.files import write_whole
+from harness.files import other_than_file, write_whole
 from harness_results.dialects.infos import MONASH
 
 __all__ = ["DATASETS", "SNAPSHOT", "Scores", "dataset_task", "read_snapshot", "read_table"]
@@ -101,6 +101,8 @@ def read_table(path: Path, tasks: Collection[str], metric: str = "mean MASE") ->
     if metric not in MONASH.metrics:
         hint = suggest(metric, MONASH.metrics)
         raise UsageError(f"got metric {metric!r}; wanted one of the dialect monash: {', '.join(MONASH.metrics)}.{hint}")
+    if what := other_than_file(path):
+        raise UsageError(f"{path} is {what}; wanted a CSV file: --from FILE")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -56,7 +56,10 @@ def to_json(report: Report) -> str:
             if d.name in r.scores
         ],
         "aggregates": [
-            {"dialect": b.dialect, "suite": b.suite, "scope": b.scope, "baseline": b.baseline, "rows": b.rows, "notes": b.notes}
+            {
+                **{"dialect": b.dialect, "suite": b.suite, "scope": b.scope, "baseline": b.baseline, "rows": b.rows, "notes": b.notes},
+                "findings": [{"task": each.task, "text": each.text, "short": each.short or each.text} for each in b.findings],
+            }
             for b in report.boards
             if not b.broken
         ],

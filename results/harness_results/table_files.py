@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import DataError, NothingMatched, UsageError
+from harness.files import other_than_file
 
 __all__ = ["TableFile", "csv_files", "number", "open_table"]
 
@@ -44,7 +45,7 @@ def open_table(path: Path) -> TableFile:
     if not path.exists():
         raise NothingMatched(f"{path}: there is no such file; wanted a CSV file")
     if not path.is_file():
-        raise UsageError(f"{path} is not a file; wanted a CSV file")
+        raise UsageError(f"{path} is {other_than_file(path)}; wanted a CSV file")
     try:
         with path.open("rb") as handle:
             start = handle.read(65_536)
@@ -117,6 +118,8 @@ def csv_files(path: Path) -> list[Path]:
         raise UsageError(f"{path} is an address ({scheme}); fetch it first, then name the file or folder")
     if path.is_file():
         return [path]
+    if not path.is_dir() and (what := other_than_file(path)):
+        raise UsageError(f"{path} is {what}; wanted a CSV file or a folder of them")
     for folder in (path, path / "results"):
         found = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".csv" and p.is_file()) if folder.is_dir() else []
         if found:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import DataError, Unavailable, UsageError
-from harness.files import data_folder
+from harness.errors import DataError, Unavailable
+from harness.files import data_folder, need_text
 from harness.monash import season, usual_horizon
+from harness.parameters import whole
 from harness.types import Task
 from harness_tasks.monash_table import MONASH, MonashRow
 
@@ -35,6 +36,8 @@ __all__ = ["Monash", "monash"]
 
 COLLECTION = "Monash"
 SUFFIX = "_dataset"
+LONGEST = 1_000_000
+"""Steps that a user may ask for."""
 EACH = "horizon"
 """The attribute that is each series' own H."""
 
@@ -60,7 +63,7 @@ class Monash:
         Of the others the headers are read. One that is broken is a task all the same, whose data is broken.
 
         Raises:
-            DataError: two folders hold files of one name.
+            DataError: two folders hold files of one name; a name that is not UTF-8.
         """
         listed = [self._listed(row) for row in self._rows.values() if row.horizon is not None]
         return listed + [self._found(name, path) for name, path in self._others().items()]
@@ -102,12 +105,14 @@ class Monash:
         """{name: path} of the `.tsf` files in the root, and in folders there; what is no regular file, as a pipe or a dead link, is none.
 
         Raises:
-            DataError: two folders hold files of one name, and the root none.
+            DataError: two folders hold files of one name, and the root none; a name that is not UTF-8.
         """
         if self.root is None or not self.root.is_dir():
             return {}
         every = [path for pattern in ("*", "*/*") for path in sorted(self.root.glob(pattern))]
         inside = [path for path in every if path.suffix.lower() == ".tsf" and path.is_file()]
+        for path in inside:
+            need_text(path.name)  # it becomes the name of a task
         found = {path.name: path for path in inside if path.parent == self.root}
         for path in inside:
             other = found.setdefault(path.name, path)
@@ -268,15 +273,15 @@ def _with_horizons(fingerprint: str, own: I64) -> str:
     return hashlib.blake2b(f"{fingerprint} {own.tolist()}".encode(), digest_size=16).hexdigest()
 
 
-def monash(data: Path | None, *, suite: str = "monash", horizon: int = 0) -> Monash:
+def monash(data: Path | None, *, suite: str = "monash", horizon: int | None = None) -> Monash:
     """The archive below `data`, or else the folder that the environment variable MONASH names.
 
     Args:
-        horizon: H of files that the table does not have.
+        horizon: H of files that the table does not have; None = what each file says.
 
     Raises:
         UsageError: a horizon that is none; `data` or MONASH names no folder.
     """
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0:
-        raise UsageError(f"monash: got horizon {horizon!r}; wanted a number of steps, for files that the archive does not have")
-    return Monash(data_folder(data, "MONASH"), suite, horizon=horizon)
+    if horizon is not None:
+        whole("monash", "horizon", horizon, 1, LONGEST)
+    return Monash(data_folder(data, "MONASH"), suite, horizon=horizon or 0)

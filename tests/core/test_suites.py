@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,14 @@ def test_files_that_are_none(text: str, message: str, plugins: Plugins, tmp_path
     write(tmp_path, "quick")
     with pytest.raises(UsageError, match=re.escape(message)):
         find_suite(plugins, text)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_at_all(kind: str, plugins: Plugins, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    with pytest.raises(UsageError, match=rf"x\.yaml: is a {kind}; wanted a file of YAML, as harness new suite makes it"):
+        find_suite(plugins, str(path))
 
 
 def test_hook_open_suite_file(plugins: Plugins, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_what_is_no_table_of_scores(tmp_path: Path, text: str, said: str) -> Non
 def test_no_file_and_no_name(go: Callable[..., Result], tmp_path: Path) -> None:
     with pytest.raises(NothingMatched, match="no such file"):
         go("import", "csv", tmp_path / "absent.csv", "-s", "s")
-    with pytest.raises(UsageError, match="is not a file"):
+    with pytest.raises(UsageError, match="is a folder; wanted a CSV file"):
         go("import", "csv", tmp_path, "-s", "s")
     file = write(tmp_path, WIDE)
     with pytest.raises(UsageError, match="empty suite"):

@@ -16,6 +16,7 @@ from support import Lab
 import harness
 from harness.batches import cut_batch
 from harness.errors import DataError, NothingMatched, Unavailable, UsageError
+from harness.plugins import load
 from harness.types import ModelInfo, Task
 from harness_tasks.monash import Monash, monash
 from harness_tasks.monash_table import MONASH
@@ -78,13 +79,24 @@ def test_the_last_values_are_labels(tmp_path: Path) -> None:
 )
 def test_horizon_from_option_file_or_frequency(frequency: str, said: int | None, option: int, wanted: int, tmp_path: Path) -> None:
     made(tmp_path, "own.tsf", [np.arange(2000.0)], frequency=frequency, horizon=said)
-    assert task_of(monash(tmp_path, horizon=option), "own").horizon == wanted
+    assert task_of(monash(tmp_path, horizon=option or None), "own").horizon == wanted
 
 
-@pytest.mark.parametrize("horizon", [-1, True, 1.5])
+@pytest.mark.parametrize("horizon", [-1, 0, True, 1.5, 10**300])
 def test_a_horizon_that_is_none(horizon: Any) -> None:
-    with pytest.raises(UsageError, match="monash: got horizon"):
+    with pytest.raises(UsageError, match=r"monash: horizon got .*; wanted a whole number from 1 to 1000000"):
         monash(None, horizon=horizon)
+
+
+def test_a_horizon_of_nothing_is_told_where_it_is_typed() -> None:
+    with pytest.raises(UsageError, match=r"monash: horizon got 0"):
+        load().suite("monash[horizon=0]").factory(None)
+
+
+def test_a_name_that_is_no_utf_8(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.tsf")).write_text("@data\n")
+    with pytest.raises(DataError, match=r"^caf.\.tsf: this path is not UTF-8"):
+        monash(tmp_path).tasks()
 
 
 @pytest.mark.parametrize(
@@ -212,7 +224,7 @@ def test_each_series_has_the_horizon_that_it_says(tmp_path: Path) -> None:
 def test_own_series_with_a_horizon_of_their_own(tmp_path: Path) -> None:
     def opened(own: Any, option: int = 0, **options: Any) -> list[int]:
         made(tmp_path, "own.tsf", [wave(40), wave(50), wave(8)], attributes={"horizon": own}, **options)
-        suite = monash(tmp_path, horizon=option)
+        suite = monash(tmp_path, horizon=option or None)
         return [int(cut) for cut in suite.open(task_of(suite, "own")).cut]
 
     assert opened([12, 3, 5]) == [28, 47, 3]

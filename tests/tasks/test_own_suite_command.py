@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -200,6 +201,34 @@ def test_names_that_will_not_do(name: str, message: str, tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"--from .*none\.csv: there is no such file"):
         make_suite("ok", tmp_path, tmp_path / "none.csv")
     assert [p.name for p in tmp_path.iterdir()] == ["there.yaml"]
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.tsf", "p.parquet"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=rf"--from .*{name}: is a pipe; wanted a CSV, Parquet or \.tsf file, or a folder of data"):
+        make_suite("x", tmp_path, tmp_path / name)
+
+
+def test_bytes_that_are_no_text_are_no_table(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_bytes(np.random.default_rng(1).bytes(20_000))
+    with pytest.raises(DataError, match=r"--from .*b\.csv: the column .* has characters that are no text; wanted a table of text"):
+        make_suite("x", tmp_path, tmp_path / "b.csv")
+    assert not (tmp_path / "x.yaml").exists()
+    (tmp_path / os.fsdecode(b"caf\xe9.csv")).write_text("t,y\n2024-01-01,1\n")
+    with pytest.raises(DataError, match=r"caf.\.csv: this path is not UTF-8"):
+        make_suite("x", tmp_path, tmp_path / os.fsdecode(b"caf\xe9.csv"))
+
+
+def test_odd_names_are_quoted(tmp_path: Path) -> None:
+    """Names of columns and files that YAML would end a line at, or not read at all; signs of cp1252 that are taken for latin-1."""
+    names = ["a\x85b", "c\u2028", "d\ufffe", "\ufeffe", "f\ng: h", "i\x80", "\U0001f600"]
+    table = pa.table({"t": ["2024-01-01", "2024-01-02", "2024-01-03"], **{name: [1.0, 2.0, 4.0] for name in names}})
+    for columns in (["t", *names], ["t", *reversed(names)]):
+        path = tmp_path / f"odd\n{columns[1]}.parquet"
+        parquet.write_table(table.select(columns), path)
+        (data,) = opened(make_suite(f"x{len(list(tmp_path.iterdir()))}", tmp_path, path).path)
+        assert data.series.target.length.tolist() == [3] * len(data.series.target)
 
 
 def test_every_command_takes_a_file(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,13 @@ def test_all_keys_at_once(message: Callable[..., str], tmp_path: Path) -> None:
         ("family: f", "family: [a]", "family: got a list of 1; wanted a text."),
         ("filter: {id: [a, b]}", "filter: {}", "filter: got no column; wanted COLUMN: VALUE"),
         ("filter: {id: [a, b]}", "filter: {idd: a}", "has no column 'idd'"),
+        ("baseline: naive", "baseline: nayve", "own.yaml, line 6: baseline: there is no model 'nayve'. Did you mean 'naive'?"),
+        ("baseline: naive", "baseline: nosuch[a=1]", "own.yaml, line 6: baseline: there is no model 'nosuch'"),
+        (
+            "dialect: gift-eval\n    event: {name: up, step: 1, above: 0.5, relative: ratio, inclusive: true}",
+            "dialect: spy",
+            "own.yaml, line 30: t: dialect: got 'spy' in a task without 'event'; wanted event: {name: up, relative: ratio",
+        ),
         ("short: skip", "short: skip\n    windows: 9", "the key 'windows' twice"),
         ("windows: auto", "windows: 99", "got no series of 101 steps or more; wanted that for 99 windows."),
     ],
@@ -352,6 +360,22 @@ def test_sources_that_cannot_be_read(name: str, wanted: str, message: Callable[.
     for kind, values in (("lists", pa.array([["a"]] * 28)), ("bytes", pa.array([b"\xff\xfe"] * 28))):
         pq.write_table(pa.table({"id": values, "t": DAYS, "y": [1.0] * 28}), tmp_path / f"{kind}.parquet")
     assert wanted in message(SHORT.replace("t.csv", name) + "}\n")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file(kind: str, message: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    said = message(SHORT.replace("t.csv", "p.csv") + "}\n")
+    assert said == f"own.yaml, line 3: source: got p.csv, which is a {kind}; wanted a file, a folder of files or a pattern"
+
+
+@pytest.mark.parametrize("source", ["caf*.csv", "folder"])
+def test_a_name_that_is_no_utf_8(source: str, message: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for folder in (tmp_path, tmp_path / "folder"):
+        (folder / os.fsdecode(b"caf\xe9.csv")).write_text(TABLE)
+    assert "caf\ufffd.csv: this path is not UTF-8" in message(SHORT.replace("t.csv", f"'{source}'") + "}\n")
 
 
 def test_views_of_texts_are_texts(tmp_path: Path) -> None:

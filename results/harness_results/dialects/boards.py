@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.dialects import Board, Dialect, scoring
+from harness.dialects import Board, Dialect, Finding, scoring
 from harness.errors import PluginError
 from harness_results.dialects.cells import LeftOut, Scored
 
@@ -22,7 +22,10 @@ __all__ = ["Aggregated", "aggregate", "label"]
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What a dialect says of a suite's models: rows with "model", and sentences; `broken` says why there are none, "" = it went well."""
+    """What a dialect says of a suite's models: rows with "model", findings, and both as sentences (`notes`), with what else is to be said.
+
+    `broken` says why there are none, "" = it went well.
+    """
 
     dialect: str
     suite: str
@@ -31,6 +34,7 @@ class Aggregated:
     rows: list[dict[str, Any]]
     notes: list[str]
     broken: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 def label(cell: Mapping[str, Any]) -> str:
@@ -69,7 +73,8 @@ def aggregate(
             notes = [str(finding) for finding in findings]
             if not rows and board.baseline is None and dialect.relative:
                 notes = [f"no ratios: there are no scored forecasts of the baseline '{against}'; name another one with --baseline"]
-            made.append(Aggregated(dialect.name, suite, scope, against, [row for row in rows if shown(row["model"])], notes))
+            kept = [row for row in rows if shown(row["model"])]
+            made.append(Aggregated(dialect.name, suite, scope, against, kept, notes, findings=tuple(findings)))
     return made
 
 

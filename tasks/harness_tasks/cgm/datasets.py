@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import need_text
+
 __all__ = ["DATASETS", "SAMPLE", "SAMPLE_FOLDER", "SUFFIXES", "Dataset", "files_of", "found", "meals_beside"]
 
 BESIDE = ("HDeviceBolus.txt", "HDeviceWizard.txt")  # of the layout jaeb
@@ -127,6 +129,9 @@ def found(root: Path) -> Iterator[tuple[Dataset | None, str, Path]]:
     """What lies in a folder: (the known set, its name, path), and (None, name, path) for each other file of readings or folder of such.
 
     A link to the folder itself, to one that holds it, or to what is a set already is none: its people would count twice.
+
+    Raises:
+        DataError: a name that is not UTF-8.
     """
     taken: set[Path] = set()
     for dataset in DATASETS:
@@ -139,6 +144,7 @@ def found(root: Path) -> Iterator[tuple[Dataset | None, str, Path]]:
     for path in sorted(root.iterdir(), key=lambda path: (path.is_symlink(), path)):  # what a link leads to comes before the link
         if path in taken or path.name.startswith(".") or _meals(path) or _around(root, path) or not _readable(path):
             continue
+        need_text(path.name)  # it becomes the name of tasks
         place = _place(path)
         if not (path.is_symlink() and any(place.is_relative_to(other) for other in places)):
             places.add(place)

@@ -76,6 +76,8 @@ class Entry:
     short: str
     min_context: int
     where: str
+    test: float = 0.0  # steps of the test part, or below 1 the share; 0 = none is declared: the last windows
+    steps: int = 0  # how many of each series count, from its first; 0 = all
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """A suite that a file declares: its tasks, and its series read when a task is opened.
 
 Windows are the last W of each series, `stride` steps apart, each with H labels: cutoffs L − H − stride·(W − 1 − w) for w = 0 … W − 1. Of
-`windows: auto` W is by GIFT-Eval's rule, of the shortest series. A window has `min_context` steps before its cutoff at least.
+`windows: auto` W is by GIFT-Eval's rule, of the shortest series. A window has `min_context` steps before its cutoff at least. Those of a
+file that declares a test part are in `harness_tasks.own.test_part`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,13 @@ class OwnSuite:
         if entry.source not in self._opened:
             self._opened[entry.source] = _read(entry.source, self.base)
         series, empty = self._opened[entry.source]
+        if entry.steps or entry.test:
+            from harness_tasks.own.test_part import first_steps, place
+
+            series = first_steps(task, entry, series) if entry.steps else series
+            if entry.test:
+                _as_declared(task, entry, series)
+                return place(task, entry, series, empty)
         return _windows(task, entry, series, empty)
 
 
@@ -157,8 +165,7 @@ def _ready(kind: str, files: Sequence[Path], source: Source) -> SeriesSet:
 def _windows(task: Task, entry: Entry, series: SeriesSet, empty: Sequence[str]) -> TaskData:
     from harness.series import TaskData
 
-    if series.variates != task.variates:
-        raise DataError(f"{entry.where}: {task.name}: got {series.variates} variates; the file says variates: {task.variates}")
+    _as_declared(task, entry, series)
     lengths = series.target.length[:: series.variates]  # [items]
     horizon, stride, least = task.horizon, entry.stride, entry.min_context
     fits = lengths >= horizon + least
@@ -190,6 +197,11 @@ def _windows(task: Task, entry: Entry, series: SeriesSet, empty: Sequence[str]) 
         )
     channel, slot, cut = channel[keep], slot[keep], cut[keep]
     return TaskData(task, series, channel, cut, slot, np.arange(len(cut), dtype=np.int64))
+
+
+def _as_declared(task: Task, entry: Entry, series: SeriesSet) -> None:
+    if series.variates != task.variates:
+        raise DataError(f"{entry.where}: {task.name}: got {series.variates} variates; the file says variates: {task.variates}")
 
 
 def _short(task: Task, entry: Entry, series: SeriesSet, lengths: I64, needed: int, empty: Sequence[str]) -> DataError:

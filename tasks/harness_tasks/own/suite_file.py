@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 from harness.types import SuiteInfo
 from harness_tasks.own.declared import Declared, Entry
 from harness_tasks.own.places import At, load
@@ -45,7 +45,19 @@ def _info(path: Path, keys: Mapping[str, At]) -> SuiteInfo:
     }
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", texts["name"]) or texts["name"].endswith((".yaml", ".yml")):
         raise keys["name"].fail(repr(texts["name"]), "a name of small letters, digits, '-', '_' and '.', as my-shop")
+    if "baseline" in texts:
+        _check_baseline(keys["baseline"], texts["baseline"])
     return SuiteInfo(**texts)
+
+
+def _check_baseline(at: At, text: str) -> None:
+    """Refuse a baseline that no model can be, also of those that are in environments of their own."""
+    from harness.plugins import load
+
+    try:
+        load().settled("auto").model(re.split(r"[\[:]", text, maxsplit=1)[0])
+    except HarnessError as error:  # a plugin that could not be loaded too, as its models have no results here
+        raise DataError(f"{at.where}: baseline: {error}") from None
 
 
 def _tasks(keys: Mapping[str, At], suite: str) -> list[Entry]:

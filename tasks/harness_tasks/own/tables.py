@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from harness import table_rows
 from harness.arrow import from_numpy, to_numpy
 from harness.errors import DataError, Unavailable, suggest
-from harness.files import expanded
+from harness.files import expanded, need_text, other_than_file
 from harness.forecast import F32, I64
 from harness.table_text import Text, beginning, fields_of, separator_of
 from harness_tasks.own.declared import HUB, SUFFIXES, Csv, Source, by_suffix
@@ -145,6 +145,8 @@ def files_of(source: Source, base: Path) -> tuple[str, list[Path]]:
         if not known:
             raise Unavailable(f"the folder {path} has no file of a kind that is read ({source.where})")
         return kind or _kind(known, source), known
+    if what := other_than_file(path):
+        raise DataError(f"{source.where}: source: got {path}, which is {what}; wanted a file, a folder of files or a pattern")
     if not path.is_file():
         near = suggest(path.name, [each.name for each in path.parent.iterdir()]) if path.parent.is_dir() else ""
         raise Unavailable(f"there is no {path} ({source.where}).{near}")
@@ -169,6 +171,7 @@ def pieces(source: Source, kind: str, files: Sequence[Path], names: Callable[[li
         yield from _hub(source, names)
         return
     for file in files:
+        need_text(file)
         if kind == "csv":
             yield from _csv(file, source.csv, names)
         elif kind == "parquet":

@@ -13,7 +13,7 @@ from harness_tasks.own.places import At
 
 __all__ = ["ASKING", "PLAIN", "WINDOWS", "horizons", "read_entry"]
 
-WINDOWS = ("freq", "horizon", "horizons", "windows", "stride", "short", "min_context")
+WINDOWS = ("freq", "horizon", "horizons", "windows", "stride", "short", "min_context", "test", "steps")
 ASKING = (
     "season_length",
     "variates",
@@ -79,13 +79,18 @@ def read_entry(at: At, keys: Mapping[str, At], source: Source, suite: str, name:
     short = keys["short"].choice(("error", "skip", "fewer")) if "short" in keys else "error"
     least = whole("min_context", 1, 1)
     context = whole("context", 0, 0)
+    test, steps = _test(keys), whole("steps", 2, 0)
     if "variates" in keys and source.format != "gift-eval":
         raise keys["variates"].fail("'variates'", "it with format: gift-eval alone; elsewhere the target columns are counted")
     event = _event(keys["event"], horizon) if "event" in keys else None
     text = {key: keys[key].text(empty=True) for key in ("domain", "family") if key in keys}
     dialect = _dialect(keys["dialect"]) if "dialect" in keys else ""
+    if event is None and dialect.partition("@")[0] == "spy":
+        wanted = "event: {name: up, relative: ratio, above: 0.0} or the like, as that dialect scores probabilities of an event"
+        raise keys["dialect"].fail(f"{dialect!r} in a task without 'event'", wanted)
     known_as = keys["known_as"].texts() if "known_as" in keys else ()
     cut = f"windows={windows or 'auto'} stride={stride} short={short} min_context={least}"
+    cut += (f" test={test if test < 1 else int(test)}" if test else "") + (f" steps={steps}" if steps else "")
     task = Task(
         suite=suite,
         name=f"{name}/{term}" if term else name,
@@ -107,7 +112,25 @@ def read_entry(at: At, keys: Mapping[str, At], source: Source, suite: str, name:
         rounded=keys["rounded"].flag() if "rounded" in keys else False,
         event=event,
     )
-    return Entry(task, source, windows, stride, short, least, (place if term else at).where)
+    return Entry(task, source, windows, stride, short, least, (place if term else at).where, test, steps)
+
+
+def _test(keys: Mapping[str, At]) -> float:
+    """The test part: steps, or below 1 the share of a series; 0 = none is declared."""
+    at = keys.get("test")
+    if at is None:
+        return 0.0
+    if "windows" in keys and keys["windows"].said() != "'auto'" and "stride" in keys:
+        wanted = "one of these: windows: W spreads so many over the test part, stride: S takes all that fit"
+        raise at.fail("'test' with 'windows' and 'stride'", wanted)
+    if "short" in keys and keys["short"].text() == "fewer":
+        raise keys["short"].fail("'fewer' with 'test'", "error or skip: a test part has as many windows as fit")
+    if re.fullmatch(r"[+-]?\d*", at.text()):
+        return float(at.whole(1, STEPS))
+    share = at.number()
+    if not 0 < share < 1:
+        raise at.fail(at.said(), "steps, as 2880, or a share of each series between 0 and 1, as 0.2")
+    return share
 
 
 def _dialect(at: At) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import DataError
+from harness.files import need_text
 
 __all__ = ["INSTRUMENTS", "SAMPLE", "SAMPLES", "Instrument", "Place", "find", "known"]
 
@@ -55,7 +56,7 @@ def find(root: Path | None) -> dict[str, Place]:
     """{name: its files} below a folder, known instruments first; without a folder, of the sample. Opens no file.
 
     Raises:
-        DataError: two files have one name.
+        DataError: two files have one name, or one that is not UTF-8.
     """
     folder = SAMPLES if root is None else root
     found: dict[str, Place] = {}
@@ -76,6 +77,7 @@ def _named(folder: Path) -> Iterator[tuple[str, Path]]:
         suffix = max((end for end in SUFFIXES if file.lower().endswith(end)), key=len, default="")
         stem = file[: len(file) - len(suffix)]
         if suffix and file not in taken and not file.startswith(".") and not stem.endswith(FACTORS):
+            need_text(file)  # it becomes the name of tasks
             yield stem, folder / file
 
 

@@ -17,7 +17,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from harness import frequency
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
+from harness.files import need_text, other_than_file
 from harness.plugins import load
 from harness_tasks.own.propose.look import Look
 
@@ -27,6 +28,8 @@ SHOPS = (("north", 120.0), ("east", 80.0), ("south", 200.0), ("harbour", 45.0))
 DAYS = 400
 HORIZONS = {"S": 60, "T": 60, "H": 24, "D": 14, "B": 10, "W": 8, "M": 12, "Q": 4, "A": 3}
 NOTED = 5
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Characters that a header of text does not have; those from 0x80 to 0x9f are signs of cp1252 read as latin-1."""
 SEASONS = {"S": "a minute is 60", "T": "a day is 1440 divided by the multiple", "H": "a day is 24", "D": "a week is 7", "W": "a year is 52"}
 
 
@@ -61,6 +64,10 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
         raise UsageError(f"there is no folder {into}; make it first, or choose another with --into")
     if table is not None and not table.exists():
         raise UsageError(f"--from {table}: there is no such file or folder; wanted a CSV, Parquet or .tsf file, or a folder of data")
+    if table is not None and not table.is_dir() and (what := other_than_file(table)):
+        raise UsageError(f"--from {table}: is {what}; wanted a CSV, Parquet or .tsf file, or a folder of data")
+    if table is not None:
+        need_text(table.resolve())
     texts, notes = _example(name) if table is None else _described(name, into, table)
     for file in texts:
         if (into / file).exists():
@@ -70,12 +77,25 @@ def make_suite(name: str, into: Path, table: Path | None = None) -> MadeSuite:
             for file, text in texts.items():
                 made = Path(workshop) / file
                 made.write_text(text, encoding="utf-8")
+                if table is not None:
+                    _readable(made, table)
                 made.chmod(0o666 & ~_umask(into))
             for file in reversed(texts):
                 shutil.move(Path(workshop) / file, into / file)
     except OSError as error:
         raise UsageError(f"{into / name}.yaml cannot be made: {error.strerror or error}; choose another folder with --into") from None
     return MadeSuite(into / f"{name}.yaml", tuple(texts), tuple(notes))
+
+
+def _readable(made: Path, table: Path) -> None:
+    """Refuse a description that nobody could read, as one of a file whose first bytes look like a table's by chance."""
+    from harness_tasks.own.places import load as load_yaml
+
+    try:
+        load_yaml(made)
+    except DataError as error:
+        said = str(error).partition(": ")[2]
+        raise DataError(f"{table}: what was read of it is no text that YAML can hold ({said}); wanted a table of text") from None
 
 
 def _umask(folder: Path) -> int:
@@ -141,6 +161,8 @@ def _described(name: str, into: Path, table: Path) -> tuple[dict[str, str], list
     except ValueError:
         source = table.resolve()
     notes = list(found.notes)
+    if look is not None and (wrong := next((name for name in look.names if CONTROL.search(name)), None)) is not None:
+        raise DataError(f"--from {table}: the column {wrong[:40]!r} has characters that are no text; wanted a table of text or Parquet")
     if look is not None:
         if not look.time:
             notes.append("no column of times was found: rows are taken in their order; say columns: {time: ...} if there is one")
@@ -161,7 +183,7 @@ def _lines(name: str, source: str, keys: Sequence[str], look: Look | None, freq:
     """The suite file of a source, whose data says itself what is what where there is no `look`."""
     base = frequency.split(freq)[1]
     lines = [
-        f"# Proposed from the first rows of {source}: read it, and mend what is not so. All keys: docs/suites.md",
+        f"# Proposed from the first rows of {_quoted(source)}: read it, and mend what is not so. All keys: docs/suites.md",
         f"name: {name}",
         "",
         "tasks:",
@@ -182,7 +204,7 @@ def _lines(name: str, source: str, keys: Sequence[str], look: Look | None, freq:
 def _columns(source: str, look: Look) -> list[str]:
     """How a table is written, and which of its columns mean what."""
     rest = [c for c in look.names if c and c not in (look.id, look.time, *look.targets)]
-    others = "" if look.wide else ", ".join(rest[:12])
+    others = "" if look.wide else ", ".join(map(_quoted, rest[:12]))
     usual = "\t" if ".tsv" in Path(source).name.lower() else ","  # what is taken where the file says nothing
     csv = _said(
         (look.separator != usual, f"separator: {_quoted(look.separator)}"),
@@ -215,5 +237,7 @@ def _plain(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text as a YAML scalar."""
-    return text if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", text) else json.dumps(text, ensure_ascii=False)
+    """Text as a YAML scalar; what does not show is written by its number, as YAML refuses some of it and ends lines at some."""
+    if re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./-]*", text):
+        return text
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(text, ensure_ascii=False))
