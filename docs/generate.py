@@ -135,6 +135,8 @@ def models() -> str:
     parts = []
     for distribution, folder in ours.items():
         entries = [e.info for _, e in sorted(plugins.models.items()) if e.distribution == distribution]
+        if not entries and distribution in {origin for origin, _ in plugins.origins.values()}:
+            continue  # it brings something else
         if not entries:
             reasons = [f"{f.reason}. {f.install}" for f in plugins.failures.values() if f.distribution == distribution]
             raise SystemExit(f"{distribution} registers no model here: {' '.join(reasons) or 'type: make install'}")

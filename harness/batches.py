@@ -123,6 +123,8 @@ def _batch(data: TaskData, channel: NDArray[np.int32], begin: I64, cut: I64, gro
         event=task.event,
         thresholds=None if task.event is None else thresholds(task.event, series.target, channel, cut),
         context_limit=task.context,
+        dataset=task.dataset,
+        domain=task.domain,
     )
 
 

@@ -56,6 +56,7 @@ class Facts:
     peak_rss_mb: float = 0.0
     batch_size: int = 0
     crossings: int = 0
+    fallback: float = 0.0  # sum over the scored windows of the shares that are not the model's own
     output: str = ""
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -88,6 +89,7 @@ class Filling:
         self.missing = n
         self._interval: F64 | None = None  # [n, 2, H], NaN where a batch brought none
         self.probability: F64 | None = None  # [n], of the task's event
+        self.fallback: F64 = np.zeros(n)  # [n], 0 where a batch said nothing of it
 
     def put(self, to: slice, of: slice, quantiles: F32, mean: F32, facts: Mapping[str, Any]) -> None:
         """Copy the windows `of` a batch to the windows `to` of the block."""
@@ -102,6 +104,8 @@ class Filling:
             if self.probability is None:
                 self.probability = np.full(len(self.mean), np.nan)
             self.probability[to] = facts["probability"][of]
+        if facts.get("fallback") is not None:
+            self.fallback[to] = facts["fallback"][of]
         self.missing -= to.stop - to.start
 
     def bounds(self, levels: F64) -> F64 | None:
@@ -137,7 +141,10 @@ class Scorer:
         return low, min(low + scoring.BLOCK, len(self.data))
 
     def add(self, low: int, quantiles: F32, mean: F32, facts: Mapping[str, Any]) -> None:
-        """Take forecasts [n, Q, H] and means [n, H] of the windows from `low` on, "crossings" [n] and "interval" [n, 2, H] or None."""
+        """Take forecasts [n, Q, H] and means [n, H] of the windows from `low` on, "crossings" [n] and "interval" [n, 2, H] or None.
+
+        "probability" and "fallback", [n] or None, may be missing.
+        """
         high = low + len(quantiles)
         for block in range(low // scoring.BLOCK, (high - 1) // scoring.BLOCK + 1):
             start, stop = self._bounds(block)
@@ -171,6 +178,7 @@ class Scorer:
         block = scoring.Block(labels, whole.quantiles, whole.mean, levels, error, whole.bounds(levels))
         scores = self._statistics(block)
         self.totals.add(scores)
+        self.facts.fallback += float(whole.fallback.sum())  # block by block, so that it does not depend on batches
         if task.event is not None:
             limit = thresholds(task.event, series.target, channel, cut)
             self.outcomes += int(np.isfinite(happened(task.event, labels, limit)).sum())
@@ -189,6 +197,7 @@ class Scorer:
                 context_length=cut,
                 seasonal_error=error,
                 crossings=whole.crossings,
+                fallback=whole.fallback,
                 extra=bool(self._own),
             )
         )

@@ -104,6 +104,8 @@ class Batch:
         thresholds: float64 [N], what the value at the event's step must exceed; NaN where no context has a value. None without an event.
         context_limit: steps of context that the task allows at most, 0 = all there are: a model that learns is given whole series, and
             should learn from windows like those that it is to forecast.
+        dataset: what the task calls its data, `Task.dataset`: "m4_hourly"; "" = not said. For models that are told in words what it is.
+        domain: the field that the data is of, `Task.domain`: "Energy"; likewise.
     """
 
     contexts: Ragged
@@ -121,6 +123,8 @@ class Batch:
     event: Event | None = None
     thresholds: F64 | None = None
     context_limit: int = 0
+    dataset: str = ""
+    domain: str = ""
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -143,6 +147,8 @@ class Batch:
         quantile_levels: Sequence[float] | None = None,
         start: str = "2000-01-01",
         seed: int = 0,
+        dataset: str = "",
+        domain: str = "",
     ) -> Batch:
         """Make a batch by hand, for notebooks and tests.
 
@@ -166,6 +172,8 @@ class Batch:
             group=np.arange(n, dtype=np.int64),
             window_ids=ids,
             seeds=ids + np.uint64(seed),
+            dataset=dataset,
+            domain=domain,
         )
 
 
@@ -176,15 +184,22 @@ class Forecast:
     `values` is float32 [N, Q, H] for kind "quantiles" (with `levels` float64 [Q], rising), [N, S, H] for "samples",
     [N, 1, H] for "points", [N, 1, 1] for "probabilities", which only a task of events asks for. `mean` float32 [N, H] is optional; metrics
     on the mean use it, else the samples' mean or the median.
+
+    `fallback` float32 [N], from 0 to 1, is the share of each window's forecast that is not the model's own, because a simple forecast
+    stands in for an answer of no use: 1 where it is all of it, 0.25 where one of four sampled answers was replaced. None = all is the
+    model's own. It changes no score; results and leaderboards show it.
     """
 
     kind: str
     values: F32
     levels: F64 | None = None
     mean: F32 | None = None
+    fallback: F32 | None = None
 
     @classmethod
-    def from_quantiles(cls, values: ArrayLike, levels: ArrayLike, mean: ArrayLike | None = None) -> Forecast:
+    def from_quantiles(
+        cls, values: ArrayLike, levels: ArrayLike, mean: ArrayLike | None = None, fallback: ArrayLike | None = None
+    ) -> Forecast:
         """Quantiles [N, Q, H] at `levels` [Q]; the levels are put in rising order, the values with them."""
         array = _float32(values, 3, "from_quantiles", "[N, Q, H]")
         level = np.asarray(levels, dtype=np.float64).reshape(-1)
@@ -195,31 +210,31 @@ class Forecast:
         order = np.argsort(level, kind="stable")
         if not np.array_equal(order, np.arange(len(level))):
             array, level = array[:, order], level[order]
-        return cls("quantiles", array, level, _mean(mean, array, "from_quantiles"))
+        return cls("quantiles", array, level, _mean(mean, array, "from_quantiles"), _fallback(fallback, len(array), "from_quantiles"))
 
     @classmethod
-    def from_samples(cls, samples: ArrayLike, mean: ArrayLike | None = None) -> Forecast:
+    def from_samples(cls, samples: ArrayLike, mean: ArrayLike | None = None, fallback: ArrayLike | None = None) -> Forecast:
         """Sample paths [N, S, H]."""
         array = _float32(samples, 3, "from_samples", "[N, S, H]")
         if array.shape[1] == 0:
             raise ForecastError("from_samples got no sample path; wanted at least one")
-        return cls("samples", array, None, _mean(mean, array, "from_samples"))
+        return cls("samples", array, None, _mean(mean, array, "from_samples"), _fallback(fallback, len(array), "from_samples"))
 
     @classmethod
-    def from_points(cls, points: ArrayLike) -> Forecast:
+    def from_points(cls, points: ArrayLike, fallback: ArrayLike | None = None) -> Forecast:
         """Point forecasts [N, H]; every quantile level becomes the point."""
         array = _float32(points, 2, "from_points", "[N, H]")
-        return cls("points", array[:, None, :], None, array)
+        return cls("points", array[:, None, :], None, array, _fallback(fallback, len(array), "from_points"))
 
     @classmethod
-    def from_probabilities(cls, probabilities: ArrayLike) -> Forecast:
+    def from_probabilities(cls, probabilities: ArrayLike, fallback: ArrayLike | None = None) -> Forecast:
         """The probability of `Batch.event` in each window, [N] between 0 and 1; nothing is said of values."""
         array = _float32(probabilities, 1, "from_probabilities", "[N]")
         if not np.all((array >= 0) & (array <= 1)):
             wrong = array[~((array >= 0) & (array <= 1))]
             first = "NaN" if np.isnan(wrong[0]) else f"{wrong[0]:g}"
             raise ForecastError(f"from_probabilities got {first} ({len(wrong)} of {len(array)} like it); wanted numbers from 0 to 1")
-        return cls("probabilities", array[:, None, None])
+        return cls("probabilities", array[:, None, None], fallback=_fallback(fallback, len(array), "from_probabilities"))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -244,4 +259,18 @@ def _mean(mean: ArrayLike | None, values: F32, where: str) -> F32 | None:
     array = _float32(mean, 2, where, "[N, H] for mean")
     if array.shape != (values.shape[0], values.shape[2]):
         raise ForecastError(f"{where} got a mean of shape {array.shape}; wanted {(values.shape[0], values.shape[2])}")
+    return array
+
+
+def _fallback(fallback: ArrayLike | None, n: int, where: str) -> F32 | None:
+    if fallback is None:
+        return None
+    array = _float32(fallback, 1, where, "[N] for fallback")
+    if len(array) != n:
+        raise ForecastError(f"{where} got a fallback of shape {array.shape}; wanted {(n,)}: one share for each window")
+    inside = (array >= 0) & (array <= 1)
+    if not inside.all():
+        first = array[~inside][0]
+        said = "NaN" if np.isnan(first) else f"{first:g}"
+        raise ForecastError(f"{where} got a fallback of {said} ({int((~inside).sum())} of {n} like it); wanted shares from 0 to 1")
     return array

@@ -248,12 +248,13 @@ def _add(
 def _refuse_without_weights(models: Sequence[ModelChoice]) -> None:
     """Stop before anything is computed where models' published weights are wanted and are not here.
 
-    Only for a plugin that keeps to the convention: it has the parameter `weights`, and none of its own are shipped.
+    Only for a plugin that keeps to the convention: it has the parameter `weights`, and none of its own are shipped. One that is told by
+    `url` who serves its weights needs none here.
     """
     lacking = []
     for model, params in models:
         info = model.info
-        asked = params.get("weights") or info.weights_digest or "weights" not in (model.parameters or ())
+        asked = params.get("weights") or params.get("url") or info.weights_digest or "weights" not in (model.parameters or ())
         if not asked and parse_source(info.weights) is not None and pulled(info) is None and info not in lacking:
             lacking.append(info)
     if len(lacking) == 1:

@@ -93,6 +93,8 @@ def check(forecast: object, n: int, horizon: int) -> Forecast:
             f"predict returned a Forecast whose values are a {type(forecast.values).__name__}; wanted an array. "
             f"Make it with Forecast.from_{forecast.kind}(...)."
         )
+    if forecast.fallback is not None:
+        _check_fallback(forecast.fallback, n)
     if forecast.kind == "probabilities":
         return _probabilities(forecast, n)
     if forecast.kind not in ("quantiles", "samples", "points"):
@@ -120,6 +122,24 @@ def check(forecast: object, n: int, horizon: int) -> Forecast:
             raise ForecastError(f"predict returned a mean of shape {forecast.mean.shape}; wanted {(n, horizon)}: [N windows, H steps]")
         _finite(forecast.mean, "a mean")
     return forecast
+
+
+def _check_fallback(fallback: object, n: int) -> None:
+    """Raise unless it is a share from 0 to 1 for each of n windows, float32."""
+    make = "Give it to the constructor: Forecast.from_samples(..., fallback=shares [N])."
+    if not isinstance(fallback, np.ndarray):
+        raise ForecastError(f"predict returned a fallback that is a {type(fallback).__name__}; wanted an array [N]. {make}")
+    if fallback.shape != (n,) or fallback.dtype != np.float32:
+        raise ForecastError(
+            f"predict returned a fallback of shape {fallback.shape} and {fallback.dtype}; wanted {(n,)} and float32: one share for each "
+            f"window of the batch. {make}"
+        )
+    wrong = np.flatnonzero(~((fallback >= 0) & (fallback <= 1)))
+    if len(wrong):
+        raise ForecastError(
+            f"predict returned a fallback of {fallback[wrong[0]]:g} for window {wrong[0]} of the batch ({len(wrong)} of {n} like it); "
+            f"wanted shares from 0 to 1. {make}"
+        )
 
 
 def _probabilities(forecast: Forecast, n: int) -> Forecast:

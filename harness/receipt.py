@@ -162,6 +162,7 @@ def cell_record(
         "receipt": receipt,
         "contamination": seen.state,
         "contamination_reason": seen.reason,
+        "fallback": facts.fallback / len(data) if outcome.status == "ok" and data is not None and len(data) else None,
         "scores": dict(outcome.scores),
         "model_info": declared,
         **more,

@@ -1,8 +1,9 @@
 """Statistics as Arrow tables: one row a window, and one row a step of the horizon.
 
 Window columns: window int64 (number in the task), item_id dictionary<int32, string>, variate int16, slot int32, cutoff timestamp[s],
-context_length int64, seasonal_error double, crossings int32, then `harness.scoring.STATISTICS` (counts int32, sums double,
-quantile_loss list<double>, hits list<int32>), and `extra` map<string, double> where metrics bring statistics of their own.
+context_length int64, seasonal_error double, crossings int32, fallback double (0 where the forecast is the model's own), then
+`harness.scoring.STATISTICS` (counts int32, sums double, quantile_loss list<double>, hits list<int32>), and `extra` map<string, double>
+where metrics bring statistics of their own.
 Step columns: step int32 from 1, then the same statistics, counts int64, summed over the cell's windows.
 """
 
@@ -33,6 +34,7 @@ def window_schema(extra: bool = False) -> pa.Schema:
         ("context_length", pa.int64()),
         ("seasonal_error", pa.float64()),
         ("crossings", pa.int32()),
+        ("fallback", pa.float64()),
         *((name, pa.int32()) for name in COUNTS),
         *((name, pa.float64()) for name in SUMS),
         ("quantile_loss", pa.list_(pa.float64())),
@@ -53,9 +55,10 @@ def window_batch(
     context_length: I64,
     seasonal_error: F64,
     crossings: NDArray[np.integer[Any]],
+    fallback: F64 | None = None,
     extra: bool = False,
 ) -> pa.RecordBatch:
-    """Rows of the block's N windows, all arrays [N]; `item` numbers the rows of `item_ids`."""
+    """Rows of the block's N windows, all arrays [N]; `item` numbers the rows of `item_ids`, `fallback` None is 0 everywhere."""
     names, code = np.unique(item, return_inverse=True)
     ids = item_ids.take(from_numpy(names.astype(np.int64))).cast(pa.string())
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
@@ -69,6 +72,7 @@ def window_batch(
         from_numpy(context_length.astype(np.int64)),
         from_numpy(seasonal_error),
         from_numpy(crossings.astype(np.int32)),
+        from_numpy(np.zeros(len(window)) if fallback is None else fallback.astype(np.float64)),
         *_columns(scores.windows),
     ]
     if extra:

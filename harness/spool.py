@@ -97,6 +97,7 @@ CELL_FIELDS: dict[str, str] = {
     "receipt": "JSON",  # versions, git commit, hardware, command
     "contamination": "VARCHAR",  # one of harness.contamination.STATES
     "contamination_reason": "VARCHAR",
+    "fallback": "DOUBLE",  # mean over the windows of the shares that are not the model's own
 }
 """Columns of a cell's record and of the table `cells`, with their SQL types."""
 

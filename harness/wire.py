@@ -194,6 +194,8 @@ def write_batch(region: Region, batch: Batch) -> dict[str, Any]:
         "past_names": list(batch.past_names),
         "event": None if batch.event is None else asdict(batch.event),
         "context_limit": batch.context_limit,
+        "dataset": batch.dataset,
+        "domain": batch.domain,
     }
 
 
@@ -216,6 +218,8 @@ def read_batch(region: Region, header: dict[str, Any]) -> Batch:
         event=None if header["event"] is None else Event(**header["event"]),
         thresholds=None if header["event"] is None else to_numpy(columns.column("threshold")).copy(),
         context_limit=header["context_limit"],
+        dataset=header.get("dataset", ""),
+        domain=header.get("domain", ""),
     )
 
 
@@ -233,10 +237,16 @@ def read_stored(region: Region, header: dict[str, Any]) -> Stored:
 
 
 def write_forecast(
-    region: Region, quantiles: F32, mean: F32, crossings: NDArray[np.int32], interval: F64 | None, probability: F64 | None
+    region: Region,
+    quantiles: F32,
+    mean: F32,
+    crossings: NDArray[np.int32],
+    interval: F64 | None,
+    probability: F64 | None,
+    fallback: F32 | None = None,
 ) -> dict[str, Any]:
-    """Put quantiles [N, Q, H], means [N, H], crossings [N], perhaps interval [N, 2, H] and the event's probability [N] into the region;
-    return the header.
+    """Put quantiles [N, Q, H], means [N, H], crossings [N], perhaps interval [N, 2, H], the event's probability [N] and the shares that
+    are not the model's own [N] into the region; return the header.
     """
     n, q, h = quantiles.shape
     columns = [
@@ -251,12 +261,15 @@ def write_forecast(
     if probability is not None:
         columns.append(from_numpy(probability))
         names.append("probability")
+    if fallback is not None:
+        columns.append(from_numpy(fallback))
+        names.append("fallback")
     return {"size": _write(region, pa.RecordBatch.from_arrays(columns, names=names)), "shape": [n, q, h]}
 
 
 def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, dict[str, Any]]:
-    """Quantiles [N, Q, H], means [N, H] and {"crossings": [N], "interval": [N, 2, H] or None, "probability": [N] or None}: views of the
-    region, valid until it is written again.
+    """Quantiles [N, Q, H], means [N, H] and {"crossings": [N], "interval": [N, 2, H] or None, "probability": [N] or None, "fallback": [N]
+    or None}: views of the region, valid until it is written again. What a worker with an older core does not send is None.
     """
     n, q, h = header["shape"]
     columns = _read(region, header["size"])
@@ -264,5 +277,5 @@ def read_forecast(region: Region, header: dict[str, Any]) -> tuple[F32, F32, dic
     mean = to_numpy(columns.column("mean").values).reshape(n, h)  # [N, H]
     sent = "interval" in columns.schema.names
     interval = to_numpy(columns.column("interval").values).reshape(n, 2, h) if sent else None  # [N, 2, H]
-    chance = to_numpy(columns.column("probability")) if "probability" in columns.schema.names else None
-    return quantiles, mean, {"crossings": to_numpy(columns.column("crossings")), "interval": interval, "probability": chance}
+    one = {name: to_numpy(columns.column(name)) if name in columns.schema.names else None for name in ("probability", "fallback")}
+    return quantiles, mean, {"crossings": to_numpy(columns.column("crossings")), "interval": interval, **one}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "failure", "main", "take_stdout"]
 
-ARRAYS = ("crossings", "interval", "probability")
+ARRAYS = ("crossings", "interval", "probability", "fallback")
 """What `Session.predict` says of a batch in arrays."""
 LONGEST_NOTE = 10_000
 """Characters, or numbers, that are kept of one thing that a model noted in training."""
@@ -120,7 +120,7 @@ class Session:
         if batch.event is not None and batch.thresholds is not None:
             chance = probabilities(forecast, batch.event, batch.thresholds)
         facts = {"predict_s": seconds, "crossings": crossings, "interval": interval, "output": forecast.kind, "peak_rss_mb": peak_rss_mb()}
-        facts["probability"] = chance
+        facts |= {"probability": chance, "fallback": forecast.fallback}
         return quantiles, mean, {**facts, "notes": {str(k): str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}}
 
 

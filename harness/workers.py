@@ -130,6 +130,11 @@ class ChildWorker:
     def pending(self) -> int:
         return self._sequence - self._answered
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs; from any thread."""
+        return not self._ended and self._process.poll() is None
+
     def _read_log(self) -> None:
         assert self._process.stdout is not None
         with contextlib.suppress(ValueError, OSError):

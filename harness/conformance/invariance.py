@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.batches import cut_batch, ranges
 from harness.conformance.kit import REMEDY, arrays_of, fail, members, same
-from harness.forecast import Ragged
+from harness.forecast import F32, Forecast, Ragged
 from harness.series import Channels
 from harness.specimens import Bench, rows_of
 
@@ -23,15 +23,29 @@ __all__ = [
 
 
 def check_batch_invariance(bench: Bench) -> None:
-    """A window's forecast does not depend on the windows that it travels with, bit for bit."""
+    """A window's forecast, and how much of it is the model's own, does not depend on the windows that it travels with, bit for bit."""
     batch = bench.batch()
-    whole, means = bench.predict(batch)
+    forecast = bench.forecast(batch)
+    whole, means = bench.convert(forecast, batch)
+    shares = _fallback(forecast)
     count = len(np.unique(batch.group))
     for groups in ([0], [5, 3], list(range(count // 2, count))):
         part = members(batch, groups)
-        quantiles, mean = bench.predict(rows_of(batch, part))
+        rows = rows_of(batch, part)
+        forecast = bench.forecast(rows)
+        quantiles, mean = bench.convert(forecast, rows)
         same(quantiles, whole[part], f"windows {part} alone and in a batch of {len(batch)}", REMEDY)
         same(mean, means[part], f"the means of windows {part} alone and in a batch of {len(batch)}", REMEDY)
+        if not np.array_equal(_fallback(forecast), shares[part]):
+            fail(
+                f"Forecast.fallback is {_fallback(forecast).tolist()} of windows {part} alone and {shares[part].tolist()} in a batch of "
+                f"{len(batch)}; wanted the same: {REMEDY}"
+            )
+
+
+def _fallback(forecast: Forecast) -> F32:
+    """[N] the shares that are not the model's own, 0 where it says nothing of them."""
+    return np.zeros(len(forecast), np.float32) if forecast.fallback is None else forecast.fallback
 
 
 def check_order_invariance(bench: Bench) -> None:

@@ -126,6 +126,8 @@ class Results:
     stale: NDArray[np.bool_] | None = None  # [M, R]: the model, task, data or scoring has changed since; None = nowhere
     baseline_stale: NDArray[np.bool_] | None = None  # [R] the baseline's score is a stale one, as there is no other; None = nowhere
     marks: NDArray[np.str_] | None = None  # [M, R] whether labels may have been seen in training (`harness.contamination`), "" = no result
+    fallen: Array | None = None  # [M, R] forecasts that are not the model's own, shares of windows added up over seeds; None = not known
+    answered: Array | None = None  # [M, R] windows, over seeds, of which `fallen` is known
     cells: dict[tuple[int, str], list[Cell]] = field(default_factory=dict)  # own results by (number of the model, name of the task)
 
     @property
@@ -147,6 +149,14 @@ class Results:
     def crps(self) -> Array:
         """[M, R]"""
         return self.scores[self.main[1]]
+
+    @property
+    def fallback(self) -> Array:
+        """[M] share of each model's forecasts that is not its own, over all windows of its tasks; NaN where that is not known."""
+        if self.fallen is None or self.answered is None:
+            return np.full(len(self.entries), np.nan)
+        windows = self.answered.sum(axis=1)
+        return divided(self.fallen.sum(axis=1), windows, windows > 0)
 
     @property
     def baseline_mase(self) -> Array:
@@ -172,6 +182,8 @@ class Results:
             stale=None if self.stale is None else self.stale[:, keep],
             baseline_stale=None if self.baseline_stale is None else self.baseline_stale[keep],
             marks=None if self.marks is None else self.marks[:, keep],
+            fallen=None if self.fallen is None else self.fallen[:, keep],
+            answered=None if self.answered is None else self.answered[:, keep],
             cells={at: cells for at, cells in self.cells.items() if at[1] in names},
         )
 

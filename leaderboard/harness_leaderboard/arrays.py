@@ -95,6 +95,8 @@ def to_arrays(
         stale=taken.stale,
         baseline_stale=rests,
         marks=taken.marks,
+        fallen=taken.fallen,
+        answered=taken.answered,
         cells=taken.own,
     )
 
@@ -113,6 +115,7 @@ class _Taken:
         self.stale = np.zeros(self.shape, dtype=np.bool_)
         self.marks = np.full(self.shape, "", dtype="<U13")
         self.done = np.zeros(self.shape, dtype=np.int64)
+        self.fallen, self.answered = np.zeros(self.shape), np.zeros(self.shape)
         self.windows, self.predict_s, self.fit_s = (np.zeros(len(keys)) for _ in range(3))
         self.peak_mb = np.full(len(keys), np.nan)
         self.place: dict[str, int] = {}
@@ -134,6 +137,9 @@ class _Taken:
         self.status[at] = "ok"
         self.done[at] += 1
         self.place[cell["result_id"]] = model * self.shape[1] + task
+        if cell["fallback"] is not None and cell["n_windows"]:
+            self.fallen[at] += cell["fallback"] * cell["n_windows"]
+            self.answered[at] += cell["n_windows"]
         if cell["predict_s"] is not None and cell["n_windows"]:
             self.windows[model] += cell["n_windows"]
             self.predict_s[model] += cell["predict_s"]

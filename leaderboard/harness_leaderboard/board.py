@@ -69,6 +69,7 @@ def board_rows(results: Results, shown: Container[tuple[str, str]] | None = None
         "nMASE_if_worst": geometric_mean(filled(r_mase, results.mase, results.baseline_mase, "worst")),
         "fit_s_per_1k": divided(1000 * results.fit_s, results.windows, timed),
         "peak_mb": results.peak_mb,
+        "fallback": results.fallback,
     }
     keys = [(entry.label, entry.source) for entry in results.entries]
     order = [int(m) for m in np.argsort(n_mase, kind="stable") if shown is None or keys[m] in shown]

@@ -39,7 +39,7 @@ WHERE c.superseded_by IS NULL AND (c.suite = $1 OR (c.source <> 'own' AND c.prot
 _CELLS = f"""
 SELECT c.result_id, c.source, coalesce(c.model, '') AS model, coalesce(c.model_name, c.model, '') AS model_name,
        coalesce(c.mode, '') AS mode, coalesce(c.budget, '') AS budget, coalesce(c.scope, '') AS scope, c.seed, c.task, c.cell_id, c.status,
-       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason
+       c.n_windows, c.predict_s, c.fit_s, c.peak_rss_mb, c.forecasts, c.contamination, c.reason, c.fallback
 {_CURRENT}
 """
 _FOLDERS = """

@@ -74,6 +74,11 @@ COLUMNS = {
     "contamination_after_cutoff": Meaning("results whose labels are all later than the model's training data", "tasks"),
     "contamination_clean": Meaning("results whose model declares all its training data, without the task's series", "tasks"),
     "contamination_unknown": Meaning("results for which too little is declared", "tasks"),
+    "fallback": Meaning(
+        "share of the forecasts, over all windows, that is not the model's own, but a simple one in place of an answer of no use",
+        "0 to 1",
+        "no own result, or stored before it was counted",
+    ),
 }
 """{column: what it means}, in the order of the CSV form; a model has one row."""
 

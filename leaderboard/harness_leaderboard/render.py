@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "footnotes", "machine_note", "print_rich", "to_csv", "to_json", "to_markdown"]
 
-_SHOWN = ("model", "source", "nMASE", "95%", "ties", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "s/1k", "type")
+_SHOWN = (
+    "model", "source", "nMASE", "95%", "ties", "nCRPS", "rank_MASE", "rank_CRPS", "win_rate", "tasks", "failed", "fallback", "s/1k", "type",
+)  # fmt: skip
 _TEXT = ("model", "source", "ties", "type")
 _DROPPED = ("type", "s/1k", "win_rate", "rank_CRPS", "rank_MASE", "ties", "95%", "failed", "source")
 """What a narrow terminal does without, the first first; `failed` and `source` only where they say the same of all."""
@@ -74,6 +76,8 @@ def _short(row: Mapping[str, Any], name: str, alike: bool) -> str:
     value = row.get({"s/1k": "predict_s_per_1k", "type": "model_type", "ties": "letters"}.get(name, name))
     if value is None or value == "":
         return "–"
+    if name == "fallback":
+        return f"{100 * value:.1f}%" if value == 0 or value >= 0.0005 else "<0.1%"
     if name == "win_rate" or name.startswith("rank_"):
         if row["win_rate"] is None:  # among one model everybody is the first
             return "–"
@@ -87,6 +91,8 @@ def _short(row: Mapping[str, Any], name: str, alike: bool) -> str:
 def _grid(rows: Sequence[Mapping[str, Any]], groups: Sequence[str], alike: bool) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the short form, with a column for each group where there are any."""
     names = ["model", "source", "nMASE", "tasks"] if groups else list(_SHOWN)
+    if not any(row.get("fallback") for row in rows):  # every forecast is its model's own, or nothing is known of it
+        names = [name for name in names if name != "fallback"]
     if len(set(_compared_by(rows))) == 1:  # by one score alone
         names = [name for name in names if name not in ("nCRPS", "rank_CRPS")]
     own = [] if groups or not rows else list(rows[0].get("own") or ())
@@ -141,6 +147,8 @@ def footnotes(table: Table) -> list[str]:
     if any((row.get("undefined") or 0) > (row.get("baseline_missing") or 0) for row in rows):
         of = " or ".join(relative(name) for name in dict.fromkeys(_compared_by(rows)))
         lines.append(f"‡ some scores have no ratio (zero, infinite or undefined) and are not in {of}; see 'undefined'.")
+    if any(row.get("fallback") for row in rows):
+        lines.append("fallback: share of the forecasts that is not the model's own, but a simple one in place of an answer of no use.")
     lines += _contaminated(rows)
     stale = sum(row.get("stale") or 0 for row in rows)
     if stale:

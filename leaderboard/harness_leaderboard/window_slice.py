@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["of_windows"]
 
-COLUMNS = "item_id, variate, slot, cutoff, context_length, seasonal_error"
+COLUMNS = "item_id, variate, slot, cutoff, context_length, seasonal_error, fallback"
 
 
 def of_windows(store: Store, results: Results, metrics: Sequence[Metric], condition: str) -> Results:
@@ -50,10 +50,12 @@ def of_windows(store: Store, results: Results, metrics: Sequence[Metric], condit
     total = {metric.name: np.zeros(shape) for metric in metrics}
     count = {metric.name: np.zeros(shape) for metric in metrics}
     seen: Array = np.zeros(shape)
+    fallen, answered = np.zeros(shape), np.zeros(shape)
     for levels, ids in _by_levels(store, list(at)).items():
-        sums, found, windows = _sums(store, ids, levels, metrics, condition)
+        sums, found, (windows, shares, told) = _sums(store, ids, levels, metrics, condition)
         places = np.array([at[result] for result in found], np.int64).reshape(-1, 2).T  # [2, K]
-        np.add.at(seen, (places[0], places[1]), windows)
+        for whole, part in ((seen, windows), (fallen, shares), (answered, told)):
+            np.add.at(whole, (places[0], places[1]), part)
         for metric in metrics:
             value = np.asarray(metric.value(sums), np.float64)  # [K]
             good = ~np.isnan(value)
@@ -62,7 +64,7 @@ def of_windows(store: Store, results: Results, metrics: Sequence[Metric], condit
     if not seen.any():
         raise NothingMatched(f"no window of an own result fulfils --windows {condition!r}. Columns: {COLUMNS}; their values: harness sql")
     scores = {name: np.divide(total[name], count[name], out=np.full(shape, np.nan), where=count[name] > 0) for name in total}
-    return _restricted(results, own, scores, seen, condition)
+    return _restricted(results, own, scores, seen, (fallen, answered), condition)
 
 
 def _check_condition(store: Store, condition: str) -> None:
@@ -107,14 +109,24 @@ def _needed(metrics: Sequence[Metric], levels: Sequence[float]) -> list[str]:
     return [name for name in STATISTICS if name in asked.names]
 
 
+_COUNTS = {
+    "counted": "count(*)::DOUBLE AS counted",
+    "fallen": "coalesce(sum(fallback), 0)::DOUBLE AS fallen",
+    "told": "count(fallback)::DOUBLE AS told",
+}
+"""What is counted of a result's windows in the slice."""
+
+
 def _sums(
     store: Store, ids: list[str], levels: Sequence[float], metrics: Sequence[Metric], condition: str
-) -> tuple[Mapping[str, Any], list[str], Array]:
-    """({statistic: [K] or [K, Q]}, [K] result ids, [K] windows) of the results that have windows in the slice."""
+) -> tuple[Mapping[str, Any], list[str], tuple[Array, Array, Array]]:
+    """({statistic: [K] or [K, Q]}, [K] result ids, [K] each: windows, the sum of their `fallback`, those of which it is known) of the
+    results that have windows in the slice.
+    """
     names = _needed(metrics, levels)
     plain = [f"coalesce(sum({name}), 'nan')::DOUBLE AS {name}" for name in names if name not in LISTS]
     lists = [f"coalesce(sum({name}[{q + 1}]), 'nan')::DOUBLE AS {name}_{q}" for name in names if name in LISTS for q in range(len(levels))]
-    selected = ", ".join(["result_id", "count(*)::BIGINT AS counted", *plain, *lists])
+    selected = ", ".join(["result_id", *_COUNTS.values(), *plain, *lists])
     # Inside a subquery: whatever the condition says, rows of other results do not come in.
     kept = f"(SELECT * FROM main.windows WHERE ({condition}\n))"
     sql = f"SELECT {selected} FROM {kept} WHERE result_id IN (SELECT unnest($1::VARCHAR[])) GROUP BY result_id"
@@ -123,14 +135,17 @@ def _sums(
     except UsageError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"got --windows {condition!r}, which is no condition over {COLUMNS}: {reason}") from error
-    column = {name: to_numpy(table[name].combine_chunks()) for name in table.column_names[2:]}
+    column = {name: to_numpy(table[name].combine_chunks()) for name in table.column_names[1:]}
     sums: dict[str, Any] = {name: column[name] for name in names if name not in LISTS}
     sums |= {name: np.stack([column[f"{name}_{q}"] for q in range(len(levels))], axis=1) for name in names if name in LISTS}
     sums["levels"] = np.asarray(levels, np.float64)
-    return sums, table["result_id"].to_pylist(), to_numpy(table["counted"].combine_chunks()).astype(np.float64)
+    counted, fallen, told = (column[name] for name in _COUNTS)
+    return sums, table["result_id"].to_pylist(), (counted, fallen, told)
 
 
-def _restricted(results: Results, own: list[int], scores: dict[str, Array], seen: Array, condition: str) -> Results:
+def _restricted(
+    results: Results, own: list[int], scores: dict[str, Array], seen: Array, fallback: tuple[Array, Array], condition: str
+) -> Results:
     entries = [results.entries[m] for m in own]
     stale = np.zeros(seen.shape, np.bool_) if results.stale is None else results.stale[own]
     base, rests, _ = baseline_scores(scores, stale, entries, results.baseline, results.main[0])
@@ -149,6 +164,8 @@ def _restricted(results: Results, own: list[int], scores: dict[str, Array], seen
         peak_mb=results.peak_mb[own],
         stale=stale,
         baseline_stale=rests,
+        fallen=fallback[0],
+        answered=fallback[1],
         notes=[*results.notes, f"{shown} Published results have no windows and are left out."],
         sliced=True,
         cells={(own.index(m), name): cells for (m, name), cells in results.cells.items()},

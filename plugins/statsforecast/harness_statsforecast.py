@@ -7,7 +7,8 @@ Axes: N windows, Q quantile levels, H horizon.
 - Quantiles are the library's own intervals (level 80 gives 0.1 and 0.9) and the median is its mean forecast; the levels of a step are
   then sorted, since simulated intervals need not enclose the mean. Models without native intervals return points. Input is float64.
 - A series that the library refuses (too short, say), or answers with something not finite, is forecast by the library's Naive; how many,
-  and the first reason, stand in `notes`, and each batch with some logs a warning. `fallback="error"` raises instead.
+  and the first reason, stand in `notes`, the leaderboard shows the share, and each batch with some logs a warning. `fallback="error"`
+  raises instead.
 - `max_context` keeps the running time bounded: the newest steps only.
 - The library seeds its simulations itself, so a forecast depends on nothing but its context.
 
@@ -162,9 +163,10 @@ class StatsForecastModel:
         results = self._map(work, [context[-self.max_context :] for context in batch])
         out = np.stack([values for values, _ in results])  # [N, 1 + Q, H], the mean first
         self._report([(row, reason) for row, (_, reason) in enumerate(results) if reason], batch)
+        fallback = np.array([bool(reason) for _, reason in results], np.float32)
         if not levels:
-            return Forecast.from_points(out[:, 0])
-        return Forecast.from_quantiles(out[:, 1:], batch.quantile_levels, out[:, 0])
+            return Forecast.from_points(out[:, 0], fallback=fallback)
+        return Forecast.from_quantiles(out[:, 1:], batch.quantile_levels, out[:, 0], fallback=fallback)
 
     def close(self) -> None:
         """End the processes, if any were started."""

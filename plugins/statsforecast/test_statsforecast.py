@@ -128,6 +128,7 @@ def test_a_fallback_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> N
     assert str(ets.notes["fallback_reason"]).startswith("auto_ets: window 1 (2 steps): AutoETS raised NotImplementedError")
     assert "2 of 4 windows forecast by Naive instead" in caplog.text
     assert forecast.values[[1, 3], 0].tolist() == [[6.0] * 4, [3.0] * 4]
+    assert forecast.fallback is not None and forecast.fallback.tolist() == [0, 1, 0, 1]
     ets.predict(Batch.from_contexts(short, 4))
     assert ets.notes["fallback"] == 4
 

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
 __all__ = ["MAIN_METRICS", "MIGRATIONS", "SCHEMA_VERSION", "TABLES", "VIEWS", "create", "describe", "stand_in", "version"]
 
-SCHEMA_VERSION = 3
-"""1: the first; 2: with the table `trained`; 3: with `cells.contamination`."""
+SCHEMA_VERSION = 4
+"""1: the first; 2: with the table `trained`; 3: with `cells.contamination`; 4: with `fallback` in `cells` and `windows`."""
 
 NEW_TABLES: dict[int, tuple[str, ...]] = {2: ("trained",)}
 """{version: the tables that came with it}: what readers of an older database find empty."""
 
-NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {3: {"cells": ("contamination", "contamination_reason")}}
+NEW_COLUMNS: dict[int, dict[str, tuple[str, ...]]] = {
+    3: {"cells": ("contamination", "contamination_reason")},
+    4: {"cells": ("fallback",), "windows": ("fallback",)},
+}
 """{version: {table: the columns that came with it}}: what readers of an older database find null."""
 
 MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     1: lambda con: _create_table(con, "trained"),
     2: lambda con: _add_columns(con, 3),
+    3: lambda con: _add_columns(con, 4),
 }
 """{version: the step that takes a database of that version to the next}."""
 
@@ -105,6 +109,8 @@ _CELL_COMMENTS = {
     "contamination": "whether the model may have seen the task's labels in training: declared, after cut-off, clean or unknown; "
     "null = stored before there were marks",
     "contamination_reason": "why, in words",
+    "fallback": "share of the forecasts, 0 to 1, that is not the model's own, as a simple forecast stands in for an answer of no use: mean "
+    "of windows.fallback; null = not ok, imported, or stored before it was counted",
 }
 
 _TRAINED_COMMENTS = {
@@ -124,7 +130,7 @@ _TRAINED_COMMENTS = {
     "configuration": "hash of what decides what is learnt: task, data, model, version, source, parameters and files, mode, budget, seed",
     "data": "what it learnt from: name of the task and fingerprint of its data, or what a pre-training says",
     "git": "git commit of the working folder, '-dirty' where it had changes; '' outside of git",
-    "environment": "Python, harness, packages, platform, hardware, command",
+    "environment": "Python, harness, packages, platform, hardware, command, hashes of files of weights, and what it takes to train again",
     "metrics": "fit_s (seconds), what the model noted while it learnt, and unsaved: why its weights were not kept",
     "path": "folder of the weights, relative to the database's folder or absolute; '' = not kept",
     "weights_digest": "hash of the weights at path, as it stands in parent of what starts from them; '' = none, or no folder of weights",
@@ -173,6 +179,7 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "context_length": ("BIGINT", "steps before the cutoff"),
         "seasonal_error": ("DOUBLE", "mean |y[t] - y[t-m]| of the context"),
         "crossings": ("INTEGER", "steps whose quantiles crossed and were sorted"),
+        "fallback": ("DOUBLE", "share of the forecast, 0 to 1, that is not the model's own; null = stored before it was counted"),
         **_SUMS,
     },
     "steps": {

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 import harness
 from harness import hookspecs
+from harness.mappings import mapping
 from harness.plugins import Plugins
 from harness.trained import TrainedModel, register
 
@@ -91,9 +92,12 @@ def registered(name: str, modules: pytest.MonkeyPatch) -> tuple[types.ModuleType
 def test_every_example_is_run() -> None:
     assert set(EXAMPLES) - set(SQL) == {
         "model",
+        "fallback",
         "trainable",
         "saved",
         "register",
+        "retrain",
+        "logger",
         "checks",
         "suite",
         "metric",
@@ -112,6 +116,14 @@ def test_model_example_forecasts_whatever_the_batch(monkeypatch: pytest.MonkeyPa
     one, other = (harness.evaluate(module.Bootstrap(20), "us_births/M/short", batch_size=n).scores for n in (1, 2))
     assert one == other
     assert 0 < one["MASE[0.5]"] < 10
+
+
+def test_fallback_example_says_what_is_not_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, plugins = registered("fallback", monkeypatch)
+    batch = harness.Batch.from_contexts([[1, 2, 4], [5, np.nan, 7], [3], [np.nan, np.nan]], horizon=2)
+    made = plugins.pm.hook.predict(model=plugins.models["guarded"].factory(), batch=batch)
+    assert made.values[:, 0].tolist() == [[6, 6], [7, 7], [3, 3], [0, 0]]
+    assert made.fallback.tolist() == [0, 1, 1, 1]
 
 
 def test_trainable_example_learns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +153,24 @@ def test_register_example_records(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (row,) = harness.load().trained().to_pylist()
     assert (row["model"], row["mode"], row["data"]) == ("naive[season=7]", "pretrain", "my corpus, version 3")
     assert row["metrics"] == '{"loss": 0.12}'
+
+
+def test_retrain_example_trains_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module, plugins = registered("retrain", monkeypatch)
+    made = register(tmp_path / "r.duckdb", module.learn(tmp_path / "weights", 4, 3))
+    (row,) = harness.load(tmp_path / "r.duckdb").trained().to_pylist()
+    assert row["id"] == made
+    record = {**row, "environment": mapping(row["environment"])}
+    again = plugins.pm.hook.retrain(record=record, folder=tmp_path / "again")
+    assert (again.seed, again.metrics) == (3, {"loss": 0.25})
+    assert (tmp_path / "again" / "model.bin").read_text() == (tmp_path / "weights" / "model.bin").read_text()
+    assert plugins.pm.hook.retrain(record={**record, "mode": "full"}, folder=tmp_path / "no") is None
+
+
+def test_logger_example_writes_its_curve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    module_of("logger", monkeypatch)
+    assert (tmp_path / "runs" / "curve.csv").read_text() == "step,loss\n1,1.0\n2,0.5\n3,0.3333333333333333\n"
 
 
 def test_checks_example_passes(monkeypatch: pytest.MonkeyPatch) -> None:

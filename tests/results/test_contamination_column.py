@@ -24,11 +24,12 @@ def store(tmp_path: Path) -> DuckStore:
 
 
 def older(path: Path) -> None:
-    """Make a database what it was before there were the columns."""
+    """Make a database what it was before there were the columns, and those that came after them."""
     with duckdb.connect(str(path)) as con:
         con.execute("DROP VIEW results")
-        for name in NEW:
-            con.execute(f"ALTER TABLE cells DROP COLUMN {name}")
+        for table, names in (added for tables in schema.NEW_COLUMNS.values() for added in tables.items()):
+            for name in names:
+                con.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         con.execute(f"CREATE VIEW results AS {schema.VIEWS['results'][1]}")
         con.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
 

@@ -37,8 +37,8 @@ def older(path: Path) -> None:
     """Make a database what it was before there was the table."""
     with duckdb.connect(str(path)) as con:
         con.execute("DROP TABLE trained")
-        for name in ("contamination", "contamination_reason"):
-            con.execute(f"ALTER TABLE cells DROP COLUMN {name}")
+        for table, name in (("cells", "contamination"), ("cells", "contamination_reason"), ("cells", "fallback"), ("windows", "fallback")):
+            con.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         con.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
 
 

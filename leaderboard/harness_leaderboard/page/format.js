@@ -42,6 +42,9 @@ const whole = (value) => (Number.isFinite(value) ? value.toLocaleString("en-US")
 /** A share as 61.2 %. */
 const percent = (share, places = 1) => (Number.isFinite(share) ? `${fixed(100 * share, places)} %` : NONE);
 
+/** A share of forecasts that are not the model's own: 12.5 %, < 0.1 %. */
+const fallbackText = (share) => (share > 0 && share < 0.0005 ? "< 0.1 %" : percent(share));
+
 /** Seconds as people say them: 0.0063 s, 12.8 s, 4.2 min, 3.1 h. */
 function seconds(value) {
   if (!Number.isFinite(value)) return NONE;

@@ -87,6 +87,7 @@ function drawModelPanel(view, model) {
     ["Seconds per 1,000 forecasts", digits(cost.seconds)],
     ["Fit", seconds(cost.fit)],
     ["Peak memory", megabytes(cost.peak)],
+    ["Fallback", view.numbers.fallback[i] > 0 ? `${fallbackText(view.numbers.fallback[i])} of its forecasts are not its own` : ""],
   ]);
   const gaps = [
     [count.failed, "failed"],

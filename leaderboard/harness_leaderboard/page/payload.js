@@ -127,6 +127,9 @@ function readBoard(raw) {
     stale: numbers(raw.stale, m * r, "u1"),
     baselineStale: numbers(raw.baseline_stale, r, "u1"),
     cost: Object.fromEntries(["fit_s", "predict_s", "windows", "peak_mb"].map((name) => [name, numbers(cost[name], m * r, "f4")])),
+    fallback: raw.fallback
+      ? { fallen: numbers(raw.fallback.fallen, m * r, "f4"), answered: numbers(raw.fallback.answered, m * r, "f4") }
+      : null, // forecasts that are not the models' own; null = there are none
     hardware: models.map((_, i) => text(list(cost.hardware)[i])),
     places: list(raw.receipts && raw.receipts.places), // machines and versions that receipts share
     cells: new Map(Object.entries((raw.receipts && raw.receipts.cells) || {})),

@@ -52,7 +52,7 @@ TASK_FACTS = ("name", "dataset", "family", "domain", "freq", "term", "horizon", 
 _RECEIPTS = """
 SELECT result_id, cell_id, run_id, suite, task, model, mode, budget, seed, scope, status, failure, reason, data_fingerprint,
        plugin, plugin_version, source_digest, weights_digest, scoring, protocol, isolation, device, threads, batch_size, n_series,
-       n_windows, crossings, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt,
+       n_windows, crossings, fallback, load_s, fit_s, predict_s, score_s, total_s, peak_rss_mb, receipt,
        CASE WHEN isfinite(finished_at) AND year(finished_at) BETWEEN 1 AND 9999 THEN finished_at END AS finished_at
 FROM main.cells WHERE result_id IN (SELECT unnest($1::VARCHAR[])) ORDER BY cells.finished_at
 """
@@ -97,6 +97,7 @@ def make_payload(store: Store, results: Results, suite: SuiteInfo, made: Mapping
         "stale": array(none if results.stale is None else results.stale, "u1"),
         "baseline_stale": array(np.zeros(shape[1]) if results.baseline_stale is None else results.baseline_stale, "u1"),
         "cost": _cost(rows, shape),
+        "fallback": _fallback(results),
         "receipts": _receipts(rows),
         "statistics": statistics_of(len(units_of_tasks(results))),
         "calibration": None,
@@ -229,6 +230,13 @@ def _cost(rows: Rows, shape: tuple[int, int]) -> dict[str, Any]:
     }
 
 
+def _fallback(results: Results) -> dict[str, Any] | None:
+    """[M, R] forecasts that are not the models' own, and windows of which that is known; None where all is the models' own."""
+    if results.fallen is None or results.answered is None or not results.fallen.any():
+        return None
+    return {"fallen": array(results.fallen, "f4"), "answered": array(results.answered, "f4")}
+
+
 def _hardware(machine: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     parts = [_text(machine.get("cpu")), row["device"] if row["device"] not in (None, "", "cpu") else ""]
     threads = f"{row['threads']} thread{'s' if row['threads'] != 1 else ''}" if row["threads"] else ""
@@ -252,6 +260,7 @@ def _receipt(row: Mapping[str, Any], places: dict[str, int]) -> dict[str, Any]:
     key = json.dumps(place, sort_keys=True, default=str)
     return {
         **{name: row[name] for name in _SAID},
+        **({"fallback": row["fallback"]} if row["fallback"] else {}),
         "run_id": row["run_id"],
         "at": row["finished_at"].isoformat(timespec="seconds") if row["finished_at"] else "",
         "place": places.setdefault(key, len(places)),

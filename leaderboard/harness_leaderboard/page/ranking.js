@@ -102,6 +102,13 @@ function rankingColumns(view) {
       cell: (i) => tasksCell(n.counts[i]),
       text: (i) => `${n.counts[i].done}/${n.counts[i].total}`,
     },
+    numeric(
+      "fallback",
+      "Fallback",
+      (i) => n.fallback[i],
+      fallbackText,
+      "Share of its forecasts that is not its own: a simple one stands in for an answer of no use",
+    ),
     numeric("seconds", "s / 1,000", cost("seconds"), (x) => digits(x), "Seconds to predict 1,000 forecasts, without fitting", false),
     numeric("fit", "Fit", cost("fit"), seconds, "Time of training or fitting, all tasks", true),
     numeric("peak", "Memory", cost("peak"), megabytes, "Peak memory", true),
@@ -119,7 +126,10 @@ function rankingColumns(view) {
     textual("org", "Organisation", (i) => model(i).org, "Who published it"),
     textual("date", "Date", (i) => day(board.latest[i]), "Newest result"),
   ];
-  const there = (column) => ALWAYS.has(column.key) || board.models.some((_, i) => !isNone(column.value(i)));
+  const there = (column) => {
+    if (column.key === "fallback") return view.passing.some((i) => n.fallback[i] > 0);
+    return ALWAYS.has(column.key) || board.models.some((_, i) => !isNone(column.value(i)));
+  };
   return columns.filter((column) => there(column) && !(twins(board) && SECOND.has(column.key)));
 }
 
@@ -256,6 +266,8 @@ function legendWords(view, rows) {
         : "† does not have all tasks: its place, in brackets, is where its mean over fewer tasks would be."),
     any((count) => count.undefined > 0) &&
       "‡ has tasks whose ratio is not defined (a score of zero or infinity, or no baseline); they are left out of its mean.",
+    view.passing.some((i) => view.numbers.fallback[i] > 0) &&
+      "Fallback: share of a model’s forecasts that is not its own, but a simple one in place of an answer of no use.",
     any((count) => count.stale > 0) && "⚠ stale: model, task, data or scoring has changed since; run it again.",
     any((count) => count.baselineStale > 0) && "⚠ baseline: divided by results of the baseline that no longer hold.",
     rows.some((i) => view.letters[i]) && "Ties: models that share a letter cannot be told apart.",

@@ -28,6 +28,7 @@ const RECEIPT_NAMES = {
   n_series: "Series",
   n_windows: "Windows",
   crossings: "Crossed quantiles",
+  fallback: "Fallback",
   load_s: "Load",
   fit_s: "Fit",
   predict_s: "Predict",
@@ -39,7 +40,7 @@ const RECEIPT_NAMES = {
 /** Facts of one receipt, and of the machine and versions it was made with. */
 function receiptFacts(board, cell) {
   const skip = new Set(["place", "command", "replay", "failure", "reason", "status", "others"]);
-  const show = (name, value) => (name.endsWith("_s") ? seconds(value) : name === "peak_rss_mb" ? megabytes(value) : plainText(value));
+  const show = (name, value) => (name.endsWith("_s") ? seconds(value) : name === "peak_rss_mb" ? megabytes(value) : name === "fallback" ? fallbackText(value) : plainText(value));
   const place = board.places[cell.place] || {};
   const pairs = [
     ...Object.entries(cell)

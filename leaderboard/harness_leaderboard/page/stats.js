@@ -124,6 +124,20 @@ function costOf(board, i, tasks) {
   return { seconds: each(predict), whole: each(predict + before), fit: fitted ? fit : NaN, peak };
 }
 
+/** [M] share of the slice's forecasts that is not the model's own; NaN where that is not known, or all are their models' own. */
+function fallbackShares(board, tasks) {
+  const r = board.tasks.length;
+  return Float64Array.from(board.models, (_, i) => {
+    let [fallen, answered] = [0, 0];
+    for (const j of board.fallback ? tasks : []) {
+      if (!(board.fallback.answered[i * r + j] > 0)) continue;
+      fallen += board.fallback.fallen[i * r + j];
+      answered += board.fallback.answered[i * r + j];
+    }
+    return answered ? fallen / answered : NaN;
+  });
+}
+
 /** [M] mean of a score over the tasks of the slice that have a number; NaN without any. */
 function plainMeans(values, tasks, m, r) {
   const means = new Float64Array(m);
@@ -144,7 +158,7 @@ function plainMeans(values, tasks, m, r) {
 /**
  * Everything about a slice that needs no resampling.
  * @param {number[]} tasks  indices of the slice's tasks [T]
- * @returns {object} pool, full [M]; n, rank: [score][M]; own: [own column][M]; win [M]; counts, cost [M] of records
+ * @returns {object} pool, full [M]; n, rank: [score][M]; own: [own column][M]; win, fallback [M]; counts, cost [M] of records
  */
 function sliceNumbers(board, tasks) {
   const [m, r] = [board.models.length, board.tasks.length];
@@ -158,6 +172,7 @@ function sliceNumbers(board, tasks) {
     own: board.own.map((s) => plainMeans(board.scores[s].values, tasks, m, r)),
     rank: games.map((game) => game.rank),
     win: games[0].win,
+    fallback: fallbackShares(board, tasks),
     counts: board.models.map((_, i) => countCells(board, i, tasks)),
     cost: board.models.map((_, i) => costOf(board, i, tasks)),
   };

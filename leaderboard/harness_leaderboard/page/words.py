@@ -158,6 +158,11 @@ def method(first: str, second: str) -> tuple[tuple[str, str], ...]:
             "Seconds to fit and to predict, for 1,000 forecasts, over the tasks of the slice; loading a model is not counted.",
         ),
         (
+            "Fallback",
+            "Share of the model’s forecasts, over all windows of the slice, that is not its own: a simple forecast stands in for an answer "
+            "of no use, and is scored like any other. The column is there where a model shown has such forecasts; “–” is not known.",
+        ),
+        (
             "Effect of a task",
             "The log of the model’s ratio less that of the median model, divided by the number of tasks; shown as the change of the mean "
             "that this task alone makes.",

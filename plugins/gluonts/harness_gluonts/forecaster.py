@@ -157,7 +157,7 @@ class Forecaster:
         last = last_values(batch)  # [N]
         values = np.where(bad[:, None, None], last[:, None, None], values).astype(np.float32)
         mean = None if mean is None else np.where(bad[:, None], last[:, None], mean).astype(np.float32)
-        return Forecast(forecast.kind, values, forecast.levels, mean)
+        return replace(forecast, values=values, mean=mean)
 
     def save(self, folder: str | Path) -> Path:
         """Write the predictor as gluonts does, and harness.json; `-M NAME:weights=FOLDER` reads them. Returns the folder."""
