@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.files import write_whole
 
 if TYPE_CHECKING:
-    from harness.loggers.logger import Number, Start, Status
+    from harness.loggers.contract import Number, Start, Status
 
 __all__ = ["Csv", "TensorBoard"]
 

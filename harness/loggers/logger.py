@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from harness.errors import UsageError, describe, suggest
+from harness.loggers.contract import Number, Sink, Start, Status
 from harness.loggers.plain import flat, without_secrets
 
-__all__ = ["KINDS", "Logger", "Number", "Sink", "Start", "Status", "open_logger", "read_names", "require"]
-
-Number = int | float
-Status = Literal["done", "interrupted", "failed"]
+__all__ = ["KINDS", "Logger", "open_logger", "read_names", "require"]
 
 
 class Kind(NamedTuple):
@@ -34,27 +32,6 @@ KINDS: dict[str, Kind] = {
     "wandb": Kind("wandb", "wandb"),
 }
 """The loggers by name."""
-
-
-class Start(NamedTuple):
-    """What a logger is opened with."""
-
-    project: str
-    run_name: str
-    params: Mapping[str, str]  # flat, without secrets
-    folder: Path
-    notes: str
-    step: int  # the last one that is done: 0, unless a training goes on
-
-
-class Sink(Protocol):
-    """One logger. Whatever its methods raise costs this logger, and nothing else."""
-
-    def log(self, step: int, values: Mapping[str, Number]) -> None:
-        """Numbers of a step; a step may come twice, with other names."""
-
-    def finish(self, status: Status, metrics: Mapping[str, Number], artifacts: Sequence[Path]) -> None:
-        """The end: last numbers, small files to keep."""
 
 
 class Logger:

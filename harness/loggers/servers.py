@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from harness.loggers.logger import Number, Start, Status
+    from harness.loggers.contract import Number, Start, Status
 
 __all__ = ["MLflow", "Wandb"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from harness.plugins import load
 # The lowest versions that the worker's part says it takes, and today's: no environment can hold both.
 OLD = {"numpy": "1.23.2", "pyarrow": "14.0.1", "pluggy": "1.5.0"}
 NEW = {"numpy": "2.4.6"}
+QUICK = {"PIP_NO_COMPILE": "1"}
+"""As a user may have it: compiling all of numpy and pyarrow takes pip longer than to unpack them, and little of it is imported."""
 
 SOURCE = '''
 """A model that says with which numpy it runs, and one that does not live long."""
@@ -100,16 +103,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write_plugin(folder / "old", "old", OLD)
     write_plugin(folder / "new", "new", NEW)
     lab = Lab(_made(folder / "lab"))
-    lab.env["HARNESS_CACHE"] = str(folder / "cache")
+    lab.env |= {"HARNESS_CACHE": str(folder / "cache"), **QUICK}
     done = lab.run("env", "build", str(folder / "old"), str(folder / "new"), "--with", "pip", timeout=400)
     done.expect(0, "built: shift-old, mortal-old run there", "built: shift-new, mortal-new run there")
+    plain = {name: value for name, value in clean_environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for python in (folder / "cache" / "environments").glob("*/*/bin/python"):  # compile what the workers there will import
+        subprocess.run([python, "-P", "-c", "import numpy, pluggy, pyarrow.compute, pyarrow.ipc"], check=True, cwd=folder, env=plain)
     yield folder
 
 
 @pytest.fixture
 def home(built: Path, lab: Lab) -> Lab:
     """A folder to run in, with the cache that holds the environments."""
-    lab.env["HARNESS_CACHE"] = str(built / "cache")
+    lab.env |= {"HARNESS_CACHE": str(built / "cache"), **QUICK}
     return lab
 
 
@@ -249,19 +255,30 @@ def test_what_cannot_be_built_says_why_and_leaves_nothing(home: Lab, built: Path
 
 
 def test_check_sees_what_was_damaged_and_rm_removes(home: Lab, built: Path, tmp_path: Path) -> None:
-    own = write_plugin(tmp_path / "own", "own", {})
-    lab_cache = str(tmp_path / "own-cache")
-    home.env["HARNESS_CACHE"] = lab_cache
-    home.run("env", "build", f"{own}", "--with", "pip", timeout=200).expect(0)
-    (site,) = Path(lab_cache).glob("environments/harness-own/*/lib/*/site-packages")
+    """In a copy whose files are links: what is taken away there stays where it was built."""
+    cache = tmp_path / "own-cache"
+    shutil.copytree(built / "cache", cache, symlinks=True, copy_function=_linked, ignore=shutil.ignore_patterns("harness-new", ".lock"))
+    home.env["HARNESS_CACHE"] = str(cache)
+    home.run("env", "check", "old").expect(0, "ok", "harness-old")
+    (site,) = cache.glob("environments/harness-old/*/lib/*/site-packages")
     (info,) = site.glob("pluggy-*.dist-info")
     info.rename(site / "moved")
-    home.run("env", "check", "own").expect(4, "pluggy is not there", "build it anew: harness env build")
-    (own / "harness_own.py").write_text("raise RuntimeError('not today')\n")
-    home.run("env", "check", "harness_own").expect(4, "not today")
+    home.run("env", "check", "old").expect(4, "pluggy is not there", "build it anew: harness env build")
+    file = built / "old" / "harness_old.py"
+    before = file.read_text()
+    try:
+        file.write_text("raise RuntimeError('not today')\n")
+        home.run("env", "check", "harness_old").expect(4, "not today")
+    finally:
+        file.write_text(before)
     home.run("env", "rm", "none").expect(5, "there is no environment of 'none'")
-    home.run("env", "rm", "shift-own").expect(0, "removed")
+    home.run("env", "rm", "shift-old").expect(0, "removed")
     home.run("env", "list").expect(0, "there is no environment yet")
+    assert len(list((built / "cache/environments/harness-old").glob("*/lib/*/site-packages/pluggy-*.dist-info/METADATA"))) == 1
+
+
+def _linked(source: str, target: str) -> None:
+    shutil.copy2(source, target, follow_symlinks=False) if Path(source).is_symlink() else os.link(source, target)
 
 
 def test_the_worker_is_this_harnesss_whatever_the_environment_was_built_with(home: Lab, built: Path) -> None:

@@ -177,26 +177,30 @@ def test_weights_count_by_content_and_not_by_name(net: Lab) -> None:
     assert net.query("SELECT count(*) FROM cells WHERE superseded_by IS NOT NULL") == [(2,)]
 
 
-@pytest.mark.parametrize(
-    ("options", "env"),
-    [
-        (("--save-models",), {}),
-        ((), {"HARNESS_SAVE_MODELS": "1"}),
-        ((), {"HARNESS_RUN_SAVE_MODELS": "1"}),
-        (("-C", "run.yaml"), {}),
-    ],
+ASKED: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
+    (("--save-models",), {}),
+    ((), {"HARNESS_SAVE_MODELS": "1"}),
+    ((), {"HARNESS_RUN_SAVE_MODELS": "1"}),
+    (("-C", "run.yaml"), {}),
 )
-def test_asked_for_later_a_model_is_trained_again_and_kept(net: Lab, options: tuple[str, ...], env: dict[str, str]) -> None:
+
+
+def test_asked_for_later_a_model_is_trained_again_and_kept(net: Lab) -> None:
+    """Each way to ask has a seed of its own, whose model was trained and not kept before."""
     (net.folder / "run.yaml").write_text("save-models: true\n")
-    run = ("net", "--mode", "full,zero-shot", *options)
-    net.models("net", "--mode", "full,zero-shot").expect(0)
-    cached = {c["mode"]: c["cached"] for c in net.models(*run, env=env).expect(0).json()["cells"]}
-    assert cached == {"full": False, "zero-shot": True}
-    assert len(folders(net)) == 1
-    assert net.query("SELECT path <> '', count(*) FROM trained GROUP BY ALL ORDER BY ALL") == [(False, 1), (True, 1)]
-    assert net.query("SELECT count(*), count(DISTINCT cell_id) FROM cells") == [(2, 2)]
-    assert all(c["cached"] for c in net.models(*run, env=env).expect(0).json()["cells"])
-    assert len(folders(net)) == 1
+    run, seeds = ("net", "--mode", "full,zero-shot"), ",".join(map(str, range(len(ASKED))))
+    net.models(*run, "--seed", seeds).expect(0)
+    assert folders(net) == []
+    for seed, (options, env) in enumerate(ASKED):
+        cells = net.models(*run, "--seed", str(seed), *options, env=env).expect(0).json()["cells"]
+        assert {c["mode"]: c["cached"] for c in cells} == {"full": False, "zero-shot": True}, (options, env)
+        assert len(folders(net)) == seed + 1
+    assert net.query("SELECT path <> '', count(*) FROM trained GROUP BY ALL ORDER BY ALL") == [(False, 4), (True, 4)]
+    assert net.query("SELECT count(*), count(DISTINCT cell_id) FROM cells") == [(8, 8)]
+    for options, env in ASKED:
+        again = net.models(*run, "--seed", seeds, *options, env=env).expect(0).json()["cells"]
+        assert [c["cached"] for c in again] == [True] * 8
+    assert len(folders(net)) == 4
 
 
 BAD = {
@@ -211,21 +215,25 @@ BAD = {
 
 
 @pytest.mark.parametrize("isolation", ["process", "inprocess"])
-@pytest.mark.parametrize("name", BAD)
-def test_a_model_that_cannot_be_saved_keeps_its_result(lab: Lab, name: str, isolation: str) -> None:
-    method, reason = BAD[name]
+def test_a_model_that_cannot_be_saved_keeps_its_result(lab: Lab, isolation: str) -> None:
     start, end = NET.index("    def save("), NET.index("@hookimpl")
-    lab.plugin("net", (NET[:start] + method + "\n\n" + NET[end:]).replace("HERE", "pass"))
-    run = ("net", "--mode", "full,finetune", "--save-models", "--progress", "plain", "--isolation", isolation)
-    done = lab.models(*run).expect(0, "the trained net is not kept:", reason, "(said once)")
-    assert done.err.count("is not kept") == 1
-    for row in rows(lab).values():
+    for name, (method, _) in BAD.items():
+        lab.plugin(
+            name, (NET[:start] + method + "\n\n" + NET[end:]).replace("HERE", "pass").replace('ModelInfo("net"', f'ModelInfo("{name}"')
+        )
+    run = (",".join(BAD), "--mode", "full,finetune", "--save-models", "--progress", "plain", "--isolation", isolation)
+    done = lab.models(*run).expect(0, *(f"the trained {name} is not kept:" for name in BAD), *(reason for _, reason in BAD.values()))
+    assert done.err.count("is not kept") == done.err.count("(said once)") == len(BAD)
+    found = harness.load(lab.db).trained().to_pylist()
+    assert sorted((row["model"], row["mode"]) for row in found) == sorted((name, mode) for name in BAD for mode in ("full", "finetune"))
+    for row in found:
+        metrics = json.loads(row["metrics"])
         assert (row["path"], row["folder"], row["weights_digest"]) == ("", None, "")
-        assert reason in row["metrics"]["unsaved"]
-        assert row["metrics"]["loss"] == 0.25
+        assert BAD[row["model"]][1] in metrics["unsaved"]
+        assert metrics["loss"] == 0.25
     assert folders(lab) == []
-    again = lab.models(*run).expect(0).json()["cells"]
-    assert [c["cached"] for c in again] == [name == "none"] * 2, "to try again is of use where something failed"
+    again = lab.models(*run).expect(0).cells()
+    assert {model for (model, _), cell in again.items() if cell["cached"]} == {"none"}, "to try again is of use where something failed"
 
 
 def test_the_record_holds_whatever_becomes_of_the_cell(lab: Lab) -> None:

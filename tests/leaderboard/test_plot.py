@@ -49,11 +49,27 @@ def plots(lab: Lab, folder: Path, *commands: str, db: Path | None = None) -> lis
     return lab.many([["plot", *each, "--db", str(db or lab.db)] for each in words])
 
 
-def drawn(lab: Lab, folder: Path, command: str, db: Path | None = None) -> dict[str, Any]:
-    """The specification that a plot is drawn from."""
-    answer = plots(lab, folder, f"{command} -o OUT/it.json", db=db)[0].expect(0, "wrote")
-    assert answer.out == ""
+def drawn(lab: Lab, folder: Path, command: str, db: Path) -> dict[str, Any]:
+    """The specification that a plot of another database is drawn from."""
+    plots(lab, folder, f"{command} -o OUT/it.json", db=db)[0].expect(0, "wrote")
     made: dict[str, Any] = json.loads((folder / "it.json").read_text())
+    return made
+
+
+DRAWN = (
+    "intervals", "intervals --metric CRPS", "domains --by freq", "reliability", "pit", "steps -m naive,mean",
+    "forecasts -m naive,noisy -t us_births/M/short --window 1", "influence --common",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def specifications(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """{command: the specification that it draws from}, all made by one process."""
+    folder = tmp_path_factory.mktemp("drawn")
+    made = {}
+    for number, answer in enumerate(plots(lab, folder, *(f"{command} -o OUT/{k}.json" for k, command in enumerate(DRAWN)))):
+        assert answer.expect(0, "wrote").out == ""
+        made[DRAWN[number]] = json.loads((folder / f"{number}.json").read_text())
     return made
 
 
@@ -89,30 +105,30 @@ def test_importing_the_list_of_plots_is_cheap() -> None:
 
 
 def test_every_kind_becomes_every_kind_of_file(lab: Lab, tmp_path: Path) -> None:
-    answers = plots(lab, tmp_path, *(f"{kind} --width 500 --scale 1 -o OUT/{kind}.png" for kind in PLOTS))
-    for kind, answer in zip(PLOTS, answers, strict=True):
+    pictures = [f"{kind} --width 500 --scale 1 -o OUT/{kind}.png" for kind in PLOTS]
+    sharp = [f"intervals --width 600 --scale {k} -o OUT/{k}.png" for k in (1, 3)]
+    files = [f"pit --dark -o OUT/pit.{file}" for file in ("svg", "pdf", "html", "json")]
+    answers = plots(lab, tmp_path, *pictures, *sharp, *files)
+    for kind, answer in zip(PLOTS, answers, strict=False):
         answer.expect(0, f"wrote {tmp_path}/{kind}.png")
         content = (tmp_path / f"{kind}.png").read_bytes()
         assert content.startswith(b"\x89PNG")
         width, height = struct.unpack(">II", content[16:24])
         assert 350 < width < 800 and height > 80, (kind, width, height)
-    for answer in plots(lab, tmp_path, *(f"pit --dark -o OUT/pit.{file}" for file in ("svg", "pdf", "html", "json"))):
+    for answer in answers[len(PLOTS) :]:
         answer.expect(0, "wrote")
     svg = (tmp_path / "pit.svg").read_text()
     assert ElementTree.fromstring(svg).tag.endswith("svg") and "#0d1117" in svg
     assert (tmp_path / "pit.pdf").read_bytes().startswith(b"%PDF")
     assert not list(tmp_path.glob("*.tmp"))
-
-
-def test_a_png_is_as_wide_and_as_sharp_as_asked(lab: Lab, tmp_path: Path) -> None:
-    plots(lab, tmp_path, "intervals --width 600 --scale 1 -o OUT/1.png", "intervals --width 600 --scale 3 -o OUT/3.png")
+    # A PNG is as wide and as sharp as asked.
     one, three = (struct.unpack(">II", (tmp_path / f"{k}.png").read_bytes()[16:24]) for k in (1, 3))
     assert abs(one[0] - 600) <= 2
     assert three == pytest.approx((3 * one[0], 3 * one[1]), abs=3)
 
 
-def test_intervals_are_the_leaderboards(lab: Lab, tmp_path: Path) -> None:
-    made = drawn(lab, tmp_path, "intervals")
+def test_intervals_are_the_leaderboards(lab: Lab, specifications: dict[str, Any]) -> None:
+    made = specifications["intervals"]
     board = {row["model"]: row for row in lab.run("leaderboard", "--format", "json").expect(0).json()}
     assert {row["model"] for row in rows(made)} == set(MODELS) == set(board)
     for row in rows(made):
@@ -127,16 +143,16 @@ def test_intervals_are_the_leaderboards(lab: Lab, tmp_path: Path) -> None:
     )
 
 
-def test_another_score(lab: Lab, tmp_path: Path) -> None:
-    made = drawn(lab, tmp_path, "intervals --metric CRPS")
+def test_another_score(lab: Lab, specifications: dict[str, Any]) -> None:
+    made = specifications["intervals --metric CRPS"]
     board = {row["model"]: row["nCRPS"] for row in lab.run("leaderboard", "--format", "json").json()}
     assert {row["model"]: row["value"] for row in rows(made)} == pytest.approx(board)
     text = json.dumps(made)
     assert "nCRPS (1 = baseline" in text and "MASE" not in text
 
 
-def test_domains_are_geometric_means_of_each_group(lab: Lab, tmp_path: Path) -> None:
-    made = drawn(lab, tmp_path, "domains --by freq")
+def test_domains_are_geometric_means_of_each_group(lab: Lab, specifications: dict[str, Any]) -> None:
+    made = specifications["domains --by freq"]
     results = results_of(lab.db)
     often = Counter(task["freq"] for task in results.tasks)
     assert {row["group"] for row in rows(made)} == {f"{freq} · {count} tasks" for freq, count in often.items()}
@@ -184,8 +200,8 @@ def test_the_heat_map_says_what_is_missing(lab: Lab) -> None:
     assert len([1 for one, other in zip(domains[:-1], domains[1:], strict=True) if one != other]) == len(set(domains)) - 1
 
 
-def test_calibration_is_a_mean_over_tasks_that_all_have(lab: Lab, tmp_path: Path) -> None:
-    made = drawn(lab, tmp_path, "reliability")
+def test_calibration_is_a_mean_over_tasks_that_all_have(lab: Lab, specifications: dict[str, Any]) -> None:
+    made = specifications["reliability"]
     found = {(row["model"], row["level"]): row["coverage"] for row in rows(made)}
     counted: dict[tuple[str, str], tuple[int, list[int]]] = {}
     sql = "SELECT c.model, c.task, s.n, s.hits FROM steps s JOIN cells c USING (result_id) WHERE c.scope = ''"
@@ -200,7 +216,7 @@ def test_calibration_is_a_mean_over_tasks_that_all_have(lab: Lab, tmp_path: Path
         q = round(10 * level) - 1
         shares = [hits[q] / n for (other, task), (n, hits) in counted.items() if other == model and task in common]
         assert coverage == pytest.approx(math.fsum(shares) / len(shares))
-    bins = rows(drawn(lab, tmp_path, "pit"))
+    bins = rows(specifications["pit"])
     for model in MODELS:
         mine = [row for row in bins if row["model"] == model]
         assert math.fsum(row["share"] for row in mine) == pytest.approx(1)
@@ -251,7 +267,7 @@ def test_the_names_of_other_scores() -> None:
     assert "nfev:MASE (1 = baseline" in text and "nMASE" not in text
 
 
-def test_errors_by_step_of_one_task_and_of_several(lab: Lab, tmp_path: Path) -> None:
+def test_errors_by_step_of_one_task_and_of_several(lab: Lab, specifications: dict[str, Any], tmp_path: Path) -> None:
     sql = (
         "SELECT s.step, s.scaled_error / s.n_scaled FROM steps s JOIN cells c USING (result_id) "
         "WHERE c.model = 'naive' AND c.scope = '' AND "
@@ -264,7 +280,7 @@ def test_errors_by_step_of_one_task_and_of_several(lab: Lab, tmp_path: Path) -> 
     mine = {row["position"]: row["value"] for row in rows(one) if row["model"] == "naive"}
     assert mine == pytest.approx(dict(lab.query(sql + f"c.task = '{where}'")))
     assert "step of the horizon" in json.dumps(one) and len(mine) == 12
-    several = drawn(lab, tmp_path, "steps -m naive,mean")
+    several = specifications["steps -m naive,mean"]
     assert "over 5 tasks" in several["description"] and "tenth of the horizon" in json.dumps(several)
     mean = {t: [] for t in range(10)}
     for task in TASKS:
@@ -282,11 +298,11 @@ def test_errors_by_step_of_one_task_and_of_several(lab: Lab, tmp_path: Path) -> 
     assert mine == pytest.approx(expected, rel=0.02)  # groups of 480 steps hold as many labels each, but for missing ones
 
 
-def test_a_forecast_is_what_was_kept(lab: Lab, tmp_path: Path) -> None:
+def test_a_forecast_is_what_was_kept(lab: Lab, specifications: dict[str, Any]) -> None:
     import pyarrow.parquet as pq
 
     task = "us_births/M/short"
-    found = rows(drawn(lab, tmp_path, f"forecasts -m naive,noisy -t {task} --window 1"))
+    found = rows(specifications[f"forecasts -m naive,noisy -t {task} --window 1"])
     ((name,),) = lab.query(f"SELECT forecasts FROM cells WHERE model = 'naive' AND task = '{task}'")
     (row,) = [row for row in pq.read_table(lab.db.parent / name).to_pylist() if row["window"] == 1]
     quantiles = np.array(row["quantiles"]).reshape(9, 12)
@@ -300,8 +316,8 @@ def test_a_forecast_is_what_was_kept(lab: Lab, tmp_path: Path) -> None:
     assert {row["model"] for row in found if "model" in row} == {"naive", "noisy"}
 
 
-def test_places_and_ranks(lab: Lab, tmp_path: Path) -> None:
-    made = drawn(lab, tmp_path, "influence --common")
+def test_places_and_ranks(lab: Lab, specifications: dict[str, Any]) -> None:
+    made = specifications["influence --common"]
     places = {row["model"]: row["place"] for row in rows(made)}
     board = lab.run("leaderboard", "--common", "--format", "json").json()
     assert len(places) == len(MODELS)
@@ -337,14 +353,14 @@ def test_the_models_of_a_picture(lab: Lab, tmp_path: Path) -> None:
     for k in range(14):
         statements += copies("naive" if k == 0 else f"other-{k:02}", k, f"s.value * (0.05 + {k} / 1000)")
     db = changed(lab, tmp_path, *statements)
-    found = [row["model"] for row in rows(drawn(lab, tmp_path, "intervals --common", db=db))]
+    asked = ["", "--top 3", "-m naive,other-13", "-m naive,other-13 --top 1"]
+    plots(lab, tmp_path, *(f"intervals --common {words} -o OUT/{k}.json" for k, words in enumerate(asked)), db=db)
+    made = [json.loads((tmp_path / f"{k}.json").read_text()) for k in range(len(asked))]
+    found, top, named, only = ([row["model"] for row in rows(each)] for each in made)
     assert found[:10] == ["naive [published]", *(f"other-{k:02}" for k in range(1, 10))]
     assert set(found[10:]) == {"naive [own]", "seasonal_naive", "mean", "noisy", "fails"}
-    top = [row["model"] for row in rows(drawn(lab, tmp_path, "intervals --common --top 3", db=db))]
     assert top[:3] == found[:3] and len(top) == 8
-    named = [row["model"] for row in rows(drawn(lab, tmp_path, "intervals --common -m naive,other-13", db=db))]
     assert sorted(named) == ["naive [own]", "naive [published]", "other-13"]
-    only = [row["model"] for row in rows(drawn(lab, tmp_path, "intervals --common -m naive,other-13 --top 1", db=db))]
     assert only == ["naive [published]"]
 
 
@@ -410,7 +426,7 @@ def test_published_results_alone_have_no_steps(lab: Lab, tmp_path: Path) -> None
 
 def test_one_model_apart_from_none(lab: Lab, tmp_path: Path) -> None:
     db = changed(lab, tmp_path, "UPDATE cells SET forecasts = '' WHERE model <> 'naive'")
-    answers = plots(lab, tmp_path, "forecasts --window apart -o OUT/x.png", "forecasts --window best -o OUT/x.png", db=db)
+    answers = plots(lab, tmp_path, "forecasts --window apart -o OUT/x.png", "forecasts --window best -o OUT/x.json", db=db)
     answers[0].expect(5, "one model alone has kept forecasts")
     answers[1].expect(0)
 

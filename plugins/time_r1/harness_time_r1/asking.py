@@ -1,0 +1,57 @@
+"""The prompt of a window by the model's settings: one way for forecasting, for both trainings, and for showing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from harness.forecast import F32
+from harness.frequency import shift
+from harness_time_r1 import prompts
+from harness_time_r1.backends.contract import Message
+from harness_time_r1.prompts import Prompt
+from harness_time_r1.settings import Settings
+
+__all__ = ["ask"]
+
+
+def ask(
+    settings: Settings,
+    context: F32,
+    *,
+    start: np.datetime64,
+    freq: str,
+    horizon: int,
+    dataset: str = "",
+    domain: str = "",
+    length: int | None = None,
+    count: Callable[[Sequence[Message]], int] | None = None,
+) -> Prompt:
+    """The prompt for a window.
+
+    Args:
+        context: [T] values, NaN where missing; the newest `settings.context` are shown, at most.
+        start: of the first value.
+        dataset, domain: what the series is of, "" = not known.
+        length: tokens of prompt and answer together that the model takes; None = any number.
+        count: tokens of a conversation, needed with a length.
+
+    Raises:
+        Unsupported: not even the newest row fits.
+    """
+    newest = context[-settings.context :]
+    skipped = np.array([len(context) - len(newest)], np.int64)
+    first = shift(np.array([start], "datetime64[s]"), freq, skipped)[0]
+    return prompts.build(
+        newest,
+        start=first,
+        freq=freq,
+        horizon=horizon,
+        about=settings.about(dataset, domain),
+        timestamps=settings.timestamps,
+        digits=settings.digits,
+        budget=None if length is None else length - settings.max_tokens,
+        count=count,
+        named=True,  # `about` has decided it
+    )

@@ -1,0 +1,1 @@
+"""Who answers a prompt: weights on this machine, or an endpoint that speaks OpenAI's protocol."""

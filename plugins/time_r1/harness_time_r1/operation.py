@@ -1,0 +1,108 @@
+"""What does not decide an answer, and so is no parameter of the model: how an endpoint is used, where answers and steps are kept.
+
+All of it comes from the environment, so that a raised limit makes no result stale:
+
+| variable | nothing set |
+|---|---|
+| TIME_R1_API_KEY | no key is sent; to api.openai.com, OPENAI_API_KEY |
+| TIME_R1_CONCURRENCY, TIME_R1_ATTEMPTS | 8 requests at a time, each sent 6 times at most |
+| TIME_R1_TIMEOUT, TIME_R1_MAX_WAIT | 600 and 60 seconds: for a try, and between two |
+| TIME_R1_REQUESTS_PER_MINUTE, TIME_R1_TOKENS_PER_MINUTE | no limit |
+| TIME_R1_PRICES | none: of a million tokens in prompts and of a million in answers, "0.15,0.60" |
+| TIME_R1_COST_CAP | no cap: the most that a process may spend |
+| TIME_R1_INSECURE | a key is not sent over http to another machine; 1 allows it |
+| TIME_R1_ANSWERS | the harness's cache; a folder, or "off" |
+| TIME_R1_STEPS | steps are not written; a folder |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness import UsageError
+from harness.files import expanded_home
+from harness_time_r1.backends.contract import Backend
+from harness_time_r1.steps import Steps
+
+__all__ = ["backend_of", "steps_of"]
+
+PREFIX = "TIME_R1_"
+NUMBERS: Mapping[str, Callable[[str], float]] = {
+    "concurrency": int,
+    "attempts": int,
+    "timeout": float,
+    "max_wait": float,
+    "requests_per_minute": int,
+    "tokens_per_minute": int,
+    "cost_cap": float,
+}
+
+
+def backend_of(
+    *,
+    weights: str = "",
+    adapter: str = "",
+    device: str = "cpu",
+    dtype: str = "float32",
+    rows: int = 8,
+    url: str = "",
+    served: str = "",
+    context_length: int | None = None,
+    limit_field: str = "max_tokens",
+    extra: Mapping[str, Any] | None = None,
+) -> Backend:
+    """Who answers, with its cache; `url` is an endpoint that serves `served`, else weights on this machine.
+
+    Raises:
+        UsageError: a parameter or a variable makes no sense.
+        Unavailable: there are no such weights here.
+    """
+    from harness_time_r1.backends.kept import Kept
+
+    backend: Backend
+    if url:
+        from harness_time_r1.backends.endpoint import Endpoint
+
+        fields: dict[str, Any] = {"context_length": context_length, "limit_field": limit_field, "extra": extra}
+        backend = Endpoint(url, served, **fields, **endpoint_limits())
+    else:
+        from harness_time_r1.backends.local import Local
+
+        backend = Local(weights, adapter, device, dtype, rows)
+    kept = os.environ.get(f"{PREFIX}ANSWERS", "")
+    return backend if kept == "off" else Kept(backend, kept)
+
+
+def steps_of() -> Steps | None:
+    """Where all steps of each answer are written, None = nowhere."""
+    folder = os.environ.get(f"{PREFIX}STEPS", "")
+    return Steps(expanded_home(folder, f"{PREFIX}STEPS={folder}", f"{PREFIX}STEPS=FOLDER")) if folder else None
+
+
+def endpoint_limits() -> dict[str, Any]:
+    """Arguments of `Endpoint` that the environment gives.
+
+    Raises:
+        UsageError: a variable is no such number.
+    """
+    given: dict[str, Any] = {}
+    for name, read in NUMBERS.items():
+        if text := os.environ.get(f"{PREFIX}{name.upper()}", ""):
+            given[name] = _number(text, f"{PREFIX}{name.upper()}", read)
+    if prices := os.environ.get(f"{PREFIX}PRICES", ""):
+        parts = prices.split(",")
+        if len(parts) != 2:
+            raise UsageError(f"got {PREFIX}PRICES={prices}; wanted those of a million tokens in prompts and in answers: 0.15,0.60")
+        given["price_prompt"], given["price_completion"] = (_number(part, f"{PREFIX}PRICES", float) for part in parts)
+    if os.environ.get(f"{PREFIX}INSECURE", "") not in ("", "0"):
+        given["insecure"] = True
+    return given
+
+
+def _number(text: str, variable: str, read: Callable[[str], float]) -> float:
+    try:
+        return read(text)
+    except ValueError:
+        raise UsageError(f"got {variable}={text}; wanted a {'whole ' if read is int else ''}number") from None
