@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness_serving.limits import Limits
+from harness_serving.guard import Access
+from harness_serving.limits import Limits, Refused
 from harness_serving.served import Served
 from serving_kit import TOKEN, Running, serving, until
 
@@ -190,6 +191,7 @@ def test_a_body_without_a_length(server: Running) -> None:
 def test_what_is_no_request(impatient: Running, sent: bytes) -> None:
     answer = impatient.raw(sent)
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 403 "))
+    impatient.healthy()  # and whoever asks next is answered
 
 
 def cut_off(sock: socket.socket) -> bool:
@@ -293,3 +295,28 @@ def test_the_document_names_every_answer(server: Running) -> None:
     request = made["components"]["schemas"]["ForecastRequest"]
     assert request["properties"]["horizon"]["maximum"] == 40
     assert "past_covariates" not in made["components"]["schemas"]["Series"]["properties"]
+
+
+def allowed(access: Access, path: str, host: str, shown: str = "") -> bool:
+    headers = [(b"host", host.encode())] + ([(b"authorization", f"Bearer {shown}".encode())] if shown else [])
+    try:
+        access.check(path, headers)
+    except Refused:
+        return False
+    return True
+
+
+def test_a_name_of_another_gets_no_more_with_a_token_than_without() -> None:
+    """A page of the web may reach this machine under a name of its own; a proxy has one too, and shows the token."""
+    own, token = "127.0.0.1:8000", "x" * 32
+    bare, guarded, exposed = Access("", False, 8000), Access(token, False, 8000), Access(token, True, 8000)
+    assert allowed(bare, "/metrics", own) and not allowed(bare, "/metrics", "evil.example:8000")
+    assert allowed(guarded, "/metrics", own) and not allowed(guarded, "/metrics", "evil.example:8000")
+    assert allowed(guarded, "/metrics", "proxy.example", token) and not allowed(exposed, "/metrics", own)
+    assert allowed(guarded, "/health", "evil.example:8000") and not guarded.trusted([(b"host", b"evil.example:8000")])
+    assert guarded.trusted([(b"host", own.encode())]) and not exposed.trusted([(b"host", own.encode())])
+
+
+def test_another_address_of_loopback_answers_to_itself() -> None:
+    assert allowed(Access("", False, 8000, "127.0.0.2"), "/v1/forecast", "127.0.0.2:8000")
+    assert not allowed(Access("", False, 8000), "/v1/forecast", "127.0.0.2:8000")

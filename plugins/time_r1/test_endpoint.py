@@ -143,7 +143,7 @@ def test_what_no_later_request_would_change_ends_all(status: int, said: str, ask
     with StandIn([Say(), Say(status, {"error": "no"})]) as server:
         kept: dict[int, Answer] = {}
         with pytest.raises(Unsupported, match=rf"time-r1: the endpoint http.* {said}.*a-model; no key was sent.*HTTP {status}: no"):
-            ask(server, concurrency=1).answer_each([question(str(k)) for k in range(9)], kept.__setitem__)
+            ask(server, concurrency=1).answer([question(str(k)) for k in range(9)], kept.__setitem__)
     assert len(server.asked) == 2 and kept[0].finish == "stop" and kept[1].finish == "error"
 
 
@@ -165,7 +165,7 @@ def test_an_endpoint_is_given_the_time_it_asks_for(ask: Callable[..., Endpoint],
     assert clock.slept == [12.0]
     with StandIn([Say(429, {"error": "quota"}, {"Retry-After": "3600"}), Say()]) as server:
         (answer,) = ask(server).answer([question()])
-    assert answer.error == "HTTP 429: quota; it asks to wait 3600 s, longer than max_wait=60" and len(server.asked) == 1
+    assert answer.error == "HTTP 429: quota; it asks to wait 3600 s, longer than TIME_R1_MAX_WAIT=60" and len(server.asked) == 1
 
 
 def test_others_wait_too_when_an_endpoint_asks_for_it(ask: Callable[..., Endpoint], clock: Clock) -> None:
@@ -272,7 +272,7 @@ def test_the_cap_holds_when_many_ask_at_once(ask: Callable[..., Endpoint]) -> No
     with StandIn(reply) as server:
         endpoint = ask(server, concurrency=16, price_completion=1000.0, cost_cap=3.2)  # an answer of 500 tokens costs 0.5
         with pytest.raises(
-            Unsupported, match=r"the cost cap of 3.2 is reached: 3 is spent, and the next request could cost 0.5; raise cost_cap"
+            Unsupported, match=r"the cost cap of 3.2 is reached: 3 is spent, and the next request could cost 0.5; raise TIME_R1_COST_CAP"
         ):
             endpoint.answer([question(str(k), max_tokens=most) for k in range(40)])
         assert len(server.asked) == 6 and sum(asked.body["max_tokens"] for asked in server.asked) == 6 * most
@@ -476,7 +476,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "not set": ({"key_variable": "NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE is not set.*export NO_SUCH_VARIABLE="),
     "the key itself": ({"key_variable": SECRET}, "key_variable got a text that is no name; wanted the name of the variable"),
     "no model": ({"model": ""}, "model got ''; wanted the model's name"),
-    "no prices": ({"cost_cap": 1.0}, "cost_cap got 1.0 and no prices; wanted price_prompt"),
+    "no prices": ({"cost_cap": 1.0}, "cost cap of 1.0 and no prices; wanted those of a million tokens.*TIME_R1_PRICES="),
     "taken": ({"extra": {"n": 4, "reasoning_effort": "low"}}, "extra got n; wanted"),
     "concurrency": ({"concurrency": 0}, "concurrency got 0"),
     "rates": ({"tokens_per_minute": 0.5}, "tokens_per_minute got 0.5"),
@@ -532,10 +532,14 @@ class Backend:
     def counts(self) -> dict[str, float]:
         return {"requests": len(self.seen), "attempts": 0, "cached": 0, "errors": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost": 0}
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
         self.seen += requests
         error = "why" if self.finish == "error" else ""
-        return [Answer(f"{r.messages[-1].content} {r.seed} é\ud800", self.finish, error, 3, 4, 2, 0.5, 1.0) for r in requests]
+        answers = [Answer(f"{r.messages[-1].content} {r.seed} é\ud800", self.finish, error, 3, 4, 2, 0.5, 1.0) for r in requests]
+        for place, answer in enumerate(answers):
+            if each is not None:
+                each(place, answer)
+        return answers
 
     def count_tokens(self, messages: Any) -> int:
         return len(messages)

@@ -14,12 +14,11 @@ from harness_time_r1.backends.contract import Answer, Message, Request
 from harness_time_r1.checks import findings
 from harness_time_r1.executors import step_seed
 from harness_time_r1.forecaster import TimeR1
-from harness_time_r1.parser import KINDS, parse
+from harness_time_r1.parser import parse
 from harness_time_r1.settings import Settings
 from harness_time_r1.steps import Steps, read_steps
 
 from harness import Batch, DataError, UsageError
-from harness.testing import make_batch
 
 SERIES = np.sin(np.arange(120) / 24 * 2 * np.pi).astype(np.float32) * 10 + 50
 
@@ -40,10 +39,14 @@ class Says:
     def context_length(self) -> int | None:
         return self._length
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
         self.asked += requests
-        found = (self.say(request) for request in requests)
-        return [text if isinstance(text, Answer) else Answer(text) for text in found]
+        found = [self.say(request) for request in requests]
+        answers = [text if isinstance(text, Answer) else Answer(text) for text in found]
+        for place, answer in enumerate(answers):
+            if each is not None:
+                each(place, answer)
+        return answers
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content) for message in messages)
@@ -96,6 +99,15 @@ def test_a_long_answer_is_cut_only_when_that_is_asked_for_and_counts_as_long() -
     np.testing.assert_array_equal(forecast.values[0, 0], [1, 2, 3, 4, 5, 6])
     np.testing.assert_array_equal(forecast.fallback, [0])
     assert made.notes["answers"] == "long 1"
+
+
+@pytest.mark.parametrize("executor", ["single", "slow"])
+def test_a_long_answer_that_is_cut_counts_for_retries_and_refining_too(executor: str) -> None:
+    texts = iter([answer_of([50, 51, 52, 53, 54, 55, 56]), "Change it.", "I will not."])
+    more = {"executor": "slow", "iterations": 1} if executor == "slow" else {"retries": 3}
+    made = model(lambda _: next(texts), long_answers="cut", **more)
+    np.testing.assert_array_equal(made.predict(batch()).values[0, 0], [50, 51, 52, 53, 54, 55])
+    assert len(made.backend.asked) == (3 if executor == "slow" else 1)  # type: ignore[attr-defined]
 
 
 def test_the_last_observed_value_stands_in_and_a_window_without_one_is_not_asked() -> None:
@@ -182,7 +194,7 @@ def test_slow_thinking_keeps_the_draft_where_the_refined_answer_is_none_and_ends
 
 
 def test_what_rules_found_goes_back_where_the_critic_says_nothing() -> None:
-    texts = iter([answer_of([50] * 6), prompts.CONTENT, answer_of([50, 51, 52, 53, 54, 55])])
+    texts = iter([answer_of([50] * 6), f'"{prompts.CONTENT.lower()}!"', answer_of([50, 51, 52, 53, 54, 55])])
     made = model(lambda _: next(texts), executor="slow", iterations=1)
     made.predict(batch())
     refining = made.backend.asked[2].messages[-1].content  # type: ignore[attr-defined]
@@ -191,7 +203,8 @@ def test_what_rules_found_goes_back_where_the_critic_says_nothing() -> None:
 
 def test_what_the_rules_find() -> None:
     def found(values: Sequence[float], context: Any = SERIES, season_length: int = 24) -> str:
-        return " ".join(findings(parse(answer_of(values), 6), np.asarray(context, np.float64), 6, season_length))
+        parsed = parse(answer_of(values), 6)
+        return " ".join(findings(parsed, parsed.ok, np.asarray(context, np.float64), 6, season_length))
 
     assert not found([50, 51, 52, 53, 54, 55])
     assert "cannot be used" in found([1, 2])
@@ -209,7 +222,9 @@ def test_steps_survive_a_cut_line_and_refuse_rubbish(tmp_path: Path) -> None:
     steps.write({"window": 1, "steps": []})
     whole = steps.path.read_text()
     steps.path.write_text(whole + whole[:10])
-    assert [record["window"] for record in read_steps(tmp_path)] == [1]
+    steps.path.with_name("9.jsonl").write_text(json.dumps({"window": 2, "steps": []}) + "\n")  # of a later process
+    assert [record["window"] for record in read_steps(tmp_path)] == [1, 2]
+    steps.path.with_name("9.jsonl").unlink()
     steps.path.write_text(whole[:10] + "\n" + whole)
     with pytest.raises(DataError, match="line 1: is no JSON"):
         list(read_steps(tmp_path))
@@ -244,6 +259,19 @@ def test_seeds_of_steps() -> None:
     assert step_seed(5, 0) != step_seed(5, 1) and 0 <= step_seed(2**64 - 1, 3) < 2**63
 
 
-def test_every_kind_is_known() -> None:
-    assert {"ok", "short", "long", "absent"} <= set(KINDS)
-    assert make_batch()  # the kit's own batch can be made without data
+def test_a_name_that_is_hidden_is_in_no_other_text() -> None:
+    named = Batch.from_contexts([SERIES], 6, freq="H", season_length=24, dataset="ett1", domain="Energy")
+    made = model(lambda _: "no", timestamps="hidden", channel="load of ETT1", dataset="")
+    made.predict(named)
+    text = made.backend.asked[0].messages[-1].content  # type: ignore[attr-defined]
+    assert "ett1" not in text.lower() and "load of the data set" in text
+    own = model(lambda _: "no", timestamps="hidden", dataset="a transformer")
+    own.predict(named)
+    assert "a transformer" in own.backend.asked[0].messages[-1].content  # type: ignore[attr-defined]
+
+
+def test_steps_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    made = model(lambda _: "no", steps=Steps(tmp_path / "file" / "steps"))
+    made.predict(batch())
+    assert "could not be written" in made.notes["steps"]

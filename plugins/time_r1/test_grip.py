@@ -28,6 +28,7 @@ from harness_time_r1.grip.checkpoints import Store  # noqa: E402
 from harness_time_r1.grip.settings import GripSettings  # noqa: E402
 from harness_time_r1.grip.training import Report, train  # noqa: E402
 from harness_time_r1.language_model import load_causal, prompt_ids  # noqa: E402
+from harness_time_r1.training import record  # noqa: E402
 from harness_time_r1.training.place import checkpoint_folder, opened  # noqa: E402
 from harness_time_r1.training.surroundings import stopping, surroundings  # noqa: E402
 from harness_time_r1.training.weights import write_weights  # noqa: E402
@@ -105,9 +106,10 @@ def same(a: Path, b: Path) -> bool:
 
 
 def test_examples_in_docstrings_hold() -> None:
-    found = doctest.testmod(sampling)
-    assert found.attempted > 4
-    assert not found.failed
+    for module, least in ((sampling, 5), (record, 1)):
+        found = doctest.testmod(module)
+        assert found.attempted >= least
+        assert not found.failed
 
 
 @pytest.mark.parametrize("how", sampling.SAMPLINGS)
@@ -144,6 +146,18 @@ def test_clusters_give_rare_rewards_their_share() -> None:
         assert {0.2, 0.21, 1.0} <= set(kept.tolist())
     chance = [rewards[sampling.choose(rewards, 6, "uniform", np.random.default_rng(seed))] for seed in range(20)]
     assert np.mean([(kept == -1).sum() for kept in chance]) > 4
+
+
+def test_few_clusters_leave_room_for_good_answers_that_are_alike() -> None:
+    rewards = np.concatenate([np.full(24, 1.9), np.linspace(0.0, 1.5, 24)])
+    good = {
+        count: np.mean(
+            [(rewards[sampling.choose(rewards, 16, "cluster", np.random.default_rng(seed), count)] == 1.9).sum() for seed in range(20)]
+        )
+        for count in (4, 16)
+    }
+    assert good[16] < 2
+    assert good[4] == pytest.approx(4, abs=0.5)  # a quarter of what is kept
 
 
 def test_clusters_are_where_the_least_squares_are() -> None:
@@ -450,8 +464,8 @@ def test_the_command_trains_on_a_task_and_records_it(tmp_path: Path, monkeypatch
     assert json.loads(row["params"]) == {**asked, "weights": str(weights)}
     words = shlex.split(usage(results.store, row))
     assert words[-4:] == ["-s", "quick", "-t", task]
-    (model,) = select_models(load(), [words[words.index("-m") + 1]], [words[words.index("-M") + 1]])
-    assert model.params == {**asked, "weights": str(weights), "adapter": str(tmp_path / "out")}
+    ((_, params),) = select_models(load(), [words[words.index("-m") + 1]], [words[words.index("-M") + 1]])
+    assert params == {**asked, "weights": str(weights), "adapter": str(tmp_path / "out")}
     done = CliRunner().invoke(replay, [row["configuration"][:12], "--json"], catch_exceptions=False)
     again = json.loads(done.stdout)
     assert (again["equal"], again["weights"], again["changed"]) == (True, "equal", {})

@@ -465,7 +465,7 @@ def test_the_command_counts_with_a_tokenizer(tmp_path: Path, monkeypatch: pytest
         return [0] * (length_of(messages) + 11) if by == "letters" else []
 
     monkeypatch.setattr(language_model, "quiet", contextlib.nullcontext)
-    monkeypatch.setattr(language_model, "_tokenizer", tokenizer)
+    monkeypatch.setattr(language_model, "tokenizer_of", tokenizer)
     monkeypatch.setattr(language_model, "prompt_ids", counted)
     arguments = ["-t", "us_births/W/short", "--context", "5", "--json", "--weights", str(tmp_path)]
     (said,) = json.loads(CliRunner().invoke(command, arguments, catch_exceptions=False).stdout)

@@ -80,7 +80,8 @@ class Teacher:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content) for message in messages)
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
+        assert each is None
         if len(self.asked) >= self.breaks_after:
             raise KeyboardInterrupt
         self.asked += requests

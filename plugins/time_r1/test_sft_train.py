@@ -225,7 +225,7 @@ def test_a_full_disk_is_said_in_words(weights: str, tmp_path: Path, monkeypatch:
 
     from harness_time_r1.sft import train as module
 
-    def full(*_args: object) -> None:
+    def full(*_args: object, **_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     one = replace(QUICK, steps=1, every=1)
@@ -277,8 +277,9 @@ def test_the_command_trains_records_and_is_done_again_by_the_record(weights: str
     again = replayed(row, tmp_path)
     assert (again["equal"], again["weights"], again["changed"]) == (True, "equal", {})
     found = {**row, "environment": json.loads(row["environment"])}
-    assert retrain({**found, "mode": "pretrain"}, tmp_path / "b") is None and retrain({**found, "model_name": "ttm"}, tmp_path / "b") is None
-    for change, message in (({"forced": ["epochs"]}, r"gone on with other settings.*epochs"), ({"data": "/gone"}, "the data of the training")):
+    for other in ({"mode": "pretrain"}, {"model_name": "ttm"}):
+        assert retrain({**found, **other}, tmp_path / "b") is None
+    for change, message in (({"forced": ["epochs"]}, r"gone on with other .*epochs"), ({"data": "/gone"}, "the data of the training")):
         changed = {**found["environment"], "sft": {**found["environment"]["sft"], **change}}
         with pytest.raises(Unsupported, match=message):
             retrain({**found, "environment": changed}, tmp_path / "b")
@@ -302,11 +303,10 @@ def used(results: Any, row: dict[str, Any]) -> dict[str, Any]:
     words = shlex.split(usage(results.store, row))
     assert words[:2] == ["harness", "run"]
     given = [word for before, word in pairwise(words) if before == "-M"]
-    (model,) = select_models(load(), [words[words.index("-m") + 1]], given)
-    params = dict(model.params)
+    ((_, params),) = select_models(load(), [words[words.index("-m") + 1]], given)
     network, _ = load_causal(params["weights"], adapter=params.get("adapter", ""))
     assert network is not None
-    return params
+    return dict(params)
 
 
 def replayed(row: dict[str, Any], folder: Path) -> Any:

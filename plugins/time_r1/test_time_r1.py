@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import zlib
@@ -16,6 +17,8 @@ torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip in
 pytest.importorskip("trl", reason="trl is not installed: pip install 'harness-time-r1[train]'")
 
 from harness_time_r1.models import INFO, make  # noqa: E402
+from harness_time_r1.operation import NUMBERS  # noqa: E402
+from harness_time_r1.parser import KINDS  # noqa: E402
 from harness_time_r1.settings import Settings  # noqa: E402
 from harness_time_r1.sft.rules import from_windows  # noqa: E402
 from harness_time_r1.sft.samples import prompt_of  # noqa: E402
@@ -119,6 +122,19 @@ def test_learning_from_a_task_inside_a_run(trainer: str, learnt: str) -> None:
     assert folder is not None and (folder / "adapter_model.safetensors").is_file()
     forecast = first.predict(batch([row[:-4] for row in series()]))
     assert forecast.values.shape == (3, 2, H) and np.isfinite(forecast.values).all()
+    second = make(weights=learnt, trainer=trainer, learning_rate=0.01, windows=8, **{**ASKED, "max_tokens": 30}).finetune(
+        batch(series()), "2steps", 1
+    )
+    assert second.adapter is not None and second.adapter != folder
+    assert (second.adapter / "adapter_model.safetensors").read_bytes() == (folder / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_training_that_fails_leaves_nothing_behind(learnt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("harness_time_r1.sft.train.train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make(weights=learnt, windows=8, **ASKED).finetune(batch(series()), "2steps", 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_trained(learnt: str) -> None:
@@ -128,7 +144,7 @@ def test_what_cannot_be_trained(learnt: str) -> None:
     with pytest.raises(harness.Unsupported, match="no training window"):
         model.finetune(batch([np.ones(3, np.float32)]), "1steps", 0)
     elsewhere = make(url="http://127.0.0.1:1/v1", served="some")
-    with pytest.raises(harness.Unsupported, match="an endpoint's weights cannot be trained"):
+    with pytest.raises(harness.Unsupported, match="weights behind an endpoint"):
         elsewhere.finetune(batch(series()), "", 0)
 
 
@@ -205,6 +221,9 @@ def test_a_reached_cap_fails_the_cell_and_a_higher_one_goes_on(suite: Path, monk
     [
         ({"url": "http://127.0.0.1:1/v1"}, "wanted the name of the model there"),
         ({"served": "m"}, "wanted the endpoint"),
+        ({"weights": "w", "limit_field": "max_completion_tokens"}, "got limit_field and no url"),
+        ({"url": "http://127.0.0.1:1/v1", "served": "m", "device": "cuda"}, "got device and url"),
+        ({"iterations": 3}, "wanted executor=slow"),
         ({"url": "http://127.0.0.1:1/v1", "served": "m", "weights": "w"}, "wanted weights on this machine, or an endpoint"),
         ({"trainer": "rl"}, "trainer got 'rl'"),
         ({"weights": "no-such-folder"}, "there is no file or folder"),
@@ -224,3 +243,16 @@ def test_variables_that_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_card_says_what_the_weights_are_not() -> None:
     assert "not Time-R1" in INFO.weights_note and INFO.weights.startswith("hf:")
+
+
+def test_the_documentation_names_every_kind_parameter_and_variable() -> None:
+    here = Path(__file__).resolve().parent
+    page, readme = here.parents[1] / "docs" / "time-r1.md", (here / "README.md").read_text("utf-8")
+    if page.is_file():  # not where the plugin stands by itself
+        rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page.read_text("utf-8"), re.MULTILINE))
+        assert {kind: rows.get(kind) for kind in KINDS} == dict(KINDS)
+    table = readme.partition("## Parameters")[2]
+    assert [name for name in inspect.signature(make).parameters if f"`{name}`" not in table] == []
+    variables = {"TIME_R1_PRICES", "TIME_R1_INSECURE", "TIME_R1_ANSWERS", "TIME_R1_STEPS", "TIME_R1_API_KEY"}
+    variables |= {f"TIME_R1_{name.upper()}" for name in NUMBERS}
+    assert [name for name in sorted(variables) if f"`{name}`" not in table] == []

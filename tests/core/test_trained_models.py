@@ -102,7 +102,7 @@ def test_every_training_is_recorded(net: Lab) -> None:
 
 def test_the_configuration_is_that_of_the_training(net: Lab) -> None:
     def made(*options: str) -> tuple[str, str]:
-        net.models("net", "--mode", "full", "--rerun", "all", *options).expect(0)
+        net.models("net", "--mode", "full", "--rerun", "all", "--isolation", "inprocess", *options).expect(0)
         (row, *_) = harness.load(net.db).trained().to_pylist()
         return row["configuration"], row["id"]
 
@@ -188,7 +188,7 @@ ASKED: tuple[tuple[tuple[str, ...], dict[str, str]], ...] = (
 def test_asked_for_later_a_model_is_trained_again_and_kept(net: Lab) -> None:
     """Each way to ask has a seed of its own, whose model was trained and not kept before."""
     (net.folder / "run.yaml").write_text("save-models: true\n")
-    run, seeds = ("net", "--mode", "full,zero-shot"), ",".join(map(str, range(len(ASKED))))
+    run, seeds = ("net", "--mode", "full,zero-shot", "--isolation", "inprocess"), ",".join(map(str, range(len(ASKED))))
     net.models(*run, "--seed", seeds).expect(0)
     assert folders(net) == []
     for seed, (options, env) in enumerate(ASKED):

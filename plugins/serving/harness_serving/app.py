@@ -120,7 +120,7 @@ class Service:
         alive = self.process.alive
         status = "stopping" if self.batcher.closing else "ok" if alive else "loading"
         found: dict[str, Any] = {"status": status}
-        if not self.access.exposed or self.access.known(request.scope["headers"]):
+        if self.access.trusted(request.scope["headers"]):
             found |= {"model": self.served.name, "version": self.served.version, "loaded": self.process.loaded, "alive": alive}
             found["queue"] = self.batcher.depth
         return JSONResponse(found, 200 if status == "ok" else 503)

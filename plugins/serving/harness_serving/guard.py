@@ -50,13 +50,14 @@ class Access:
         token: what a client must show; "" = nothing, and then only names of this machine are answered to.
         exposed: other machines reach the server.
         port: that it listens on.
+        address: that it listens on, where only this machine reaches it: another one of loopback is a name too.
     """
 
-    def __init__(self, token: str, exposed: bool, port: int) -> None:
+    def __init__(self, token: str, exposed: bool, port: int, address: str = "127.0.0.1") -> None:
         self._token = token.encode()
         self.exposed = exposed
-        names = ("127.0.0.1", "localhost", "[::1]")
-        self._hosts = {f"{name}:{port}" for name in names} | (set(names) if port == HTTP else set())
+        names = {"127.0.0.1", "localhost", "[::1]", f"[{address}]" if ":" in address else address}
+        self._hosts = {f"{name}:{port}" for name in names} | (names if port == HTTP else set())
 
     @property
     def needs_token(self) -> bool:
@@ -78,14 +79,23 @@ class Access:
         scheme, _, shown = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
         return scheme.lower() == b"bearer" and hmac.compare_digest(shown.strip(), self._token)
 
+    def trusted(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a request may be told all: it shows the token, or comes from this machine, by a name that no page of the web has."""
+        return self.known(headers) if self._token and (self.exposed or not self._own(headers)) else self._own(headers)
+
     def check(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
         """Raise `Refused` 403 or 401 for a request that may not be answered."""
         if not self._token:
-            hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
-            if len(hosts) != 1 or hosts[0] not in self._hosts:
+            if not self._own(headers):
                 raise Refused(403, "this server answers to localhost alone; with another name: start it with --token-env")
-        elif path not in self.open and not self.known(headers):
+            return
+        free = self.open if self.exposed or self._own(headers) else {"/health"}
+        if path not in free and not self.known(headers):
             raise Refused(401, "no valid token; wanted the header Authorization: Bearer TOKEN")
+
+    def _own(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
+        return len(hosts) == 1 and hosts[0] in self._hosts
 
 
 class Guard:

@@ -190,7 +190,7 @@ def serve(process: ModelProcess, limits: Limits, token: str, sock: socket.socket
         KeyboardInterrupt: a signal came before it was.
     """
     port = int(sock.getsockname()[1])
-    access = Access(token, not is_loopback(sock), port)
+    access = Access(token, not is_loopback(sock), port, str(sock.getsockname()[0]))
     thread = ThreadPoolExecutor(1, thread_name_prefix="model")
     try:
         thread.submit(process.load).result()

@@ -10,10 +10,11 @@ from harness.forecast import F32
 from harness.frequency import shift
 from harness_time_r1 import prompts
 from harness_time_r1.backends.contract import Message
-from harness_time_r1.prompts import Prompt
+from harness_time_r1.prompts import About, Prompt
 from harness_time_r1.settings import Settings
+from harness_time_r1.windows import Window
 
-__all__ = ["ask"]
+__all__ = ["ask", "ask_window"]
 
 
 def ask(
@@ -40,6 +41,7 @@ def ask(
     Raises:
         Unsupported: not even the newest row fits.
     """
+    named = settings.named and settings.timestamps != "hidden"
     newest = context[-settings.context :]
     skipped = np.array([len(context) - len(newest)], np.int64)
     first = shift(np.array([start], "datetime64[s]"), freq, skipped)[0]
@@ -48,10 +50,27 @@ def ask(
         start=first,
         freq=freq,
         horizon=horizon,
-        about=settings.about(dataset, domain),
+        about=About(settings.dataset or dataset, domain if named else "", settings.channel, settings.unit),
         timestamps=settings.timestamps,
         digits=settings.digits,
         budget=None if length is None else length - settings.max_tokens,
         count=count,
-        named=True,  # `about` has decided it
+        named=named or bool(settings.dataset),  # what the user calls it is named in any case
+    )
+
+
+def ask_window(
+    settings: Settings, window: Window, length: int | None = None, count: Callable[[Sequence[Message]], int] | None = None
+) -> Prompt:
+    """The prompt for a training window; see `ask`."""
+    return ask(
+        settings,
+        window.context,
+        start=window.start,
+        freq=window.freq,
+        horizon=window.horizon,
+        dataset=window.dataset,
+        domain=window.domain,
+        length=length,
+        count=count,
     )

@@ -21,11 +21,12 @@ SHORTEST = 4
 """Values that say something of a shape."""
 
 
-def findings(parsed: Parsed, context: np.ndarray, horizon: int, season_length: int) -> list[str]:
+def findings(parsed: Parsed, usable: bool, context: np.ndarray, horizon: int, season_length: int) -> list[str]:
     """What is to be said against a draft, a sentence each; [] = nothing.
 
     Args:
         parsed: the draft as it was read.
+        usable: whether it counts as a forecast, by its first H values.
         context: [T], NaN where missing.
         season_length: m, steps.
 
@@ -35,9 +36,9 @@ def findings(parsed: Parsed, context: np.ndarray, horizon: int, season_length: i
     - jump: the first step is more than `JUMP` times the largest of the context;
     - season: the context repeats itself (`SEASONAL`), and the draft moves against its last season.
     """
-    if not parsed.ok:
+    if not usable:
         return [f"The answer cannot be used: {parsed.detail or parsed.kind}. Exactly {horizon} values are wanted, one a line."]
-    values = np.asarray(parsed.values, np.float64)
+    values = np.asarray(parsed.values[:horizon], np.float64)
     seen = np.asarray(context, np.float64)
     known = seen[np.isfinite(seen)]
     said: list[str] = []

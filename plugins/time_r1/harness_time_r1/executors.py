@@ -31,6 +31,7 @@ class Ask:
     context: np.ndarray  # [T], NaN where missing
     season_length: int
     seed: int  # of its first request; later ones are derived from it
+    accepted: frozenset[str] = frozenset({"ok"})  # the kinds of answers that count as a forecast: a long one may, as its first H values
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def single(backend: Backend, asks: Sequence[Ask], sampling: Sampling, *, retries
     """Ask once; an answer that is no forecast is asked for again, up to `retries` times, with another seed."""
     outcomes = _asked(backend, asks, sampling)
     for attempt in range(1, retries + 1):
-        failed = [n for n, outcome in enumerate(outcomes) if not outcome.parsed.ok]
+        failed = [n for n, outcome in enumerate(outcomes) if outcome.parsed.kind not in asks[n].accepted]
         if not failed:
             break
         requests = [Request(asks[n].prompt.messages, sampling, step_seed(asks[n].seed, attempt)) for n in failed]
@@ -91,7 +92,7 @@ def slow(backend: Backend, asks: Sequence[Ask], sampling: Sampling, *, retries: 
         found = {n: _checked(outcomes[n], asks[n]) for n in going}
         reflected = _ask_all(
             backend,
-            {n: prompts.critic(asks[n].prompt, _draft(outcomes[n]), found[n]) for n in going},
+            {n: prompts.critic(asks[n].prompt, _draft(outcomes[n], asks[n]), found[n]) for n in going},
             sampling,
             {n: step_seed(asks[n].seed, turn, 1) for n in going},
         )
@@ -102,7 +103,7 @@ def slow(backend: Backend, asks: Sequence[Ask], sampling: Sampling, *, retries: 
             break
         refined = _ask_all(
             backend,
-            {n: prompts.refine(asks[n].prompt, _draft(outcomes[n]), _said(reflected[n][1], found[n])) for n in going},
+            {n: prompts.refine(asks[n].prompt, _draft(outcomes[n], asks[n]), _said(reflected[n][1], found[n])) for n in going},
             sampling,
             {n: step_seed(asks[n].seed, turn, 2) for n in going},
         )
@@ -135,20 +136,21 @@ def _take(outcome: Outcome, name: str, request: Request, answer: Answer, ask: As
     """Note an answer; it counts if it is a forecast, or if there was none before."""
     parsed = parse(answer.text, ask.prompt.horizon, answer.finish)
     outcome.steps.append(Step(name, request.messages, answer, parsed.kind))
-    if parsed.ok or not outcome.parsed.ok:
+    if parsed.kind in ask.accepted or outcome.parsed.kind not in ask.accepted:
         outcome.parsed = parsed
 
 
 def _checked(outcome: Outcome, ask: Ask) -> list[str]:
-    found = findings(outcome.parsed, ask.context, ask.prompt.horizon, ask.season_length)
+    usable = outcome.parsed.kind in ask.accepted
+    found = findings(outcome.parsed, usable, ask.context, ask.prompt.horizon, ask.season_length)
     outcome.steps.append(Step("checks", findings=tuple(found)))
     return found
 
 
-def _draft(outcome: Outcome) -> str:
+def _draft(outcome: Outcome, ask: Ask) -> str:
     """The text of the newest answer that counts."""
     for step in reversed(outcome.steps):
-        if step.answer is not None and step.name != "critique" and (step.kind == "ok" or not outcome.parsed.ok):
+        if step.answer is not None and step.name != "critique" and (step.kind in ask.accepted or outcome.parsed.kind not in ask.accepted):
             return step.answer.text
     return ""
 
@@ -160,5 +162,5 @@ def _said(critique: Answer, found: Sequence[str]) -> str:
 
 def _objects(answer: Answer) -> bool:
     """Whether a critic has said anything but the one word that it was told to say where nothing is to be changed."""
-    said = answer.text.rpartition("</think>")[2].strip().strip(".*`").upper()
+    said = answer.text.rpartition("</think>")[2].strip().strip(".!*`'\"“”‘’ ").upper()
     return said not in ("", prompts.CONTENT)

@@ -71,7 +71,7 @@ class TimeR1:
                 continue
             prompt = self._prompt(batch, row)
             seed = int(batch.seeds[row])
-            asks += [Ask(prompt, newest, batch.season_length, step_seed(seed, s)) for s in range(count)]
+            asks += [Ask(prompt, newest, batch.season_length, step_seed(seed, s), settings.accepted) for s in range(count)]
             places += [(row, s) for s in range(count)]
         sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
         try:
@@ -108,9 +108,7 @@ class TimeR1:
 
     def _accepted(self, parsed: Parsed, horizon: int) -> F32 | None:
         """[H] the forecast of an answer, None where it is none."""
-        if parsed.ok or (parsed.kind == "long" and self.settings.long_answers == "cut"):
-            return np.asarray(parsed.values[:horizon], np.float32)
-        return None
+        return np.asarray(parsed.values[:horizon], np.float32) if parsed.kind in self.settings.accepted else None
 
     def _write(self, batch: Batch, row: int, sample: int, outcome: Outcome, values: F32 | None) -> None:
         assert self.steps is not None
@@ -136,7 +134,7 @@ class TimeR1:
         if counts["cost"]:
             self.notes["cost"] = f"{counts['cost']:.4f}"
         if self.steps is not None:
-            self.notes["steps"] = str(self.steps.path)
+            self.notes["steps"] = self.steps.problem or str(self.steps.path)
 
     def finetune(self, train: Batch, budget: str, seed: int) -> TimeR1:
         """Learn from the training part of a task, by `trainer` ("sft" or "grip"); the adapter that comes of it forecasts.

@@ -70,7 +70,7 @@ def load_causal(
     check_gpu(model, device)
     folder, factors = model_folders(weights, model=model, source=source, adapter=adapter)
     network = _network(folder, model, device, dtype)
-    tokenizer = _tokenizer(folder, model)
+    tokenizer = tokenizer_of(folder, model)
     known = network.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > known:
         raise UsageError(
@@ -190,7 +190,7 @@ def _network(folder: Path, model: str, device: str, dtype: str) -> Any:
     return network
 
 
-def _tokenizer(folder: Path, model: str) -> Any:
+def tokenizer_of(folder: Path, model: str) -> Any:
     from transformers import AutoTokenizer
 
     wanted = "wanted the tokenizer.json and tokenizer_config.json of the network beside its weights"

@@ -72,21 +72,23 @@ def make(
 ) -> Any:
     """Args: see the plugin's README."""
     settings = Settings(
-        samples, temperature, top_p, max_tokens, context, timestamps, digits, executor, iterations, retries, long_answers, named,
-        dataset, channel, unit,
+        samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens, context=context, timestamps=timestamps,
+        digits=digits, executor=executor, iterations=iterations, retries=retries, long_answers=long_answers, named=named,
+        dataset=dataset, channel=channel, unit=unit,
     )  # fmt: skip
     choice(NAME, "trainer", trainer, TRAINERS)
     rate = None if learning_rate is None else positive(NAME, "learning_rate", learning_rate, 1)
     whole(NAME, "rank", rank, 1, 1024)
     whole(NAME, "windows", windows, 1, 1_000_000)
-    if url and (weights or adapter):
-        raise UsageError(f"{NAME}: got url and {'weights' if weights else 'adapter'}; wanted weights on this machine, or an endpoint")
+    here = {"weights": weights, "adapter": adapter, "device": device != "cpu", "dtype": dtype != "float32", "rows": rows != 8}
+    there = {"served": served, "context_length": context_length is not None, "limit_field": limit_field != "max_tokens", "extra": extra}
+    if mixed := [name for name, given in (here if url else there).items() if given]:
+        wanted = "weights on this machine, or an endpoint" if url else f"the endpoint too: -M {NAME}:url=http://localhost:8000/v1"
+        raise UsageError(f"{NAME}: got {', '.join(mixed)} {'and url' if url else 'and no url'}; wanted {wanted}")
     if url and not served:
         raise UsageError(f"{NAME}: got url={url!r} and no served; wanted the name of the model there: -M {NAME}:served=NAME")
-    if served and not url:
-        raise UsageError(
-            f"{NAME}: got served={served!r} and no url; wanted the endpoint that serves it: -M {NAME}:url=http://localhost:8000/v1"
-        )
+    if executor == "single" and iterations != 2:
+        raise UsageError(f"{NAME}: got iterations {iterations} and executor single, which has none; wanted executor=slow, or no iterations")
     from harness_time_r1.forecaster import TimeR1
     from harness_time_r1.operation import backend_of, steps_of
 

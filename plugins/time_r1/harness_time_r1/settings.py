@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from harness import UsageError
 from harness.parameters import choice, positive, truth, whole
-from harness_time_r1.prompts import About
 
 __all__ = ["Settings"]
 
@@ -59,7 +58,7 @@ class Settings:
                 "or a temperature above 0"
             )
 
-    def about(self, dataset: str, domain: str) -> About:
-        """What the prompt says of a series: the task's own words, unless others are given, or none are wanted."""
-        named = self.named and self.timestamps != "hidden"
-        return About(self.dataset or (dataset if named else ""), domain if named else "", self.channel, self.unit)
+    @property
+    def accepted(self) -> frozenset[str]:
+        """The kinds of answers (`parser.KINDS`) that count as a forecast."""
+        return frozenset({"ok", "long"} if self.long_answers == "cut" else {"ok"})

@@ -59,7 +59,7 @@ def read_steps(path: Path) -> Iterator[dict[str, Any]]:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 if number == len(lines):  # a process was killed while it wrote
-                    return
+                    break
                 raise DataError(f"{file}, line {number}: is no JSON; wanted a record of steps") from None
             if not isinstance(record, dict) or not isinstance(record.get("steps"), list):
                 raise DataError(f"{file}, line {number}: is no record of steps")

@@ -56,7 +56,7 @@ def tuned(model: TimeR1, train: Batch, budget: str, seed: int) -> TimeR1:
 
     how = model.tuning
     if how is None:
-        raise Unsupported("an endpoint's weights cannot be trained from here; give weights on this machine")
+        raise Unsupported("weights behind an endpoint, and those that were trained in this run, cannot be trained from here")
     allowed = parse_budget(budget)
     if allowed.seconds is not None:
         raise UsageError(f"time-r1: got a budget of {budget!r}; wanted steps, as in --budget 20steps: a time is not reproducible")
@@ -67,9 +67,13 @@ def tuned(model: TimeR1, train: Batch, budget: str, seed: int) -> TimeR1:
     kept = tempfile.mkdtemp(prefix="time-r1-")
     folder = Path(kept) / "adapter"
     learn = _sft if how.trainer == "sft" else _grip
-    notes = learn(model, how, windows, judged, allowed.steps, seed % 2**31, folder)
-    model.backend.close()
-    backend = backend_of(weights=how.weights, adapter=str(folder), device=how.device, dtype=how.dtype, rows=how.rows)
+    try:
+        notes = learn(model, how, windows, judged, allowed.steps, seed % 2**31, folder)
+        model.backend.close()
+        backend = backend_of(weights=how.weights, adapter=str(folder), device=how.device, dtype=how.dtype, rows=how.rows)
+    except BaseException:
+        shutil.rmtree(kept, ignore_errors=True)  # weights and checkpoints may be large
+        raise
     learnt = TimeR1(backend, model.settings, model.steps)
     learnt.adapter = folder
     weakref.finalize(learnt, shutil.rmtree, kept, ignore_errors=True)  # it lives as long as the model

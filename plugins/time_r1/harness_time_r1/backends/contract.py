@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -64,8 +64,10 @@ class Backend(Protocol):
     def context_length(self) -> int | None:
         """Tokens of prompt and answer together that it takes; None where it does not say."""
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
         """One answer for each request. Never raises for what an endpoint does.
+
+        `each` is called with the place of a request and its answer as soon as there is one, also before an error is raised.
 
         Raises:
             Unsupported: the cost cap is reached, or the endpoint knows neither key nor model: no later request would be answered either.

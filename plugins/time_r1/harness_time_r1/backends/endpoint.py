@@ -99,7 +99,7 @@ class Endpoint:
         if self.key.variable and self.url.startswith("http:") and not loopback(self.url) and not truth(name, "insecure", insecure):
             raise UsageError(
                 f"{name}: url got {self.url}, and the key in {self.key.variable} would be sent where others can read it; wanted https://, "
-                "or insecure=true in a network of your own"
+                "or TIME_R1_INSECURE=1 in a network of your own"
             )
         self.model, self.name, self.extra = model, name, dict(extra or {})
         if wrong := sorted(set(self.extra) & set(TAKEN)):
@@ -113,7 +113,8 @@ class Endpoint:
         prices = [0.0 if value == 0 else positive(name, "price", value, 1e9) for value in (price_prompt, price_completion)]
         if cost_cap is not None and positive(name, "cost_cap", cost_cap, 1e9) and not any(prices):
             raise UsageError(
-                f"{name}: cost_cap got {cost_cap!r} and no prices; wanted price_prompt and price_completion of a million tokens"
+                f"{name}: got a cost cap of {cost_cap!r} and no prices; wanted those of a million tokens in prompts and in answers: "
+                "TIME_R1_PRICES=0.15,0.60"
             )
         self.budget, self.rates = Budget(cost_cap, *prices), Rates(requests_per_minute, tokens_per_minute, clock, sleep)
         self._context = None if context_length is None else whole(name, "context_length", context_length)
@@ -148,16 +149,12 @@ class Endpoint:
     def close(self) -> None:
         """Nothing is held between two calls."""
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request.
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
+        """One answer for each request; `each` is called with the place of a request and its answer once there is one.
 
         Raises:
             Unsupported: the cost cap is reached, or the endpoint does not know the key or the model.
         """
-        return self.answer_each(requests)
-
-    def answer_each(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
-        """As `answer`; `each` is called with the place of a request and its answer once there is one, also before an error is raised."""
         call = _Call(self, requests, each)
         try:
             asyncio.get_running_loop()
@@ -242,7 +239,9 @@ class _Call:
                 break
             wait = of.pause(attempt, reply.wait)
             if wait is None:
-                return replace(answer, error=f"{answer.error}; it asks to wait {reply.wait:g} s, longer than max_wait={of.max_wait:g}")
+                return replace(
+                    answer, error=f"{answer.error}; it asks to wait {reply.wait:g} s, longer than TIME_R1_MAX_WAIT={of.max_wait:g}"
+                )
             if reply.wait is not None:
                 of.rates.pause(reply.wait)  # for all of them
             await of._sleep(wait)

@@ -45,7 +45,9 @@ class Kept:
 
     def __init__(self, backend: Backend, folder: str | Path = "") -> None:
         self.backend = backend
-        self.folder = expanded_home(folder, f"the folder {folder}", "cache=FOLDER") if folder else cache_folder() / "time-r1" / "answers"
+        self.folder = (
+            expanded_home(folder, f"the folder {folder}", "TIME_R1_ANSWERS=FOLDER") if folder else cache_folder() / "time-r1" / "answers"
+        )
         self._cached = 0
         self._unwritten = False
 
@@ -73,16 +75,14 @@ class Kept:
         """Close the backend."""
         self.backend.close()
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request: `attempts`, `cost` and `seconds` of one from the folder are 0. Of equal requests one is asked.
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
+        """One answer for each request, told to `each` as soon as there is one. Of equal requests one is asked.
+
+        `attempts`, `cost` and `seconds` of an answer from the folder are 0.
 
         Raises:
             Unsupported: as the backend; what it had answered before is kept.
         """
-        return self.answer_each(requests)
-
-    def answer_each(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
-        """As `answer`; `each` is called with the place of a request and its answer as soon as there is one."""
         places: dict[str, list[int]] = {}
         identity = dict(self.backend.identity)
         for place, request in enumerate(requests):
@@ -110,12 +110,8 @@ class Kept:
             found(missing[index], answer, True)
 
         asked = [requests[places[key][0]] for key in missing]
-        one_by_one = getattr(self.backend, "answer_each", None)
-        if asked and one_by_one is not None:
-            one_by_one(asked, fresh)
-        elif asked:
-            for index, answer in enumerate(self.backend.answer(asked)):
-                fresh(index, answer)
+        if asked:
+            self.backend.answer(asked, fresh)
         return [answers[place] for place in range(len(requests))]
 
     def _path(self, key: str) -> Path:
@@ -143,7 +139,9 @@ class Kept:
         try:
             with WRITING:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps({"key": key, "answer": facts, "hash": _hash(facts)}), "give another folder: cache=FOLDER")
+                write_whole(
+                    path, json.dumps({"key": key, "answer": facts, "hash": _hash(facts)}), "give another folder: TIME_R1_ANSWERS=FOLDER"
+                )
         except (OSError, StoreError) as error:
             if not self._unwritten:
                 LOG.warning("answers are not kept from here on, and will be asked again: %s", error)

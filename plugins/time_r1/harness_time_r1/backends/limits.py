@@ -129,7 +129,7 @@ class Budget:
                 if not self._held:
                     raise Unsupported(
                         f"the cost cap of {self.cap:g} is reached: {self.spent:.6g} is spent, and the next request could cost "
-                        f"{amount:.6g}; raise cost_cap, or lower max_tokens or the number of samples"
+                        f"{amount:.6g}; raise TIME_R1_COST_CAP, or lower max_tokens or the number of samples"
                     )
                 event = asyncio.Event()
                 self._waiting.append((asyncio.get_running_loop(), event))

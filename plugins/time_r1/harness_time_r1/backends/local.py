@@ -130,12 +130,8 @@ class Local:
         """Give the memory back; it answers no more."""
         self.network = None
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """One answer for each request."""
-        return self.answer_each(requests)
-
-    def answer_each(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
-        """As `answer`; `each` is called with the place of a request and its answer as soon as there is one."""
+    def answer(self, requests: Sequence[Request], each: Callable[[int, Answer], object] | None = None) -> list[Answer]:
+        """One answer for each request; `each` is called with the place of a request and its answer once there is one."""
         if self.network is None:
             raise UsageError(f"{self.model}: the backend is closed; make another one")
         answers: dict[int, Answer] = {}

@@ -39,17 +39,6 @@ __all__ = ["data"]
     metavar="FOLDER",
     help="Weights on this machine as the teacher, instead of an endpoint.",
 )
-@click.option(
-    "--key-variable",
-    default="",
-    show_default=False,
-    metavar="NAME",
-    help="The variable that holds the endpoint's key.  [default: TIME_R1_API_KEY]",
-)
-@click.option("--concurrency", type=click.IntRange(1), default=8, help="Requests to the endpoint at a time.")
-@click.option("--price-prompt", type=float, default=0.0, help="Of a million tokens of prompts.")
-@click.option("--price-completion", type=float, default=0.0, help="Of a million tokens of answers.")
-@click.option("--cost-cap", type=float, default=None, help="Ask no more once this is spent; the same command goes on.")
 @click.option("--device", default="cpu", help="Of weights on this machine: cpu or cuda.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", help="Of weights on this machine.")
 @click.option("--samples", type=click.IntRange(1), default=300, help="Samples to make.")
@@ -71,7 +60,8 @@ def data(suite: str, tasks: tuple[str, ...], folder: Path, samples: int, context
     """Make samples of reasoning and forecast from training parts of tasks: a teacher forecasts, the best forecast is kept, its reasoning is
     rewritten to lead to the true values.
 
-    No label of a test is read. What is finished is kept: the same command goes on after an interruption, and asks nothing twice.
+    No label of a test is read. What is finished is kept: the same command goes on after an interruption, and asks nothing twice. Key,
+    limits, prices and cap of an endpoint come from the environment: TIME_R1_API_KEY, TIME_R1_COST_CAP and others, see docs/time-r1.md.
 
     harness time-r1 data --teacher-url https://api.example.com/v1 --teacher-model big-reasoner -t m4_hourly/H/short -o samples
     """
@@ -122,16 +112,11 @@ def _teacher(given: dict[str, Any]) -> Backend:
         raise UsageError(f"got --teacher-url {url} without --teacher-model; wanted the model's name there")
     if weights and not os.path.isdir(expanded(weights)):  # noqa: PTH112 - Path's raises for a text too long to be a path
         raise UsageError(f"--teacher-weights {weights}: there is no such folder; wanted one with config.json and model.safetensors")
-    from harness_time_r1.backends.kept import Kept
+    from harness_time_r1.operation import backend_of
 
     if weights:
-        from harness_time_r1.backends.local import Local
-
-        return Kept(Local(weights, device=given["device"], dtype=given["dtype"]))
-    from harness_time_r1.backends.endpoint import Endpoint
-
-    names = ("key_variable", "concurrency", "price_prompt", "price_completion", "cost_cap")
-    return Kept(Endpoint(url, name, **{each: given[each] for each in names}))
+        return backend_of(weights=weights, device=given["device"], dtype=given["dtype"])
+    return backend_of(url=url, served=name)
 
 
 def _ended(made: Made, wanted: int) -> str:

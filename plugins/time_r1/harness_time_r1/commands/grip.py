@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["grip"]
 
 OWN = (
-    click.option("-s", "--suite", required=True, help="Suite of the task to learn from."),
+    click.option("-s", "--suite", default="quick", help="Suite of the task to learn from."),
     click.option("-t", "--task", required=True, help="The task: its training part, which no test label is in."),
     click.option("--data", type=click.Path(path_type=Path), default=None, show_default=False, help="Folder of the suite's data."),
     click.option("--context", type=click.IntRange(1), default=96, help="Steps of look-back, at most."),
@@ -53,7 +53,7 @@ def grip(
 
     The same command goes on after an interruption, with the same numbers as without one. Ctrl-C writes a checkpoint first.
 
-    harness time-r1 grip --weights qwen2.5-7b -s quick -t us_births/D/short -o my-grip --device cuda --dtype bfloat16
+    harness time-r1 grip --weights qwen2.5-7b -t us_births/D/short -o my-grip --device cuda --dtype bfloat16
     """
     from harness_time_r1.grip.record import Given, record
     from harness_time_r1.grip.settings import changed
@@ -72,5 +72,6 @@ def grip(
 
 
 def _ended(report: Report) -> str:
-    earned = f"; mean reward of held-out answers {report.before:.3f} → {report.after:.3f}" if None not in (report.before, report.after) else ""
+    known = report.before is not None and report.after is not None
+    earned = f"; mean reward of held-out answers {report.before:.3f} → {report.after:.3f}" if known else ""
     return f"{report.folder}: {report.steps:,} steps, the weights of step {report.chosen:,}{earned}"

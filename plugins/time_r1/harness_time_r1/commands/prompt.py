@@ -112,7 +112,7 @@ def _tokens(messages: tuple[Message, ...], weights: str) -> tuple[int, str]:
         return sum(len(message.content.encode("utf-8", "replace")) for message in messages), "at most, one a byte"
     if not Path(weights).is_dir():
         raise UsageError(f"--weights {weights}: there is no such folder; wanted one that holds a model's tokenizer, or no --weights")
-    from harness_time_r1.language_model import _tokenizer, prompt_ids, quiet
+    from harness_time_r1.language_model import prompt_ids, quiet, tokenizer_of
 
     with quiet():
-        return len(prompt_ids(_tokenizer(Path(weights).resolve(), "time-r1"), messages)), "by the tokenizer, with its template"
+        return len(prompt_ids(tokenizer_of(Path(weights).resolve(), "time-r1"), messages)), "by the tokenizer, with its template"

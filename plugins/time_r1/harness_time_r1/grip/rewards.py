@@ -4,7 +4,7 @@
 - `paper_literal`: as printed in arXiv 2506.10630, where the errors of season and trend are added: a worse forecast earns more.
 - `released`: as in reward/reward.py of github.com/lqzxt/Time-R1 at 42d44eb; the answer's own spread is the scale.
 
-The two others are there to compare with. docs_grip.md beside the package has formulae, ranges and what is wrong with them.
+The two others are there to compare with. docs/time-r1-training.md beside the package has formulae, ranges and what is wrong with them.
 
 Axes: T context, H horizon, K values that an answer holds. NaN is missing: in a label it is masked out, in a context it is passed over.
 
@@ -197,7 +197,7 @@ def _literal(answer: F64, label: F64, context: F64, season: int, tolerance: int)
 
 
 def _released(answer: F64, label: F64, context: F64, season: int, tolerance: int) -> dict[str, float]:
-    """As released: see docs_grip.md. Neither the context nor the season nor a tolerance is looked at; missing labels are masked out."""
+    """As released (docs/time-r1-training.md). Neither context nor season nor a tolerance is looked at; missing labels are masked out."""
     del context, season, tolerance
     horizon = len(label)
     found, parts = 0.0, {"mse": 0.0, "seasonal": 0.0, "trend": 0.0}

@@ -20,13 +20,14 @@ LEAST = 1e-6
 """A standard deviation below this is none: what float32 makes of equal rewards."""
 
 
-def choose(rewards: F64, keep: int, how: str, rng: np.random.Generator) -> I64:
+def choose(rewards: F64, keep: int, how: str, rng: np.random.Generator, count: int = 4) -> I64:
     """[G] the places of the answers to keep, none twice, ascending.
 
     Args:
         rewards: [k·G].
         keep: G.
         how: one of `SAMPLINGS`.
+        count: clusters of "cluster", at most.
 
     Raises:
         UsageError: an unknown way, fewer answers than are to be kept, or for "local" no multiple of it.
@@ -46,7 +47,7 @@ def choose(rewards: F64, keep: int, how: str, rng: np.random.Generator) -> I64:
         return np.sort(groups[np.arange(keep), rewards[groups].argmax(axis=1)])
     # One of each cluster in turn, in a random order within each, until enough are kept: rare rewards come first to their share.
     shuffled = rng.permutation(len(rewards))
-    label = clusters(rewards, keep)[shuffled]
+    label = clusters(rewards, count)[shuffled]
     order = np.argsort(label, kind="stable")
     turn = np.empty(len(rewards), np.intp)
     starts = np.searchsorted(label[order], label[order])

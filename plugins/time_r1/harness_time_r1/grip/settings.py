@@ -26,6 +26,7 @@ class GripSettings:
     group: int = 16  # G, answers kept of each prompt
     oversample: int = 3  # k: k·G are drawn
     sampling: str = "cluster"  # "cluster" | "local" | "uniform"
+    clusters: int = 4  # of "cluster"; with one for each kept answer, the good answers that are alike are hardly ever learnt from
     weighting: bool = True  # softmax weights; without, each kept answer counts alike
     variant: str = "bounded"  # of the rewards
     tolerance: int = 1  # steps by which a change point may be off
@@ -53,7 +54,7 @@ class GripSettings:
         most = 1_000_000
         for name, low in (
             *((name, 1) for name in ("steps", "prompts", "oversample", "max_completion", "iterations", "micro_batch", "draw_batch")),
-            *((name, 1) for name in ("every", "keep", "validation_answers")),
+            *((name, 1) for name in ("every", "keep", "validation_answers", "clusters")),
             *((name, 0) for name in ("tolerance", "rank")),
         ):
             whole(NAME, name, getattr(self, name), low, most)

@@ -40,7 +40,7 @@ class Judged:
         return {"reward": float(self.totals.mean()), **self.means, **{f"share_{kind}": share for kind, share in self.shares.items()}}
 
 
-class GripTrainer(TrainerPart, GRPOTrainer):  # type: ignore[misc] # trl is not typed
+class GripTrainer(TrainerPart, GRPOTrainer):
     """See the module. `curve` holds a row for each step."""
 
     def __init__(
@@ -98,7 +98,8 @@ class GripTrainer(TrainerPart, GRPOTrainer):  # type: ignore[misc] # trl is not 
         # A generator of its own for each step: what is chosen does not hang on what was drawn before a checkpoint.
         rng = np.random.default_rng([settings.seed, self.state.global_step])
         groups = judged.totals.reshape(-1, many)  # [P, k·G]
-        places = [row * many + int(i) for row, totals in enumerate(groups) for i in sampling.choose(totals, keep, settings.sampling, rng)]
+        chosen = [sampling.choose(totals, keep, settings.sampling, rng, settings.clusters) for totals in groups]
+        places = [row * many + int(i) for row, kept in enumerate(chosen) for i in kept]
         self._kept = judged.totals[places]
         self._drawn = {**judged.row(), "reward_kept": float(self._kept.mean())}
         some = [[values[place] for place in places] for values in (ids, completion_ids, completions)]

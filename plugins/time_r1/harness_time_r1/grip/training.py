@@ -14,7 +14,7 @@ import numpy as np
 from harness import UsageError
 from harness.files import write_whole
 from harness.identity import digest, file_digest
-from harness_time_r1.asking import ask
+from harness_time_r1.asking import ask_window
 from harness_time_r1.backends.contract import Message
 from harness_time_r1.grip.card import card
 from harness_time_r1.grip.checkpoints import SCORE, Store
@@ -110,9 +110,7 @@ def train(
     begun = time.monotonic()
     check(NAME, device)
     if not settings.rank and dtype != "float32":
-        raise UsageError(
-            f"{NAME}: got rank 0 and dtype {dtype}, in which small steps are rounded away; wanted float32, or factors: rank=8"
-        )
+        raise UsageError(f"{NAME}: got rank 0 and dtype {dtype}, in which small steps are rounded away; wanted float32, or factors: rank=8")
     windows = [window for window in windows if np.isfinite(window.label).any()]
     validation = [window for window in validation if np.isfinite(window.label).any()]
     if not windows:
@@ -172,20 +170,7 @@ def _asking(settings: Settings, tokenizer: Any, network: Any) -> Callable[[Windo
     """The prompt that the forecaster would use for a window."""
     room = getattr(network.config, "max_position_embeddings", None)
 
-    def prompt(window: Window) -> Sequence[Message]:
-        return ask(
-            settings,
-            window.context,
-            start=window.start,
-            freq=window.freq,
-            horizon=window.horizon,
-            dataset=window.dataset,
-            domain=window.domain,
-            length=room,
-            count=lambda messages: len(prompt_ids(tokenizer, messages)),
-        ).messages
-
-    return prompt
+    return lambda window: ask_window(settings, window, room, lambda messages: len(prompt_ids(tokenizer, messages))).messages
 
 
 def _fingerprint(windows: Sequence[Window], asked: Sequence[Sequence[Message]]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness_time_r1 import prompts
-from harness_time_r1.asking import ask
+from harness_time_r1.asking import ask_window
 from harness_time_r1.backends.contract import Backend, Message
 from harness_time_r1.figures import show
 from harness_time_r1.parser import parse
@@ -70,17 +70,9 @@ def prompt_of(window: Window, asked: Settings, backend: Backend | None = None) -
     Args:
         backend: where its context length is known, the oldest rows are left out until prompt and answer fit.
     """
-    return ask(
-        asked,
-        window.context,
-        start=window.start,
-        freq=window.freq,
-        horizon=window.horizon,
-        dataset=window.dataset,
-        domain=window.domain,
-        length=None if backend is None else backend.context_length,
-        count=None if backend is None else backend.count_tokens,
-    )
+    if backend is None:
+        return ask_window(asked, window)
+    return ask_window(asked, window, backend.context_length, backend.count_tokens)
 
 
 def reasoning_of(text: str) -> str:

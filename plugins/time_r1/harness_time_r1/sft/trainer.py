@@ -16,7 +16,7 @@ from harness_time_r1.training.weights import TrainerPart
 __all__ = ["Trainer", "Watch"]
 
 
-class Trainer(TrainerPart, SFTTrainer):  # type: ignore[misc] # trl is not typed
+class Trainer(TrainerPart, SFTTrainer):
     """trl's trainer, with what we want otherwise."""
 
 

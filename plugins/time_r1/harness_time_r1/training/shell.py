@@ -57,11 +57,12 @@ LAST = (
 )  # fmt: skip
 
 
-def training_options(own: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
+def training_options(own: tuple[Callable[[Any], Any], ...]) -> Callable[[F], F]:
     """The options of a training: what it starts from and where it goes, its own, and those that all have."""
 
     def decorate(command: F) -> F:
-        for option in reversed((*FIRST, *own, *LAST)):
+        every: tuple[Callable[[Any], Any], ...] = (*FIRST, *own, *LAST)
+        for option in reversed(every):
             command = option(command)
         return command
 
