@@ -86,8 +86,10 @@ def commands(command: click.Command, name: str, level: int = 2) -> Iterable[str]
     if listed := options(command, name):
         yield listed
     if isinstance(command, click.Group):
-        for sub in sorted(command.commands):
-            yield from commands(command.commands[sub], f"{name} {sub}", min(level + (level > 2 or name == "harness"), 4))
+        for sub in sorted(command.list_commands(context)):
+            found = command.get_command(context, sub)
+            assert found is not None
+            yield from commands(found, f"{name} {sub}", min(level + (level > 2 or name == "harness"), 4))
 
 
 def cli() -> str:

@@ -124,7 +124,8 @@ class ChildWorker:
         self._answered = 0
         self._ended = False  # the process is reaped: its number may be another's by now
         self._ending = threading.Lock()
-        self._limit: float | None = None  # seconds that a cell may take, for the message
+        self.limit: float | None = None  # seconds that what it does now may take in all, for the message; loading sets it, too
+        self.limited_by = "--timeout"
 
     @property
     def pending(self) -> int:
@@ -154,7 +155,7 @@ class ChildWorker:
         Raises:
             WorkerFailed: of kind "load".
         """
-        self._limit = timeout
+        self.limit = timeout
         try:
             return self._ask({"do": "load", "model": model, "params": params}, None if timeout is None else time.monotonic() + timeout)
         except WorkerFailed as error:
@@ -221,8 +222,8 @@ class ChildWorker:
             return answer
         except TimeoutError:
             self.kill()
-            limit = "" if self._limit is None else f" ({self._limit:g} s)"
-            reason = f"it took longer than --timeout allows{limit}; the worker was killed"
+            limit = "" if self.limit is None else f" ({self.limit:g} s)"
+            reason = f"it took longer than {self.limited_by} allows{limit}; the worker was killed"
             raise WorkerFailed("timeout", reason, self.log(), lost=True) from None
         except (Closed, ValueError):
             raise self._lost() from None

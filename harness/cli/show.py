@@ -12,6 +12,7 @@ from harness.cli.complete import shown_names
 from harness.cli.inspect import dialects, metrics, models, state_of, suites, tasks
 from harness.cli.run import db_option
 from harness.errors import HarnessError, NothingMatched, suggest
+from harness.types import Column
 
 if TYPE_CHECKING:
     from harness.plugins import Registered
@@ -216,12 +217,13 @@ def _share(value: float | None) -> str | None:
 
 
 def _in_a_line(value: Any) -> Any:
-    """What a column of a dialect says, without what it lacks; what holds more than texts as JSON; anything else as it is."""
+    """What a column of a dialect says, without what it lacks; named values as name and value; what holds more than texts as JSON."""
     if not isinstance(value, dict):
         return value
     if any(isinstance(part, dict | list) for part in value.values()):
         return json.dumps(value, default=str)
-    return ", ".join(str(part) for part in value.values() if part not in ("", None, "none"))
+    said = {name: part for name, part in value.items() if part not in ("", None, "none")}
+    return ", ".join(str(part) if set(value) <= set(Column._fields) else f"{name}: {part}" for name, part in said.items())
 
 
 def _print(thing: dict[str, Any]) -> None:

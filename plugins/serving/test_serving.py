@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +70,7 @@ def depth(server: Running) -> int:
 
 
 def test_a_forecast(server: Running) -> None:
-    series = [{"target": [1, None, 3.5], "start": "2024-01-30T00:00:00+01:00", "item_id": "a"}, {"target": [None]}]
+    series = [{"target": [1, None, 3.5], "start": "2024-01-30T00:00:00+01:00", "item_id": "a"}, {"target": [None, 2]}]
     body = {"series": series, "horizon": 3, "freq": "D", "quantile_levels": [0.9, 0.25]}
     status, headers, found = server.ask(body=body)
     assert status == 200
@@ -188,7 +190,9 @@ def test_out_of_memory_halves_the_batch(server: Running) -> None:
 @pytest.mark.parametrize(
     ("first", "text"), [(CRASH, "the model's process has ended"), (HANG, "the model took longer than 0.3 s (--timeout)")]
 )
-def test_a_lost_worker_is_replaced(server: Running, monkeypatch: pytest.MonkeyPatch, first: int, text: str) -> None:
+def test_a_lost_worker_is_replaced(
+    server: Running, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], first: int, text: str
+) -> None:
     restarts, before = server.counter("harness_worker_restarts_total"), server.forecast([1, 2])
     with monkeypatch.context() as patch:
         if first == HANG:
@@ -200,6 +204,8 @@ def test_a_lost_worker_is_replaced(server: Running, monkeypatch: pytest.MonkeyPa
     server.healthy()  # without a request that would have to wait for it
     assert server.forecast([1, 2]) == before
     assert server.counter("harness_worker_restarts_total") == restarts + 1
+    limit = "timeout: it took longer than --timeout allows (0.3 s); the worker was killed"
+    assert (limit in capfd.readouterr().err) == (first == HANG)
 
 
 def test_a_worker_that_dies_between_requests(server: Running) -> None:
@@ -209,6 +215,67 @@ def test_a_worker_that_dies_between_requests(server: Running) -> None:
     until(lambda: not server.service.process.alive)
     server.healthy()
     assert server.forecast([1, 2])[0] == 200
+
+
+class Gone:
+    """A log that cannot be written."""
+
+    def __init__(self, code: int) -> None:
+        self.code, self.tried = code, 0
+
+    def write(self, _: str) -> int:
+        self.tried += 1
+        raise OSError(self.code, "it cannot be written")
+
+    flush = write
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.ENOSPC])
+def test_a_log_that_cannot_be_written_costs_no_forecast(server: Running, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    before = server.forecast([1, 2])
+    monkeypatch.setattr(sys, "stderr", gone := Gone(code))
+    assert server.forecast([RAISE])[0] == 500
+    assert gone.tried
+    assert server.forecast([CRASH])[0] == 503
+    server.healthy()
+    assert server.forecast([1, 2]) == before
+
+
+@pytest.mark.usefixtures("gate")
+@pytest.mark.parametrize("broken", ["_take", "process"])
+def test_forecasting_that_ends_by_a_defect_stops_the_server(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], broken: str
+) -> None:
+    def raises(*_: object) -> Any:
+        raise RuntimeError("a defect")
+
+    with serving(served("tricky"), LIMITS) as server:
+        service, stopped = server.service, threading.Event()
+        give_up = service.give_up
+        monkeypatch.setattr(service, "give_up", stopped.set)
+        assert server.ask("/health")[0] == 200
+        if broken == "_take":  # the task that forecasts, with a request that waits
+            monkeypatch.setattr(service.batcher, "_take", raises)
+            assert server.forecast([1]) == (503, {"error": "a defect of the server; it is being stopped"})
+        else:  # the one that looks after the worker
+            monkeypatch.setattr(service.process, "ready", raises)
+            assert service.process._worker is not None
+            service.process._worker.kill_process()
+        assert stopped.wait(20)
+        assert (server.ask("/health")[0], server.ask("/health")[2]["status"]) == (503, "stopping")
+        assert server.forecast([1])[0] == 503
+        give_up()
+        until(lambda: not server.server.started or not server.server.servers[0].is_serving())
+    said = capfd.readouterr().err
+    assert "harness: a defect of the server: forecasting has ended: RuntimeError: a defect; the server stops\n" in said
+    assert said.count("Traceback") == 1
+
+
+def test_a_defect_in_one_answer_costs_that_request(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(server.service.batcher, "observe", lambda *_: 1 / 0)
+        assert server.forecast([1])[0] == 500
+    assert server.forecast([1])[0] == 200
 
 
 def test_metrics_and_models(server: Running) -> None:

@@ -12,17 +12,20 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from harness_serving.command import serve_model
 from harness_serving.limits import Limits
-from harness_serving.served import part
+from harness_serving.served import Served, part
+from harness_serving.server import Server, bound, serve
 from harness_serving.windows import Key, batch_of, make_row
 from serving_kit import TOKEN, install, until
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
+from harness.plugins import load
 
 HARNESS = str(Path(sys.executable).with_name("harness"))
 
@@ -136,8 +139,43 @@ def test_a_port_that_is_taken() -> None:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         port = sock.getsockname()[1]
-        said = f"port {port} of 127.0.0.1 cannot be used: Address already in use; choose another with --port, 0 for any"
-        refused(["naive", "--port", str(port)], said)
+        refused(["naive", "--port", str(port)], f"port {port} of 127.0.0.1 is taken; choose another with --port, 0 for any")
+
+
+def test_a_port_that_is_taken_at_the_same_time() -> None:
+    with bound("127.0.0.1", 0) as first:  # whose model is still being loaded
+        port = first.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is taken"):
+            bound("127.0.0.1", port)
+    bound("127.0.0.1", port).close()
+
+
+def test_a_log_whose_reader_has_gone(home: dict[str, str]) -> None:
+    process = running(home)
+    try:
+        port = port_of(process)
+        assert process.stderr is not None
+        process.stderr.close()
+        assert [ask(port, first) for first in (555, 1, 555)] == [500, 200, 500]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_defect_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(self: Server, _: object) -> None:
+        self.service.defect = "forecasting has ended: RuntimeError: a defect"
+
+    monkeypatch.setattr(Server, "run", ended)
+    process = Mock(served=Served(load().model("naive"), {}))
+    with bound("127.0.0.1", 0) as sock, pytest.raises(HarnessError, match="a defect of the server has ended it: forecasting") as found:
+        serve(process, Limits(), "", sock)
+    assert found.value.exit_code == 1
+    process.close.assert_called_once()
 
 
 @pytest.mark.parametrize(

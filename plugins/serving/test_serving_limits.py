@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from harness_serving.guard import Access
-from harness_serving.limits import Limits, Refused
+from harness_serving.limits import FREE_CHUNKS, LEAST_CHUNK, Limits, Refused
+from harness_serving.reading import most_parts, parse
+from harness_serving.schema import request_model
 from harness_serving.served import Served
 from serving_kit import TOKEN, Running, serving, until
 
 from harness.plugins import load
+from harness.types import ModelInfo
 
 LIMITS = Limits(queue=64, timeout=20, max_series=20, max_context=2000, max_horizon=40, max_body=20_000)
 
@@ -96,7 +100,7 @@ def test_bodies_that_are_refused(server: Running, sent: bytes, status: int, text
         ({"series": [{"target": [1], "start": "2024-02-01T00:00:00.5"}]}, "series.0.start: got '2024-02-01T00:00:00.5'; wanted whole"),
         ({"series": [{"target": [1], "start": "9999-12-31"}]}, "series.0: 1 + 2 steps of 'D' from 9999-12-31T00:00:00 reach"),
         ({"freq": "9999999A"}, "series.0: 3 + 2 steps of '9999999A' from 2000-01-01T00:00:00 reach beyond the year 9999"),
-        ({"freq": "fortnight"}, "freq: String should match pattern"),
+        ({"freq": "fortnight"}, "freq: wanted a step as pandas writes it"),
         ({"horizon": 0}, "horizon: Input should be greater than or equal to 1"),
         ({"horizon": 41}, "horizon: Input should be less than or equal to 40"),
         ({"horizon": 1.0}, "horizon: Input should be a valid integer"),
@@ -144,12 +148,65 @@ def test_headers(server: Running, headers: dict[str, str], status: int) -> None:
         ("GET", "/docs", 404),
         ("POST", "/health", 405),
         ("GET", "/../etc/passwd", 404),
+        ("GET", "/health/", 404),
+        ("POST", "/v1/forecast/", 404),
     ],
 )
 def test_other_paths(server: Running, method: str, path: str, status: int) -> None:
     got, _, found = server.ask(path, method=method)
     assert got == status
     assert set(found) == {"error"}
+
+
+BOTH = ModelInfo("both", covariates=("past", "known"))
+
+
+@pytest.mark.parametrize(
+    "crowd",
+    [
+        b'{"horizon": 1, ' + b", ".join(b'"k%d": 1' % n for n in range(25_000)) + b"}",  # the first complaint of many
+        b'{"series": [{"target": [1], "past_covariates": {' + b", ".join(b'"k%d" : "1"' % n for n in range(25_000)) + b"}}]}",
+        b'{"horizon": 1, "x": [' + b"[]," * 25_000 + b"[]]}",
+        b'{"horizon": 1, "x": [' + b"{}," * 25_000 + b"{}]}",
+        b'{"\\"":1,"\\\\":1,' + b'"a":1,' * 25_000 + b'"b":1}',
+        b'{"quantile_levels": [' + b'"1",' * 25_000 + b'"1"]}',
+        b'"\\"' * 9 + b'":' * 60_000,  # no JSON; the quotes are closed somewhere
+    ],
+)
+def test_a_crowd_of_fields_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, crowd: bytes) -> None:
+    limits = Limits(max_series=2)
+    model = request_model(limits, BOTH)
+    monkeypatch.setattr(model, "model_validate_json", None)  # not even looked at
+    with pytest.raises(Refused, match=r"more than 20000 strings \(names of fields, too\), lists and objects") as found:
+        parse(crowd, model, BOTH, most_parts(limits, BOTH))
+    assert found.value.status == 422
+
+
+def test_what_stands_in_text_is_no_crowd() -> None:
+    limits = Limits(max_series=2)
+    name = ':[{\\"' * 10_000
+    one = {"target": [1], "item_id": '":' * 50, "past_covariates": {name: [2]}}
+    found = parse(json.dumps(body(series=[one])).encode(), request_model(limits, BOTH), BOTH, most_parts(limits, BOTH))
+    assert list(found.series[0].past_covariates) == [name]
+
+
+def test_the_largest_right_request_is_no_crowd() -> None:
+    limits = Limits(max_series=300)
+    names = [f"k{n}" for n in range(64)]
+    one = {
+        "target": [1], "start": "2024-01-01", "item_id": "a", "past_covariates": {name: [1] for name in names},
+        "known_covariates": {name: [1, 1, 1] for name in names},
+    }  # fmt: skip
+    whole = body(series=[one] * 300, season_length=1, quantile_levels=[0.5], seed=1)
+    sent, model, most = json.dumps(whole).encode(), request_model(limits, BOTH), most_parts(limits, BOTH)
+    assert len(parse(sent, model, BOTH, most).series) == 300
+    with pytest.raises(Refused, match="more than 80109"):  # it has all that a request can have
+        parse(sent, model, BOTH, most - 1)
+
+
+def said(answer: bytes) -> Any:
+    """What the body of an answer holds."""
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
 def head(server: Running, *lines: str) -> bytes:
@@ -163,6 +220,32 @@ def test_a_body_that_says_that_it_is_huge(server: Running) -> None:
         with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
             sock.sendall(head(server, f"Content-Length: {size}"))
             assert sock.recv(65536).startswith(b"HTTP/1.1 413 ")  # before a byte of it was sent
+
+
+def chunked(size: int, count: int) -> bytes:
+    return (f"{size:x}\r\n".encode() + b" " * size + b"\r\n") * count
+
+
+def test_a_body_in_small_chunks(server: Running) -> None:
+    begin = head(server, "Transfer-Encoding: chunked", "Connection: close")
+    answer = server.raw(begin + chunked(1, 5 * FREE_CHUNKS))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert said(answer) == {"error": "the body comes in too many small chunks; wanted 512 bytes or more in each, or a Content-Length"}
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:  # one that is answered without its body
+        sock.sendall(head(server, "Transfer-Encoding: chunked").replace(b"/v1/forecast", b"/other"))
+        assert sock.recv(65536).startswith(b"HTTP/1.1 404 ")
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(chunked(1, 2 * FREE_CHUNKS))
+        until(lambda: cut_off(sock))
+    allowed = chunked(1, FREE_CHUNKS) + chunked(LEAST_CHUNK, 20)
+    assert b"Invalid JSON: EOF" in server.raw(begin + allowed + b"0\r\n\r\n")
+    until(lambda: not server.server.server_state.connections)
+
+
+def test_a_head_that_is_long(server: Running) -> None:
+    lines = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n"
+    assert server.raw(lines.encode() + b"a: b\r\n" * 1000 + b"\r\n").startswith(b"HTTP/1.1 200 ")
+    assert server.raw(lines.encode() + b"a: b\r\n" * 10_000 + b"\r\n").startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_body_without_a_length(server: Running) -> None:
@@ -191,6 +274,7 @@ def test_a_body_without_a_length(server: Running) -> None:
 def test_what_is_no_request(impatient: Running, sent: bytes) -> None:
     answer = impatient.raw(sent)
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 403 "))
+    assert not answer or set(said(answer)) == {"error"}
     impatient.healthy()  # and whoever asks next is answered
 
 
@@ -236,8 +320,10 @@ def test_memory_of_bodies_is_bounded(server: Running, monkeypatch: pytest.Monkey
 
 
 def test_connections_are_bounded(impatient: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness_serving.server.MOST_CONNECTIONS", 0)
-    assert impatient.raw(b"GET /health HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+    monkeypatch.setattr("harness_serving.connection.MOST_CONNECTIONS", 0)
+    answer = impatient.raw(b"GET /health HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert said(answer) == {"error": "too many connections"}
 
 
 def test_the_document_is_true(server: Running) -> None:
@@ -320,3 +406,12 @@ def test_a_name_of_another_gets_no_more_with_a_token_than_without() -> None:
 def test_another_address_of_loopback_answers_to_itself() -> None:
     assert allowed(Access("", False, 8000, "127.0.0.2"), "/v1/forecast", "127.0.0.2:8000")
     assert not allowed(Access("", False, 8000), "/v1/forecast", "127.0.0.2:8000")
+
+
+def test_what_a_frequency_is_and_a_series_without_a_value(server: Running) -> None:
+    for sent, said in (
+        ({"series": [{"target": [1, 2]}], "horizon": 1, "freq": "days"}, "freq: wanted a step as pandas writes it: H, 15T, D, W-SUN, M"),
+        ({"series": [{"target": [1]}, {"target": [None, None]}], "horizon": 1, "freq": "D"}, "series.1.target: every value is missing"),
+    ):
+        status, _, found = server.ask(body=sent)
+        assert status == 422 and found["error"].startswith(said)

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 pytest.importorskip("openai", reason="openai is not installed: pip install openai")
 
 from harness_time_r1.backends.contract import Answer, Message, Request, Sampling
+from harness_time_r1.backends.disguises import disguises
 from harness_time_r1.backends.endpoint import Endpoint
-from harness_time_r1.backends.kept import Kept
+from harness_time_r1.backends.kept import Kept, _hash
 from harness_time_r1.backends.limits import Budget, Rates
 from stand_in import Asked, Say, StandIn, completion, settle
 
@@ -163,6 +169,10 @@ def test_an_endpoint_is_given_the_time_it_asks_for(ask: Callable[..., Endpoint],
     with StandIn([Say(503, {}, {"Retry-After": "Sun, 09 Sep 2001 01:46:52 GMT"}), Say()]) as server:
         ask(server, wall=wall).answer([question()])
     assert clock.slept == [12.0]
+    clock.slept.clear()
+    with StandIn([Say(429, {}, {"Retry-After-Ms": "nan", "Retry-After": "9"}), Say()]) as server:
+        ask(server).answer([question()])
+    assert clock.slept == [9.0]
     with StandIn([Say(429, {"error": "quota"}, {"Retry-After": "3600"}), Say()]) as server:
         (answer,) = ask(server).answer([question()])
     assert answer.error == "HTTP 429: quota; it asks to wait 3600 s, longer than TIME_R1_MAX_WAIT=60" and len(server.asked) == 1
@@ -193,7 +203,8 @@ BROKEN = {
     "an error with 200": (Say(body={"error": {"message": "out of memory", "code": 1}}), "^out of memory$"),
     "endless": (Say(endless=True), "the reply is longer than 8,000,000 bytes"),
     "an endless error": (Say(500, endless=True), "the reply is longer than 8,000,000 bytes"),
-    "packed": (Say(headers={"Content-Encoding": "gzip"}), "the reply is packed"),
+    "packed": (Say(headers={"Content-Encoding": "gzip"}), "^the reply is packed"),
+    "a packed error": (Say(400, headers={"Content-Encoding": "gzip"}), "^HTTP 400: the reply is packed"),
 }
 
 
@@ -204,6 +215,22 @@ def test_a_broken_reply_is_an_answer_with_an_error(case: str, ask: Callable[...,
         (answer,) = ask(server, attempts=2).answer([question()])
     assert answer.finish == "error" and answer.text == "" and answer.attempts in (1, 2)
     assert re.search(wanted, answer.error), answer.error
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_the_status_says_whether_to_try_again_whatever_the_reply_is(status: int, ask: Callable[..., Endpoint], clock: Clock) -> None:
+    asking = {"Retry-After": "7"}
+    replies = [Say(status, b"?", {"Content-Encoding": "br", **asking}), Say(status, headers=asking, endless=True), Say()]
+    with StandIn(replies) as server:
+        (answer,) = ask(server, price_prompt=1.0).answer([question()])
+    assert (answer.finish, answer.attempts, answer.cost) == ("stop", 3, 1e-5) and clock.slept == [7.0, 7.0]
+    with StandIn([Say(401, b"?", {"Content-Encoding": "gzip"})]) as server, pytest.raises(Unsupported, match="refuses the key"):
+        ask(server).answer([question()])
+
+
+def test_a_reply_may_say_that_it_is_not_packed(ask: Callable[..., Endpoint]) -> None:
+    with StandIn([Say(headers={"Content-Encoding": "Identity"})]) as server:
+        assert ask(server).answer([question()])[0].finish == "stop"
 
 
 def test_what_was_cut_on_its_way_is_asked_again(ask: Callable[..., Endpoint]) -> None:
@@ -437,6 +464,68 @@ def test_the_key_is_seen_by_the_endpoint_and_by_nobody_else(
         assert SECRET not in text and "Never" not in text
 
 
+def _disguised() -> dict[str, str]:
+    """The ways in which an endpoint may repeat a key, by their names."""
+    b64 = lambda text: base64.b64encode(text.encode()).decode()  # noqa: E731
+    each = {f"base64 {k} in": b64("x" * k + SECRET) for k in range(7)} | {
+        f"base64 {k} in a text": b64("x" * k + f"{SECRET}\r\n") for k in range(3)
+    }
+    return each | {
+        "itself": SECRET,
+        "upper": SECRET.upper(),
+        "lower": SECRET.lower(),
+        "URL": quote(SECRET, safe=""),
+        "URL in small letters": re.sub("%..", lambda code: code[0].lower(), quote(SECRET, safe="")),
+        "all of it in percent": "".join(f"%{ord(letter):02X}" for letter in SECRET),
+        "URL twice": quote(quote(SECRET, safe=""), safe=""),
+        "Bearer": b64(f"Bearer {SECRET}"),
+        "user": b64(f"user:{SECRET}"),
+        "base64 for an URL": base64.urlsafe_b64encode(f"?:{SECRET}".encode()).decode().rstrip("="),
+        "base64 in an URL": quote(b64(f"user:{SECRET}"), safe=""),
+        "slashes of JSON": SECRET.replace("/", r"\/"),
+        "codes of JSON": "".join(rf"\u{ord(letter):04X}" for letter in SECRET),
+        "JSON in JSON": json.dumps(SECRET.replace("/", r"\/")),
+        "HTML": SECRET.replace("/", "&#x2F;").replace("+", "&#43;"),
+        "hex": SECRET.encode().hex(),
+        "hex with colons": SECRET.encode().hex(":").upper(),
+    }
+
+
+@pytest.mark.parametrize("name", _disguised())
+def test_the_key_is_known_in_its_disguises(name: str, ask: Callable[..., Endpoint], key: str) -> None:
+    text = _disguised()[name]
+    with StandIn([Say(body=completion(f"It is {text}, I think."))]) as server:
+        (answer,) = ask(server, key_variable=key).answer([question()])
+    assert re.fullmatch(r"It is (\S{1,12})?\*\*\*\S{0,5}, I think\.", answer.text), answer.text
+    left = re.sub("[^A-Za-z0-9+/]", "", answer.text.removeprefix("It is ").removesuffix(", I think."))
+    assert b"Nev" not in base64.b64decode(left[: len(left) // 4 * 4]) and "eve" not in left
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_text_is_cut_behind_the_scrubbing(status: int, ask: Callable[..., Endpoint], key: str) -> None:
+    """Wherever the cut falls, it leaves no beginning of the key."""
+    places = [*range(52, 82, 6), *range(272, 302, 6)]
+    for make_body in (
+        lambda text: text.encode(),
+        lambda text: {"error": {"message": text}},
+        lambda text: completion(None, "content_filter", refusal=text),
+    ):
+        with StandIn(lambda asked: Say(status, make_body("." * int(asked.body["messages"][-1]["content"]) + SECRET))) as server:  # noqa: B023
+            answers = ask(server, key_variable=key).answer([question(str(place)) for place in places])
+        assert len(answers) == len(places)
+        for answer in answers:
+            assert "sk" not in answer.error and len(answer.error) <= 320, answer.error
+
+
+def test_a_text_that_nearly_is_the_key_stays() -> None:
+    """Also a long one: a search that went back again and again would not end."""
+    pattern = disguises(SECRET)
+    for near in ("\\", "s", "%25", "&#x0", SECRET[:-1] + " ", base64.b64encode(SECRET.encode()).decode()[:-4] + " "):
+        text = near * (50_000 // len(near))
+        assert pattern.sub("***", text) == text
+    assert pattern.sub("***", "Nothing here: 12.5 -3 sk-Never") == "Nothing here: 12.5 -3 sk-Never"
+
+
 def test_other_requests_of_the_same_libraries_may_be_logged(caplog: pytest.LogCaptureFixture, ask: Callable[..., Endpoint]) -> None:
     with StandIn() as server, caplog.at_level(logging.DEBUG):
         ask(server).answer([question()])
@@ -469,6 +558,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a bad port": ({"url": f"http://host:{SECRET}/v1"}, "url got a text that is no address"),
     "another scheme": ({"url": "file:///etc/passwd"}, "wanted an address"),
     "no url": ({"url": 7}, "url got 7"),
+    "a line break": ({"url": "https://ho\nst/v1"}, "url got a text with a blank, a line break"),
+    "a line break behind": ({"url": "https://host/v1\n"}, "url got a text with a blank, a line break"),
+    "a blank": ({"url": "https://host/a v1"}, "url got a text with a blank, a line break"),
+    "a control": ({"url": "https://host/\x1b[2J"}, "url got a text with a blank, a line break"),
+    "half a letter": ({"url": "https://host/\ud800"}, "url got a text with a blank, a line break"),
+    "half a letter served": ({"model": "\ud800"}, r"model got '\\ud800'; wanted the model's name"),
+    "a control served": ({"model": "a\x00b"}, "wanted the model's name"),
+    "a blank served": ({"model": "m\n"}, "wanted the model's name"),
+    "the key in the url": (
+        {"url": f"https://host/{SECRET}/v1", "key_variable": VARIABLE},
+        "the key in A_KEY_OF_THE_TESTS stands in url, served or extra",
+    ),
+    "the key in extra": (
+        {"extra": {"token": [SECRET]}, "key_variable": VARIABLE},
+        "the key in A_KEY_OF_THE_TESTS stands in url, served or extra",
+    ),
     "plain": (
         {"url": "http://host/v1", "key_variable": VARIABLE},
         "key in A_KEY_OF_THE_TESTS would be sent where others can read it; wanted https",
@@ -597,8 +702,18 @@ def test_a_damaged_entry_is_none(tmp_path: Path) -> None:
     whole = path.read_bytes()
     entry = json.loads(whole)
     changed = entry | {"answer": entry["answer"] | {"text": "another"}}
+    negative = entry["answer"] | {"completion_tokens": -1}
     for k, data in enumerate(
-        [whole[:-9], b"", b"null", b"\xff", b"[" * 99_999, json.dumps(changed).encode(), json.dumps({"key": 1}).encode()]
+        [
+            json.dumps(entry | {"answer": negative, "hash": _hash(negative)}).encode(),
+            whole[:-9],
+            b"",
+            b"null",
+            b"\xff",
+            b"[" * 99_999,
+            json.dumps(changed).encode(),
+            json.dumps({"key": 1}).encode(),
+        ]
     ):
         path.write_bytes(data)
         assert kept.answer([question()])[0].attempts == 2 and len(backend.seen) == k + 2
@@ -621,6 +736,47 @@ def test_a_full_disk_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert [record.getMessage() for record in caplog.records if "are not kept" in record.getMessage()] == [
         next(record.getMessage() for record in caplog.records)
     ] and "No space left" in caplog.text  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a folder"])
+def test_what_is_no_file_is_no_entry(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Kept(Backend(), tmp_path).answer([question()])
+    (path,) = tmp_path.rglob("*.json")
+    path.unlink()
+    os.mkfifo(path) if what == "a pipe" else path.mkdir()
+    found: list[Answer] = []
+    thread = threading.Thread(target=lambda: found.extend(Kept(Backend(), tmp_path).answer([question()])), daemon=True)
+    thread.start()
+    thread.join(10)  # where it waited for a writer, it would for ever
+    assert [answer.attempts for answer in found] == [2]
+    assert f"{path} is {what}; remove it, or give another folder: TIME_R1_ANSWERS=FOLDER" in caplog.text
+
+
+def test_a_folder_that_is_a_file_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("mine")
+    kept = Kept(Backend(), tmp_path / "file")
+    assert [answer.attempts for _ in range(2) for answer in kept.answer([question("a"), question("b")])] == [2] * 4
+    assert [record.levelname for record in caplog.records] == ["WARNING"] and "are not kept from here on" in caplog.text
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_two_processes_share_a_folder(tmp_path: Path) -> None:
+    """Both write the same entries again and again; what is read is whole, and the last of them is."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from harness_time_r1.backends.contract import Answer
+from harness_time_r1.backends.kept import Kept
+kept = Kept(None, sys.argv[1])
+answer = Answer("x" * 20_000)
+for turn in range(8):
+    kept._write("ab" + "0" * 62, answer)
+    assert kept._read("ab" + "0" * 62).text == answer.text
+assert not kept._unwritten
+"""
+    both = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(process.communicate(timeout=60)[1], process.returncode) for process in both] == [(b"", 0)] * 2
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["0" * 62 + ".json"]
 
 
 def test_the_cache_is_in_the_harnesss_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -654,3 +810,14 @@ def test_what_was_paid_for_is_kept_when_the_cap_ends_it(tmp_path: Path, ask: Cal
         assert len(server.asked) == 3  # 0.1 is set aside for each, 0.005 is spent
         second = Kept(ask(server, concurrency=1), tmp_path)
         assert [answer.attempts for answer in second.answer(asked)] == [0, 0, 0, 1, 1] and second.counts["cached"] == 3
+
+
+def test_an_endpoint_that_is_away_is_not_asked_for_ever(ask: Callable[..., Endpoint]) -> None:
+    with StandIn([Say(status=503)]) as server:
+        endpoint = ask(server, attempts=2, concurrency=4)
+        with pytest.raises(Unsupported, match=r"answered none of 8 requests in 2 tries: HTTP 503"):
+            endpoint.answer([question(str(k)) for k in range(40)])
+        assert len(server.asked) <= 2 * (8 + 4)
+    with StandIn([*[Say(status=503)] * 7, Say()] * 5) as server:  # one that answers now and then goes on
+        endpoint = ask(server, attempts=1, concurrency=1)
+        assert [answer.finish for answer in endpoint.answer([question(str(k)) for k in range(40)])] == [*["error"] * 7, "stop"] * 5

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from harness_time_r1 import prompts
 from harness_time_r1.backends.contract import Answer, Message, Request
 from harness_time_r1.checks import findings
+from harness_time_r1.commands.steps import steps as steps_command
 from harness_time_r1.executors import step_seed
 from harness_time_r1.forecaster import TimeR1
 from harness_time_r1.parser import parse
 from harness_time_r1.settings import Settings
 from harness_time_r1.steps import Steps, read_steps
 
-from harness import Batch, DataError, UsageError
+from harness import Batch, DataError, PluginError, UsageError
 
 SERIES = np.sin(np.arange(120) / 24 * 2 * np.pi).astype(np.float32) * 10 + 50
 
@@ -219,10 +223,11 @@ def test_what_the_rules_find() -> None:
 
 def test_steps_survive_a_cut_line_and_refuse_rubbish(tmp_path: Path) -> None:
     steps = Steps(tmp_path)
-    steps.write({"window": 1, "steps": []})
+    record = {"window": 1, "sample": 0, "kind": "ok", "steps": []}
+    steps.write(record)
     whole = steps.path.read_text()
     steps.path.write_text(whole + whole[:10])
-    steps.path.with_name("9.jsonl").write_text(json.dumps({"window": 2, "steps": []}) + "\n")  # of a later process
+    steps.path.with_name("9.jsonl").write_text(json.dumps(record | {"window": 2}) + "\n")  # of a later process
     assert [record["window"] for record in read_steps(tmp_path)] == [1, 2]
     steps.path.with_name("9.jsonl").unlink()
     steps.path.write_text(whole[:10] + "\n" + whole)
@@ -270,8 +275,76 @@ def test_a_name_that_is_hidden_is_in_no_other_text() -> None:
     assert "a transformer" in own.backend.asked[0].messages[-1].content  # type: ignore[attr-defined]
 
 
-def test_steps_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("file/steps", "Not a directory"), ("file", "file is a file"), ("pipe", "pipe is a pipe"), ("x" * 5000, "File name too long")],
+)
+def test_steps_that_cannot_be_written_are_told(folder: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    made = model(lambda _: "no", steps=Steps(tmp_path / "file" / "steps"))
-    made.predict(batch())
-    assert "could not be written" in made.notes["steps"]
+    os.mkfifo(tmp_path / "pipe")
+    made = model(lambda _: "no", steps=Steps(tmp_path / folder))
+    assert len(made.predict(batch()).values) == 1
+    assert re.search(rf"^steps could not be written: .*{said}; wanted a folder that can be: TIME_R1_STEPS=FOLDER$", made.notes["steps"])
+
+
+def test_steps_in_a_folder_that_may_not_be_written_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:  # whoever may write everywhere would not be refused by the folder's mode
+        raise PermissionError(13, "Permission denied")
+
+    made = model(lambda _: "no", steps=Steps(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        made.predict(batch())
+    assert "Permission denied; wanted a folder that can be" in made.notes["steps"]
+
+
+ANSWER = {"text": "no", "finish": "stop", "error": "", "completion_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps": [{}]}, "its step 1 has no step"),
+        ({"steps": [{"step": "draft"}, 5]}, "its step 2 is a whole number; wanted an object"),
+        ({"steps": 5}, "steps of it is a whole number; wanted a list"),
+        ({"window": "1"}, "window of it is a text; wanted a whole number"),
+        ({"sample": True}, "sample of it is true or false; wanted a whole number"),
+        ({"kind": None}, "kind of it is null; wanted a text"),
+        ({"steps": [{"step": "draft", "kind": 1}]}, "kind of its step 1 is a whole number"),
+        ({"steps": [{"step": "draft", "findings": 1}]}, "findings of its step 1 are no list of texts"),
+        ({"steps": [{"step": "draft", "findings": [{}]}]}, "findings of its step 1 are no list of texts"),
+        ({"steps": [{"step": "draft", "answer": "no"}]}, "the answer of its step 1 is a text; wanted an object"),
+        ({"steps": [{"step": "draft", "answer": {"text": "no"}}]}, "the answer of its step 1 has no finish"),
+        ({"steps": [{"step": "draft", "answer": ANSWER | {"error": None}}]}, "error of the answer of its step 1 is null; wanted a text"),
+    ],
+)
+def test_records_that_are_json_and_not_whole(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    whole = {"window": 1, "sample": 0, "kind": "ok", "steps": [{"step": "draft", "kind": "ok", "findings": [], "answer": ANSWER}]}
+    file = tmp_path / "1.jsonl"
+    file.write_text(f"{json.dumps(whole)}\n{json.dumps(whole | changes)}\n")
+    with pytest.raises(DataError, match=re.escape(f"{file}, line 2: is no record of steps: {said}")):
+        list(read_steps(file))
+    shown = CliRunner().invoke(steps_command, [str(file)])
+    assert isinstance(shown.exception, DataError) and "window 1, sample 0: ok" in shown.output
+    for lacking in ("window", "sample", "kind", "steps"):
+        file.write_text(json.dumps({name: value for name, value in whole.items() if name != lacking}))
+        with pytest.raises(DataError, match=f"line 1: is no record of steps: it has no {lacking}$"):
+            list(read_steps(file))
+
+
+def test_steps_are_read_from_files_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "1.jsonl")
+    with pytest.raises(DataError, match=r"1.jsonl is a pipe; wanted a file of steps"):
+        list(read_steps(tmp_path))
+    shown = CliRunner().invoke(steps_command, ["x" * 5000])
+    assert isinstance(shown.exception, UsageError) and "there is no file or folder" in str(shown.exception)
+
+
+def test_requests_that_all_failed_are_no_forecast_and_single_ones_are_told() -> None:
+    down = model(lambda _: Answer(finish="error", error="connection refused"), samples=3)
+    with pytest.raises(PluginError, match=r"none of 3 requests was answered: connection refused\. .*--rerun failed"):
+        down.predict(batch())
+    answers = iter([Answer(finish="error", error="HTTP 500: busy"), answer_of([1, 2, 3, 4, 5, 6])])
+    made = model(lambda _: next(answers), samples=2)
+    np.testing.assert_allclose(made.predict(batch()).fallback, [0.5])
+    assert made.notes["answers"] == "ok 1, error 1" and made.notes["first_error"] == "HTTP 500: busy"

@@ -8,9 +8,11 @@ import os
 import shlex
 import shutil
 import signal
+import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,17 +25,18 @@ import tiny_qwen  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 from harness_time_r1.backends.contract import Message  # noqa: E402
 from harness_time_r1.commands.grip import grip  # noqa: E402
-from harness_time_r1.grip import objective, sampling  # noqa: E402
+from harness_time_r1.grip import objective, rewards, sampling  # noqa: E402
 from harness_time_r1.grip.checkpoints import Store  # noqa: E402
 from harness_time_r1.grip.settings import GripSettings  # noqa: E402
 from harness_time_r1.grip.training import Report, train  # noqa: E402
 from harness_time_r1.language_model import load_causal, prompt_ids  # noqa: E402
 from harness_time_r1.training import record  # noqa: E402
+from harness_time_r1.training import surroundings as around  # noqa: E402
 from harness_time_r1.training.place import checkpoint_folder, opened  # noqa: E402
 from harness_time_r1.training.surroundings import stopping, surroundings  # noqa: E402
 from harness_time_r1.training.weights import write_weights  # noqa: E402
 from harness_time_r1.windows import Window  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from harness import DataError, UsageError  # noqa: E402
 from harness.threads import one_thread  # noqa: E402
@@ -246,6 +249,27 @@ def test_trl_computes_the_same_objective(begun: str, tmp_path: Path) -> None:
     assert theirs.item() == pytest.approx(torch.stack(ours).mean().item(), abs=2e-6)
 
 
+def test_an_answer_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_time_r1 import parser
+    from harness_time_r1.grip.trainer import GripTrainer
+
+    read: list[str] = []
+
+    def counted(text: str, *more: Any) -> Any:
+        read.append(text)
+        return parse(text, *more)
+
+    parse = parser.parse
+    for module in (parser, rewards):
+        monkeypatch.setattr(module, "parse", counted)
+    texts = [block([1, 2, 3]), block([1, 2]), "1 2 3"]
+    tokenizer = SimpleNamespace(batch_decode=lambda *_, **__: texts)
+    trainer: Any = SimpleNamespace(_tokenizer=tokenizer, settings=SMALL, eos_token_ids=[0])
+    judged = GripTrainer.judge(trainer, [[0], [0], [0]], windows(3, 1))
+    assert read == texts
+    assert judged.shares == {kind: pytest.approx(1 / 3) for kind in ("ok", "short", parse(texts[2], 3).kind)}
+
+
 # --- settings, order and checkpoints
 
 
@@ -432,6 +456,30 @@ def test_what_cannot_be_trained_is_refused(begun: str, tmp_path: Path, monkeypat
         go(begun, tmp_path / "out")
 
 
+def test_another_trl_is_refused_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for got in ("1.14.2", "1.17.0.dev0", "2.0"):
+        monkeypatch.setattr(around, "version", lambda _, got=got: got)
+        with pytest.raises(UsageError, match=rf"got trl {got}; wanted trl>=1\.15,<1\.17, .*: pip install 'trl>=1\.15,<1\.17'"):
+            go(str(tmp_path / "nowhere"), tmp_path / "out")
+    for got in ("1.15.0", "1.16.3rc1"):
+        monkeypatch.setattr(around, "version", lambda _, got=got: got)
+        around.check_trl("grip")
+    extras = tomllib.loads((Path(__file__).parent / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert "trl>=1.15,<1.17" in extras["train"]
+
+
+def test_factors_that_are_not_whole_are_not_gone_on_with(begun: str, tmp_path: Path) -> None:
+    settings = replace(SMALL, rank=2, steps=2)
+    go(begun, tmp_path / "first", settings)
+    path = tmp_path / "first" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    tensors.pop(lost := min(tensors))
+    save_file(tensors, path)
+    for rank in (2, 0):
+        with pytest.raises(UsageError, match=rf"does not fit the weights in .*: 1 tensors are in one and not in the other, {lost} first"):
+            go(begun, tmp_path / f"second-{rank}", replace(settings, rank=rank), adapter=str(tmp_path / "first"))
+
+
 # --- the command
 
 
@@ -448,7 +496,7 @@ def test_the_command_trains_on_a_task_and_records_it(tmp_path: Path, monkeypatch
     task = next(task.name for task in open_suites(load(), ["quick"], None)["quick"].tasks() if task.horizon <= 24)
     command = ["--weights", str(weights), "-s", "quick", "-t", task, "-o", "out", "--steps", "1", "--context", "24", "--windows", "2"]
     command += ["--validation", "1", "--set", "group=2", "--set", "oversample=1", "--set", "micro_batch=2"]
-    command += ["--set", "max_completion=8", "--progress", "plain"]
+    command += ["--digits", "3", "--set", "max_completion=8", "--progress", "plain"]
     done = CliRunner().invoke(grip, [*command, "--log", "tensorboard"], standalone_mode=False)
     assert done.exception is None, done.output
     assert (tmp_path / "out" / "adapter_model.safetensors").exists()
@@ -460,7 +508,7 @@ def test_the_command_trains_on_a_task_and_records_it(tmp_path: Path, monkeypatch
     results = harness.load("harness.duckdb")
     (row,) = results.trained().to_pylist()
     assert (row["model_name"], row["suite"], row["task"], row["mode"], row["budget"]) == ("time-r1", "quick", task, "grip", "1steps")
-    asked = {"context": 24, "timestamps": "shown"}
+    asked = {"context": 24, "timestamps": "shown", "digits": 3}
     assert json.loads(row["params"]) == {**asked, "weights": str(weights)}
     words = shlex.split(usage(results.store, row))
     assert words[-4:] == ["-s", "quick", "-t", task]

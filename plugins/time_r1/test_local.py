@@ -102,6 +102,13 @@ def spoilt(folder: Path, what: str) -> None:
     elif what == "no tokenizer":
         for file in [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.jinja")]:
             file.unlink()
+    elif what == "no tokenizer but its settings":
+        (folder / "tokenizer.json").unlink()
+    elif what == "a tokenizer without digits":
+        kept = json.loads((folder / "tokenizer.json").read_text())
+        for digit in "123":
+            kept["model"]["vocab"][f"<{digit}>"] = kept["model"]["vocab"].pop(digit)
+        (folder / "tokenizer.json").write_text(json.dumps(kept))
     elif what == "another tokenizer":
         make(folder / "more", words=[f"<{k}>" for k in range(50)])
         shutil.copy(folder / "more" / "tokenizer.json", folder / "tokenizer.json")
@@ -122,6 +129,11 @@ def spoilt(folder: Path, what: str) -> None:
         ("no class", "the weights in .* cannot be used: "),
         ("no json", "config.json cannot be read: it is no JSON"),
         ("no tokenizer", "there is no tokenizer in .*; wanted the tokenizer.json"),
+        ("no tokenizer but its settings", "there is no tokenizer in .*; wanted the tokenizer.json"),
+        (
+            "a tokenizer without digits",
+            r"the tokenizer in .* cannot be used: of 'Hello 123.4\\n' it makes \d+ tokens, which read '.*'; wanted",
+        ),
         ("another tokenizer", r"the tokenizer in .* has \d+ tokens, the network 263; wanted the tokenizer that"),
     ],
 )

@@ -6,13 +6,14 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import harness_time_r1
 import numpy as np
 import pytest
-from harness_time_r1 import answer_json, answer_words, parser, prompts
+from harness_time_r1 import answer_json, answer_names, answer_words, parser, prompts
 from harness_time_r1.backends.contract import Answer
 from harness_time_r1.figures import show_all
 from harness_time_r1.parser import KINDS, Parsed, parse
@@ -74,9 +75,10 @@ def test_the_contract_s_ways_to_end_are_known() -> None:
 TEXT = st.text(st.characters(exclude_categories=()), max_size=300)  # lone surrogates too
 CRUMBS = (
     "<think> </think> <answer> </answer> ``` ```json , ; | : - – . ... … ( ) [ ] { } \" ' * _ = 1 12 -3.5 1e9 1,234 12,5 1e400 nan None "
-    "± # MW % k 2016-07-01 00:00 2016-07-01T00:00:00Z 07/01/2016 t+1 Tue Jul Q3 Step Day value \ue000 \x00 \ud800"
+    "± # MW % k 2016-07-01 00:00 2016-07-01T00:00:00Z 07/01/2016 t+1 Tue Jul Q3 Step Day value \ue000 \x00 \ud800 "
+    'x 10^3 × ³ ** e3 million € USD 31/12/2016 03.07.2016 2016W40 2016-07 2016Q4 July 3, 12:30 pm (1) #2 {"forecast": {"load": 000 \\times'
 )
-PIECED = st.lists(st.sampled_from([*CRUMBS.split(), " ", " ", "\n", "\t"]), max_size=60).map("".join)
+PIECED = st.lists(st.sampled_from([*CRUMBS.split(), " ", " ", "\n", "\t", "\xa0"]), max_size=60).map("".join)
 
 
 @given(st.one_of(TEXT, PIECED), st.integers(1, 5), st.sampled_from(["stop", "length", "refused", "error", "?"]), st.booleans())
@@ -115,6 +117,10 @@ def test_a_good_answer_spoilt(data: st.DataObject) -> None:
 @example([1.0], "hidden", "M", 0)
 @example([3.0, 2.0], "hidden", "M", 0)
 @example([12.0, 1.0], "relative", "M", -3)
+@example([512.0], "hidden", "D", 0)
+@example([112.0, 118.0, 132.0, 129.0], "hidden", "M", 0)
+@example([2016.0, 2017.0], "relative", "M", 0)
+@example([2016.0, 2017.0], "relative", "Q", 0)
 @settings(max_examples=60, deadline=None)
 def test_what_a_prompt_asks_for_is_read(values: list[float], timestamps: str, freq: str, decimals: int) -> None:
     """The answer block of given values is read as these values, rounded."""
@@ -126,6 +132,66 @@ def test_what_a_prompt_asks_for_is_read(values: list[float], timestamps: str, fr
         assert parsed.values.tolist() == rounded
     else:
         assert parsed.kind == "non-numeric"
+
+
+@given(
+    st.sampled_from(["million", "billion", "thousand", "trillion", "hundred", "dozen", "lakh", "crore", "bn", "mn", "mio", "mrd"]),
+    st.sampled_from([str, str.upper, str.title]),
+    st.sampled_from(["", " ", " (", " MW, in ", " USD ", " x "]),
+    st.sampled_from(["", "s", " MW", ")", " €"]),
+    st.sampled_from(["", "t+1 ", "2016-07-01 ", "Step 1: ", "97 "]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_size_in_words_is_never_left_out(size: str, case: Callable[[str], str], before: str, behind: str, name: str) -> None:
+    assert not parse(f"<answer>{name}3{before}{case(size)}{behind}</answer>", 1).ok
+
+
+@given(st.integers(1, 9), st.integers(2, 6), st.integers(2, 4), st.sampled_from([" ", ", ", ",", "\t", " | ", "; "]), st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_a_table_of_numbers_is_never_a_list(first: int, rows: int, columns: int, mark: str, random: Any) -> None:
+    """Whatever the numbers, and though there are as many as were asked for."""
+    table = [[f"{first + random.random():.3f}" for _ in range(columns)] for _ in range(rows)]
+    assert parse("<answer>" + "\n".join(mark.join(row) for row in table) + "</answer>", rows * columns).kind == "columns"
+    assert parse(f"<answer>{json.dumps([[float(x) for x in row] for row in table])}</answer>", rows * columns).kind == "columns"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["history", "future", "input", "output", "lower", "upper", "p50", "load"]), st.just([1.5, 2.5]), min_size=2
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_lists_without_a_name_that_says_so_are_no_forecast(lists: dict[str, list[float]]) -> None:
+    assert parse(f"<answer>{json.dumps(lists)}</answer>", 2).kind == "columns"
+    named = parse(f"<answer>{json.dumps({**lists, 'forecast': [3, 4]})}</answer>", 2)
+    assert named.ok
+    assert named.values.tolist() == [3, 4]
+
+
+NAMED: dict[str, Callable[[date], str]] = {
+    "ISO": date.isoformat,
+    "points": lambda d: f"{d:%Y.%m.%d}",
+    "German": lambda d: f"{d:%d.%m.%Y}",
+    "in words": lambda d: f"{d:%B} {d.day}, {d.year}",
+    "day first in words": lambda d: f"{d.day} {d:%b} {d.year}",
+    "day first": lambda d: f"{d:%d/%m/%Y}",
+    "month first": lambda d: f"{d:%m/%d/%Y}",
+}
+
+
+@pytest.mark.parametrize("form", NAMED)
+@given(st.lists(st.dates(date(1990, 1, 1), date(2030, 12, 31)), min_size=2, max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_dates_of_any_form_are_compared(form: str, dates: list[date]) -> None:
+    """Rising dates are no contradiction; falling ones are, unless they rise read the other way round."""
+    body = "".join(f"{NAMED[form](each)} 1.5\n" for each in sorted(dates))
+    assert parse(f"<answer>{body}</answer>", len(dates)).ok
+    fallen = sorted(set(dates), reverse=True)
+    turned = [(d.year, d.day, d.month) for d in fallen]
+    unclear = form in ("day first", "month first") and all(d.day <= 12 for d in fallen) and turned == sorted(turned)
+    body = "".join(f"{NAMED[form](each)} 1.5\n" for each in fallen)
+    wanted = "ok" if len(fallen) == 1 or unclear else "disordered"
+    assert parse(f"<answer>{body}</answer>", len(fallen)).kind == wanted
 
 
 def bounded(pattern: Any, inside: bool = False) -> list[str]:
@@ -151,7 +217,10 @@ def test_no_pattern_repeats_without_bound() -> None:
     from re import _parser  # type: ignore[attr-defined]
 
     patterns = {
-        f"{m.__name__}.{k}": v for m in (parser, answer_words, answer_json) for k, v in vars(m).items() if isinstance(v, re.Pattern)
+        f"{m.__name__}.{k}": v
+        for m in (parser, answer_words, answer_names, answer_json)
+        for k, v in vars(m).items()
+        if isinstance(v, re.Pattern)
     }
     assert len(patterns) >= 15
     assert bounded(_parser.parse("(a+b)?")) == ["MAX_REPEAT 1 MAXREPEAT"]
@@ -187,6 +256,8 @@ LONG: dict[str, Callable[[int], str]] = {
     "tags": lambda n: "<think><answer></answer>" * n,
     "closing tags": lambda n: "<answer>1" + "</think>" * n,
     "fences": lambda n: "<answer>" + "```\n1\n" * n + "</answer>",
+    "long lines": lambda n: "<answer>" + ("1,2 3.5 x 10^3 " * 100 + "\n") * (n // 50),
+    "dates": lambda n: "<answer>" + "03/04/2016 1.5\n" * n,
     "half tags": lambda n: "< " * n + "<answer" * n,
     "digits": lambda n: "<answer>" + "9" * n,
     "points": lambda n: "<answer>" + "1.2,3." * n,

@@ -23,6 +23,7 @@ from harness_time_r1.backends.contract import Message
 from harness_time_r1.commands.prompt import prompt as command
 from harness_time_r1.figures import MISSING, decimals_of, show
 from harness_time_r1.prompts import About, Prompt, answer_block, build, critic, refine, rewrite
+from harness_time_r1.settings import Settings
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -48,8 +49,10 @@ def gap(values: F32, *places: int) -> F32:
     return values
 
 
-def made(context: F32 | None = None, horizon: int = 4, freq: str = "H", start: np.datetime64 = START, **options: Any) -> Prompt:
-    return build(wave() if context is None else context, start=start, freq=freq, horizon=horizon, **options)
+def made(
+    context: F32 | None = None, horizon: int = 4, freq: str = "H", start: np.datetime64 = START, digits: int = 3, **options: Any
+) -> Prompt:
+    return build(wave() if context is None else context, start=start, freq=freq, horizon=horizon, digits=digits, **options)
 
 
 def text(prompt: Prompt) -> str:
@@ -298,7 +301,7 @@ def test_the_oldest_rows_go_until_it_fits(timestamps: str) -> None:
             calls.append(length_of(messages))
             return calls[-1]
 
-        prompt = made(context, timestamps=timestamps, budget=budget + 7, reserve=7, count=count, digits=2)
+        prompt = made(context, timestamps=timestamps, budget=budget, count=count, digits=2)
         assert length_of(prompt.messages) <= budget
         assert len(calls) <= math.ceil(math.log2(200)) + 4
         rows = rows_of(text(prompt))
@@ -319,13 +322,16 @@ def test_nothing_is_counted_without_a_budget_and_once_where_all_fits() -> None:
 
 def test_a_prompt_that_does_not_fit_is_refused() -> None:
     with pytest.raises(
-        Unsupported, match=r"a prompt of 1 row and what is kept free .* take [0-9]+ tokens; wanted at most 200\. Take a model"
+        Unsupported, match=r"a prompt of one row takes [0-9]+ tokens; wanted at most 200, beside what is kept free .*\. Take a model"
     ):
         made(budget=200, count=length_of)
-    with pytest.raises(Unsupported, match="a prompt of 12 rows"):
-        made(budget=length_of(made().messages) - 1, count=length_of, least=50)
-    with pytest.raises(Unsupported, match="take 12 tokens"):
-        made(wave(1), budget=11, reserve=2, count=lambda _: 10)
+    with pytest.raises(Unsupported, match="takes 12 tokens; wanted at most 11"):
+        made(wave(1), budget=11, count=lambda _: 12)
+
+
+def test_the_digits_are_the_models_by_default() -> None:
+    said = text(build(wave(), start=START, freq="H", horizon=4))
+    assert said == text(made(digits=Settings().digits)) != text(made(digits=3))
 
 
 def test_arguments_that_make_no_sense() -> None:
@@ -336,7 +342,6 @@ def test_arguments_that_make_no_sense() -> None:
     for options in (
         {"horizon": 0},
         {"digits": 0},
-        {"least": 0},
         {"context": np.zeros((2, 3), np.float32)},
         {"context": np.zeros(0, np.float32)},
     ):

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import doctest
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from harness_time_r1.grip import decompose, rewards
-from harness_time_r1.grip.rewards import PARTS, RANGES, VARIANTS, Sample, gamma_length, gamma_mse, reward, scale_of, score
+from harness_time_r1.grip.rewards import PARTS, VARIANTS, gamma_length, gamma_mse, reward, scale_of, score
+from harness_time_r1.windows import Window
 
 from harness import UsageError
 
 NAN = np.nan
-ALTERNATING = Sample([-1, 1], [0, 2, 0, 2], 2)  # the context's standard deviation is 1
+DOCS = Path(__file__).parents[2] / "docs" / "time-r1-training.md"
+RANGES = {"bounded": (-1.0, 1.9), "paper_literal": (-1.0, np.inf), "released": (-1.0, 1.1)}  # as the docs say
+
+
+def sample(context: Any, label: Any, season_length: int = 1) -> Window:
+    past, ahead = (np.asarray(series, np.float32) for series in (context, label))
+    return Window(past, ahead, np.datetime64("2020-01-01", "s"), "D", season_length, "a")
+
+
+def earned(text: str, window: Window, variant: str = "bounded", finish: str = "stop") -> dict[str, float]:
+    return reward(text, window, variant, finish=finish)[0]
+
+
+ALTERNATING = sample([-1, 1], [0, 2, 0, 2], 2)  # the context's standard deviation is 1
 WAVE = 10 * np.sin(np.arange(48) / 12 * 2 * np.pi)
 TRUTH = WAVE[24:]
-SEASONAL = Sample(WAVE[:24], TRUTH, 12)
+SEASONAL = sample(WAVE[:24], TRUTH, 12)
 
 
 def block(values: Any) -> str:
@@ -110,7 +126,7 @@ def test_totals_stay_in_their_range(variant: str) -> None:
         label[rng.random(horizon) < 0.2] = NAN
         label[0] = 1.0
         answer = rng.normal(size=int(rng.integers(0, 2 * horizon))) * 10.0 ** rng.integers(-300, 300)
-        parts = score(answer, Sample(rng.normal(size=12), label, season), variant, in_format=bool(rng.random() < 0.8))
+        parts = score(answer, sample(rng.normal(size=12), label, season), variant, in_format=bool(rng.random() < 0.8))
         assert low <= parts["total"] <= high
         assert math.isfinite(parts["total"])
     assert score(TRUTH, SEASONAL, variant)["total"] == pytest.approx(min(high, 1.5 if variant == "paper_literal" else high))
@@ -123,26 +139,26 @@ def test_an_answer_out_of_format_costs_one_and_earns_nothing() -> None:
         ("<answer>\n0\n2\n0\nand so on\n</answer>", "stop"),
         ("<answer>\n0\n2", "length"),
     ):
-        assert reward(text, ALTERNATING, finish=finish) == {"total": -1.0, "format": -1.0, **dict.fromkeys(PARTS[1:], 0.0)}
-    assert reward(block([0, 2, 0, 2]), ALTERNATING)["total"] == pytest.approx(1.9)
+        assert earned(text, ALTERNATING, finish=finish) == {"total": -1.0, "format": -1.0, **dict.fromkeys(PARTS[1:], 0.0)}
+    assert earned(block([0, 2, 0, 2]), ALTERNATING)["total"] == pytest.approx(1.9)
 
 
 def test_missing_and_superfluous_steps_cost() -> None:
-    whole, short = reward(block([0, 2, 0, 2]), ALTERNATING), reward(block([0, 2]), ALTERNATING)
+    whole, short = earned(block([0, 2, 0, 2]), ALTERNATING), earned(block([0, 2]), ALTERNATING)
     assert short["mse"] == pytest.approx(0.5)  # right as far as it goes, and half of it is missing
     assert short["length"] == pytest.approx(0.05)
     assert short["trend"] == pytest.approx(0.1)
     assert short["change_points"] == 0
-    long = reward(block([0, 2, 0, 2, 0, 2, 0, 2]), ALTERNATING)
+    long = earned(block([0, 2, 0, 2, 0, 2, 0, 2]), ALTERNATING)
     assert {**long, "length": 0, "total": 0} == {**whole, "length": 0, "total": 0}  # the first H count
     assert long["length"] == pytest.approx(0.05)
-    assert reward(block([0, 2, 0, 2, 0, 2]), ALTERNATING, "paper_literal")["length"] == pytest.approx(0.1)
-    assert reward(block([0, 2]), ALTERNATING, "paper_literal")["mse"] == 1  # which no printed term punishes
-    assert reward(block([0, 2]), ALTERNATING, "released")["mse"] == 0
+    assert earned(block([0, 2, 0, 2, 0, 2]), ALTERNATING, "paper_literal")["length"] == pytest.approx(0.1)
+    assert earned(block([0, 2]), ALTERNATING, "paper_literal")["mse"] == 1  # which no printed term punishes
+    assert earned(block([0, 2]), ALTERNATING, "released")["mse"] == 0
 
 
 def test_missing_labels_are_masked_out() -> None:
-    gap = Sample([-1, 1], [0, NAN, 0, 2], 2)
+    gap = sample([-1, 1], [0, NAN, 0, 2], 2)
     for answer in ([0, 99, 0, 2], [0, -99, 0, 2]):
         parts = score(answer, gap)
         assert parts["mse"] == 1
@@ -150,17 +166,17 @@ def test_missing_labels_are_masked_out() -> None:
     assert score([0, 99], gap)["mse"] == pytest.approx(1 / 3)
     for variant in VARIANTS:
         with pytest.raises(UsageError, match="label has no value"):
-            score([1.0], Sample([1, 2], [NAN]), variant)
+            score([1.0], sample([1, 2], [NAN]), variant)
 
 
 def test_the_unit_is_the_contexts() -> None:
-    flat = Sample(np.full(8, 5.0), [5, 5, 10])
+    flat = sample(np.full(8, 5.0), [5, 5, 10])
     assert np.full(3, 0.1).std() > 0  # by rounding: it is no spread
     assert scale_of(np.full(3, 0.1)) == pytest.approx(0.1)
     assert score([5, 5, 5], flat)["mse"] == pytest.approx(gamma_mse(1 / 3))
     assert scale_of(np.full(3, NAN)) == 1
     for factor in (1e-6, 1e6):
-        scaled = Sample(WAVE[:24] * factor, TRUTH * factor, 12)
+        scaled = sample(WAVE[:24] * factor, TRUTH * factor, 12)
         answer = TRUTH + np.cos(np.arange(24))
         assert score(answer * factor, scaled)["total"] == pytest.approx(score(answer, SEASONAL)["total"])
 
@@ -171,7 +187,7 @@ def test_spurious_change_points_cost() -> None:
     assert few == pytest.approx(0.4)
     assert score(zigzag, SEASONAL)["change_points"] < 0.15
     assert score(zigzag, SEASONAL, "paper_literal")["change_points"] == pytest.approx(0.4)  # full, for extrema everywhere
-    line = Sample(np.arange(10.0), np.arange(10.0, 20.0))  # without any
+    line = sample(np.arange(10.0), np.arange(10.0, 20.0))  # without any
     assert score(np.arange(10.0), line)["change_points"] == pytest.approx(0.4)
     assert score(zigzag[:10], line)["change_points"] == 0
     assert score(zigzag[:10], line, "paper_literal")["change_points"] == 0
@@ -219,6 +235,31 @@ def test_parts_of_a_difference_are_differences_of_parts() -> None:
     for season in (1, 2, 5, 30):
         for whole, one, other in zip(*(decompose.decompose(x, season) for x in (a - b, a, b)), strict=True):
             np.testing.assert_allclose(whole, one - other, atol=1e-12)
+
+
+def test_the_totals_that_the_docs_print() -> None:
+    if not DOCS.exists():
+        pytest.skip(f"{DOCS} is not there: the plugin is used without the repository")
+    zeros = np.zeros(24)
+    answers: dict[str, Any] = {
+        "the truth": TRUTH,
+        "its level wrong by 1": TRUTH + 1,
+        "its level wrong by 30": TRUTH + 30,
+        "its amplitude four times too large": TRUTH * 4,
+        "0 throughout": zeros,
+        "up and down by 10 at each step": np.tile([10.0, -10.0], 12),
+        "0 throughout, and 1,000,000 behind the horizon": [*zeros, 1e6],
+        "the first half of the truth": TRUTH[:12],
+    }
+    text = DOCS.read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    head = rows.index(["answer", *VARIANTS])
+    said = {row[0]: row[1:] for row in rows[head + 2 : head + 2 + len(answers)]}
+    totals = {name: [score(values, SEASONAL, variant)["total"] for variant in VARIANTS] for name, values in answers.items()}
+    assert said == {name: [f"{total:.2f}" for total in row] for name, row in totals.items()}
+    literal = [row[VARIANTS.index("paper_literal")] for row in totals.values()]
+    beaten = ("no", "one", "two", "three", "four", "five", "six", "seven")[sum(total > literal[0] for total in literal)]
+    assert re.search("By the printed terms ([a-z]+) wrong answers beat the truth", text)[1] == beaten  # type: ignore[index]
 
 
 def test_an_unknown_variant_is_refused() -> None:

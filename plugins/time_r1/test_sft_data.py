@@ -162,7 +162,6 @@ def test_windows_without_values_are_left_out() -> None:
     found = of_training(batch, 4, 8, 1000, 0)
     assert found and all(np.isfinite(w.label).all() and np.isnan(w.context).mean() <= 0.25 for w in found)
     assert any(np.isnan(w.context).any() for w in found)
-    assert any(np.isnan(w.label).any() for w in of_training(batch, 4, 8, 1000, 0, label_missing=0.5))
     assert of_training(Batch.from_contexts([np.arange(4.0)], 4), 4, 8, 10, 0) == []
     with pytest.raises(UsageError, match="got part 'test'; wanted one of train, validation"):
         of_training(batch, 4, 8, 10, 0, part="test")
@@ -369,7 +368,7 @@ def test_killed_in_the_middle_it_goes_on_and_asks_nothing_twice(tmp_path: Path) 
     assert list(parts.data) == list(whole.data)
     idle = Teacher(windows)
     assert list(generate(windows, idle, how, tmp_path / "parts").data) == list(whole.data) and not idle.asked
-    with pytest.raises(UsageError, match=r"was begun with other settings \(settings\); .*--fresh"):
+    with pytest.raises(UsageError, match=r"was begun with other settings \(candidates: [0-9]+ there, 3 asked for\); .*--fresh"):
         generate(windows, idle, replace(how, candidates=3), tmp_path / "parts")
     with pytest.raises(UsageError, match=r"was begun with other settings \(windows\)"):
         generate(windows[:7], idle, how, tmp_path / "parts")
@@ -483,6 +482,20 @@ def test_facts_are_measured() -> None:
     assert facts(np.full(3, NAN, np.float32), 2, 2) == "No value is known."
 
 
+def test_samples_say_how_they_ask() -> None:
+    windows, asked = series(2), Settings(context=8, digits=2, named=False, temperature=0.1)
+    data = from_windows(windows, asked)
+    assert dataset.asked_of(data) == {"context": 8, "timestamps": "shown", "digits": 2, "named": False}
+    again = prompt_of(windows[0], Settings(**dataset.asked_of(data))).messages
+    assert [Message(**m) for m in data[0]["prompt"]] == list(again) != list(prompt_of(windows[0], Settings()).messages)
+    mixed = datasets.concatenate_datasets([data, from_windows(windows)])
+    assert dataset.asked_of(mixed) == dataset.asked_of(data.remove_columns("asked")) == {}
+    for text in ("[1]", '{"digits": 99}', '{"answers": 1}', "{"):
+        broken = data.remove_columns("asked").add_column("asked", [text] * 2)
+        with pytest.raises(DataError, match=r"column asked of the samples holds .*; wanted parameters of time-r1"):
+            dataset.asked_of(broken)
+
+
 # --- the command
 
 
@@ -540,6 +553,10 @@ def test_the_command_makes_samples_of_two_tasks(tmp_path: Path, monkeypatch: pyt
         "2",
         "--progress",
         "plain",
+        "--timestamps",
+        "relative",
+        "--digits",
+        "3",
     ]
     teacher = ["--teacher-url", endpoint, "--teacher-model", "m"]
     done = CliRunner().invoke(data, [*arguments, *teacher, "--jsonl"], catch_exceptions=False)
@@ -549,12 +566,13 @@ def test_the_command_makes_samples_of_two_tasks(tmp_path: Path, monkeypatch: pyt
     assert sorted(made["dataset"]) == ["hospital", "hospital", "us_births", "us_births"]
     assert all(c[0]["content"].startswith("<think>\nIt moves on.\n</think>") for c in made["completion"])
     assert endpoint in (tmp_path / "d" / "README.md").read_text()
+    assert dataset.asked_of(made) == {"context": 96, "timestamps": "relative", "digits": 3}
     for change, message in (
         ([], "got no teacher; wanted one: --teacher-url URL with --teacher-model NAME, or --teacher-weights FOLDER"),
         (["--teacher-url", endpoint], "without --teacher-model"),
         (["--teacher-weights", "nowhere"], "--teacher-weights nowhere: there is no such folder"),
         ([*teacher, "--temperature", "0"], "got --temperature 0 and several --candidates"),
-        ([*teacher, "--by", "mase"], r"d was begun with other settings \(settings\)"),
+        ([*teacher, "--by", "mase"], r"d was begun with other settings \(by: auto there, mase asked for\)"),
     ):
         with pytest.raises(UsageError, match=message):
             CliRunner().invoke(data, [*arguments, *change], catch_exceptions=False)

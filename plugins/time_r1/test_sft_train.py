@@ -30,6 +30,7 @@ from tiny_qwen import make  # noqa: E402
 from harness import DataError, UsageError  # noqa: E402
 from harness.errors import StoreError  # noqa: E402
 
+ASKED = {"context": 24, "timestamps": "relative", "digits": 3}
 QUICK = Training(learning_rate=5e-3, batch=4, every=2, steps=4, rank=2)
 
 
@@ -143,11 +144,44 @@ def test_an_adapter_is_trained_on(weights: str, trained: Report, tmp_path: Path)
     assert second.losses["before"] == pytest.approx(trained.losses["after"], rel=1e-5)
 
 
-def test_a_training_that_is_ended_early_can_write_what_it_has(weights: str, tmp_path: Path) -> None:
-    report = train(weights, samples(8), QUICK, tmp_path / "a", stop=lambda step: step == 1, early=True)
-    assert not report.done and report.steps == 1 and report.curve[-1]["step"] == 1 and "eval_loss" in report.curve[-1]
-    network, _ = load_causal(weights, adapter=str(tmp_path / "a"))
-    assert network is not None and not json.loads((tmp_path / "a" / "training.json").read_text())["done"]
+def test_with_all_weights_an_adapter_is_merged_first(weights: str, trained: Report, tmp_path: Path) -> None:
+    second = train(weights, samples(8), replace(QUICK, steps=1, rank=0), tmp_path / "b", adapter=str(trained.folder))
+    assert second.losses["before"] == pytest.approx(trained.losses["after"], rel=1e-5)
+    network, _ = load_causal(str(tmp_path / "b"))
+    assert not second.adapter and second.parameters == sum(p.numel() for p in network.parameters())
+
+
+def test_factors_that_are_not_whole_are_not_gone_on_with(weights: str, trained: Report, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(trained.folder, tmp_path / "a")
+    held = load_file(tmp_path / "a" / "adapter_model.safetensors")
+    held.pop(lost := min(held))
+    save_file(held, tmp_path / "a" / "adapter_model.safetensors")
+    for rank in (2, 0):
+        with pytest.raises(UsageError, match=f"1 tensors are in one and not in the other, {lost} first"):
+            train(weights, samples(4), replace(QUICK, rank=rank), tmp_path / f"b{rank}", adapter=str(tmp_path / "a"))
+
+
+def test_in_bfloat16_the_network_computes_as_it_forecasts(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_time_r1.training import weights as module
+    from safetensors.torch import load_file
+
+    seen: list[tuple[bool, Any]] = []
+
+    def watched(*given: Any, **more: Any) -> Any:
+        network, tokenizer = load_causal(*given, **more)
+        network.register_forward_pre_hook(lambda *_: seen.append((torch.is_autocast_enabled("cpu"), network.dtype)))
+        return network, tokenizer
+
+    monkeypatch.setattr(module, "load_causal", watched)
+    train(weights, samples(4), replace(QUICK, steps=1, dtype="bfloat16"), tmp_path / "a")
+    assert seen and set(seen) == {(False, torch.bfloat16)}
+    assert {value.dtype for value in load_file(tmp_path / "a" / "adapter_model.safetensors").values()} == {torch.float32}
+    with pytest.raises(
+        UsageError, match="got rank 0 and dtype bfloat16, in which small steps are rounded away; wanted float32, or factors"
+    ):
+        train(weights, samples(4), replace(QUICK, rank=0, dtype="bfloat16"), tmp_path / "b")
 
 
 def test_all_weights(weights: str, tmp_path: Path) -> None:
@@ -241,7 +275,10 @@ def test_a_full_disk_is_said_in_words(weights: str, tmp_path: Path, monkeypatch:
 def sample_folder(folder: Path) -> Path:
     from harness_time_r1.sft import dataset
 
-    rows = [{**dict.fromkeys(dataset.COLUMNS, None), **row, "id": str(k), "label": [1.0]} for k, row in enumerate(samples(6))]
+    rows = [
+        {**dict.fromkeys(dataset.COLUMNS, None), **row, "id": str(k), "label": [1.0], "asked": json.dumps(ASKED)}
+        for k, row in enumerate(samples(6))
+    ]
     dataset.save(dataset.make(rows), folder)
     return folder
 
@@ -267,13 +304,13 @@ def test_the_command_trains_records_and_is_done_again_by_the_record(weights: str
     assert (row["model_name"], row["mode"], row["budget"], row["seed"]) == ("time-r1", "sft", "2steps", 0)
     assert row["parent"].startswith("time-r1@") and metrics["loss_after"] > 0 and metrics["samples"] == 5
     assert environment["sft"]["data"] == str(data) and set(environment["weight_files"]) == {"adapter_model.safetensors"}
-    assert used(results, row) == {"weights": weights, "adapter": str(tmp_path / "out")}
+    assert used(results, row) == {**ASKED, "weights": weights, "adapter": str(tmp_path / "out")}
     again = replayed(row, tmp_path)
     assert (again["equal"], again["weights"], again["changed"]) == (True, "equal", {})
     # Merged: whole weights.
     assert CliRunner().invoke(sft, [*arguments, "--merge"], catch_exceptions=False).exit_code == 0
     (row,) = harness.load("harness.duckdb").trained().to_pylist()
-    assert used(results, row) == {"weights": str(tmp_path / "out")}
+    assert used(results, row) == {**ASKED, "weights": str(tmp_path / "out")}
     again = replayed(row, tmp_path)
     assert (again["equal"], again["weights"], again["changed"]) == (True, "equal", {})
     found = {**row, "environment": json.loads(row["environment"])}

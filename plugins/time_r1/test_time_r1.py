@@ -235,10 +235,66 @@ def test_parameters_that_contradict_each_other(params: dict[str, Any], said: str
 
 
 def test_variables_that_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("CONCURRENCY", "many"), ("PRICES", "1"), ("COST_CAP", "a lot")):
+    cases = [
+        ("CONCURRENCY", "many"),
+        ("PRICES", "1"),
+        ("COST_CAP", "a lot"),
+        *(("INSECURE", word) for word in ("no", "false", "yes", "01")),
+    ]
+    for name, value in cases:
         with monkeypatch.context() as patched, pytest.raises(UsageError, match=f"TIME_R1_{name}={value}"):
             patched.setenv(f"TIME_R1_{name}", value)
             make(url="http://127.0.0.1:1/v1", served="m")
+
+
+def test_a_key_goes_over_http_where_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIME_R1_API_KEY", KEY)
+    for value in ("", "0"):
+        monkeypatch.setenv("TIME_R1_INSECURE", value)
+        with pytest.raises(UsageError, match="would be sent where others can read it"):
+            make(url="http://10.0.0.7/v1", served="m")
+    monkeypatch.setenv("TIME_R1_INSECURE", "1")
+    make(url="http://10.0.0.7/v1", served="m")
+
+
+@pytest.mark.parametrize(
+    "extra", [5, "x", [1], 0, "", [], False, {"a": float("nan")}, {1: 2}, {1, 2}, {"a": {2}}, {"a": {1: 2}}, {"a": "\ud800"}, {"a": object}]
+)
+def test_further_fields_that_are_none(extra: Any) -> None:
+    with pytest.raises(UsageError, match=r"time-r1: extra got .*; wanted an object of names and JSON values"):
+        make(url="http://127.0.0.1:1/v1", served="m", extra=extra)
+    if not isinstance(extra, dict):
+        with pytest.raises(UsageError, match="got extra and no url"):
+            make(extra=extra)
+
+
+def test_further_fields_that_stand_in_themselves() -> None:
+    extra: dict[str, Any] = {}
+    extra["a"] = extra
+    with pytest.raises(UsageError, match="wanted an object of names and JSON values"):
+        make(url="http://127.0.0.1:1/v1", served="m", extra=extra)
+    given = {"a": {"b": [1, 2.5, None, True, "x"]}}
+    backend = make(url="http://127.0.0.1:1/v1", served="m", extra=given).backend
+    given["a"]["b"].append(7)
+    assert backend.identity["extra"] == {"a": {"b": [1, 2.5, None, True, "x"]}}  # a copy
+
+
+def test_a_folder_that_nobody_could_name() -> None:
+    with pytest.raises(harness.Unavailable, match=r"there is no file or folder .{100}… \(\d+ letters\); give one that exists"):
+        make(weights="x" * 5000)
+
+
+def test_answers_and_steps_that_can_be_kept_nowhere(suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell is scored all the same; its notes say what is not there."""
+    (suite.parent / "file").write_text("mine")
+    monkeypatch.setenv("TIME_R1_ANSWERS", str(suite.parent / "file"))
+    monkeypatch.setenv("TIME_R1_STEPS", str(suite.parent / "file"))
+    with StandIn([Say(body=completion(answer([1, 2, 3, 4])))]) as server:
+        results = run(suite, {"url": server.url, "served": "m", **ASKED, "max_tokens": 500})
+    (cell,) = results.sql("SELECT status, reason, receipt FROM cells WHERE model_name = 'time-r1'").to_pylist()
+    assert cell["status"] == "ok", cell["reason"]
+    assert "file is a file; wanted a folder that can be: TIME_R1_STEPS=FOLDER" in json.loads(cell["receipt"])["notes"]["steps"]
+    assert (suite.parent / "file").read_text() == "mine"
 
 
 def test_the_card_says_what_the_weights_are_not() -> None:
@@ -255,4 +311,5 @@ def test_the_documentation_names_every_kind_parameter_and_variable() -> None:
     assert [name for name in inspect.signature(make).parameters if f"`{name}`" not in table] == []
     variables = {"TIME_R1_PRICES", "TIME_R1_INSECURE", "TIME_R1_ANSWERS", "TIME_R1_STEPS", "TIME_R1_API_KEY"}
     variables |= {f"TIME_R1_{name.upper()}" for name in NUMBERS}
-    assert [name for name in sorted(variables) if f"`{name}`" not in table] == []
+    assert set(re.findall(r"TIME_R1_[A-Z0-9_]+", table)) == variables  # each that is read, and no other
+    assert not page.is_file() or set(re.findall(r"TIME_R1_[A-Z0-9_]+", page.read_text("utf-8"))) <= variables

@@ -394,6 +394,10 @@ def test_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert weights_folder("mine", source="hf:a/b", model="m") == tmp_path / "mine"
     with pytest.raises(Unavailable, match=r"there is no file or folder .*theirs; give one that exists: -M m:weights=PATH"):
         weights_folder("theirs", source="hf:a/b", model="m")
+    with pytest.raises(
+        Unavailable, match=r"there is no file or folder .{100}… \(5\d\d\d letters\); give one that exists: -M m:weights=PATH"
+    ):
+        weights_folder("x" * 5000, source="hf:a/b", model="m")
 
 
 @pytest.mark.parametrize("text", ["hf:", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a b/c", "hf:a/b@../../x", "hf:/etc", "hf:a/b@"])

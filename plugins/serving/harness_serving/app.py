@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,8 +22,9 @@ from harness_serving import schema
 from harness_serving.batcher import Batcher
 from harness_serving.guard import Access, Guard
 from harness_serving.limits import Limits, Refused
+from harness_serving.log import say
 from harness_serving.meters import CONTENT_TYPE, Meters
-from harness_serving.reading import Bodies, answer_of, parse, rows_of
+from harness_serving.reading import Bodies, answer_of, most_parts, parse, rows_of
 from harness_serving.served import Answer, ModelProcess, Served
 from harness_serving.windows import Key
 
@@ -32,7 +32,7 @@ __all__ = ["Service"]
 
 BUSY = "the queue is full, the model is being replaced, or the server is being stopped; Retry-After says when to try again"
 WHY = {
-    400: "the body is no JSON, or nests too deep",
+    400: "the body is no JSON, nests too deep, or comes in too many small chunks",
     401: "no valid token",
     403: "the Host header names no name of this machine",
     408: "the body came too slowly",
@@ -67,11 +67,16 @@ class Service:
         self.request = schema.request_model(limits, self.served.info)
         self.app = Guard(self._application(), access, self.meters, self._broken)
         self._complaints: set[str] = set()
+        self._most = most_parts(limits, self.served.info)
+        self.defect = ""
+        self.give_up: Callable[[], None] = lambda: None
 
     @contextlib.asynccontextmanager
     async def _life(self, _: FastAPI) -> AsyncIterator[None]:
         self.batcher = Batcher(self.process, self.limits, self.thread, self._observe, self._failed)
         tasks = [asyncio.create_task(self.batcher.run()), asyncio.create_task(self.batcher.keep())]
+        for task in tasks:
+            task.add_done_callback(self._over)
         try:
             yield
         finally:
@@ -79,6 +84,17 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """One of the tasks that all depends on has ended. Uncancelled: nothing is forecast any more, and no one must wait."""
+        if task.cancelled():
+            return
+        assert self.batcher is not None
+        error = task.exception() or RuntimeError("it ended")
+        self.defect = f"forecasting has ended: {describe(error)}"
+        self.batcher.abandon()
+        self._log(f"a defect of the server: {self.defect}; the server stops", "".join(traceback.format_exception(error)))
+        self.give_up()
 
     def close(self) -> None:
         """Take no more requests."""
@@ -94,6 +110,7 @@ class Service:
             redoc_url=None,
             lifespan=self._life,
             openapi_url=None,
+            redirect_slashes=False,
         )
         plain: dict[str, Any] = {"response_model_exclude_none": True}
         app.add_api_route("/health", self.health, response_model=schema.Health, responses=self._health_answers(), **plain)
@@ -152,7 +169,7 @@ class Service:
             raise Refused(415, "wanted a body that is not compressed")
         with self.bodies.room() as mine:
             body = await self.bodies.read(dict(request.headers), request.receive, mine)
-            asked = parse(body, self.request, self.served.info)
+            asked = parse(body, self.request, self.served.info, self._most)
             del body
             key, rows, ends = rows_of(asked, self.served.info)
             answer = await self._or_gone(request, key, rows, asked.seed)
@@ -200,12 +217,11 @@ class Service:
 
     def _log(self, line: str, more: str) -> None:
         """A line on stderr, and what belongs to it the first time that it is said. A stranger's text must not steer the terminal."""
-        print(f"harness: {printable(line, 1000)}", file=sys.stderr)
+        lines = [f"harness: {printable(line, 1000)}"]
         if line not in self._complaints and len(self._complaints) < 1000:
             self._complaints.add(line)
-            for each in more.strip().splitlines()[-60:]:
-                print(f"  {printable(each, 400)}", file=sys.stderr)
-        sys.stderr.flush()
+            lines += [f"  {printable(each, 400)}" for each in more.strip().splitlines()[-60:]]
+        say(*lines)
 
 
 BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ForecastRequest"}}}}}

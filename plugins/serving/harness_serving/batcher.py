@@ -69,7 +69,7 @@ class Batcher:
         self._alone = info.batch_dependent
         self._most = min(limits.max_batch, info.batch_size or limits.max_batch)
         self._waiting: dict[Job, None] = {}  # in the order of arrival
-        self._active = 0  # requests between `forecast` and its answer
+        self._jobs: set[Job] = set()  # between `forecast` and the answer
         self._arrived = asyncio.Event()
         self._enough = asyncio.Event()
         self._lost = asyncio.Event()
@@ -77,7 +77,7 @@ class Batcher:
     @property
     def depth(self) -> int:
         """Requests that wait or are being forecast."""
-        return self._active
+        return len(self._jobs)
 
     async def forecast(self, key: Key, rows: Sequence[Row], seed: int) -> Answer:
         """The forecasts of a request's windows; cancelling gives its place away.
@@ -87,12 +87,12 @@ class Batcher:
         """
         if self.closing:
             raise Refused(503, "the server is being stopped", retry=5)
-        if self._active >= self.limits.queue:
-            raise Refused(503, f"{self._active} requests are waiting already (--queue {self.limits.queue})", retry=1)
+        if self.depth >= self.limits.queue:
+            raise Refused(503, f"{self.depth} requests are waiting already (--queue {self.limits.queue})", retry=1)
         loop = asyncio.get_running_loop()
         job = Job(key, rows, seed, loop.create_future())
         timer = loop.call_later(self.limits.timeout, self._expire, job)
-        self._active += 1
+        self._jobs.add(job)
         self._waiting[job] = None
         self._arrived.set()
         if self._count(key) >= self._most:
@@ -102,7 +102,7 @@ class Batcher:
         finally:
             timer.cancel()
             self._waiting.pop(job, None)
-            self._active -= 1
+            self._jobs.discard(job)
 
     def _expire(self, job: Job) -> None:
         if job in self._waiting and not job.sent and not job.done.done():
@@ -121,7 +121,11 @@ class Batcher:
             first = next(iter(self._waiting))
             await self._fill(first)
             if pieces := self._take():
-                await self._answer(pieces)
+                try:
+                    await self._answer(pieces)
+                except Exception as error:  # a defect costs these requests, and not the task that serves the others
+                    for job, _, _ in pieces:
+                        self._fail(job, error)
 
     async def _fill(self, first: Job) -> None:
         """Wait for others that could go with the first, as long as that is allowed."""
@@ -170,10 +174,6 @@ class Batcher:
             if error.lost:
                 self._lost.set()
             return
-        except Exception as error:  # a defect of the harness costs these requests, and not the task that serves the others
-            for job, _, _ in pieces:
-                self._fail(job, error)
-            return
         self.observe(len(rows), answer)
         begin = 0
         for job, low, high in pieces:
@@ -188,6 +188,12 @@ class Batcher:
         self._waiting.pop(job, None)
         if not job.done.done():
             job.done.set_exception(error)
+
+    def abandon(self) -> None:
+        """Refuse all that wait, and whatever comes: nobody is left who would forecast it."""
+        self.closing = True
+        for job in self._jobs:
+            self._fail(job, Refused(503, "a defect of the server; it is being stopped", retry=5))
 
     async def keep(self) -> None:
         """Look after the worker, until cancelled: one that is lost is replaced at once, so that the next request need not wait for it."""

@@ -59,7 +59,8 @@ def serve_model(
            -d '{"series": [{"target": [1, 2, 3, 1, 2, 3]}], "freq": "D", "horizon": 3, "season_length": 3}'
 
     It answers to this machine alone unless --host and --token-env say otherwise. The model runs in a process of its own, which is replaced
-    where it crashes or hangs. Exit codes: 0 after SIGTERM, 130 after Ctrl-C, 2 usage (port taken, no token), 3 the model does not load.
+    where it crashes or hangs. Exit codes: 0 after SIGTERM, 130 after Ctrl-C, 1 a defect of the
+    server, 2 usage (port taken, no token), 3 the model does not load.
     """
     token = _token(token_env)
     seconds = _seconds("--timeout", timeout)
@@ -72,6 +73,7 @@ def serve_model(
         raise PluginError(f"serving needs the package '{error.name}', which is not installed. Type: pip install harness-serving") from error
     from harness.workers import WorkerFailed
     from harness_serving.limits import Limits
+    from harness_serving.log import say
     from harness_serving.served import ModelProcess, choose
 
     limits = Limits(timeout=seconds, read_timeout=reading, **sizes)
@@ -82,7 +84,7 @@ def serve_model(
                 f"--host {host} can be reached from other machines, and no token is asked for; wanted --token-env NAME, as in: "
                 "export SERVE_TOKEN=$(openssl rand -hex 32), and --token-env SERVE_TOKEN"
             )
-        click.echo(f"harness: loading {served.name}", err=True)
+        say(f"harness: loading {served.name}")
         try:
             return serve(ModelProcess(served, threads or os.cpu_count() or 1, seconds), limits, token, sock)
         except WorkerFailed as error:

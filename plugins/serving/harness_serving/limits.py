@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MOST_CONNECTIONS", "MOST_HELD", "MOST_LEVELS", "MOST_NUMBERS", "Limits", "Refused"]
+__all__ = [
+    "FREE_CHUNKS",
+    "LEAST_CHUNK",
+    "MOST_CONNECTIONS",
+    "MOST_COVARIATES",
+    "MOST_HELD",
+    "MOST_LEVELS",
+    "MOST_NUMBERS",
+    "MOST_PARTS",
+    "Limits",
+    "Refused",
+]
 
 MOST_CONNECTIONS = 512
 """Open at a time, idle ones too: half of the file descriptors that a process usually has."""
@@ -14,6 +25,12 @@ MOST_NUMBERS = 1_000_000
 """Of one answer: series × (levels + 1) × horizon. 20 MB as JSON."""
 MOST_LEVELS = 99
 MOST_COVARIATES = 64
+MOST_PARTS = 20_000
+"""Strings, lists and objects of one request that are always read; more where `max_series` allows for them."""
+FREE_CHUNKS = 1000
+"""Chunks of a body of any size."""
+LEAST_CHUNK = 512
+"""Bytes that the chunks beyond those have on average."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,17 +16,19 @@ from harness.errors import DataError
 from harness.forecast import F32
 from harness.frequency import season_length, shift, split
 from harness.types import DECILES, ModelInfo
-from harness_serving.limits import MOST_NUMBERS, Limits, Refused
+from harness_serving.limits import MOST_COVARIATES, MOST_NUMBERS, MOST_PARTS, Limits, Refused
 from harness_serving.served import Answer
 from harness_serving.windows import LAST_YEAR, Key, Row, make_row, years
 
-__all__ = ["Bodies", "answer_of", "parse", "rows_of"]
+__all__ = ["Bodies", "answer_of", "most_parts", "parse", "rows_of"]
 
 Message = MutableMapping[str, Any]
 NO_START = np.datetime64("2000-01-01", "s")
 """The start of a series that has none."""
 SHOWN = 5
 """Complaints about one request."""
+PART = re.compile(rb'[^"\[{]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{])', re.DOTALL)
+"""Up to the end of a string, or the beginning of a list or an object. It never looks back: its time is that of the length."""
 
 
 class Bodies:
@@ -75,12 +78,33 @@ class Bodies:
             raise Refused(408, f"the body was not here within {self.limits.read_timeout:g} s (--read-timeout)") from None
 
 
-def parse(body: bytes, model: type[BaseModel], info: ModelInfo) -> Any:
+def most_parts(limits: Limits, info: ModelInfo) -> int:
+    """Strings, lists and objects that a request may have: as many as a right one has at most, or a number that costs little."""
+    covariates = MOST_COVARIATES * len({"past", "known"} & set(info.covariates))
+    return max(MOST_PARTS, 10 + limits.max_series * (11 + 2 * covariates))
+
+
+def crowded(body: bytes, most: int) -> bool:
+    """Whether JSON has more than `most` strings, names of fields among them, lists and objects."""
+    if sum(map(body.count, (b'"', b"[", b"{"))) <= most:
+        return False
+    count = at = 0
+    while count <= most and (found := PART.match(body, at)):  # anchored: a search would begin anew at every byte behind the last one
+        at, count = found.end(), count + 1
+    return count > most
+
+
+def parse(body: bytes, model: type[BaseModel], info: ModelInfo, most: int) -> Any:
     """The request in a body.
+
+    Args:
+        most: strings, lists and objects in it. Each costs far more time than its bytes do, most of all where each is complained of.
 
     Raises:
         Refused: 400 for what is no JSON, or nests too deep; 422 for what breaks the schema, by its place.
     """
+    if crowded(body, most):
+        raise Refused(422, f"the body has more than {most} strings (names of fields, too), lists and objects; no request needs as many")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -93,6 +117,8 @@ def parse(body: bytes, model: type[BaseModel], info: ModelInfo) -> Any:
         if each["type"] == "extra_forbidden":
             kind = str(each["loc"][-1]).removesuffix("_covariates")
             why = f"model '{info.name}' reads no {kind} covariates" if kind in ("past", "known") else "there is no such field"
+        if each["type"] == "string_pattern_mismatch":  # of the frequency, whose pattern is a page long
+            why = "wanted a step as pandas writes it: H, 15T, D, W-SUN, M"
         said.append(f"{where or 'the body'}: {why}")
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     raise Refused(422, "; ".join(said) + more)
@@ -124,6 +150,8 @@ def rows_of(request: Any, info: ModelInfo) -> tuple[Key, list[Row], list[np.date
     rows, ends = [], []
     for at, each in enumerate(series):
         place, length = f"series.{at}", len(each.target)
+        if all(value is None for value in each.target):
+            raise Refused(422, f"{place}.target: every value is missing; wanted one at least: nothing can be forecast from none")
         start = NO_START if each.start is None else time_of(each.start, place)
         if start.astype("datetime64[Y]").astype(int) + 1970 + years(request.freq, length + horizon) > LAST_YEAR:
             raise Refused(422, f"{place}: {length} + {horizon} steps of '{request.freq}' from {start} reach beyond the year {LAST_YEAR}")

@@ -128,6 +128,7 @@ class ModelProcess:
                 if self.ended:
                     raise WorkerFailed("crash", "the server is being stopped", lost=True)
                 worker = self._worker = ChildWorker(self.threads, self.served.model.environment)
+            worker.limited_by = "the server"
             facts = worker.load(self.served.name, self.served.params, timeout)
             worker.begin("", 0, None, None, "zero-shot")
         except (OSError, WorkerFailed) as error:
@@ -165,6 +166,7 @@ class ModelProcess:
         self.ready()
         assert self._worker is not None
         deadline = time.monotonic() + self.timeout
+        self._worker.limited_by, self._worker.limit = "--timeout", self.timeout
         try:
             if seed is not None:
                 self._worker.begin("", seed, None, deadline, "zero-shot")

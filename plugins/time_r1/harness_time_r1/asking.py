@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from harness import Unsupported
 from harness.forecast import F32
 from harness.frequency import shift
 from harness_time_r1 import prompts
@@ -39,9 +40,14 @@ def ask(
         count: tokens of a conversation, needed with a length.
 
     Raises:
-        Unsupported: not even the newest row fits.
+        Unsupported: not even the newest row fits beside the longest answer.
     """
     named = settings.named and settings.timestamps != "hidden"
+    if length is not None and length <= settings.max_tokens:
+        raise Unsupported(
+            f"time-r1: the model takes {length} tokens, and max_tokens {settings.max_tokens} leaves none for the prompt; wanted less: "
+            f"-M time-r1:max_tokens={max(1, length // 2)}"
+        )
     newest = context[-settings.context :]
     skipped = np.array([len(context) - len(newest)], np.int64)
     first = shift(np.array([start], "datetime64[s]"), freq, skipped)[0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class TimeR1:
 
         Raises:
             Unsupported: the horizon's prompt does not fit the model.
-        PluginError: the backend answers no more: a cost cap, a refused key.
+        PluginError: the backend answers no more (a cost cap, a refused key), or not at all.
         """
         settings = self.settings
         n, count, horizon = len(batch), settings.samples, batch.horizon
@@ -79,6 +80,7 @@ class TimeR1:
             outcomes = run(self.backend, asks, sampling, retries=settings.retries, iterations=settings.iterations)
         except Unsupported as error:  # another cap or key may change it: the cell has failed, and can be run again
             raise PluginError(f"{error}. What was answered is kept; to go on: harness run … --rerun failed") from error
+        self._refuse_silence(outcomes)
         for (row, s), outcome in zip(places, outcomes, strict=True):
             self.kinds[outcome.parsed.kind] += 1
             values = self._accepted(outcome.parsed, horizon)
@@ -90,6 +92,14 @@ class TimeR1:
                 self._write(batch, row, s, outcome, values)
         self._note()
         return Forecast.from_samples(samples, fallback=np.minimum(fallback, 1.0))
+
+    def _refuse_silence(self, outcomes: Sequence[Outcome]) -> None:
+        """Where all requests failed nothing is said of the model, and the cell has failed. One among others counts, and is noted."""
+        why = [outcome.steps[0].answer.error for outcome in outcomes if outcome.parsed.kind == "error" and outcome.steps[0].answer]
+        if why:
+            self.notes.setdefault("first_error", why[0])
+        if why and len(why) == len(outcomes):
+            raise PluginError(f"none of {len(why)} requests was answered: {why[0]}. To try again: harness run … --rerun failed")
 
     def _prompt(self, batch: Batch, row: int) -> Prompt:
         prompt = ask(

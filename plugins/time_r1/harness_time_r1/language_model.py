@@ -26,7 +26,7 @@ from harness.parameters import check_device, check_gpu, choice
 from harness.weights import weights_folder
 from harness_time_r1.backends.contract import Message
 
-__all__ = ["CHATML", "DTYPES", "PLAIN", "SOURCE", "load_causal", "model_folders", "prompt_ids", "prompt_text", "quiet"]
+__all__ = ["CHATML", "DTYPES", "PLAIN", "SOURCE", "load_causal", "model_folders", "prompt_ids", "prompt_text", "quiet", "with_factors"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 SOURCE = "hf:Qwen/Qwen2.5-7B-Instruct"
@@ -39,6 +39,9 @@ CHATML = (
 PLAIN = "{% for m in messages %}{{ m['content'] + (eos_token or '' if m['role'] == 'assistant' else '\\n\\n') }}{% endfor %}"
 PADS = ("<|endoftext|>", "<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>")
 """Tokens that may fill rows up, in this order; better than the one that ends an answer, which a training must learn."""
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+"""Files that make a tokenizer, one of which there must be."""
+PLAIN_TEXT = "Hello 123.4\n"
 TODAY = (
     "{%- macro strftime_now(format) -%}"
     "{{ format.replace('%Y', '2024').replace('%m', '07').replace('%d', '26').replace('%B', 'July').replace('%b', 'Jul') }}"
@@ -78,7 +81,7 @@ def load_causal(
             "wanted the tokenizer that the network was trained with"
         )
     if factors is not None:
-        network = _adapted(network, factors, folder, model)
+        network = with_factors(network, factors, folder, model=model)
     return network.eval(), tokenizer
 
 
@@ -194,7 +197,8 @@ def tokenizer_of(folder: Path, model: str) -> Any:
     from transformers import AutoTokenizer
 
     wanted = "wanted the tokenizer.json and tokenizer_config.json of the network beside its weights"
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")):
+    # tokenizer_config.json alone is none: transformers would make one that knows the special tokens and no letter.
+    if not any((folder / name).is_file() for name in VOCABULARIES):
         raise UsageError(f"{model}: there is no tokenizer in {folder}; {wanted}")
     try:
         with quiet():
@@ -204,6 +208,7 @@ def tokenizer_of(folder: Path, model: str) -> Any:
     except Exception as error:
         raise UsageError(f"{model}: the tokenizer in {folder} cannot be used: {describe(error)[:400]}; {wanted}") from error
     tokenizer.padding_side = "left"  # whatever its own files say: answers grow to the right
+    _check_reads(tokenizer, folder, model, wanted)
     known = tokenizer.get_vocab()
     if tokenizer.pad_token_id is None:
         free = [token for token in PADS if token in known and token != tokenizer.eos_token]
@@ -213,15 +218,44 @@ def tokenizer_of(folder: Path, model: str) -> Any:
     return tokenizer
 
 
-def _adapted(network: Any, factors: Path, folder: Path, model: str) -> Any:
-    """The network with an adapter merged into it."""
+def _check_reads(tokenizer: Any, folder: Path, model: str, wanted: str) -> None:
+    """Whether a tokenizer has tokens for what a prompt is made of. Blanks and the case of letters are its own affair."""
+    try:
+        ids = tokenizer(PLAIN_TEXT, add_special_tokens=False)["input_ids"]
+        back = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    except (MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise UsageError(f"{model}: the tokenizer in {folder} cannot be used: {describe(error)[:400]}; {wanted}") from error
+    if "".join(back.split()).casefold() != "".join(PLAIN_TEXT.split()).casefold():
+        raise UsageError(
+            f"{model}: the tokenizer in {folder} cannot be used: of {PLAIN_TEXT!r} it makes {len(ids)} tokens, which read {back[:80]!r}; "
+            f"{wanted}"
+        )
+
+
+def with_factors(network: Any, factors: Path, folder: Path, *, model: str = "time-r1", learning: bool = False) -> Any:
+    """The network with an adapter, each tensor of which was read: peft by itself draws those that are missing at random.
+
+    Args:
+        factors: the adapter's folder, looked through by `model_folders`.
+        folder: that of the network, for what is said.
+        model: who is speaking.
+        learning: whether the factors are to be trained: a peft model comes back; else one plain network that they are merged into.
+
+    Raises:
+        UsageError: the adapter is not of this network, or is not whole.
+    """
+    import torch
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
+    cuda = [network.device] if network.device.type == "cuda" else []
     try:
-        with quiet(), warnings.catch_warnings():
+        # As in `_network`: what is drawn at random is overwritten, or refused.
+        with quiet(), warnings.catch_warnings(), torch.random.fork_rng(devices=cuda):
             warnings.simplefilter("ignore")  # what it warns of is refused below
-            both = PeftModel.from_pretrained(network, str(factors), torch_device=str(network.device))
+            both = PeftModel.from_pretrained(network, str(factors), is_trainable=learning, torch_device=str(network.device))
             wanted = set(get_peft_model_state_dict(both, save_embedding_layers=False))
             with safe_open(factors / ADAPTER[1], framework="pt") as tensors:
                 stored = set(tensors.keys())
@@ -232,7 +266,7 @@ def _adapted(network: Any, factors: Path, folder: Path, model: str) -> Any:
                     f"{model}: the adapter in {factors} does not fit the weights in {folder}: {len(strange)} tensors are in one and not in "
                     f"the other, {strange[0]} first; give the weights that it was trained on"
                 )
-            return both.merge_and_unload()
+            return both if learning else both.merge_and_unload()
     except (MemoryError, ModuleNotFoundError, UsageError):
         raise
     except Exception as error:

@@ -81,7 +81,12 @@ def make(
     whole(NAME, "rank", rank, 1, 1024)
     whole(NAME, "windows", windows, 1, 1_000_000)
     here = {"weights": weights, "adapter": adapter, "device": device != "cpu", "dtype": dtype != "float32", "rows": rows != 8}
-    there = {"served": served, "context_length": context_length is not None, "limit_field": limit_field != "max_tokens", "extra": extra}
+    there = {
+        "served": served,
+        "context_length": context_length is not None,
+        "limit_field": limit_field != "max_tokens",
+        "extra": extra is not None and extra != {},
+    }
     if mixed := [name for name, given in (here if url else there).items() if given]:
         wanted = "weights on this machine, or an endpoint" if url else f"the endpoint too: -M {NAME}:url=http://localhost:8000/v1"
         raise UsageError(f"{NAME}: got {', '.join(mixed)} {'and url' if url else 'and no url'}; wanted {wanted}")

@@ -1,18 +1,7 @@
 """What does not decide an answer, and so is no parameter of the model: how an endpoint is used, where answers and steps are kept.
 
-All of it comes from the environment, so that a raised limit makes no result stale:
-
-| variable | nothing set |
-|---|---|
-| TIME_R1_API_KEY | no key is sent; to api.openai.com, OPENAI_API_KEY |
-| TIME_R1_CONCURRENCY, TIME_R1_ATTEMPTS | 8 requests at a time, each sent 6 times at most |
-| TIME_R1_TIMEOUT, TIME_R1_MAX_WAIT | 600 and 60 seconds: for a try, and between two |
-| TIME_R1_REQUESTS_PER_MINUTE, TIME_R1_TOKENS_PER_MINUTE | no limit |
-| TIME_R1_PRICES | none: of a million tokens in prompts and of a million in answers, "0.15,0.60" |
-| TIME_R1_COST_CAP | no cap: the most that a process may spend |
-| TIME_R1_INSECURE | a key is not sent over http to another machine; 1 allows it |
-| TIME_R1_ANSWERS | the harness's cache; a folder, or "off" |
-| TIME_R1_STEPS | steps are not written; a folder |
+All of it comes from the environment, so that a raised limit makes no result stale. The variables (TIME_R1_API_KEY and others), and what
+holds where none is set, are in the table at the end of the plugin's README.
 """
 
 from __future__ import annotations
@@ -96,8 +85,11 @@ def endpoint_limits() -> dict[str, Any]:
         if len(parts) != 2:
             raise UsageError(f"got {PREFIX}PRICES={prices}; wanted those of a million tokens in prompts and in answers: 0.15,0.60")
         given["price_prompt"], given["price_completion"] = (_number(part, f"{PREFIX}PRICES", float) for part in parts)
-    if os.environ.get(f"{PREFIX}INSECURE", "") not in ("", "0"):
-        given["insecure"] = True
+    if (insecure := os.environ.get(f"{PREFIX}INSECURE", "")) not in ("", "0", "1"):
+        raise UsageError(
+            f"got {PREFIX}INSECURE={insecure}; wanted 1, which lets a key be sent over http to another machine, or 0, which does not"
+        )
+    given["insecure"] = insecure == "1"
     return given
 
 

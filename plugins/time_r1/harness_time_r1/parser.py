@@ -7,7 +7,8 @@
 - A forecast is exactly H finite numbers of float32's range, one of each row. Nothing is filled in, cut off or put in order.
 
 Names of rows are not needed. Where there are any, in a form that can be compared, and one is not later than the one before it, the answer
-contradicts itself. Dates without a time of day may be repeated. That rows are *other* than those that were asked for is not looked at.
+contradicts itself (`harness_time_r1.answer_names` has the rules). Dates without a time of day may be repeated. That rows are *other* than
+those that were asked for is not looked at.
 
 No pattern has an unbounded repetition and no line is read twice, so the time is linear in the text; an answer is read up to a limit that
 follows from H, and what lies behind it can only make it longer. Nothing here raises, whatever the text.
@@ -32,7 +33,7 @@ KINDS = MappingProxyType(
         "short": "fewer numbers than were asked for",
         "long": "more numbers than were asked for",
         "non-numeric": "a row without a number, or with a word, an ellipsis, NaN, infinity or a number beyond float32 in its place",
-        "columns": "several numbers in a row that has a name: which of them is meant is not said",
+        "columns": "several numbers in a row, or several lists of them: which is meant is not said for certain",
         "disordered": "as many numbers as were asked for, in rows whose own names contradict their order, or repeat",
         "empty": "an answer block with nothing in it",
         "absent": "no answer block outside of the thinking",
@@ -43,7 +44,7 @@ KINDS = MappingProxyType(
 )
 """What can become of an answer, in one line each."""
 
-TAG = re.compile(r"(?:<|&lt;)[ \t]{0,3}(/?)[ \t]{0,3}(think|thinking|answer)[ \t]{0,3}(?:>|&gt;)", re.IGNORECASE)
+TAG = re.compile(r"[<&](?:(?<=<)|(?<=&)lt;)[ \t]{0,3}(/?)[ \t]{0,3}(think|thinking|answer)[ \t]{0,3}(?:>|&gt;)", re.IGNORECASE)
 FENCE = re.compile(r"(?:```|~~~)[`~]{0,20}")
 LANGUAGE = re.compile(r"[A-Za-z][A-Za-z+#_-]{0,15}[ \t]{0,8}(?:\n|$)")
 
@@ -146,13 +147,18 @@ def _split(text: str) -> tuple[str, str | None, bool]:
     whole = found is not None
     if found is None and begun is not None:
         found = (begun, len(text))
-    before = text if found is None else text[: found[0]]
-    thinking = TAG.sub("", before).strip()
+    until = len(text) if found is None else found[0]
+    inner = [(start, end) for start, end, _, _ in tags if end <= until]
+    thinking = "".join(
+        text[a:b] for a, b in zip([0, *(end for _, end in inner)], [*(start for start, _ in inner), until], strict=True)
+    ).strip()
     return thinking, None if found is None else text[found[0] : found[1]], whole
 
 
 def _body(answer: str) -> str:
     """What the last whole fence holds; where there is one mark alone, what stands behind it, or else before it."""
+    if "```" not in answer and "~~~" not in answer:
+        return answer
     marks = [(m.start(), m.end()) for m in FENCE.finditer(answer)]
     if not marks:
         return answer

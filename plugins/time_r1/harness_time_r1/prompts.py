@@ -65,12 +65,10 @@ def build(
     horizon: int,
     about: About = About(),
     timestamps: str = "shown",
-    digits: int = 3,
+    digits: int = 4,
     budget: int | None = None,
     count: Callable[[Sequence[Message]], int] | None = None,
-    reserve: int = 0,
     named: bool | None = None,
-    least: int = 1,
 ) -> Prompt:
     """The prompt of a window.
 
@@ -82,22 +80,20 @@ def build(
         timestamps: how rows are named: "shown" (dates), "relative" (steps, the place in the day, week or year) or "hidden" (numbers). In
             the last two, dates and years in `about` are taken out.
         digits: significant digits of the spread of the context's values.
-        budget: tokens that the messages and `reserve` may take together; None = no limit. The oldest rows are left out until they fit.
+        budget: tokens that the messages may take; None = no limit. The oldest rows are left out until they fit.
         count: tokens of messages, needed with a budget; more rows must not count less.
-        reserve: tokens kept free for what follows.
         named: whether the data set is named; None = unless timestamps are hidden. If not, its name is taken out of the other texts.
-        least: rows that are shown at least, or all there are.
 
     Raises:
-        Unsupported: not even `least` rows fit.
+        Unsupported: not even the newest row fits.
         UsageError: an argument makes no sense.
         DataError: not a frequency.
     """
     context = np.asarray(context)
-    if context.ndim != 1 or not len(context) or horizon < 1 or digits < 1 or least < 1:
+    if context.ndim != 1 or not len(context) or horizon < 1 or digits < 1:
         raise UsageError(
-            f"time-r1: got a context of shape {context.shape}, horizon {horizon}, digits {digits}, least {least}; wanted values [T] of at "
-            "least one step, and whole numbers of at least 1"
+            f"time-r1: got a context of shape {context.shape}, horizon {horizon}, digits {digits}; wanted values [T] of at least one step, "
+            "and whole numbers of at least 1"
         )
     if timestamps not in TIMESTAMPS:
         raise UsageError(f"time-r1: got timestamps {timestamps!r}; wanted one of {', '.join(TIMESTAMPS)}.{suggest(timestamps, TIMESTAMPS)}")
@@ -118,29 +114,29 @@ def build(
 
     shown = length
     if budget is not None and count is not None:
-        shown = _fitting(lambda n: count(make(n)[0]) + reserve, min(least, length), length, budget)
+        shown = _fitting(lambda n: count(make(n)[0]), length, budget)
     messages, ahead = make(shown)
     seen = context[np.isfinite(context)]
     return Prompt(messages, shown, horizon, float(seen[-1]) if len(seen) else float("nan"), tuple(ahead), decimals)
 
 
-def _fitting(tokens: Callable[[int], int], least: int, most: int, budget: int) -> int:
-    """The most rows of `least` … `most` whose tokens fit; a guess by proportion first, then halving.
+def _fitting(tokens: Callable[[int], int], most: int, budget: int) -> int:
+    """The most rows of 1 … `most` whose tokens fit; a guess by proportion first, then halving.
 
     Raises:
-        Unsupported: not even the least do.
+        Unsupported: not even one does.
     """
     full = tokens(most)
     if full <= budget:
         return most
-    low, high = least, most  # low fits, high does not
-    small = tokens(least) if least < most else full
+    low, high = 1, most  # low fits, high does not
+    small = tokens(1) if most > 1 else full
     if small > budget:
         raise Unsupported(
-            f"time-r1: a prompt of {least} {'row' if least == 1 else 'rows'} and what is kept free for the answer take {small} tokens; "
-            f"wanted at most {budget}. Take a model with a longer context, or lower max_tokens"
+            f"time-r1: a prompt of one row takes {small} tokens; wanted at most {budget}, beside what is kept free for the answer. Take a "
+            "model with a longer context, or lower max_tokens"
         )
-    guess = least + (budget - small) * (most - least) // (full - small)
+    guess = 1 + (budget - small) * (most - 1) // (full - small)
     for trial in (guess, guess + 1):
         if low < trial < high:
             low, high = (trial, high) if tokens(trial) <= budget else (low, trial)

@@ -58,6 +58,12 @@ class Settings:
                 "or a temperature above 0"
             )
 
+    def asked(self) -> dict[str, object]:
+        """What decides the text of a prompt, for whoever is to ask in the same way; of `named` and the texts what is not the default."""
+        always = {"context": self.context, "timestamps": self.timestamps, "digits": self.digits}
+        others = {name: getattr(self, name) for name in ("named", "dataset", "channel", "unit")}
+        return {**always, **{name: value for name, value in others.items() if value != getattr(Settings, name)}}
+
     @property
     def accepted(self) -> frozenset[str]:
         """The kinds of answers (`parser.KINDS`) that count as a forecast."""

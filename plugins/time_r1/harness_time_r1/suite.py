@@ -127,16 +127,18 @@ class TimeR1Suite:
     def _file(self, wanted: Set) -> Path:
         """Where a set's file is."""
         name = wanted.files[0]
-        fetch = f"it is published at {wanted.url}; call it {name} and name its folder: --data FOLDER, or {VARIABLE}=FOLDER"
         if self.root is None:
-            raise Unavailable(f"no data folder is given; set {VARIABLE} or name it by --data: see {INFO.url} for the sets")
+            raise Unavailable(
+                f"no data folder is given; name one that holds {name} by --data or {VARIABLE}; it is published at {wanted.url}"
+            )
         for deep in DEEP:
             found = sorted(path for file in wanted.files for path in self.root.glob(deep + file) if path.is_file())
             if len(found) > 1 and not all(path.samefile(found[0]) for path in found):
                 raise DataError(f"{self.suite}:{wanted.name}: got {found[0]} and {found[1]}; wanted one of them. Move the other one away")
             if found:
                 return found[0]
-        raise Unavailable(f"there is no {' or '.join(wanted.files)} in {self.root} or two folders down", fetch=fetch)
+        where = f"in {self.root} or two folders down"
+        raise Unavailable(f"there is no {' or '.join(wanted.files)} {where}; it is published at {wanted.url}; call it {name}")
 
     @contextmanager
     def _declared(self, sets: Sequence[tuple[Set, Path | None]]) -> Iterator[Suite]:

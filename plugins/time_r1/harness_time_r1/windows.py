@@ -47,7 +47,7 @@ class Window:
 
     Attributes:
         context: float32 [T], oldest first, NaN where missing.
-        label: float32 [H]; finite, unless missing ones were asked for.
+        label: float32 [H]; finite, where `of_training` or `of_task` cut it.
         start: datetime64[s], the time of the context's first value.
         freq: the step, in pandas' old alias ("H", "15T").
         season_length: m, in steps.
@@ -81,7 +81,6 @@ def of_training(
     dataset: str = "",
     domain: str = "",
     missing: float = MISSING,
-    label_missing: float = 0.0,
 ) -> list[Window]:
     """Cut windows out of whole training series, as `finetune` gets them.
 
@@ -93,7 +92,7 @@ def of_training(
         seed: decides which, and in which order.
         part: "train", or "validation" for the newest steps, which are held out.
         dataset, domain: for the windows; "" = what the batch says.
-        missing, label_missing: shares of a context and of a label that may be missing.
+        missing: the share of a context that may be missing.
 
     Returns:
         N windows in a random order; [] where no series is long enough.
@@ -122,7 +121,7 @@ def of_training(
         label = np.full(horizon, np.nan, np.float32)
         end = min(origin + horizon, int(held.whole[row] if part == "validation" else held.end[row]))
         label[: end - origin] = values[origin:end]
-        if not _enough(past, missing) or not _enough(label, label_missing):
+        if not _enough(past, missing) or not np.isfinite(label).all():
             continue
         first = begin - int(batch.contexts.offsets[row])
         start = shift(batch.starts[row : row + 1], batch.freq, np.array([first], np.int64))[0]

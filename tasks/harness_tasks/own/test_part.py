@@ -38,8 +38,8 @@ def first_steps(task: Task, entry: Entry, series: SeriesSet) -> SeriesSet:
     if len(fewer):
         said = _some([f"{series.item_ids[int(i)]} ({lengths[i]:,})" for i in fewer])
         raise DataError(
-            f"{entry.where}: {task.name}: {len(fewer)} of {len(lengths)} series have fewer than the {steps:,} steps that steps: {steps} "
-            f"takes: {said}. Is it the right file?"
+            f"{entry.where}: {task.name}: {len(fewer)} of {len(lengths)} series have fewer than the {steps:,} steps that are "
+            f"wanted (key steps): {said}. Is it the right file?"
         )
 
     def cut(channels: Channels | None) -> Channels | None:

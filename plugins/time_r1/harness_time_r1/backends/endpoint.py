@@ -14,6 +14,7 @@ sent; it stays set aside for good where the answer was lost on its way or came w
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -26,15 +27,18 @@ from urllib.parse import urlsplit
 from harness import Unsupported, UsageError
 from harness.parameters import choice, positive, truth, whole
 from harness_time_r1.backends.contract import Answer, Message, Request
+from harness_time_r1.backends.fields import fields
 from harness_time_r1.backends.limits import Budget, Rates
 from harness_time_r1.backends.reply import read_reply
-from harness_time_r1.backends.transport import Key, Sent, base_url, client, loopback, post
+from harness_time_r1.backends.transport import Key, Sent, base_url, client, loopback, post, printable
 
 __all__ = ["Endpoint"]
 
 HOPELESS = {401: "refuses the key", 403: "refuses the key", 404: "knows no such model or address"}
 """What no later request would change."""
 TAKEN = ("messages", "model", "n", "seed", "stop", "stream", "temperature", "top_p", "max_tokens", "max_completion_tokens")
+SILENT = 8
+"""Requests in a row without an answer after which an endpoint is taken to be away, and the cell ends."""
 PER_MESSAGE, PER_CONVERSATION = 8, 64
 """Tokens that a template may add: around a turn, and once (a system turn of its own, a date)."""
 
@@ -92,7 +96,7 @@ class Endpoint:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.url = base_url(url, name)
-        if not isinstance(model, str) or not model.strip():
+        if not isinstance(model, str) or not printable(model):
             raise UsageError(f"{name}: model got {model!r}; wanted the model's name at {self.url}")
         self.host = urlsplit(self.url).hostname or ""
         self.key = Key(key_variable, self.host, name)
@@ -101,9 +105,14 @@ class Endpoint:
                 f"{name}: url got {self.url}, and the key in {self.key.variable} would be sent where others can read it; wanted https://, "
                 "or TIME_R1_INSECURE=1 in a network of your own"
             )
-        self.model, self.name, self.extra = model, name, dict(extra or {})
+        self.model, self.name, self.extra = model, name, fields(name, extra)
         if wrong := sorted(set(self.extra) & set(TAKEN)):
             raise UsageError(f"{name}: extra got {', '.join(wrong)}; wanted fields that the request does not say itself")
+        if self.key.scrubbed(known := json.dumps([self.url, self.model, self.extra])) != known:
+            raise UsageError(
+                f"{name}: the key in {self.key.variable} stands in url, served or extra, which are kept with results; wanted it in the "
+                "environment alone"
+            )
         self.concurrency, self.attempts = whole(name, "concurrency", concurrency, 1, 1024), whole(name, "attempts", attempts, 1, 100)
         self.timeout, self.max_wait = positive(name, "timeout", timeout, 1e6), positive(name, "max_wait", max_wait, 1e6)
         self.limit_field = choice(name, "limit_field", limit_field, ("max_tokens", "max_completion_tokens"))
@@ -120,6 +129,7 @@ class Endpoint:
         self._context = None if context_length is None else whole(name, "context_length", context_length)
         self._sleep, self._chance, self._wall = sleep, chance, wall
         self._counts: Counter[str] = Counter()
+        self.unanswered = 0  # requests, one after the other
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -236,6 +246,7 @@ class _Call:
             cost += answer.cost
             answer = replace(answer, attempts=attempt, cost=cost, seconds=time.monotonic() - began)
             if not reply.again or attempt == of.attempts or self.stop is not None:
+                self._heard(answer, reply.again)
                 break
             wait = of.pause(attempt, reply.wait)
             if wait is None:
@@ -246,6 +257,14 @@ class _Call:
                 of.rates.pause(reply.wait)  # for all of them
             await of._sleep(wait)
         return answer
+
+    def _heard(self, answer: Answer, lost: bool) -> None:
+        """Stop where request after request got no answer in all its tries: the next one would not either, and each takes its time."""
+        of = self.endpoint
+        of.unanswered = of.unanswered + 1 if lost else 0
+        if of.unanswered >= max(of.concurrency, SILENT):
+            said = f"the endpoint {of.url} answered none of {of.unanswered} requests in {of.attempts} tries: {answer.error}"
+            self.stop = self.stop or said
 
     async def _sent(self, made: Any, body: Mapping[str, Any], estimate: int, most: int) -> tuple[Sent, Answer] | None:
         """Send a request once, when it may be; None where it may not."""
@@ -267,11 +286,11 @@ class _Call:
             if reply.error:
                 cost = worst if reply.paid else 0.0
                 return reply, Answer(finish="error", error=reply.error, cost=cost)
-            answer, told = read_reply(reply.body)
+            answer, told = read_reply(reply.body, of.key.scrubbed)
             if told:
                 slot.tokens = answer.prompt_tokens + answer.completion_tokens
                 cost = of.budget.price(answer.prompt_tokens, answer.completion_tokens)
-            return reply, replace(answer, text=of.key.scrubbed(answer.text), error=of.key.scrubbed(answer.error)[:300], cost=cost)
+            return reply, replace(answer, cost=cost)
         finally:
             of.budget.settle(units, cost)
 

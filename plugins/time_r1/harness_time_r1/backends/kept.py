@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.cache import cache_folder
 from harness.errors import StoreError
-from harness.files import expanded_home, write_whole
+from harness.files import expanded_home, other_than_file, write_whole
 from harness_time_r1.backends.contract import Answer, Backend, Message, Request
 
 __all__ = ["Kept"]
@@ -119,14 +119,19 @@ class Kept:
 
     def _read(self, key: str) -> Answer | None:
         """The answer in a file; None where there is none, or none that is whole."""
+        path = self._path(key)
+        if other_than_file(path):  # a pipe would be waited for
+            return None
         try:
-            entry = json.loads(self._path(key).read_bytes())
+            entry = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):
             return None
         facts = entry.get("answer") if isinstance(entry, dict) else None
         if not isinstance(facts, dict) or entry.get("key") != key or entry.get("hash") != _hash(facts):
             return None
         if set(facts) != set(FIELDS) or not all(type(facts[name]) is kind for name, kind in FIELDS.items()) or facts["finish"] not in WHOLE:
+            return None
+        if facts["prompt_tokens"] < 0 or facts["completion_tokens"] < 0:
             return None
         return Answer(**facts, attempts=0)
 
@@ -135,13 +140,13 @@ class Kept:
         if answer.finish not in WHOLE or answer.error:
             return
         facts = _facts(answer)
-        path = self._path(key)
+        path, other = self._path(key), "give another folder: TIME_R1_ANSWERS=FOLDER"
         try:
             with WRITING:
+                if what := other_than_file(path):
+                    raise StoreError(f"{path} is {what}; remove it, or {other}")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(
-                    path, json.dumps({"key": key, "answer": facts, "hash": _hash(facts)}), "give another folder: TIME_R1_ANSWERS=FOLDER"
-                )
+                write_whole(path, json.dumps({"key": key, "answer": facts, "hash": _hash(facts)}), other)
         except (OSError, StoreError) as error:
             if not self._unwritten:
                 LOG.warning("answers are not kept from here on, and will be asked again: %s", error)

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness_time_r1.backends.contract import Answer
 
-__all__ = ["error_text", "read_reply"]
+__all__ = ["MOST_LETTERS", "error_text", "read_reply"]
 
 FINISHES = {"length": "length", "max_tokens": "length", "content_filter": "refused"}
 """What endpoints call an end that is none; everything else is "stop"."""
 MOST_TOKENS = 10**9
+MOST_LETTERS = 300
+"""Of what is said of an error."""
 
 
-def read_reply(body: bytes) -> tuple[Answer, bool]:
-    """The answer in the body of a reply with status 200, and whether the reply says how many tokens it took."""
+def read_reply(body: bytes, scrubbed: Callable[[str], str]) -> tuple[Answer, bool]:
+    """The answer in the body of a reply with status 200, and whether the reply says how many tokens it took.
+
+    `scrubbed` takes the key out of a text. A text is cut behind that: of half a key it would leave the half.
+    """
+    answer, told = _read(body, scrubbed)
+    return replace(answer, text=scrubbed(answer.text), error=scrubbed(answer.error)[:MOST_LETTERS]), told
+
+
+def _read(body: bytes, scrubbed: Callable[[str], str]) -> tuple[Answer, bool]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        return _no(f"the reply is no JSON: it begins {body[:80].decode('utf-8', 'replace')!r}" if body else "the reply is empty"), False
+        if not body:
+            return _no("the reply is empty"), False
+        return _no(f"the reply is no JSON: it begins {scrubbed(body.decode('utf-8', 'replace'))[:80]!r}"), False
     if not isinstance(found, dict):
         return _no(f"the reply is a {type(found).__name__}; wanted an object with choices"), False
     usage = found.get("usage")
@@ -36,7 +50,7 @@ def read_reply(body: bytes) -> tuple[Answer, bool]:
     text = _with_thinking(_text(message.get("content")), _text(message.get("reasoning_content")) or _text(message.get("reasoning")), finish)
     refusal = _text(message.get("refusal"))
     if finish == "refused" or (refusal and not text):
-        return Answer(text=text, finish="refused", error=(refusal or "a filter of the endpoint stopped the answer")[:500], **tokens), told
+        return Answer(text=text, finish="refused", error=refusal or "a filter of the endpoint stopped the answer", **tokens), told
     return Answer(text=text, finish=finish, **tokens), told
 
 

@@ -1,13 +1,13 @@
 """One request to an OpenAI-compatible endpoint, and what came of it. `openai` is imported when the first one is sent.
 
-The key is read from the environment when a client is made and is held nowhere else. It is sent to no other host than the one named: no
-redirect is followed. It is taken out of every text that comes back, as it is and in its usual disguises.
+The key is read from the environment when it is needed, and is held by no object of ours. It is sent to no other host than the one named: no
+redirect is followed. It is taken out of every text that comes back, as it is and in its disguises (`harness_time_r1.backends.disguises`),
+before a text is cut.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextvars
 import email.utils
 import importlib
@@ -19,13 +19,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from harness import UsageError
 from harness.errors import describe
-from harness_time_r1.backends.reply import error_text
+from harness_time_r1.backends.disguises import disguises
+from harness_time_r1.backends.reply import MOST_LETTERS, error_text
 
-__all__ = ["Key", "Sent", "base_url", "client", "loopback", "post"]
+__all__ = ["Key", "Sent", "base_url", "client", "loopback", "post", "printable"]
 
 MOST_BYTES = 8_000_000
 """Of a reply; an answer of 100,000 tokens is a tenth of it."""
@@ -84,12 +85,7 @@ class Key:
     def scrubbed(self, text: str) -> str:
         """A text without the key."""
         key = self.value()
-        if len(key) < LEAST_SECRET:
-            return text
-        disguises = (key, quote(key, safe=""), base64.b64encode(key.encode()).decode().rstrip("="), repr(key)[1:-1])
-        for disguise in sorted({*disguises, key.upper(), key.lower()}, key=len, reverse=True):
-            text = text.replace(disguise, "***")
-        return text
+        return text if len(key) < LEAST_SECRET else disguises(key).sub("***", text)
 
 
 def base_url(url: str, model: str) -> str:
@@ -104,8 +100,10 @@ def base_url(url: str, model: str) -> str:
     wanted = "wanted an address such as http://localhost:8000/v1 or https://api.openai.com/v1"
     if not isinstance(url, str):
         raise UsageError(f"{model}: url got {url!r}; {wanted}")
+    if not printable(url) or " " in url:  # which urlsplit leaves out in part
+        raise UsageError(f"{model}: url got a text with a blank, a line break or another letter that no address has; {wanted}")
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise UsageError(f"{model}: url got a text that is no address; {wanted}") from None
@@ -119,6 +117,15 @@ def base_url(url: str, model: str) -> str:
         raise UsageError(f"{model}: url got {url!r}; {wanted}")
     path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def printable(text: str) -> bool:
+    """Whether a text can be shown and sent: no line breaks, no control characters, no half letters; blanks only within it.
+
+    >>> printable("a model"), printable("a\\n"), printable(" a"), printable("\\ud800"), printable("")
+    (True, False, False, False, False)
+    """
+    return bool(text) and text.isprintable() and text == text.strip()
 
 
 def loopback(url: str) -> bool:
@@ -176,16 +183,21 @@ async def post(made: Any, key: Key, body: Mapping[str, Any], extra: Mapping[str,
         return Sent(error=f"no whole reply within {timeout:g} s", again=True, paid=_reached(error))
     except openai.APIStatusError as error:
         status = error.status_code
-        said = key.scrubbed(error_text(error.response.content))[:300]
-        again = status in TOO_BUSY or status >= 500
-        return Sent(status, error=f"HTTP {status}: {said}".rstrip(": "), again=again, wait=retry_after(error.response.headers, wall()))
+        return _refused(status, key.scrubbed(error_text(error.response.content)), error.response.headers, wall())
     except openai.APIConnectionError as error:
         cause = describe(error.__cause__) if error.__cause__ else "no connection"
-        return Sent(error=key.scrubbed(f"the connection failed: {cause}")[:300], again=True, paid=_reached(error))
+        return Sent(error=key.scrubbed(f"the connection failed: {cause}")[:MOST_LETTERS], again=True, paid=_reached(error))
     except _Unwanted as error:
-        return Sent(error=str(error), paid=error.paid)
+        return Sent(error=str(error), paid=True) if error.status < 300 else _refused(error.status, str(error), error.headers, wall())
     except Exception as error:
-        return Sent(error=key.scrubbed(describe(error))[:300], paid=True)
+        return Sent(error=key.scrubbed(describe(error))[:MOST_LETTERS], paid=True)
+
+
+def _refused(status: int, said: str, headers: Mapping[str, str], now: float) -> Sent:
+    """What came of a request that was answered with another status than 2xx; the status says whether another try may do."""
+    again = status in TOO_BUSY or status >= 500
+    error = f"HTTP {status}: {said[:MOST_LETTERS]}".rstrip(": ")
+    return Sent(status, error=error, again=again, wait=retry_after(headers, now))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -195,12 +207,15 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     (7.0, 10.0)
     >>> retry_after({"retry-after-ms": "250"}, 0.0), retry_after({"retry-after": "nan"}, 0.0), retry_after({}, 0.0)
     (0.25, None, None)
+    >>> retry_after({"retry-after-ms": "nan", "retry-after": "1"}, 0.0)
+    1.0
     """
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         text = headers.get(name, "")
         with suppress(ValueError):
             seconds = float(text) / scale
-            return max(0.0, seconds) if math.isfinite(seconds) else None
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
         with suppress(ValueError, TypeError, OverflowError):
             return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
     return None
@@ -212,18 +227,18 @@ def _reached(error: BaseException) -> bool:
 
 
 class _Unwanted(Exception):
-    """A reply that is not read to its end."""
+    """A reply that is not read to its end. Its status and headers are known."""
 
-    def __init__(self, text: str, paid: bool) -> None:
+    def __init__(self, text: str, response: Any) -> None:
         super().__init__(text)
-        self.paid = paid
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
 
 
 async def _bounded(response: Any) -> None:
     """Have a reply read no further than is good; called before its body is."""
-    paid = response.status_code < 400
-    if response.headers.get("content-encoding", "identity") not in ("", "identity"):
-        raise _Unwanted("the reply is packed, though none was asked for; some bytes can become very many", paid)
+    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise _Unwanted("the reply is packed, though none was asked for; some bytes can become very many", response)
     # openai has moved from httpx to httpx2; what a stream must be is in the one that it uses.
     httpx: Any = importlib.import_module(type(response).__module__.partition(".")[0])
 
@@ -235,7 +250,7 @@ async def _bounded(response: Any) -> None:
             count = 0
             async for part in self.stream:
                 if (count := count + len(part)) > MOST_BYTES:
-                    raise _Unwanted(f"the reply is longer than {MOST_BYTES:,} bytes", paid)
+                    raise _Unwanted(f"the reply is longer than {MOST_BYTES:,} bytes", response)
                 yield part
 
         async def aclose(self) -> None:

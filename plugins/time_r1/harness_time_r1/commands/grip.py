@@ -22,12 +22,13 @@ OWN = (
     click.option("-t", "--task", required=True, help="The task: its training part, which no test label is in."),
     click.option("--data", type=click.Path(path_type=Path), default=None, show_default=False, help="Folder of the suite's data."),
     click.option("--context", type=click.IntRange(1), default=96, help="Steps of look-back, at most."),
-    click.option("--timestamps", default="shown", help="How rows are named: shown, relative, hidden."),
+    click.option("--timestamps", type=click.Choice(["shown", "relative", "hidden"]), default="shown", help="How rows are named."),
+    click.option("--digits", type=click.IntRange(1, 9), default=4, help="Significant digits of the spread of the values."),
     click.option("--windows", type=click.IntRange(1), default=1000, help="Windows to learn from, at most."),
     click.option("--validation", type=click.IntRange(0), default=32, help="Held-out windows to choose the best checkpoint by, at most."),
     click.option("--steps", type=click.IntRange(1), default=500, help="Steps of the optimiser."),
-    click.option("--variant", default="bounded", help="Rewards: bounded, paper_literal, released."),
-    click.option("--sampling", default="cluster", help="Which answers are kept: cluster, local, uniform."),
+    click.option("--variant", type=click.Choice(["bounded", "paper_literal", "released"]), default="bounded", help="Of the rewards."),
+    click.option("--sampling", type=click.Choice(["cluster", "local", "uniform"]), default="cluster", help="Which answers are kept."),
     click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Another setting of GRIP: --set group=8; docs list them."),
 )
 
@@ -67,7 +68,8 @@ def grip(
         lambda done: record(done, settings, given, sys.argv),
         name="time-r1 grip", folder=folder, settings=vars(settings), log=log, db=db, progress=progress,
     )  # fmt: skip
-    click.echo(f"{_ended(report)}\nTo use it: {use(report.folder, given.weights, factors=report.adapter)}")
+    asked = {"context": given.context, "timestamps": given.timestamps, "digits": given.digits}
+    click.echo(f"{_ended(report)}\nTo use it: {use(report.folder, given.weights, factors=report.adapter, asked=asked)}")
     return 0
 
 

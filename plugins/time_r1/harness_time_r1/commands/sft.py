@@ -59,19 +59,21 @@ def sft(
 
     harness time-r1 sft --weights qwen2.5-7b --data samples -o my-sft --device cuda --dtype bfloat16
     """
-    from harness_time_r1.sft.dataset import load
+    from harness_time_r1.sft.dataset import asked_of, load
     from harness_time_r1.sft.record import record
     from harness_time_r1.sft.settings import Training
     from harness_time_r1.sft.train import train
 
     check_folders(weights=weights, adapter=adapter)
     how, log = Training(steps=steps or 0, max_length=max_length or 0, **settings), loggers(log)  # type: ignore[arg-type]
+    samples = load(data)
+    asked = asked_of(samples)
     report = work(
-        partial(train, weights, load(data), how, folder, adapter=adapter, device=device, resume=resume),
-        lambda done: record(done, how, weights, data, adapter=adapter, device=device, command=sys.argv),
+        partial(train, weights, samples, how, folder, adapter=adapter, device=device, resume=resume),
+        lambda done: record(done, how, weights, data, asked, adapter=adapter, device=device, command=sys.argv),
         name="time-r1 sft", folder=folder, settings=vars(how), log=log, db=db, progress=progress,
     )  # fmt: skip
-    click.echo(f"{_ended(report)}\nTo use it: {use(report.folder, weights, factors=report.adapter)}")
+    click.echo(f"{_ended(report)}\nTo use it: {use(report.folder, weights, factors=report.adapter, asked=asked)}")
     return 0
 
 

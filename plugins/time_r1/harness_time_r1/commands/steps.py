@@ -21,12 +21,13 @@ def steps(path: Path, window: int | None, kind: str, limit: int, as_json: bool) 
     Exit code 5 where nothing matches.
     """
     import json
+    import os
 
     from harness import NothingMatched, UsageError
     from harness_time_r1.parser import KINDS
     from harness_time_r1.steps import read_steps
 
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path's raises for a text too long to be a path
         raise UsageError(f"there is no file or folder {path}; TIME_R1_STEPS=FOLDER harness run -m time-r1 … writes one")
     if kind and kind not in KINDS:
         raise UsageError(f"got --kind {kind}; wanted one of {', '.join(KINDS)}")

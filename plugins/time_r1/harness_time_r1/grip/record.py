@@ -32,6 +32,7 @@ class Given:
     data: str = ""  # the suite's data folder, "" = where it is by itself
     context: int = 96
     timestamps: str = "shown"
+    digits: int = 4
     windows: int = 1000  # to learn from, at most
     validation: int = 32  # held out, at most
     device: str = "cpu"
@@ -53,7 +54,7 @@ class Given:
 
     def train(self, settings: GripSettings, folder: Path, **more: Any) -> Report:
         """Train by it; see `harness_time_r1.grip.training.train`."""
-        asking = Settings(context=self.context, timestamps=self.timestamps, max_tokens=settings.max_completion)
+        asking = Settings(context=self.context, timestamps=self.timestamps, digits=self.digits, max_tokens=settings.max_completion)
         learnt, held = (self.cut(part, settings.seed) for part in ("train", "validation"))
         from harness_time_r1.grip.training import train
 
@@ -73,7 +74,7 @@ def record(report: Report, settings: GripSettings, given: Given, command: Sequen
         seed=settings.seed,
         data=f"{given.task}, {report.fingerprint[:12]}: {report.windows} windows",
         command=command,
-        params={"context": given.context, "timestamps": given.timestamps},
+        params={"context": given.context, "timestamps": given.timestamps, "digits": given.digits},
         suite=suite,
         task=given.task,
     )

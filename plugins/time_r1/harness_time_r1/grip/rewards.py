@@ -8,7 +8,8 @@ The two others are there to compare with. docs/time-r1-training.md beside the pa
 
 Axes: T context, H horizon, K values that an answer holds. NaN is missing: in a label it is masked out, in a context it is passed over.
 
-    >>> window = Sample(context=[1, 2, 3, 1, 2, 3], label=[1, 2, 3], season_length=3)
+    >>> values = np.float32([1, 2, 3, 1, 2, 3])
+    >>> window = Window(values, values[:3], np.datetime64("2020-01-01", "s"), "D", season_length=3, id="a")
     >>> parts = score([1, 2, 3], window)
     >>> round(parts["total"], 6), round(score([1, 2], window)["total"], 6)
     (1.9, 1.266667)
@@ -17,8 +18,6 @@ Axes: T context, H horizon, K values that an answer holds. NaN is missing: in a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,44 +25,25 @@ import numpy.typing as npt
 from harness import UsageError
 from harness_time_r1.grip.decompose import decompose, extrema, matches, released_extrema, released_parts
 from harness_time_r1.parser import parse
+from harness_time_r1.windows import Window
 
-__all__ = ["PARTS", "RANGES", "READABLE", "VARIANTS", "Sample", "gamma_length", "gamma_mse", "reward", "scale_of", "score"]
+__all__ = ["PARTS", "READABLE", "VARIANTS", "gamma_length", "gamma_mse", "reward", "scale_of", "score"]
 
 F64 = npt.NDArray[np.float64]
 VARIANTS = ("bounded", "paper_literal", "released")
 PARTS = ("format", "length", "mse", "seasonal", "trend", "change_points")
 READABLE = ("ok", "short", "long")
 """Kinds of answers that are in format: numbers in an answer block, be they too few or too many."""
-RANGES = {"bounded": (-1.0, 1.9), "paper_literal": (-1.0, np.inf), "released": (-1.0, 1.1)}
-"""The least and the most that an answer can earn in all."""
 COMPONENT = 0.2
 """Weight of each of the terms of season and trend in `bounded`."""
 FAR = 1e6
 """Scaled errors are cut to this, so that a literal reward stays a number."""
 
 
-class Windowed(Protocol):
-    """What is read of a training window."""
-
-    @property
-    def context(self) -> np.ndarray: ...  # [T]
-    @property
-    def label(self) -> np.ndarray: ...  # [H]
-    @property
-    def season_length(self) -> int: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A context and a label without anything else, to try rewards with; a training has `harness_time_r1.windows.Window`."""
-
-    context: Sequence[float] | np.ndarray  # [T]
-    label: Sequence[float] | np.ndarray  # [H]
-    season_length: int = 1  # m, steps
-
-
-def reward(text: str, window: Windowed | Sample, variant: str = "bounded", *, finish: str = "stop", tolerance: int = 1) -> dict[str, float]:
-    """What an answer earns: {"total", *PARTS}, the total being the sum of the parts.
+def reward(
+    text: str, window: Window, variant: str = "bounded", *, finish: str = "stop", tolerance: int = 1
+) -> tuple[dict[str, float], str]:
+    """What an answer earns, and its kind (`parser.KINDS`): {"total", *PARTS}, the total being the sum of the parts.
 
     Args:
         text: the answer as it was written.
@@ -74,12 +54,12 @@ def reward(text: str, window: Windowed | Sample, variant: str = "bounded", *, fi
         UsageError: an unknown variant, or a label without a value.
     """
     parsed = parse(text, len(window.label), finish)
-    return score(parsed.values, window, variant, in_format=parsed.kind in READABLE, tolerance=tolerance)
+    return score(parsed.values, window, variant, in_format=parsed.kind in READABLE, tolerance=tolerance), parsed.kind
 
 
 def score(
     values: Sequence[float] | np.ndarray,
-    window: Windowed | Sample,
+    window: Window,
     variant: str = "bounded",
     *,
     in_format: bool = True,

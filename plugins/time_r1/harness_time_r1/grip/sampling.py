@@ -17,7 +17,7 @@ I64 = npt.NDArray[np.intp]
 SAMPLINGS = ("cluster", "local", "uniform")
 """cluster: at random from clusters of like rewards; local: the best of each of G random groups of k; uniform: at random."""
 LEAST = 1e-6
-"""A standard deviation below this is none: what float32 makes of equal rewards."""
+"""A standard deviation below this is none: rounding leaves some 1e-16 of equal rewards, and over that noise would be an advantage."""
 
 
 def choose(rewards: F64, keep: int, how: str, rng: np.random.Generator, count: int = 4) -> I64:

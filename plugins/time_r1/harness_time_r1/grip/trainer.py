@@ -77,14 +77,13 @@ class GripTrainer(TrainerPart, GRPOTrainer):
 
     def judge(self, completions: Sequence[Sequence[int]], windows: Sequence[Window]) -> Judged:
         """What answers (tokens) to windows earned."""
-        from harness_time_r1.parser import parse
-
         texts = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         rows, kinds = [], []
         for ids, text, window in zip(completions, texts, windows, strict=True):
             finish = "stop" if ids and ids[-1] in self.eos_token_ids else "length"
-            rows.append(reward(text, window, self.settings.variant, finish=finish, tolerance=self.settings.tolerance))
-            kinds.append(parse(text, len(window.label), finish).kind)
+            parts, kind = reward(text, window, self.settings.variant, finish=finish, tolerance=self.settings.tolerance)
+            rows.append(parts)
+            kinds.append(kind)
         return Judged(rows, kinds)
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
@@ -216,7 +215,7 @@ def make_trainer(
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant",
         weight_decay=0.0,
-        bf16=False,  # the network computes in what it was loaded as
+        bf16=False,  # as in sft/train.py
         gradient_checkpointing=settings.gradient_checkpointing,
         shuffle_dataset=False,  # `order` has shuffled
         seed=settings.seed,

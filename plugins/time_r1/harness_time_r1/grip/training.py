@@ -20,13 +20,13 @@ from harness_time_r1.grip.card import card
 from harness_time_r1.grip.checkpoints import SCORE, Store
 from harness_time_r1.grip.rewards import PARTS
 from harness_time_r1.grip.settings import GripSettings
-from harness_time_r1.language_model import load_causal, model_folders, prompt_ids
+from harness_time_r1.language_model import model_folders, prompt_ids
 from harness_time_r1.settings import NAME as MODEL
 from harness_time_r1.settings import Settings
 from harness_time_r1.training.curve import write_curve
 from harness_time_r1.training.place import checkpoint_folder, finished, opened
-from harness_time_r1.training.surroundings import check, surroundings
-from harness_time_r1.training.weights import diverged, going_on, write_weights
+from harness_time_r1.training.surroundings import check, check_trl, surroundings
+from harness_time_r1.training.weights import begin, diverged, write_weights
 from harness_time_r1.windows import Window
 
 __all__ = ["COLUMNS", "NAME", "Report", "train"]
@@ -108,9 +108,8 @@ def train(
         StoreError: the folder cannot be written; the last whole checkpoint is kept.
     """
     begun = time.monotonic()
-    check(NAME, device)
-    if not settings.rank and dtype != "float32":
-        raise UsageError(f"{NAME}: got rank 0 and dtype {dtype}, in which small steps are rounded away; wanted float32, or factors: rank=8")
+    check(NAME, device, rank=settings.rank, dtype=dtype)
+    check_trl(NAME)
     windows = [window for window in windows if np.isfinite(window.label).any()]
     validation = [window for window in validation if np.isfinite(window.label).any()]
     if not windows:
@@ -118,7 +117,7 @@ def train(
     from harness_time_r1.grip.trainer import Watch, make_trainer
 
     base, factors = model_folders(weights, model=MODEL, adapter=adapter)
-    network, tokenizer = load_causal(weights, model=MODEL, device=device, dtype=dtype, adapter="" if settings.rank else adapter)
+    network, tokenizer = begin(base, factors, rank=settings.rank, device=device, dtype=dtype)
     prompt = prompt or _asking(asking or Settings(max_tokens=settings.max_completion), tokenizer, network)
     asked, judged = [prompt(window) for window in windows], [prompt(window) for window in validation]
     decides = {
@@ -133,10 +132,6 @@ def train(
     configuration = digest({**decides, **looks, "validation": _fingerprint(validation, judged)})
     with opened(folder, decides, resume) as forced, surroundings(device):
         store = Store(checkpoint_folder(folder), settings.keep, say)
-        if factors is not None and settings.rank:
-            network = going_on(network, factors)
-        if not settings.rank:
-            network.requires_grad_(True)  # peft freezes what it merges factors into
         trainer = make_trainer(network, tokenizer, settings, windows, asked, store, device)
         judge = (lambda: trainer.validate(validation, judged)) if validation else None
 

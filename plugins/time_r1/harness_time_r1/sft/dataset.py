@@ -17,8 +17,9 @@ from harness import DataError, UsageError
 from harness.errors import StoreError, describe
 from harness.files import write_whole
 from harness_time_r1.backends.contract import Message
+from harness_time_r1.settings import Settings
 
-__all__ = ["COLUMNS", "load", "make", "messages_of", "save", "write_jsonl"]
+__all__ = ["COLUMNS", "asked_of", "load", "make", "messages_of", "save", "write_jsonl"]
 
 COLUMNS = {
     "id": "which window it is of: the series, and where in it",
@@ -30,6 +31,7 @@ COLUMNS = {
     "start": "the time of the first value shown, ISO 8601",
     "look_back": "T, values shown in the prompt",
     "horizon": "H",
+    "asked": "how the prompt was written, parameters of the model time-r1 as JSON",
     "label": "the true values, rounded as they are written",
     "reasoning": "where the reasoning is from: teacher, rules or none",
     "rationalised": "whether the reasoning was written by one who knew the true values",
@@ -149,6 +151,23 @@ def _check(data: Any, folder: Path) -> None:
         good = isinstance(row[name], list) and row[name] and all(isinstance(m, dict) and {"role", "content"} <= set(m) for m in row[name])
         if not good:
             raise DataError(f"--data {folder}: column {name} holds {str(row[name])[:80]}; wanted a list of messages with role and content")
+
+
+def asked_of(data: Any) -> dict[str, Any]:
+    """How a model that learns from the samples is to be asked: what `Settings.asked` was; {} where no row says so, or not all say the same.
+
+    Raises:
+        DataError: the column holds something else.
+    """
+    texts = set(data["asked"]) if "asked" in data.column_names else set()
+    if len(texts) != 1 or not (text := texts.pop()):
+        return {}
+    try:
+        return Settings(**json.loads(text)).asked()
+    except (TypeError, ValueError, RecursionError, UsageError) as error:
+        raise DataError(
+            f"column asked of the samples holds {text[:80]!r}; wanted parameters of time-r1 as JSON: {describe(error)}"
+        ) from error
 
 
 def messages_of(rows: Sequence[Mapping[str, str]]) -> tuple[Message, ...]:

@@ -143,7 +143,7 @@ def _journal(windows: Sequence[Window], backend: Backend, how: Making, folder: P
         path.unlink(missing_ok=True)
     settings = {name: value for name, value in asdict(how).items() if name != "at_once"}
     cut = digest([(w.id, w.dataset, w.domain, str(w.start), w.freq, w.context.tolist(), w.label.tolist()) for w in windows])
-    return Journal(path, {"format": 1, "settings": settings, "teacher": dict(backend.identity), "windows": cut})
+    return Journal(path, {"format": 2, "settings": settings, "teacher": dict(backend.identity), "windows": cut})
 
 
 def _seed(how: Making, window: Window, what: str) -> int:
@@ -219,7 +219,7 @@ def _sample(
     reason, detail = fault(reasoning, text, window, prompt, tokens, how.max_length)
     if reason:
         return {"reason": reason, "detail": detail, "text": kept}
-    return {"row": row(window, prompt, text, **found, reasoning="teacher", rationalised=True, teacher=teacher, tokens=tokens)}
+    return {"row": row(window, prompt, how.asked, text, **found, reasoning="teacher", rationalised=True, teacher=teacher, tokens=tokens)}
 
 
 def _write(

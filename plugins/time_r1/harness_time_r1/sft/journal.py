@@ -54,10 +54,9 @@ class Journal:
             self.records.clear()
             return
         if lines[0] != wanted:
-            names = sorted(key for key in {*lines[0], *wanted} if lines[0].get(key) != wanted.get(key))
             raise UsageError(
-                f"{self.path.parent} was begun with other settings ({', '.join(names)}); give those again, name another folder, or "
-                "begin anew with --fresh"
+                f"{self.path.parent} was begun with other settings ({', '.join(_differing(lines[0], wanted))}); give those again, name "
+                "another folder, or begin anew with --fresh"
             )
         self.records = lines[1:]
 
@@ -91,3 +90,15 @@ class Journal:
                 os.truncate(self.path, size)
             said = f"could not write {self.path}: {error.strerror or error}"
             raise StoreError(f"{said}; what was finished is kept, and the same command goes on") from error
+
+
+def _differing(there: Mapping[str, Any], asked: Mapping[str, Any], within: str = "") -> list[str]:
+    """What differs, by name, down to single settings: "samples: 8 there, 9 asked for"."""
+    said = []
+    for name in sorted({*there, *asked}):
+        a, b = there.get(name), asked.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            said += _differing(a, b, name)
+        elif a != b:
+            said.append(f"{name}: {a} there, {b} asked for" if within else name)
+    return said

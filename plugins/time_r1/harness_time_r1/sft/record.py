@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.mappings import mapping
 from harness.trained import TrainedModel
+from harness_time_r1.sft.dataset import asked_of, load
 from harness_time_r1.sft.settings import Report, Training
 from harness_time_r1.training.record import absolute, trained_model
 
@@ -16,12 +17,21 @@ __all__ = ["again", "record"]
 
 
 def record(
-    report: Report, how: Training, weights: str, data: Path, *, adapter: str = "", device: str = "cpu", command: Sequence[str] = ()
+    report: Report,
+    how: Training,
+    weights: str,
+    data: Path,
+    asked: Mapping[str, Any],
+    *,
+    adapter: str = "",
+    device: str = "cpu",
+    command: Sequence[str] = (),
 ) -> TrainedModel:
-    """What is recorded of a training.
+    """What is recorded of a training; the model is to ask as the samples do.
 
     Args:
         weights, data, adapter, device: as it was given them.
+        asked: of the samples, see `harness_time_r1.sft.dataset.asked_of`.
     """
     places = {"weights": absolute(weights), "adapter": absolute(adapter), "data": absolute(data)}
     return trained_model(
@@ -40,15 +50,16 @@ def record(
         seed=how.seed,
         data=f"{data.name}, {report.fingerprint[:12]}: {report.samples} samples",
         command=command,
+        params=asked,
     )
 
 
 def again(found: Mapping[str, Any], folder: Path) -> TrainedModel:
     """Train as `record` noted it."""
-    from harness_time_r1.sft.dataset import load
     from harness_time_r1.sft.train import train
 
     how, data = Training(**mapping(found["settings"])), Path(found["data"])
     where = {"adapter": found["adapter"], "device": found["device"]}
-    report = train(found["weights"], load(data), how, folder, **where)
-    return record(report, how, found["weights"], data, **where)
+    samples = load(data)
+    report = train(found["weights"], samples, how, folder, **where)
+    return record(report, how, found["weights"], data, asked_of(samples), **where)

@@ -52,7 +52,7 @@ def from_windows(
         text = completion(said, window, prompt)
         tokens = 0 if count is None else count((*prompt.messages, Message("assistant", text)))
         if not max_length or tokens <= max_length:
-            rows.append(row(window, prompt, text, reasoning=reasoning, tokens=tokens))
+            rows.append(row(window, prompt, asked, text, reasoning=reasoning, tokens=tokens))
     if not rows:
         raise UsageError(f"time-r1 sft: got {len(windows)} windows, none of which makes a sample; wanted whole labels that fit the model")
     return dataset.make(rows)

@@ -5,6 +5,7 @@ Axes: H horizon. Values are written with the prompt's decimals, and a sample's l
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -132,8 +133,8 @@ def fault(reasoning: str, text: str, window: Window, prompt: Prompt, tokens: int
     return "", ""
 
 
-def row(window: Window, prompt: Prompt, text: str, **more: Any) -> dict[str, Any]:
-    """The row of a data set: all columns, those of a teacher empty unless given."""
+def row(window: Window, prompt: Prompt, asked: Settings, text: str, **more: Any) -> dict[str, Any]:
+    """The row of a data set: all columns, those of a teacher empty unless given; `asked` is how the prompt was written."""
     empty = {"reasoning": "none", "rationalised": False, "teacher": "", "candidates": 0, "usable": 0, "choice": -1, "by": "", "score": None}
     return {
         "id": window.id,
@@ -145,6 +146,7 @@ def row(window: Window, prompt: Prompt, text: str, **more: Any) -> dict[str, Any
         "start": str(window.start),
         "look_back": prompt.look_back,
         "horizon": window.horizon,
+        "asked": json.dumps(asked.asked()),
         "label": rounded(window, prompt),
         **empty,
         "chosen": "",

@@ -23,7 +23,7 @@ import numpy as np
 from harness import UsageError
 from harness.files import write_whole
 from harness.identity import digest, file_digest
-from harness_time_r1.language_model import load_causal, model_folders
+from harness_time_r1.language_model import model_folders
 from harness_time_r1.sft import dataset
 from harness_time_r1.sft.card import training_card
 from harness_time_r1.sft.checkpoints import newest
@@ -33,7 +33,7 @@ from harness_time_r1.sft.tokens import Encoded, encode, longest
 from harness_time_r1.training.curve import write_curve
 from harness_time_r1.training.place import checkpoint_folder, finished, opened
 from harness_time_r1.training.surroundings import check, surroundings
-from harness_time_r1.training.weights import going_on, new_factors, write_weights
+from harness_time_r1.training.weights import begin, new_factors, write_weights
 
 __all__ = ["Report", "Training", "train"]
 
@@ -55,7 +55,6 @@ def train(
     stop: Callable[[int], bool] = lambda _: False,
     watch: Callable[[int, Mapping[str, float]], None] = lambda _step, _row: None,
     resume: bool | None = None,
-    early: bool = False,
 ) -> Report:
     """Train, or go on with a training that was stopped.
 
@@ -64,22 +63,19 @@ def train(
         data: a `datasets.Dataset` with the columns prompt and completion.
         how: settings.
         folder: made if it is not there, as FOLDER-checkpoints beside it.
-        adapter: a folder of low-rank factors to go on training, instead of new ones of `how.rank`.
+        adapter: a folder of low-rank factors to go on training, instead of new ones of `how.rank`; with rank 0 they are merged first.
         device: cpu, cuda, cuda:1.
         say: is told what happens.
         stop: asked after each step, with its number; True writes a checkpoint and ends.
         watch: is given each row of the curve.
         resume: None: go on with the same settings; True: there must be a checkpoint, and settings may differ; False: begin anew.
-        early: a training that `stop` ends writes its weights as well, as for a budget in time.
 
     Raises:
         UsageError, Unavailable, DataError: settings, weights or data are of no use.
         StoreError: the folder cannot be written; the last whole checkpoint is kept.
     """
     begun = time.monotonic()
-    check(NAME, device)
-    if adapter and not how.rank:
-        raise UsageError(f"{NAME}: got an adapter and rank 0; wanted one of them: rank 0 trains all weights")
+    check(NAME, device, rank=how.rank, dtype=how.dtype)
     base_folder, factors = model_folders(weights, model=MODEL, adapter=adapter)
     decides = {
         **{name: value for name, value in asdict(how).items() if name not in BESIDE},
@@ -88,12 +84,10 @@ def train(
         "adapter": file_digest(str(factors)) if factors else "",
     }
     with opened(folder, decides, resume) as forced, surroundings(device):
-        network, tokenizer = load_causal(weights, model=MODEL, device=device, dtype=how.dtype)
+        network, tokenizer = begin(base_folder, factors, rank=how.rank, device=device, dtype=how.dtype)
         learnt, judged, left_out = _samples(network, tokenizer, data, how)
         if left_out:
             say("left out: " + ", ".join(f"{count} samples {why}" for why, count in left_out.items()))
-        if factors is not None:
-            network = going_on(network, factors)
         trainer = _trainer(network, tokenizer, learnt, judged, how, folder, device, (say, stop, watch))
         checkpoint = newest(checkpoint_folder(folder))
         if checkpoint is not None:
@@ -103,7 +97,7 @@ def train(
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         state = trainer.state
         done = state.global_step >= state.max_steps
-        if (done or early) and judged and not any(row.get("step") == state.global_step and "eval_loss" in row for row in state.log_history):
+        if done and judged and not any(row.get("step") == state.global_step and "eval_loss" in row for row in state.log_history):
             trainer.evaluate()
         curve = rows_of(state.log_history)
         write_curve(folder / "curve.csv", curve, FIELDS)
@@ -112,7 +106,7 @@ def train(
             sum(p.numel() for p in trainer.model.parameters() if p.requires_grad), losses_of(curve), round(time.monotonic() - begun, 3),
             digest(decides), decides["base"], decides["data"], bool(how.rank) and not how.merge, forced, curve,
         )  # fmt: skip
-        if done or early:
+        if done:
             made = checkpoint_folder(folder) / ".result"
             write_weights(trainer.model, tokenizer, folder, made, merge=how.merge, name=NAME, rate=how.learning_rate)
             write_whole(folder / "README.md", training_card(report, how, weights, adapter))
@@ -184,7 +178,7 @@ def _trainer(
         packing=False,
         seed=how.seed,
         data_seed=how.seed,
-        bf16=how.dtype == "bfloat16",
+        bf16=False,  # no autocast: the network computes in what it was loaded as, as when it forecasts, and factors stay in float32
         fp16=False,
         use_cpu=device == "cpu",
         logging_steps=max(1, min(10, steps // (2 * LOOKS))),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from harness_time_r1.settings import Settings
 
 __all__ = ["holds", "table", "use", "versions"]
 
@@ -35,12 +39,16 @@ def holds(rank: int, merge: bool) -> str:
     return "The folder holds the low-rank factors alone; they need the weights that they were trained on."
 
 
-def use(folder: Path | str, weights: str, *, factors: bool) -> str:
+def use(folder: Path | str, weights: str, *, factors: bool, asked: Mapping[str, Any] | None = None) -> str:
     """The command that forecasts with it.
 
     Args:
         weights: what the factors are for; "" = the published weights, which need not be named.
         factors: whether the folder holds factors alone.
+        asked: how it was taught to be asked (`Settings.asked`); named where that is not the default.
     """
+    other = {name: value for name, value in (asked or {}).items() if value != getattr(Settings, name)}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in other.items()}
+    how = "".join(f" -M {shlex.quote(f'time-r1:{name}={text}')}" for name, text in texts.items())
     base = f"-M time-r1:weights={weights} " if weights and factors else ""
-    return f"harness run -m time-r1 {base}-M time-r1:{'adapter' if factors else 'weights'}={folder}"
+    return f"harness run -m time-r1 {base}-M time-r1:{'adapter' if factors else 'weights'}={folder}{how}"

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import DataError
+from harness_time_r1.language_model import load_causal, with_factors
 
-__all__ = ["TrainerPart", "diverged", "going_on", "new_factors", "write_weights"]
+__all__ = ["TrainerPart", "begin", "diverged", "new_factors", "write_weights"]
 
 WRITTEN = ("adapter_config.json", "config.json", "generation_config.json")
 
@@ -47,11 +48,22 @@ def new_factors(network: Any, rank: int, dropout: float = 0.0) -> Any:
     )  # fmt: skip
 
 
-def going_on(network: Any, factors: Path) -> Any:
-    """The network with factors that go on learning."""
-    from peft import PeftModel
+def begin(base: Path, factors: Path | None, *, rank: int, device: str, dtype: str) -> tuple[Any, Any]:
+    """The network that a training begins at, and its tokenizer: factors that are there go on learning, with rank 0 they are merged first.
 
-    return PeftModel.from_pretrained(network, str(factors), is_trainable=True, torch_device=str(network.device))
+    Args:
+        base, factors: as `model_folders` returns them.
+        rank: of new factors, which the trainer adds; 0: all weights learn.
+
+    Raises:
+        UsageError: as `load_causal`.
+    """
+    network, tokenizer = load_causal(str(base), device=device, dtype=dtype, adapter="" if rank or factors is None else str(factors))
+    if not rank:
+        network.requires_grad_(True)  # peft freezes what it merges factors into
+    elif factors is not None:
+        network = with_factors(network, factors, base, learning=True)
+    return network, tokenizer
 
 
 def diverged(name: str, rate: float) -> DataError:
