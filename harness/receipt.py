@@ -93,7 +93,7 @@ def as_used(declared: Mapping[str, Any], mode: str, own_weights: str = "") -> di
     if mode == "full":
         return {**out, **unknown, "weights_digest": "", "model_type": "deep-learning" if kind in FROM_WEIGHTS else kind}
     if own_weights and (declared.get("weights_digest") or str(declared.get("weights", "")).startswith("hf:")):
-        out |= {**unknown, "weights_digest": own_weights, "parameters": None, "model_type": ""}
+        out |= {**unknown, "weights_digest": own_weights, "parameters": None, "model_type": kind if kind == "agentic" else ""}
     if mode.partition(":")[0] in ("finetune", "few-shot") and kind in FROM_WEIGHTS:
         out["model_type"] = "fine-tuned"
     return out

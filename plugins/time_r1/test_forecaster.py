@@ -348,3 +348,17 @@ def test_requests_that_all_failed_are_no_forecast_and_single_ones_are_told() -> 
     made = model(lambda _: next(answers), samples=2)
     np.testing.assert_allclose(made.predict(batch()).fallback, [0.5])
     assert made.notes["answers"] == "ok 1, error 1" and made.notes["first_error"] == "HTTP 500: busy"
+
+
+def test_the_command_that_reads_steps_says_how_many_there_are_of_what(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+    from harness_time_r1.commands.steps import steps as command
+
+    texts = iter([answer_of([1, 2, 3, 4, 5, 6]), "no", "no"])
+    model(lambda _: next(texts), samples=3, steps=Steps(tmp_path)).predict(
+        Batch.from_contexts([SERIES], 6, freq="H", season_length=24, dataset="ett1")
+    )
+    done = CliRunner().invoke(command, [str(tmp_path), "--limit", "1"])
+    assert done.exit_code == 0 and done.stdout.startswith("ett1, window 0, sample 0: ok")
+    assert done.stderr == "3 answers: absent 2, ok 1; 2 are not shown, for all of them: --limit 3\n"
+    assert CliRunner().invoke(command, [str(tmp_path), "--kind", "short"]).exit_code != 0

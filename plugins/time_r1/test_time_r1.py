@@ -17,7 +17,7 @@ torch: Any = pytest.importorskip("torch", reason="torch is not installed: pip in
 pytest.importorskip("trl", reason="trl is not installed: pip install 'harness-time-r1[train]'")
 
 from harness_time_r1.models import INFO, make  # noqa: E402
-from harness_time_r1.operation import NUMBERS  # noqa: E402
+from harness_time_r1.operation import NUMBERS, steps_of  # noqa: E402
 from harness_time_r1.parser import KINDS  # noqa: E402
 from harness_time_r1.settings import Settings  # noqa: E402
 from harness_time_r1.sft.rules import from_windows  # noqa: E402
@@ -232,6 +232,18 @@ def test_a_reached_cap_fails_the_cell_and_a_higher_one_goes_on(suite: Path, monk
 def test_parameters_that_contradict_each_other(params: dict[str, Any], said: str) -> None:
     with pytest.raises(harness.HarnessError, match=said):
         make(**params)
+
+
+def test_where_steps_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    monkeypatch.delenv("TIME_R1_STEPS", raising=False)
+    slow = steps_of("slow")
+    assert steps_of("single") is None and slow is not None and slow.path.parent == tmp_path / "time-r1" / "steps"
+    monkeypatch.setenv("TIME_R1_STEPS", str(tmp_path / "mine"))
+    single = steps_of("single")
+    assert single is not None and single.path.parent == tmp_path / "mine"
+    monkeypatch.setenv("TIME_R1_STEPS", "off")
+    assert steps_of("slow") is None
 
 
 def test_variables_that_are_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

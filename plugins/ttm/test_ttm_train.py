@@ -906,7 +906,7 @@ def test_a_training_is_logged_where_its_recipe_says(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     recipe_file(tmp_path)
     arguments = ["ttm", "-C", "tiny.yaml", "-o", "mine", "--steps", "6", "--progress", "none", "--set", "validate_every=6"]
-    done = CliRunner().invoke(train, [*arguments, "--set", "log=csv,mlflow"], catch_exceptions=False)
+    done = CliRunner().invoke(train, [*arguments, "--log", "mlflow"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     from mlflow import MlflowClient
 
@@ -923,6 +923,12 @@ def test_a_training_is_logged_where_its_recipe_says(tmp_path: Path, monkeypatch:
 def test_a_logger_that_is_not_there_is_told_before_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     recipe_file(tmp_path)
+    monkeypatch.setattr("harness.loggers.logger.find_spec", {}.get)
+    monkeypatch.setattr("harness_ttm.train_command.needs_torch", lambda _: pytest.fail("torch was looked for first"))
+    with pytest.raises(UsageError, match="the logger mlflow needs a package that is not installed"):
+        CliRunner().invoke(train, ["ttm", "-C", "tiny.yaml", "-o", "mine", "--log", "mlflow"], catch_exceptions=False)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("harness.loggers.logger.find_spec", {}.get)
     with pytest.raises(UsageError, match="the logger wandb needs a package that is not installed; type: pip install wandb"):
         CliRunner().invoke(train, ["ttm", "-C", "tiny.yaml", "-o", "mine", "--set", "log=csv,wandb", "--dry-run"], catch_exceptions=False)

@@ -18,7 +18,9 @@ LEAST_TOKEN = 16
 @click.option("-M", "--model-args", multiple=True, metavar="[MODEL:]K=V", help="A parameter of the model: -M chronos:weights=FOLDER.")
 @click.option("--host", default="127.0.0.1", help="Address to listen on; another than this machine's own needs --token-env.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0 = any free one.")
-@click.option("--token-env", default="", metavar="NAME", help="Environment variable with the token that clients must send.")
+@click.option(
+    "--token-env", default="", show_default=False, metavar="NAME", help="Environment variable with the token that clients must send."
+)
 @click.option("--max-batch", type=click.IntRange(1, 65536), default=256, help="Windows in one call of the model.")
 @click.option(
     "--max-wait-ms", type=click.FloatRange(0, 10_000), default=2.0, help="How long the first request of a batch waits for others."

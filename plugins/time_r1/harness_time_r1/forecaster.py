@@ -124,6 +124,7 @@ class TimeR1:
         assert self.steps is not None
         self.steps.write(
             {
+                "dataset": batch.dataset,
                 "window": int(batch.window_ids[row]),
                 "sample": sample,
                 "kind": outcome.parsed.kind,

@@ -102,4 +102,4 @@ def make(
         context_length=context_length, limit_field=limit_field, extra=extra,
     )  # fmt: skip
     tuning = None if url else Tuning(weights, adapter, device, dtype, rows, trainer, rate, rank, windows)
-    return TimeR1(backend, settings, steps_of(), tuning)
+    return TimeR1(backend, settings, steps_of(executor), tuning)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness import UsageError
+from harness.cache import cache_folder
 from harness.files import expanded_home
 from harness_time_r1.backends.contract import Backend
 from harness_time_r1.steps import Steps
@@ -64,10 +65,14 @@ def backend_of(
     return backend if kept == "off" else Kept(backend, kept)
 
 
-def steps_of() -> Steps | None:
-    """Where all steps of each answer are written, None = nowhere."""
+def steps_of(executor: str = "single") -> Steps | None:
+    """Where all steps of each answer are written: the folder that is named, for "slow" else the harness's cache; None = nowhere."""
     folder = os.environ.get(f"{PREFIX}STEPS", "")
-    return Steps(expanded_home(folder, f"{PREFIX}STEPS={folder}", f"{PREFIX}STEPS=FOLDER")) if folder else None
+    if folder == "off" or (not folder and executor == "single"):
+        return None
+    if not folder:
+        return Steps(cache_folder() / "time-r1" / "steps")
+    return Steps(expanded_home(folder, f"{PREFIX}STEPS={folder}", f"{PREFIX}STEPS=FOLDER"))
 
 
 def endpoint_limits() -> dict[str, Any]:

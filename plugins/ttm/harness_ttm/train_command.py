@@ -34,6 +34,13 @@ TRAINABLE = ("ttm",)
     help="Folder for weights, curve and model card, with FOLDER-checkpoints beside it.  [default: the recipe's name, or my-ttm]",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another value of the recipe: --set data.shards=4.")
+@click.option(
+    "--log",
+    default="",
+    show_default=False,
+    metavar="NAMES",
+    help="Loggers beside curve.csv: tensorboard, mlflow, wandb, or several with commas; the recipe's key `log`.",
+)
 @click.option("--steps", type=click.IntRange(1), default=None, help="Steps, instead of the recipe's.")
 @click.option("--time", "duration", default="", show_default=False, metavar="TIME", help="As many steps as fit into a time: 90, 30m, 2h.")
 @click.option("--device", default="cpu", help="cpu, cuda or cuda:N; under torchrun each process takes the GPU of its local rank.")
@@ -47,6 +54,7 @@ def train(
     config: Path | None,
     folder: Path | None,
     changes: tuple[str, ...],
+    log: str,
     steps: int | None,
     duration: str,
     device: str,
@@ -65,8 +73,12 @@ def train(
     """
     if model not in TRAINABLE:
         raise UsageError(f"got model {model!r}; wanted {', '.join(TRAINABLE)}.{suggest(model, TRAINABLE)}")
-    needs_torch("training")
     from harness.budget import parse_duration
+    from harness.loggers import require
+
+    if log:
+        changes = (*changes, f"log={','.join(dict.fromkeys(['csv', *require(log)]))}")  # before torch, which takes its time
+    needs_torch("training")
 
     seconds = parse_duration(duration)
     if seconds is not None and seconds > 366 * 86400:

@@ -23,10 +23,14 @@ __all__ = ["prompt"]
 @click.option("--timestamps", type=click.Choice(["shown", "relative", "hidden"]), default="shown", help="How rows are named.")
 @click.option("--context", type=click.IntRange(1), default=96, metavar="STEPS", help="Steps of look-back, at most.")
 @click.option("--digits", type=click.IntRange(1, 9), default=4, help="Significant digits of the spread of the values.")
-@click.option("--channel", default="", help="What is measured, in words.")
-@click.option("--unit", default="", help="The unit of the values.")
+@click.option("--channel", default="", show_default=False, help="What is measured, in words.")
+@click.option("--unit", default="", show_default=False, help="The unit of the values.")
 @click.option(
-    "--weights", default="", metavar="FOLDER", help="Count the tokens as the tokenizer in this folder does.  [default: an upper limit]"
+    "--weights",
+    default="",
+    show_default=False,
+    metavar="FOLDER",
+    help="Count the tokens as the tokenizer in this folder does.  [default: an upper limit]",
 )
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="The suite's data folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object with the messages, the rows asked for and the counts.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ __all__ = ["steps"]
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--window", type=int, default=None, help="Only this window, by its id.")
-@click.option("--kind", default="", help="Only answers of this kind: short, non-numeric, ok.")
+@click.option("--kind", default="", show_default=False, help="Only answers of this kind: short, non-numeric, ok.")
 @click.option("--limit", type=click.IntRange(1), default=20, help="Answers to show at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON lines.")
 def steps(path: Path, window: int | None, kind: str, limit: int, as_json: bool) -> int:
@@ -32,24 +33,29 @@ def steps(path: Path, window: int | None, kind: str, limit: int, as_json: bool) 
     if kind and kind not in KINDS:
         raise UsageError(f"got --kind {kind}; wanted one of {', '.join(KINDS)}")
     shown = total = 0
+    kinds: Counter[str] = Counter()
     for record in read_steps(path):
         if (window is not None and record["window"] != window) or (kind and record["kind"] != kind):
             continue
         total += 1
+        kinds[str(record["kind"])] += 1
         if shown == limit:
             continue
         shown += 1
         click.echo(json.dumps(record) if as_json else _text(record))
     if not total:
         raise NothingMatched(f"{path} holds no such answer")
-    if total > shown and not as_json:
-        click.echo(f"{total - shown} more answers; to see them: --limit {total}", err=True)
+    if not as_json:
+        counted = ", ".join(f"{name} {count}" for name, count in kinds.most_common())
+        more = f"; {total - shown} are not shown, for all of them: --limit {total}" if total > shown else ""
+        click.echo(f"{total} answers: {counted}{more}", err=True)
     return 0
 
 
 def _text(record: dict[str, object]) -> str:
     """A record as it is read."""
-    lines = [f"window {record['window']}, sample {record['sample']}: {record['kind']}"]
+    of = f"{record['dataset']}, " if record.get("dataset") else ""
+    lines = [f"{of}window {record['window']}, sample {record['sample']}: {record['kind']}"]
     every = record["steps"]
     assert isinstance(every, list)
     for step in every:
