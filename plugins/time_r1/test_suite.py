@@ -96,7 +96,7 @@ def test_sessions_are_steps(tmp_path: Path) -> None:
 
 def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIME_R1", raising=False)
-    with pytest.raises(Unavailable, match=r"^no data folder is given; name one that holds ETTh1.csv by --data or TIME_R1; it is"):
+    with pytest.raises(Unavailable, match=r"^no data folder is given; name one by --data or TIME_R1; where each set is published"):
         opened(None, "ETTh1")  # type: ignore[arg-type]
     published = r"it is published at https://github.com/zhouhaoyi/ETDataset; call it ETTh1.csv"
     with pytest.raises(Unavailable, match=rf"there is no ETTh1.csv in .* or two folders down; {published}"):

@@ -107,14 +107,15 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         del frame
+        again = self.signalled != 0
+        # First of all: another signal may come while this one is seen to.
+        self.signalled, self.should_exit = self.signalled or sig, True
         self.service.close()
-        if self.should_exit:
+        if again:
             self.force_exit = True
             self.service.process.stop()
         else:
             say("harness: stopping; requests that have begun are answered (again: at once)")
-        self.signalled = self.signalled or sig
-        self.should_exit = True
 
     def _give_up(self) -> None:
         self.should_exit = True

@@ -128,9 +128,7 @@ class TimeR1Suite:
         """Where a set's file is."""
         name = wanted.files[0]
         if self.root is None:
-            raise Unavailable(
-                f"no data folder is given; name one that holds {name} by --data or {VARIABLE}; it is published at {wanted.url}"
-            )
+            raise Unavailable(f"no data folder is given; name one by --data or {VARIABLE}; where each set is published: docs/time-r1.md")
         for deep in DEEP:
             found = sorted(path for file in wanted.files for path in self.root.glob(deep + file) if path.is_file())
             if len(found) > 1 and not all(path.samefile(found[0]) for path in found):
