@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -61,20 +62,16 @@ def descendants(pid: int) -> list[int]:
 
 
 def ask(port: int, first: float, token: str = TOKEN) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     body = f'{{"series": [{{"target": [{first}, 1]}}], "freq": "D", "horizon": 1}}'
-    connection.request("POST", "/v1/forecast", body, {"Content-Type": "application/json", "Authorization": f"Bearer {token}"})
-    status = connection.getresponse().status
-    connection.close()
-    return status
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", "/v1/forecast", body, {"Content-Type": "application/json", "Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
 
 
 def health(port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", "/health")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return text
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/health")
+        return connection.getresponse().read().decode()
 
 
 def running(env: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
