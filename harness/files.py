@@ -10,7 +10,7 @@ import platform
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from harness.errors import DataError, StoreError, UsageError
 
@@ -21,6 +21,7 @@ __all__ = [
     "expanded",
     "expanded_home",
     "flush",
+    "hold",
     "locked",
     "need_text",
     "other_than_file",
@@ -175,6 +176,31 @@ class Held(NamedTuple):
 
     descriptor: int
     waited: bool
+
+
+def hold(lock: Path) -> TextIO | None:
+    """Take a lock without waiting, until what is returned is closed or the process ends; None = another process has it.
+
+    On a file system without locks, and on Windows, nobody is kept out.
+
+    Args:
+        lock: a file that is made, in a folder that is there; it stays, empty.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    handle = lock.open("a")
+    with contextlib.suppress(ImportError):  # not on Windows
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            return None
+        except OSError:  # a file system without locks
+            pass
+    return handle
 
 
 @contextlib.contextmanager

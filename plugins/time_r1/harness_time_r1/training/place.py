@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from harness import DataError, UsageError
 from harness.errors import HarnessError, StoreError
-from harness.files import write_whole
+from harness.files import hold, write_whole
 
 __all__ = ["RECORD", "checkpoint_folder", "finished", "opened"]
 
@@ -107,17 +107,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _lock(folder: Path, beside: Path) -> TextIO:
     """A lock that lasts until what is returned is closed, or the process ends."""
-    handle = (beside / "lock").open("a")
-    with contextlib.suppress(ImportError):  # not on Windows
-        import fcntl
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            raise UsageError(f"another training writes into {folder}; wait for it, or name another folder: -o") from None
-        except OSError:  # a file system without locks
-            pass
+    handle = hold(beside / "lock")
+    if handle is None:
+        raise UsageError(f"another training writes into {folder}; wait for it, or name another folder: -o")
     return handle
 
 

@@ -13,6 +13,7 @@ import torch
 
 from harness import HarnessError, UsageError
 from harness.errors import describe
+from harness.files import hold
 
 __all__ = ["CheckpointError", "Checkpoints"]
 
@@ -40,19 +41,11 @@ class Checkpoints:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = (self.folder / "lock").open("a")
+            handle = hold(self.folder / "lock")
         except OSError as error:
             raise UsageError(f"{self.folder}: {error.strerror or error}; wanted a folder that can be written to: -o") from None
-        with contextlib.suppress(ImportError):  # not on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                handle.close()
-                raise UsageError(f"another training writes into {self.folder}; wait for it, or name another folder: -o") from None
-            except OSError:  # a file system without locks
-                pass
+        if handle is None:
+            raise UsageError(f"another training writes into {self.folder}; wait for it, or name another folder: -o")
         return handle
 
     def files(self) -> list[Path]:
